@@ -1,0 +1,243 @@
+//! `host run` from its checked configuration to its end: plugin, Kafka, workers, and what ends them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::config::{Delivery, GenerateConfig, Rhythm, RunConfig};
+use crate::console::Console;
+use crate::decision::Routes;
+use crate::kafka::embedded::EmbeddedBroker;
+use crate::kafka::setup::Setup;
+use crate::kafka::{KafkaSettings, TopicProducer, Until};
+use crate::pipeline::CommitPolicy;
+use crate::plugin::{Engine, Limits, Plugin};
+use crate::shutdown::{Halt, Shutdown};
+use crate::telemetry::Telemetry;
+use crate::transactional_id::TransactionalId;
+use crate::visits::{BURST_ROWS, Generator};
+use crate::worker::{self, Job};
+use crate::{demo, project, report};
+
+/// How often it is asked whether another host of the group has done what is left of a run that ends by itself.
+const ASK_OTHERS: Duration = Duration::from_secs(1);
+
+/// Runs until a shutdown, or the end of the input if that was asked for.
+///
+/// # Errors
+/// Why the host had to stop.
+pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown) -> Result<(), Halt> {
+    let started = Instant::now();
+    build_if_absent(&config.plugin)?;
+    // Compiling and reaching Kafka both take their time: side by side.
+    let (plugin, kafka) = std::thread::scope(|scope| {
+        let plugin = scope.spawn(|| load(config));
+        let kafka = Kafka::prepare(config, console, shutdown);
+        (plugin.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), kafka)
+    });
+    let (plugin, kafka) = (Arc::new(plugin?), kafka?);
+    let identity = &plugin.identity;
+    tracing::info!(
+        plugin = identity.name,
+        version = identity.version,
+        digest = %identity.digest,
+        brokers = kafka.settings.brokers,
+        group = config.group,
+        delivery = %config.delivery,
+        workers = config.workers,
+        "running"
+    );
+    let claimed = match &config.transactional_id {
+        Some(id) => TransactionalId::chosen(id.clone()),
+        None if config.delivery == Delivery::ExactlyOnce => TransactionalId::claim(&config.state_dir, &config.group),
+        None => TransactionalId::chosen(String::new()),
+    };
+    let telemetry = Arc::new(Telemetry::default());
+    // The workers end before what only watches them.
+    let workers_end = Shutdown::default();
+    let job = Arc::new(Job {
+        topic: config.input_topic.as_str().into(),
+        routes: kafka.routes.clone(),
+        kafka: kafka.settings.clone(),
+        transactional_id: claimed.id.clone(),
+        commit: CommitPolicy {
+            interval: config.commit_interval,
+            records: config.commit_records,
+            bytes: config.commit_bytes,
+        },
+        batch_records: config.batch_records,
+        until: kafka.until.clone(),
+        plugin,
+        telemetry: telemetry.clone(),
+        shutdown: workers_end.clone(),
+    });
+    let watchers_end = Shutdown::default();
+    let ended = std::thread::scope(|scope| {
+        scope.spawn(|| report::follow(console, &telemetry, &watchers_end));
+        if kafka.demo.is_some() {
+            let topics = demo_topics(config);
+            let (settings, end) = (&kafka.settings, &watchers_end);
+            let warn = |ended: Result<(), Halt>| {
+                if let Err(halt) = ended {
+                    tracing::warn!("{halt}");
+                }
+            };
+            scope.spawn(move || warn(demo::generate(settings, &config.input_topic, end)));
+            if console.is_for_people() {
+                scope.spawn(move || warn(demo::show_samples(console, settings, &topics, end)));
+            }
+        }
+        let ended = worker::start(&job)
+            .map_err(|error| Halt::internal(&error))
+            .and_then(|workers| supervise(workers, config, &kafka, (shutdown, &workers_end)));
+        watchers_end.request();
+        ended
+    });
+    console.finish();
+    match (&ended, console.is_for_people()) {
+        (Ok(()), true) => console.print(&report::summary(&telemetry, started.elapsed())),
+        (Ok(()), false) => report::log_summary(&telemetry, started.elapsed()),
+        (Err(_), _) => {}
+    }
+    ended
+}
+
+fn build_if_absent(plugin: &Path) -> Result<(), Halt> {
+    let Some(project) = (!plugin.exists()).then(|| project::of_plugin(plugin)).flatten() else { return Ok(()) };
+    eprintln!("{} is not there yet; building it from {} …", plugin.display(), project.display());
+    let built = project::build(&project, Some(plugin));
+    built.map(|_| ()).map_err(|error| Halt::plugin(format!("the plugin could not be built: {error:#}")))
+}
+
+fn load(config: &RunConfig) -> Result<Plugin, Halt> {
+    let limits = Limits { record_timeout: config.record_timeout, memory_bytes: config.memory_limit };
+    let engine = Engine::new(limits, Some(config.cache_dir.clone())).map_err(|error| Halt::internal(&error))?;
+    Ok(Plugin::load(&Arc::new(engine), &config.plugin, &config.set)?)
+}
+
+fn demo_topics(config: &RunConfig) -> demo::Topics<'_> {
+    let outputs = [&config.output_topic].into_iter().chain(&config.extra_topics).map(String::as_str).collect();
+    demo::Topics { input: &config.input_topic, outputs, dead_letters: &config.dead_letter_topic }
+}
+
+/// A Kafka that was found fit for the job.
+struct Kafka {
+    settings: KafkaSettings,
+    routes: Arc<Routes>,
+    until: Option<Arc<Until>>,
+    setup: Setup,
+    demo: Option<EmbeddedBroker>,
+}
+
+impl Kafka {
+    fn prepare(config: &RunConfig, console: &Console, shutdown: &Shutdown) -> Result<Self, Halt> {
+        let topics = demo_topics(config);
+        let demo = match config.brokers {
+            Some(_) => None,
+            None => Some(demo::start(console, &topics)?),
+        };
+        let brokers = demo.as_ref().map(EmbeddedBroker::brokers).or_else(|| config.brokers.clone());
+        let settings = KafkaSettings {
+            brokers: brokers.unwrap_or_default(),
+            group: config.group.clone(),
+            delivery: config.delivery,
+            properties: config.kafka.to_vec(),
+            transaction_timeout: config.transaction_timeout,
+            session_timeout: config.session_timeout,
+            workers: config.workers,
+        };
+        let setup = Setup::connect(&settings, config.connect_timeout, shutdown)?;
+        let all = topics.outputs.iter().copied().chain([topics.input, topics.dead_letters]);
+        setup.topics(all, config.create_topics)?;
+        let routes = match &demo {
+            // The mock cluster answers no questions about its configuration.
+            Some(_) => Routes::with_default_sizes(&topics.outputs, topics.dead_letters),
+            None => setup.routes(&topics.outputs, topics.dead_letters)?,
+        };
+        let until = if config.until_end { Some(Arc::new(setup.until(&config.input_topic)?)) } else { None };
+        Ok(Self { settings, routes: Arc::new(routes), until, setup, demo })
+    }
+}
+
+/// Waits for the workers. On a shutdown they get the drain timeout; what is not committed then is done again by whoever
+/// runs next.
+fn supervise(
+    workers: Vec<JoinHandle<Result<(), Halt>>>,
+    config: &RunConfig,
+    kafka: &Kafka,
+    (shutdown, workers_end): (&Shutdown, &Shutdown),
+) -> Result<(), Halt> {
+    let mut asked = Instant::now();
+    while !shutdown.requested() && !workers.iter().all(JoinHandle::is_finished) && !workers_end.requested() {
+        shutdown.sleep(Duration::from_millis(20));
+        if let Some(until) = kafka.until.as_ref().filter(|_| asked.elapsed() >= ASK_OTHERS) {
+            asked = Instant::now();
+            let committed = kafka.setup.committed(&config.input_topic, until.partitions());
+            if committed.is_ok_and(|committed| until.done_by(&committed)) {
+                break;
+            }
+        }
+    }
+    workers_end.request();
+    let deadline = Instant::now() + config.drain_timeout;
+    while !workers.iter().all(JoinHandle::is_finished) {
+        if Instant::now() >= deadline {
+            return Err(Halt::kafka(format!(
+                "the work in hand could not be finished within {} (--drain-timeout); it was not committed, so nothing is lost",
+                humantime::format_duration(config.drain_timeout)
+            )));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut ended = Ok(());
+    for worker in workers {
+        let panicked = |_| Err(Halt::internal(&anyhow::anyhow!("a worker panicked; what it said stands above")));
+        ended = ended.and(worker.join().unwrap_or_else(panicked));
+    }
+    ended
+}
+
+/// Fills a topic with visits until a shutdown, or until there are enough.
+///
+/// # Errors
+/// When Kafka can't be reached, or refuses.
+pub fn generate(config: &GenerateConfig, console: &Console, shutdown: &Shutdown) -> Result<(), Halt> {
+    let settings = KafkaSettings {
+        brokers: config.brokers.clone(),
+        group: String::new(),
+        delivery: Delivery::AtLeastOnce,
+        properties: config.kafka.to_vec(),
+        transaction_timeout: Duration::ZERO,
+        session_timeout: Duration::ZERO,
+        workers: 1,
+    };
+    let setup = Setup::connect(&settings, config.connect_timeout, shutdown)?;
+    setup.topics([config.topic.as_str()], config.create_topics)?;
+    let producer = TopicProducer::new(&settings, &config.topic).map_err(|error| Halt::kafka(error.to_string()))?;
+    let mut visits = Generator::new(config.profile.clone());
+    let started = Instant::now();
+    let mut count = 0;
+    while !shutdown.requested() && config.count.is_none_or(|most| count < most) {
+        let row = visits.next().expect("the generator never ends");
+        producer.send(row.key.as_ref().map(String::as_bytes), row.value.as_bytes(), shutdown)?;
+        count += 1;
+        match config.rhythm {
+            Rhythm::Reference if count % BURST_ROWS as u64 == 0 => shutdown.sleep(visits.pause()),
+            Rhythm::Reference => {}
+            Rhythm::Rate(rate) => {
+                let due = Duration::from_secs_f64(count as f64 / rate);
+                let ahead = due.saturating_sub(started.elapsed());
+                // Sleeping for each row would be too coarse at high rates.
+                if ahead >= Duration::from_millis(1) {
+                    shutdown.sleep(ahead);
+                }
+            }
+        }
+        console.live(format!("{count} visits"));
+    }
+    producer.finish()?;
+    console.finish();
+    console.print(&format!("{count} visits to '{}' in {:.1} s", config.topic, started.elapsed().as_secs_f64()));
+    Ok(())
+}

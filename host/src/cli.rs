@@ -1,0 +1,69 @@
+//! From arguments and environment to a checked configuration, or to words for the user.
+
+mod definition;
+mod file;
+mod generate;
+mod run;
+mod settings;
+mod sources;
+
+#[cfg(test)]
+mod tests;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+
+pub use definition::settings_table;
+
+use crate::config::{BuildConfig, Command};
+use sources::{Environment, Sources};
+
+/// Why there is nothing to run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CliError {
+    /// The user asked for help or the version: this text goes to stdout, and the exit code is 0.
+    #[error("{0}")]
+    Help(String),
+    /// The configuration is wrong: this message (without `error:`) goes to stderr, and the exit code is 2.
+    #[error("{0}")]
+    Wrong(String),
+}
+
+/// Reads the arguments, the first of which is the program, the environment, and the file that they name if they do.
+/// Nothing else is touched: not the plugin, not Kafka.
+///
+/// # Errors
+/// See [`CliError`].
+pub fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
+) -> Result<Command, CliError> {
+    let matches = definition::command().try_get_matches_from(arguments).map_err(|error| from_clap(&error))?;
+    let environment = Environment::new(environment);
+    match matches.subcommand() {
+        Some(("build", matches)) => {
+            let path = |name| matches.get_one::<PathBuf>(name).cloned();
+            // Without DIR, clap has refused already.
+            Ok(Command::Build(BuildConfig { dir: path("dir").unwrap_or_default(), output: path("output") }))
+        }
+        Some(("generate", matches)) => {
+            let sources = Sources::new(settings::GENERATE, matches, &environment)?;
+            generate::config(&sources).map(|config| Command::Generate(Box::new(config)))
+        }
+        run => {
+            let matches = run.map_or(&matches, |(_run, matches)| matches);
+            let sources = Sources::new(settings::RUN, matches, &environment)?;
+            run::config(&sources).map(|config| Command::Run(Box::new(config)))
+        }
+    }
+}
+
+fn from_clap(error: &clap::Error) -> CliError {
+    let text = error.render().to_string();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => CliError::Help(text),
+        _ => CliError::Wrong(text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned()),
+    }
+}

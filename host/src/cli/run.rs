@@ -1,0 +1,180 @@
+//! The settings of `host run`, read and checked one by one and against each other.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::CliError;
+use super::sources::{Given, Sources};
+use crate::config::{Delivery, LogConfig, Pairs, RunConfig, properties, values};
+
+/// Topics are created with this many partitions at most: beyond, it is more likely a slip than a wish.
+pub(super) const MOST_PARTITIONS: u32 = 10_000;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const MIB: u64 = 1 << 20;
+/// What librdkafka takes for `max.poll.interval.ms` if nobody sets it.
+const POLL_INTERVAL_MS: u64 = 300_000;
+
+const NO_PLUGIN: &str = "give a plugin with --plugin FILE, for example --plugin plugins/reduce_visit.wasm \
+    (or MAPPER_PLUGIN, or the key plugin of the file given with --config)";
+const ONLY_KAFKA: &str = "the embedded broker of the demo has no real transactions and no data of yours";
+
+/// Reads and checks.
+///
+/// # Errors
+/// The first setting that is wrong, where it came from, and what is allowed.
+pub(super) fn config(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
+    let plugin = sources.optional("plugin", path)?.ok_or_else(|| CliError::Wrong(NO_PLUGIN.to_owned()))?;
+    let brokers = sources.optional("brokers", values::brokers)?;
+    let (delivery, until_end) = delivery(sources, brokers.is_some())?;
+    let topics = Topics::read(sources)?;
+    let kafka = sources.pairs("kafka", properties::owned)?;
+    let commit_interval = sources.present("commit-interval");
+    let interval = commit_interval.read(within(Duration::from_millis(1), Duration::from_secs(60)))?;
+    let transaction_timeout = sources.value("transaction-timeout", within(Duration::from_secs(1), HOUR))?;
+    if interval >= transaction_timeout {
+        let longest = humantime::format_duration(transaction_timeout);
+        return Err(commit_interval.refuse(&format!(
+            "the broker would abort each transaction before it is committed; give less than --transaction-timeout ({longest})"
+        )));
+    }
+    Ok(RunConfig {
+        plugin,
+        set: sources.pairs("set", |_| None)?,
+        cache_dir: folder(sources, "cache-dir", "XDG_CACHE_HOME", ".cache")?,
+        brokers,
+        group: sources.value("group", values::name)?,
+        connect_timeout: connect_timeout(sources)?,
+        session_timeout: session_timeout(sources, &kafka)?,
+        kafka,
+        input_topic: topics.input,
+        output_topic: topics.output,
+        dead_letter_topic: topics.dead_letters,
+        extra_topics: topics.extra,
+        create_topics: sources.optional("create-topics", |text| values::whole32(text, 1..=MOST_PARTITIONS))?,
+        delivery,
+        until_end,
+        commit_interval: interval,
+        commit_records: sources.value("commit-records", |text| values::count(text, 1..=u64::MAX))?,
+        commit_bytes: sources.value("commit-bytes", |text| values::size(text, 1..=u64::MAX))?,
+        transaction_timeout,
+        transactional_id: sources.optional("transactional-id", values::name)?,
+        state_dir: folder(sources, "state-dir", "XDG_STATE_HOME", ".local/state")?,
+        drain_timeout: sources.value("drain-timeout", within(Duration::ZERO, HOUR))?,
+        workers: sources.value("workers", |text| values::count(text, 1..=256))?,
+        batch_records: sources.value("batch-records", |text| values::count(text, 1..=10_000))?,
+        record_timeout: sources.value("record-timeout", within(Duration::from_millis(10), HOUR))?,
+        memory_limit: sources.value("memory-limit", |text| values::size(text, MIB..=4096 * MIB))?,
+        log: log(sources)?,
+    })
+}
+
+/// How long to try to reach Kafka.
+pub(super) fn connect_timeout(sources: &Sources<'_>) -> Result<Duration, CliError> {
+    sources.value("connect-timeout", within(Duration::from_millis(100), HOUR))
+}
+
+/// What is logged, and how.
+pub(super) fn log(sources: &Sources<'_>) -> Result<LogConfig, CliError> {
+    Ok(LogConfig {
+        format: sources.value("log-format", values::log_format)?,
+        filter: sources.value("log-level", values::log_filter)?,
+    })
+}
+
+fn within(shortest: Duration, longest: Duration) -> impl Fn(&str) -> values::Read<Duration> {
+    move |text| values::duration(text, shortest..=longest)
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it is a reader like the others")]
+fn path(text: &str) -> values::Read<PathBuf> {
+    Ok(PathBuf::from(text))
+}
+
+fn folder(sources: &Sources<'_>, name: &'static str, variable: &str, below_home: &str) -> Result<PathBuf, CliError> {
+    let given = sources.optional(name, path)?;
+    Ok(given.unwrap_or_else(|| sources.environment.folder(variable, below_home)))
+}
+
+/// What needs a real Kafka is refused without one, if it was asked for.
+fn delivery(sources: &Sources<'_>, brokers: bool) -> Result<(Delivery, bool), CliError> {
+    let asked = sources.find("delivery");
+    let delivery = match &asked {
+        Some(given) => given.read(values::delivery)?,
+        None if brokers => Delivery::ExactlyOnce,
+        None => Delivery::AtLeastOnce,
+    };
+    let until_end = sources.value("until-end", values::switch)?;
+    if brokers {
+        return Ok((delivery, until_end));
+    }
+    let needs = [
+        ("delivery", delivery == Delivery::ExactlyOnce),
+        ("until-end", until_end),
+        ("create-topics", true),
+        ("transactional-id", true),
+    ];
+    for (name, wanted) in needs {
+        let Some(given) = sources.find(name).filter(|given| wanted && given.explicit()) else { continue };
+        return Err(given.refuse(&format!("it needs a Kafka, given with --brokers: {ONLY_KAFKA}")));
+    }
+    Ok((delivery, until_end))
+}
+
+/// The session timeout, which must fit what else decides when a member is gone.
+fn session_timeout(sources: &Sources<'_>, kafka: &Pairs) -> Result<Duration, CliError> {
+    let given = sources.present("session-timeout");
+    let timeout = given.read(within(Duration::from_secs(1), Duration::from_secs(1800)))?;
+    let property = |name| kafka.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    if given.explicit() && property("group.protocol") == Some("consumer") {
+        return Err(given.refuse(
+            "with the property group.protocol=consumer the broker decides (group.consumer.session.timeout.ms); leave it out",
+        ));
+    }
+    // What is not a number is for librdkafka to refuse.
+    let poll = property("max.poll.interval.ms").map_or(Some(POLL_INTERVAL_MS), |text| text.parse().ok());
+    if let Some(poll) = poll.map(Duration::from_millis).filter(|poll| timeout > *poll) {
+        let poll = humantime::format_duration(poll);
+        return Err(given.refuse(&format!(
+            "it is longer than the property max.poll.interval.ms ({poll}); give less, or raise that one with --kafka"
+        )));
+    }
+    Ok(timeout)
+}
+
+struct Topics {
+    input: String,
+    output: String,
+    dead_letters: String,
+    extra: Vec<String>,
+}
+
+impl Topics {
+    /// # Errors
+    /// When a name is not legal, or a topic has two uses.
+    fn read(sources: &Sources<'_>) -> Result<Self, CliError> {
+        let from = sources.present("input-topic");
+        let input = from.read(values::topic)?;
+        let output = sources.present("output-topic");
+        let dead_letters = sources.present("dead-letter-topic");
+        let extra = sources.list("extra-topic");
+        let mut taken: Vec<(&Given, String)> = Vec::new();
+        for given in [&output, &dead_letters].into_iter().chain(&extra) {
+            let topic = given.read(values::topic)?;
+            if topic == input {
+                return Err(given.refuse(&format!(
+                    "it is also the input topic ({from}): what the host writes would come in again, without end"
+                )));
+            }
+            if let Some((other, _)) = taken.iter().find(|(_, name)| *name == topic) {
+                return Err(given.refuse(&format!(
+                    "{other} names the same topic; outputs and dead letters need topics of their own, to be told apart"
+                )));
+            }
+            taken.push((given, topic));
+        }
+        let mut names = taken.into_iter().map(|(_, name)| name);
+        let (output, dead_letters) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
+        Ok(Self { input, output, dead_letters, extra: names.collect() })
+    }
+}

@@ -1,0 +1,277 @@
+//! Where settings come from: a flag beats a variable, which beats the file, which beats the default.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::ArgMatches;
+
+use super::CliError;
+use super::file::{Entry, File};
+use super::settings::{Kind, Setting, Standard, VARIABLE_PREFIX, all, near};
+use crate::config::Pairs;
+use crate::config::values::Read;
+
+/// Who said so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layer {
+    File,
+    Variable,
+    Flag,
+}
+
+/// One value, and who gave it; no layer: nobody, it is the default.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub(super) text: String,
+    layer: Option<Layer>,
+    origin: String,
+}
+
+impl Given {
+    /// Whether somebody asked for it.
+    pub(super) fn explicit(&self) -> bool {
+        self.layer.is_some()
+    }
+
+    /// Reads the text.
+    ///
+    /// # Errors
+    /// What is allowed, with where the text came from.
+    pub(super) fn read<T>(&self, reader: impl FnOnce(&str) -> Read<T>) -> Result<T, CliError> {
+        if self.text.is_empty() {
+            let unset = if self.layer == Some(Layer::Variable) { ", or unset it for the default" } else { "" };
+            return Err(CliError::Wrong(format!("{self}: it is empty; give it a value{unset}")));
+        }
+        reader(&self.text).map_err(|allowed| self.refuse(&allowed))
+    }
+
+    /// Why the value can't be.
+    pub(super) fn refuse(&self, why: &str) -> CliError {
+        CliError::Wrong(format!("{self}: {:?} is not allowed: {why}", self.text))
+    }
+}
+
+impl fmt::Display for Given {
+    /// Where it came from.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.origin)
+    }
+}
+
+/// Our variables of an environment, and where the folders of the user are.
+pub(super) struct Environment {
+    ours: BTreeMap<String, OsString>,
+    folders: BTreeMap<String, PathBuf>,
+}
+
+impl Environment {
+    /// Picks what concerns us.
+    pub(super) fn new(variables: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>) -> Self {
+        let (mut ours, mut folders) = (BTreeMap::new(), BTreeMap::new());
+        for (name, value) in variables {
+            let (name, value) = (name.into().to_string_lossy().into_owned(), value.into());
+            if name.starts_with(VARIABLE_PREFIX) {
+                ours.insert(name, value);
+            } else if ["HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_STATE_HOME"].contains(&name.as_str()) {
+                folders.insert(name, PathBuf::from(value));
+            }
+        }
+        // Relative ones must be ignored (XDG Base Directory Specification).
+        folders.retain(|_, folder| folder.is_absolute());
+        Self { ours, folders }
+    }
+
+    /// A folder of this program: in that of `variable`, or in `below_home`, or without a home, in a temporary one.
+    pub(super) fn folder(&self, variable: &str, below_home: &str) -> PathBuf {
+        let home = || self.folders.get("HOME").map(|home| home.join(below_home));
+        let base = self.folders.get(variable).cloned().or_else(home).map(|base| base.join("mapper-host"));
+        base.unwrap_or_else(|| {
+            let temporary = self.folders.get("TMPDIR").cloned().unwrap_or_else(|| PathBuf::from("/tmp"));
+            temporary.join("mapper-host").join(below_home.trim_start_matches('.'))
+        })
+    }
+
+    /// # Errors
+    /// When one of our variables is not known, or is not text.
+    fn texts(&self) -> Result<BTreeMap<String, String>, CliError> {
+        let mut texts = BTreeMap::new();
+        for (name, value) in &self.ours {
+            if all().all(|setting| setting.variable() != *name) {
+                let hint = near(name, all().map(Setting::variable)).map_or_else(
+                    || format!("; variables that start with {VARIABLE_PREFIX} are settings, see --help"),
+                    |name| format!("; did you mean {name}?"),
+                );
+                return Err(CliError::Wrong(format!("variable {name}: there is no such setting{hint}")));
+            }
+            let Some(text) = value.to_str() else {
+                return Err(CliError::Wrong(format!("variable {name}: it is not UTF-8")));
+            };
+            texts.insert(name.clone(), text.to_owned());
+        }
+        Ok(texts)
+    }
+}
+
+/// The settings of one command, as given by whomever.
+pub(super) struct Sources<'a> {
+    settings: &'static [Setting],
+    flags: &'a ArgMatches,
+    variables: BTreeMap<String, String>,
+    file: Option<File>,
+    pub(super) environment: &'a Environment,
+}
+
+impl<'a> Sources<'a> {
+    /// Reads the file, if one is named.
+    ///
+    /// # Errors
+    /// When something in the environment or the file is not known, or not of its type.
+    pub(super) fn new(
+        settings: &'static [Setting],
+        flags: &'a ArgMatches,
+        environment: &'a Environment,
+    ) -> Result<Self, CliError> {
+        let variables = environment.texts()?;
+        let mut sources = Self { settings, flags, variables, file: None, environment };
+        if let Some(path) = sources.find("config") {
+            path.read(|_| Ok(()))?;
+            sources.file = Some(File::read(&path.text, &path.origin)?);
+        }
+        Ok(sources)
+    }
+
+    fn setting(&self, name: &'static str) -> &'static Setting {
+        let setting = self.settings.iter().find(|setting| setting.name == name);
+        setting.unwrap_or_else(|| unreachable!("the table has no setting {name}"))
+    }
+
+    /// Who says something about a setting, the strongest first, and what.
+    fn said(&self, setting: &'static Setting) -> impl Iterator<Item = (Layer, String, Entry)> + '_ {
+        let name = setting.name;
+        let flags = self
+            .flags
+            .get_many::<String>(name)
+            .map(|values| (Layer::Flag, format!("flag --{name}"), Entry::Many(values.cloned().collect())));
+        let variable = setting.variable();
+        let variable = self
+            .variables
+            .get(&variable)
+            .map(|text| (Layer::Variable, format!("variable {variable}"), Entry::One(text.clone())));
+        let file = self.file.as_ref().and_then(|file| {
+            let entry = match file.get(name)? {
+                Entry::One(text) => Entry::One(text.clone()),
+                Entry::Many(texts) => Entry::Many(texts.clone()),
+                Entry::Pairs(pairs) => Entry::Pairs(pairs.clone()),
+            };
+            Some((Layer::File, format!("{}, key {name}", file.path), entry))
+        });
+        flags.into_iter().chain(variable).chain(file)
+    }
+
+    /// A setting with one value; its default, if it has one that is a value.
+    pub(super) fn find(&self, name: &'static str) -> Option<Given> {
+        let setting = self.setting(name);
+        let mut given = self.said(setting).filter_map(|(layer, origin, entry)| match entry {
+            Entry::One(text) => Some(Given { text, layer: Some(layer), origin }),
+            Entry::Many(texts) => Some(Given { text: texts.into_iter().next()?, layer: Some(layer), origin }),
+            Entry::Pairs(_) => None,
+        });
+        given.next().or_else(|| match setting.standard {
+            Standard::Value(text) => {
+                Some(Given { text: text.to_owned(), layer: None, origin: format!("default of --{name}") })
+            }
+            Standard::Told(_) | Standard::Required | Standard::Empty => None,
+        })
+    }
+
+    /// A setting with one value, read; `None` if it was not given and has no value as its default.
+    ///
+    /// # Errors
+    /// See [`Given::read`].
+    pub(super) fn optional<T>(
+        &self,
+        name: &'static str,
+        reader: impl FnOnce(&str) -> Read<T>,
+    ) -> Result<Option<T>, CliError> {
+        self.find(name).map(|given| given.read(reader)).transpose()
+    }
+
+    /// A setting that has a value as its default, read.
+    ///
+    /// # Errors
+    /// See [`Given::read`].
+    pub(super) fn value<T>(&self, name: &'static str, reader: impl FnOnce(&str) -> Read<T>) -> Result<T, CliError> {
+        self.present(name).read(reader)
+    }
+
+    /// A setting that has a value as its default.
+    pub(super) fn present(&self, name: &'static str) -> Given {
+        self.find(name).unwrap_or_else(|| unreachable!("--{name} has no value as its default"))
+    }
+
+    /// A setting with several values: all those of the strongest who gave any.
+    pub(super) fn list(&self, name: &'static str) -> Vec<Given> {
+        let strongest = self.said(self.setting(name)).next();
+        let Some((layer, origin, entry)) = strongest else { return Vec::new() };
+        let texts = match entry {
+            // An empty variable is an empty list.
+            Entry::One(text) if text.trim().is_empty() => Vec::new(),
+            Entry::One(text) => text.split(',').map(|item| item.trim().to_owned()).collect(),
+            Entry::Many(texts) => texts,
+            Entry::Pairs(_) => Vec::new(),
+        };
+        texts.into_iter().map(|text| Given { text, layer: Some(layer), origin: origin.clone() }).collect()
+    }
+
+    /// A setting with keys and values, each key from the strongest who gave it. `owned`: why a key is not the user's.
+    ///
+    /// # Errors
+    /// When an entry has no key or no `=`, is given twice by the same, or is owned.
+    pub(super) fn pairs(
+        &self,
+        name: &'static str,
+        owned: impl Fn(&str) -> Option<&'static str>,
+    ) -> Result<Pairs, CliError> {
+        let setting = self.setting(name);
+        debug_assert_eq!(setting.kind, Kind::Pairs);
+        let mut merged: BTreeMap<String, String> = BTreeMap::new();
+        for (_, origin, entry) in self.said(setting) {
+            let wrong = |what: String| CliError::Wrong(format!("{origin}: {what}"));
+            let pairs = match entry {
+                Entry::Pairs(pairs) => pairs,
+                Entry::Many(texts) => split_pairs(texts.iter().map(String::as_str)).map_err(wrong)?,
+                // Lines, if there are any: then a value may have a ';' in it.
+                Entry::One(text) if text.contains('\n') => split_pairs(text.lines()).map_err(wrong)?,
+                Entry::One(text) => split_pairs(text.split(';')).map_err(wrong)?,
+            };
+            let mut own = BTreeMap::new();
+            for (key, value) in pairs {
+                if let Some(reason) = owned(&key) {
+                    return Err(wrong(format!("{key} belongs to the host: {reason}")));
+                }
+                if own.insert(key.clone(), value).is_some() {
+                    return Err(wrong(format!("{key} is given twice")));
+                }
+            }
+            for (key, value) in own {
+                // The strongest came first.
+                merged.entry(key).or_insert(value);
+            }
+        }
+        Ok(Pairs(merged.into_iter().collect()))
+    }
+}
+
+/// Messages don't show an entry: it may be half a password.
+fn split_pairs<'t>(entries: impl Iterator<Item = &'t str>) -> Result<Vec<(String, String)>, String> {
+    let mut pairs = Vec::new();
+    for (index, entry) in entries.enumerate().filter(|(_, entry)| !entry.trim().is_empty()) {
+        match entry.split_once('=') {
+            Some((key, value)) if !key.trim().is_empty() => pairs.push((key.trim().to_owned(), value.to_owned())),
+            _ => return Err(format!("entry {} is not KEY=VALUE", index + 1)),
+        }
+    }
+    Ok(pairs)
+}

@@ -1,0 +1,293 @@
+//! Tables of arguments, variables and files, with the configuration or the message that comes of them.
+
+mod refused;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::time::Duration;
+
+use tempfile::NamedTempFile;
+
+use super::settings::{GENERATE, RUN, Setting};
+use super::{CliError, parse, settings_table};
+use crate::config::{BuildConfig, Command, Delivery, GenerateConfig, LogConfig, LogFormat, Rhythm, RunConfig};
+use crate::visits::Profile;
+
+const PLUGIN: &[&str] = &["--plugin", "p.wasm"];
+const KAFKA: &[&str] = &["--plugin", "p.wasm", "--brokers", "k:9092"];
+
+fn parsed(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Command, CliError> {
+    let arguments = ["host"].iter().chain(arguments).map(OsString::from);
+    parse(arguments, variables.iter().copied())
+}
+
+fn run(arguments: &[&[&str]], variables: &[(&str, &str)]) -> RunConfig {
+    match parsed(&arguments.concat(), variables) {
+        Ok(Command::Run(config)) => *config,
+        other => panic!("{arguments:?} {variables:?}: {other:?}"),
+    }
+}
+
+fn generate(arguments: &[&str], variables: &[(&str, &str)]) -> GenerateConfig {
+    match parsed(&[&["generate"], arguments].concat(), variables) {
+        Ok(Command::Generate(config)) => *config,
+        other => panic!("{arguments:?} {variables:?}: {other:?}"),
+    }
+}
+
+fn wrong(arguments: &[&[&str]], variables: &[(&str, &str)]) -> String {
+    match parsed(&arguments.concat(), variables) {
+        Err(CliError::Wrong(message)) => message,
+        other => panic!("{arguments:?} {variables:?}: {other:?}"),
+    }
+}
+
+fn help(arguments: &[&str]) -> String {
+    match parsed(arguments, &[]) {
+        // The width of the terminal decides where lines end.
+        Err(CliError::Help(text)) => text.split_whitespace().collect::<Vec<_>>().join(" "),
+        other => panic!("{arguments:?}: {other:?}"),
+    }
+}
+
+fn file(text: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+fn pairs(config: &[(String, String)]) -> Vec<(&str, &str)> {
+    config.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect()
+}
+
+#[test]
+fn run_is_the_default_and_all_its_defaults_are_allowed() {
+    for arguments in [&["--plugin", "p.wasm"][..], &["run", "--plugin", "p.wasm"]] {
+        let config = run(&[arguments], &[("HOME", "/home/me"), ("PATH", "/bin")]);
+        assert_eq!(config.plugin.to_str(), Some("p.wasm"));
+        assert_eq!(config.brokers, None);
+        assert_eq!(config.delivery, Delivery::AtLeastOnce);
+        assert_eq!([&config.input_topic, &config.output_topic], ["visits", "visits_reduced"]);
+        assert_eq!([&config.dead_letter_topic, &config.group], ["visits_dlq", "visits_reader"]);
+        assert_eq!(config.workers, 2);
+        assert_eq!((config.commit_interval, config.transaction_timeout), (ms(100), ms(30_000)));
+        assert_eq!((config.commit_records, config.commit_bytes, config.batch_records), (20_000, 16 << 20, 500));
+        assert_eq!((config.record_timeout, config.memory_limit), (ms(1000), 64 << 20));
+        assert_eq!((config.drain_timeout, config.connect_timeout), (ms(10_000), ms(30_000)));
+        assert_eq!(config.session_timeout, ms(45_000));
+        assert_eq!(config.cache_dir.to_str(), Some("/home/me/.cache/mapper-host"));
+        assert_eq!(config.state_dir.to_str(), Some("/home/me/.local/state/mapper-host"));
+        assert_eq!(config.log, LogConfig { format: LogFormat::Text, filter: "info".into() });
+        assert!(!config.until_end && config.create_topics.is_none() && config.transactional_id.is_none());
+        assert!(config.extra_topics.is_empty() && config.kafka.is_empty() && config.set.is_empty());
+    }
+    assert_eq!(run(&[KAFKA], &[]).delivery, Delivery::ExactlyOnce);
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+#[test]
+fn folders_are_where_the_user_has_them() {
+    let folders = |variables: &[_]| {
+        let config = run(&[PLUGIN], variables);
+        [config.cache_dir, config.state_dir].map(|dir| dir.to_str().unwrap().to_owned())
+    };
+    let xdg = [("HOME", "/home/me"), ("XDG_CACHE_HOME", "/cache"), ("XDG_STATE_HOME", "relative")];
+    assert_eq!(folders(&xdg), ["/cache/mapper-host", "/home/me/.local/state/mapper-host"]);
+    assert_eq!(folders(&[]), ["/tmp/mapper-host/cache", "/tmp/mapper-host/local/state"]);
+    assert_eq!(folders(&[("TMPDIR", "/scratch")])[0], "/scratch/mapper-host/cache");
+}
+
+#[test]
+fn generate_has_the_reference_behaviour_by_default() {
+    let config = generate(&["--brokers", "k:9092"], &[]);
+    let (default, profile) = (Profile::default(), &config.profile);
+    assert_eq!(profile.seed, default.seed);
+    assert_eq!([profile.missing_fields, profile.unparseable], [default.missing_fields, default.unparseable]);
+    assert_eq!([profile.duplicates, profile.late], [default.duplicates, default.late]);
+    assert_eq!((config.topic.as_str(), config.rhythm, config.count), ("visits", Rhythm::Reference, None));
+
+    let arguments = ["--rate", "2.5", "--count", "7", "--seed", "9", "--late", "0.25", "--create-topics", "2"];
+    let config = generate(&arguments, &[("MAPPER_BROKERS", "a:1, b:2"), ("MAPPER_KAFKA", "linger.ms=5")]);
+    assert_eq!((config.rhythm, config.count, config.create_topics), (Rhythm::Rate(2.5), Some(7), Some(2)));
+    assert_eq!((config.profile.seed, config.profile.late), (9, 0.25));
+    assert_eq!((config.brokers.as_str(), pairs(&config.kafka)), ("a:1,b:2", vec![("linger.ms", "5")]));
+    assert!(wrong(&[&["generate"]], &[]).contains("--brokers localhost:9092"));
+}
+
+#[test]
+fn build_reads_no_environment() {
+    let variables = [("MAPPER_BUILD_NUMBER", "7")];
+    let built = |arguments: &[&str]| match parsed(arguments, &variables) {
+        Ok(Command::Build(config)) => config,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(built(&["build", "plugins/x"]), BuildConfig { dir: "plugins/x".into(), output: None });
+    assert_eq!(built(&["build", "x", "--output", "y"]), BuildConfig { dir: "x".into(), output: Some("y".into()) });
+}
+
+#[test]
+fn flag_beats_variable_beats_file() {
+    let file = file(
+        "plugin = \"file.wasm\"\nworkers = 3\nbrokers = \"file:1\"\ncommit-bytes = 1000\nuntil-end = true\n\
+         extra-topic = [\"c\"]\nlate = 0.5\n[kafka]\nlinger.ms = 1\n\"client.id\" = \"file\"\nsocket.keepalive.enable = true\n\
+         [set]\na = 1.5\n",
+    );
+    let path = file.path().to_str().unwrap();
+    let file: &[&str] = &["--config", path];
+    let all_three = &["--workers", "5", "--kafka", "linger.ms=3", "--extra-topic", "a", "--extra-topic", "b"];
+    let variables = [
+        ("MAPPER_WORKERS", "4"),
+        ("MAPPER_BROKERS", "variable:1"),
+        ("MAPPER_KAFKA", "linger.ms=2;client.id=variable;client.rack=r=1"),
+        ("MAPPER_EXTRA_TOPIC", "d, e"),
+        ("MAPPER_SET", "b=x;y\n a=2\r\n"),
+    ];
+
+    let config = run(&[file, all_three], &variables);
+    assert_eq!((config.workers, config.brokers.as_deref()), (5, Some("variable:1")));
+    assert_eq!(config.plugin.to_str(), Some("file.wasm"));
+    assert_eq!(config.extra_topics, ["a", "b"]);
+    let expected =
+        [("client.id", "variable"), ("client.rack", "r=1"), ("linger.ms", "3"), ("socket.keepalive.enable", "true")];
+    assert_eq!(pairs(&config.kafka), expected);
+    assert_eq!(pairs(&config.set), [("a", "2"), ("b", "x;y")]);
+
+    let config = run(&[file], &variables);
+    assert_eq!((config.workers, &config.extra_topics[..]), (4, &["d".to_owned(), "e".to_owned()][..]));
+    assert_eq!(config.commit_bytes, 1000);
+
+    // The file may be named by a variable; a flag takes a switch back; an empty list is a list.
+    let config = run(&[&["--until-end=false"]], &[("MAPPER_CONFIG", path), ("MAPPER_EXTRA_TOPIC", "")]);
+    assert_eq!((config.workers, config.until_end, config.extra_topics.len()), (3, false, 0));
+    assert!(run(&[file], &[]).until_end);
+}
+
+#[test]
+fn every_setting_has_a_flag_and_a_variable() {
+    // No setting takes this value, apart from those that are paths: so it is seen to be read from there.
+    const NEVER: &str = "\u{1}";
+    let commands: [(&str, &[Setting], &[&str]); 2] = [("run", RUN, PLUGIN), ("generate", GENERATE, &[])];
+    for (command, settings, base) in commands {
+        for setting in settings.iter().filter(|setting| !["plugin", "cache-dir", "state-dir"].contains(&setting.name)) {
+            let brokers: &[&str] = if setting.name == "brokers" { &[] } else { &["--brokers", "k"] };
+            let arguments = [&[command], base, brokers].concat();
+            let flag = format!("--{}", setting.name);
+            let message = wrong(&[&arguments, &[&format!("{flag}={NEVER}")]], &[]);
+            assert!(message.starts_with(&format!("flag {flag}: ")), "{message}");
+            let variable = setting.variable();
+            let message = wrong(&[&arguments], &[(&variable, NEVER)]);
+            assert!(message.starts_with(&format!("variable {variable}: ")), "{message}");
+        }
+    }
+}
+
+#[test]
+fn what_is_unknown_is_refused_with_the_near_name() {
+    let variables = [
+        ("MAPPER_WORKER", "variable MAPPER_WORKER: there is no such setting; did you mean MAPPER_WORKERS?"),
+        (
+            "MAPPER_XYZZY",
+            "variable MAPPER_XYZZY: there is no such setting; variables that start with MAPPER_ are settings, see --help",
+        ),
+    ];
+    for (name, message) in variables {
+        assert_eq!(wrong(&[PLUGIN], &[(name, "1")]), message);
+    }
+    run(&[PLUGIN], &[("MAPPERS", "1"), ("MY_MAPPER_WORKER", "1"), ("MAPPER_RATE", "5")]);
+
+    let files = [
+        ("input_topic = \"x\"", "key input_topic: there is no such setting; did you mean input-topic?"),
+        ("[kafak]\na = 1", "key kafak: there is no such setting; did you mean kafka?"),
+        (
+            "xyzzy = 1",
+            "key xyzzy: there is no such setting; the keys are the names of the flags, see host run --help and \
+             host generate --help",
+        ),
+        ("config = \"x\"", "key config: a file can't name another one"),
+        ("workers = \"2\"", "key workers: it must be a whole number, as workers = 2, but is of the type string"),
+        ("group = 2", "key group: it must be a string, as group = \"…\", but is of the type integer"),
+        (
+            "record-timeout = 1",
+            "key record-timeout: it must be a string with a unit, as record-timeout = \"100ms\", but is of the type integer",
+        ),
+        ("until-end = 1", "key until-end: it must be a bool, as until-end = true, but is of the type integer"),
+        ("late = \"0\"", "key late: it must be a number, as late = 0.5, but is of the type string"),
+        (
+            "memory-limit = 1.5",
+            "key memory-limit: it must be a string or a whole number of bytes, as memory-limit = \"16MiB\", but is of the type \
+             float",
+        ),
+        (
+            "extra-topic = [1]",
+            "key extra-topic: it must be an array of strings, as extra-topic = [\"…\"], but is of the type array",
+        ),
+        ("set = \"a=b\"", "key set: it must be a table, as [set], but is of the type string"),
+        ("[set]\na = [1]", "key set: a must be a string, a number or a bool, but is of the type array"),
+        ("workers = 0", "key workers: \"0\" is not allowed: give a whole number from 1 to 256"),
+        (
+            "[kafka]\nacks = 1",
+            "key kafka: acks belongs to the host: it is all: with less, an acknowledged output could be lost",
+        ),
+        ("[kafka]\nx.y = 1\n\"x.y\" = 2", "key kafka: x.y is given twice"),
+    ];
+    for (text, message) in files {
+        let file = file(text);
+        let path = file.path().to_str().unwrap();
+        assert_eq!(wrong(&[PLUGIN, &["--config", path]], &[]), format!("{path}, {message}"));
+    }
+    let file = file("[kafka]\nsasl.password = hunter2");
+    let message = wrong(&[PLUGIN, &["--config", file.path().to_str().unwrap()]], &[]);
+    assert!(message.contains(", line 2: not TOML: ") && !message.contains("hunter2"), "{message}");
+    let message = wrong(&[PLUGIN], &[("MAPPER_CONFIG", "/nowhere.toml")]);
+    assert!(message.starts_with("variable MAPPER_CONFIG: the file /nowhere.toml can't be read: "), "{message}");
+}
+
+#[test]
+fn what_is_unknown_to_clap_is_refused_with_the_near_name() {
+    for (arguments, part) in [
+        (&["--plugin", "x", "--worker", "2"][..], "'--workers'"),
+        (&["biuld", "x"], "'build'"),
+        (&["--workers", "1", "--workers", "2"], "cannot be used multiple times"),
+    ] {
+        let message = wrong(&[arguments], &[]);
+        assert!(message.contains(part) && !message.starts_with("error"), "{message}");
+    }
+}
+
+#[test]
+fn help_shows_every_flag_variable_and_default() {
+    for (arguments, settings) in [(&["--help"][..], RUN), (&["run", "-h"], RUN), (&["generate", "--help"], GENERATE)] {
+        let text = help(arguments);
+        for setting in settings {
+            assert!(text.contains(&format!("--{}", setting.name)), "{}", setting.name);
+            assert!(text.contains(&format!("[env: {}]", setting.variable())), "{}", setting.name);
+            let default = setting.default_text().map(|default| format!("[default: {default}]"));
+            assert!(default.is_none_or(|default| text.contains(&default)), "{}", setting.name);
+        }
+    }
+    let text = help(&["--help"]);
+    for heading in ["Plugin:", "Topics:", "Delivery:", "Limits:", "Kafka:", "Output:", "Commands:"] {
+        assert!(text.contains(heading), "{heading}");
+    }
+    assert_eq!(help(&["--version"]), format!("host {}", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn the_table_has_a_row_for_every_setting() {
+    let table = settings_table();
+    assert_eq!(table.lines().count(), 2 + RUN.len());
+    assert!(table.lines().all(|line| line.starts_with('|') && line.matches('|').count() == 5), "{table}");
+    assert!(table.contains("| `--workers N` | `MAPPER_WORKERS` | `2` | Threads that map"));
+    assert!(table.contains("| `--kafka KEY=VALUE`… | `MAPPER_KAFKA` | none | A librdkafka property"));
+}
+
+#[test]
+fn passwords_are_not_shown() {
+    let config = run(&[KAFKA, &["--kafka", "sasl.password=hunter2"]], &[]);
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let message = wrong(&[KAFKA], &[("MAPPER_KAFKA", "sasl.password=hun;ter2")]);
+    assert_eq!(message, "variable MAPPER_KAFKA: entry 2 is not KEY=VALUE");
+}

@@ -1,0 +1,183 @@
+//! What the program was asked to do, as plain data that was checked before anything was touched.
+
+mod bytes;
+pub(crate) mod properties;
+pub(crate) mod values;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use bytes::{Bytes, NotBytes};
+
+use crate::visits::Profile;
+
+/// What the program was asked to do.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Map records of one topic to others.
+    Run(Box<RunConfig>),
+    /// Fill a topic with visits.
+    Generate(Box<GenerateConfig>),
+    /// Build a plugin project.
+    Build(BuildConfig),
+}
+
+/// All settings of `host run`.
+#[derive(Debug, Clone)]
+pub struct RunConfig {
+    /// The plugin file. It was not looked for yet.
+    pub plugin: PathBuf,
+    /// The plugin's own configuration.
+    pub set: Pairs,
+    /// Where compiled plugins are kept.
+    pub cache_dir: PathBuf,
+    /// The brokers, as `host:port,…`; `None` is the demo on an embedded broker.
+    pub brokers: Option<String>,
+    /// The user's librdkafka properties, none of which the host owns.
+    pub kafka: Pairs,
+    /// The consumer group.
+    pub group: String,
+    /// How long to try to reach Kafka at the start.
+    pub connect_timeout: Duration,
+    /// How long a silent member stays in the group. With the property `group.protocol=consumer` it must not be passed
+    /// on: the broker decides then, and librdkafka refuses it.
+    pub session_timeout: Duration,
+    /// Where records come from.
+    pub input_topic: String,
+    /// Where outputs go that don't name a topic.
+    pub output_topic: String,
+    /// Where failed records go.
+    pub dead_letter_topic: String,
+    /// Other topics that an output may name.
+    pub extra_topics: Vec<String>,
+    /// Partitions of topics to be created; `None`: a topic that doesn't exist is an error.
+    pub create_topics: Option<u32>,
+    /// How sure each record is handled once. Exactly-once only with brokers.
+    pub delivery: Delivery,
+    /// Ends at the offsets that were the ends of the partitions at the start. Only with brokers.
+    pub until_end: bool,
+    /// A transaction is committed this long after its first record.
+    pub commit_interval: Duration,
+    /// A transaction is committed with this many input records.
+    pub commit_records: usize,
+    /// A transaction is committed with this many bytes of input.
+    pub commit_bytes: usize,
+    /// How long the broker lets a transaction stay open; more than `commit_interval`.
+    pub transaction_timeout: Duration,
+    /// What the transactional ids of the workers start with; `None`: the host finds one of its own.
+    pub transactional_id: Option<String>,
+    /// Where the host keeps what must survive a restart.
+    pub state_dir: PathBuf,
+    /// How long work in hand may take after a signal to end.
+    pub drain_timeout: Duration,
+    /// Threads, each with a consumer, a producer and an instance of the plugin.
+    pub workers: usize,
+    /// Records the plugin is given in one call, at most.
+    pub batch_records: usize,
+    /// How long the plugin may take over one record.
+    pub record_timeout: Duration,
+    /// Linear memory of one instance of the plugin, in bytes.
+    pub memory_limit: usize,
+    /// What is logged, and how.
+    pub log: LogConfig,
+}
+
+/// All settings of `host generate`.
+#[derive(Debug, Clone)]
+pub struct GenerateConfig {
+    /// The brokers, as `host:port,…`.
+    pub brokers: String,
+    /// The user's librdkafka properties, none of which the host owns.
+    pub kafka: Pairs,
+    /// How long to try to reach Kafka at the start.
+    pub connect_timeout: Duration,
+    /// The topic to fill.
+    pub topic: String,
+    /// Partitions of the topic, if it is to be created; `None`: if it doesn't exist, that is an error.
+    pub create_topics: Option<u32>,
+    /// When rows come.
+    pub rhythm: Rhythm,
+    /// After how many rows to end; `None`: when told to.
+    pub count: Option<u64>,
+    /// What the rows are like.
+    pub profile: Profile,
+    /// What is logged, and how.
+    pub log: LogConfig,
+}
+
+/// All settings of `host build`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildConfig {
+    /// The folder of the plugin project.
+    pub dir: PathBuf,
+    /// Where the plugin goes; `None`: `plugins/NAME.wasm`, of which the project knows the name.
+    pub output: Option<PathBuf>,
+}
+
+/// How sure it is that each record is handled exactly once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// Outputs, dead letters and offsets in one transaction.
+    ExactlyOnce,
+    /// Offsets are committed once the outputs are acknowledged; after a crash, some come again.
+    AtLeastOnce,
+}
+
+impl fmt::Display for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ExactlyOnce => "exactly-once",
+            Self::AtLeastOnce => "at-least-once",
+        })
+    }
+}
+
+/// When generated rows come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Rhythm {
+    /// As from the reference generator: a burst, then a pause.
+    Reference,
+    /// Evenly, this many rows per second; more than 0.
+    Rate(f64),
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// How a line looks.
+    pub format: LogFormat,
+    /// A level, or directives of `tracing_subscriber::EnvFilter`, which were parsed once already.
+    pub filter: String,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Keys with their values, sorted by key, each key once. `Debug` leaves the values out: passwords are among them.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Pairs(pub Vec<(String, String)>);
+
+impl Deref for Pairs {
+    type Target = [(String, String)];
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Pairs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(key, _)| key)).finish()
+    }
+}

@@ -1,0 +1,137 @@
+//! From text to a value within its limits. An error is what is allowed; the caller knows where the text came from.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use super::{Bytes, Delivery, LogFormat};
+
+/// Longest topic name that Kafka takes (`org.apache.kafka.common.internals.Topic`).
+const TOPIC_CHARACTERS: usize = 249;
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// A value, or what would be allowed.
+pub(crate) type Read<T> = Result<T, String>;
+
+/// A whole number. An end of `u64::MAX` is none.
+pub(crate) fn whole(text: &str, range: RangeInclusive<u64>) -> Read<u64> {
+    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| match (range.start(), range.end()) {
+        (start, &u64::MAX) => format!("give a whole number, {start} or more"),
+        (start, end) => format!("give a whole number from {start} to {end}"),
+    })
+}
+
+/// As [`whole`], for what is counted in memory.
+pub(crate) fn count(text: &str, range: RangeInclusive<u64>) -> Read<usize> {
+    usize::try_from(whole(text, range)?).map_err(|_| format!("give a whole number up to {}", usize::MAX))
+}
+
+/// As [`whole`], for what Kafka counts in 32 bits.
+pub(crate) fn whole32(text: &str, range: RangeInclusive<u32>) -> Read<u32> {
+    let wide = whole(text, (*range.start()).into()..=(*range.end()).into())?;
+    u32::try_from(wide).map_err(|_| format!("give a whole number up to {}", u32::MAX))
+}
+
+/// A part of all, from 0 to 1.
+pub(crate) fn share(text: &str) -> Read<f64> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "give a share from 0 to 1, such as 0.5".to_owned())
+}
+
+/// Rows per second.
+pub(crate) fn rate(text: &str) -> Read<f64> {
+    const MOST: f64 = 10_000_000.0;
+    let rate = text.parse().ok().filter(|rate| *rate > 0.0 && *rate <= MOST);
+    rate.ok_or_else(|| format!("give rows per second, above 0 and up to {MOST}"))
+}
+
+/// `true` or `false`; 1 and 0 because variables are often written so.
+pub(crate) fn switch(text: &str) -> Read<bool> {
+    match text {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err("give true or false".to_owned()),
+    }
+}
+
+/// A time with its unit.
+pub(crate) fn duration(text: &str, range: RangeInclusive<Duration>) -> Read<Duration> {
+    humantime::parse_duration(text).ok().filter(|duration| range.contains(duration)).ok_or_else(|| {
+        let [start, end] = [range.start(), range.end()].map(|end| humantime::format_duration(*end));
+        format!("give a duration from {start} to {end} with its unit, such as 500ms, 2s or 1m")
+    })
+}
+
+/// A size in bytes. An end of `u64::MAX` is none.
+pub(crate) fn size(text: &str, range: RangeInclusive<u64>) -> Read<usize> {
+    let size = text.parse().ok().filter(|size: &Bytes| range.contains(&size.0));
+    size.and_then(|size| usize::try_from(size.0).ok()).ok_or_else(|| {
+        let limits = match (Bytes(*range.start()), range.end()) {
+            (start, &u64::MAX) => format!("of {start} or more bytes"),
+            (start, end) => format!("from {start} to {}", Bytes(*end)),
+        };
+        format!("give a size {limits}, such as 64KiB, 16MiB or a plain number of bytes")
+    })
+}
+
+/// A topic name that Kafka takes.
+pub(crate) fn topic(text: &str) -> Read<String> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if !text.is_empty() && text.len() <= TOPIC_CHARACTERS && text.chars().all(legal) && text != "." && text != ".." {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "a topic name is 1 to {TOPIC_CHARACTERS} of the characters a-z, A-Z, 0-9, '.', '_' and '-', and not '.' or '..'"
+    ))
+}
+
+/// A list of brokers, without the blanks around its commas. Whether they exist is not asked.
+pub(crate) fn brokers(text: &str) -> Read<String> {
+    let allowed = || "give a list such as kafka-1:9092,kafka-2:9092".to_owned();
+    let brokers: Vec<_> = text.split(',').map(str::trim).collect();
+    let is_broker = |broker: &&str| {
+        let address = broker.split_once("://").map_or(*broker, |(_protocol, address)| address);
+        // Colons within brackets are those of an IPv6 address.
+        let host = address.rfind(']').map_or(0, |end| end + 1);
+        let port = address[host..].split_once(':').map(|(_, port)| port);
+        let named = !address.is_empty()
+            && !address.starts_with(':')
+            && !address.contains(|c: char| c.is_whitespace() || c.is_control());
+        named && port.is_none_or(|port| port.parse().is_ok_and(|port: u16| port > 0))
+    };
+    if brokers.iter().all(is_broker) { Ok(brokers.join(",")) } else { Err(allowed()) }
+}
+
+/// A name, which may be any but a blank one.
+pub(crate) fn name(text: &str) -> Read<String> {
+    let blank = text.chars().all(char::is_whitespace) || text.contains(char::is_control);
+    if blank { Err("give a name that is not blank".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+/// See [`Delivery`].
+pub(crate) fn delivery(text: &str) -> Read<Delivery> {
+    let all = [Delivery::ExactlyOnce, Delivery::AtLeastOnce];
+    let delivery = all.into_iter().find(|delivery| delivery.to_string() == text);
+    delivery.ok_or_else(|| "give exactly-once or at-least-once".to_owned())
+}
+
+/// See [`LogFormat`].
+pub(crate) fn log_format(text: &str) -> Read<LogFormat> {
+    match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("give text or json".to_owned()),
+    }
+}
+
+/// A level or directives of a filter.
+pub(crate) fn log_filter(text: &str) -> Read<String> {
+    // A lone word that is no level would be taken for a module, of which all is wanted: a typo would silence the log.
+    let lone_word = text.chars().all(char::is_alphanumeric);
+    let known = LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text));
+    if (lone_word && !known) || EnvFilter::try_new(text).is_err() {
+        return Err(format!("give one of {}, or directives such as info,kafka=debug", LEVELS.join(", ")));
+    }
+    Ok(text.to_owned())
+}

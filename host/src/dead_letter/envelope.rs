@@ -1,0 +1,75 @@
+//! The value of a dead letter: `{"processing_time": …, "input_json": …, "error_message": …}`, in this order.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use chrono::{DateTime, Utc};
+
+/// Writes envelopes, one at a time, into a buffer of its own.
+#[derive(Default)]
+pub(super) struct Envelope {
+    processing_time: String,
+    bytes: Vec<u8>,
+}
+
+impl Envelope {
+    /// UTC without a zone, with six decimals, as Python's `datetime.utcnow().isoformat()`.
+    pub(super) fn set_time(&mut self, now: DateTime<Utc>) {
+        self.processing_time = now.format("%Y-%m-%dT%H:%M:%S%.6f").to_string();
+    }
+
+    /// What was written last.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Writes an envelope. Of the input, so much is taken as makes up to `room` bytes of JSON. An input that is not UTF-8
+    /// is written in base64, and a fourth field says so; one that is null (a tombstone) is null.
+    pub(super) fn write(&mut self, input: Option<&[u8]>, message: &str, room: usize) {
+        self.bytes.clear();
+        self.text("{\"processing_time\": \"");
+        self.bytes.extend_from_slice(self.processing_time.as_bytes());
+        self.text("\", \"input_json\": ");
+        let mut encoding = "";
+        match input.map(|input| (std::str::from_utf8(input), input)) {
+            None => self.text("null"),
+            Some((Ok(text), _)) => self.json(prefix(text, room)),
+            Some((Err(_), bytes)) => {
+                encoding = ", \"input_encoding\": \"base64\"";
+                let whole = bytes.len().min(room / 4 * 3);
+                self.json(&BASE64_STANDARD.encode(&bytes[..whole]));
+            }
+        }
+        self.text(", \"error_message\": ");
+        self.json(message);
+        self.text(encoding);
+        self.text("}");
+    }
+
+    fn text(&mut self, text: &str) {
+        self.bytes.extend_from_slice(text.as_bytes());
+    }
+
+    fn json(&mut self, text: &str) {
+        serde_json::to_writer(&mut self.bytes, text).expect("text can always be written to a vector as JSON");
+    }
+}
+
+/// The longest part of a text that takes at most that many bytes inside a JSON string.
+fn prefix(text: &str, room: usize) -> &str {
+    // No character takes more than six bytes per byte of its own: `\u001f`.
+    if text.len() <= room / 6 {
+        return text;
+    }
+    let mut used = 0;
+    for (at, character) in text.char_indices() {
+        used += match character {
+            '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+            control if control < ' ' => 6,
+            other => other.len_utf8(),
+        };
+        if used > room {
+            return &text[..at];
+        }
+    }
+    text
+}

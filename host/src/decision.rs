@@ -1,0 +1,141 @@
+//! From a verdict to what is done about it: a pure function, so that the rules can be read and tested in one place.
+
+use std::sync::Arc;
+
+use crate::record::Record;
+use crate::verdict::{Failure, FailureKind, Output, Verdict};
+
+/// What Kafka adds to a record around its key, value and headers at most, in bytes: the batch header, the lengths
+/// and the deltas (Kafka's message format v2).
+const RECORD_OVERHEAD_BYTES: usize = 61 + 8 * 5;
+/// The same for a header: the lengths of its name and value.
+const HEADER_OVERHEAD_BYTES: usize = 10;
+
+/// A topic that may be written to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Its name.
+    pub topic: Arc<str>,
+    /// The largest record it takes, in bytes (`max.message.bytes`).
+    pub max_record_bytes: usize,
+}
+
+/// The topics that outputs and dead letters go to. The first is the default output topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Routes {
+    /// The output topics; never empty.
+    pub outputs: Vec<Route>,
+    /// The dead-letter topic.
+    pub dead_letters: Route,
+}
+
+/// The largest record of a topic when the broker doesn't say, in bytes: Kafka's own default for `max.message.bytes`.
+pub const DEFAULT_RECORD_BYTES: usize = 1_048_588;
+
+/// An index into the routes: output topics first, then the dead letters.
+pub type RouteIndex = usize;
+
+impl Routes {
+    /// Routes to these topics, of which nothing more is known.
+    pub fn with_default_sizes(outputs: &[&str], dead_letters: &str) -> Self {
+        let route = |topic: &str| Route { topic: topic.into(), max_record_bytes: DEFAULT_RECORD_BYTES };
+        Self { outputs: outputs.iter().map(|topic| route(topic)).collect(), dead_letters: route(dead_letters) }
+    }
+
+    /// The index of the dead-letter topic.
+    pub fn dead_letter_index(&self) -> RouteIndex {
+        self.outputs.len()
+    }
+
+    /// A route by its index.
+    pub fn get(&self, index: RouteIndex) -> &Route {
+        self.outputs.get(index).unwrap_or(&self.dead_letters)
+    }
+
+    /// All routes in the order of their indexes.
+    pub fn all(&self) -> impl Iterator<Item = &Route> {
+        self.outputs.iter().chain([&self.dead_letters])
+    }
+
+    fn named(&self, topic: Option<&str>) -> Option<RouteIndex> {
+        match topic {
+            None => Some(0),
+            Some(topic) => self.outputs.iter().position(|route| &*route.topic == topic),
+        }
+    }
+}
+
+/// What is done about a record.
+#[derive(Debug)]
+pub enum Decision<'a> {
+    /// Nothing: the mapper returned no output.
+    Skip,
+    /// These are produced.
+    Produce(Vec<(RouteIndex, Output<'a>)>),
+    /// This single output is produced: the usual case, without a list.
+    ProduceOne(RouteIndex, Output<'a>),
+    /// It goes to the dead letters.
+    DeadLetter(Failure<'a>),
+}
+
+/// Decides on one record. All of its outputs are produced, or none is.
+pub fn decide<'a>(record: Record<'a>, verdict: Verdict<'a>, routes: &Routes) -> Decision<'a> {
+    let mut outputs = match verdict {
+        Verdict::Failed(failure) => return Decision::DeadLetter(failure),
+        Verdict::Mapped(outputs) => outputs,
+    };
+    let Some(first) = outputs.next() else { return Decision::Skip };
+    let first = match route(record, first, routes) {
+        Ok(route) => (route, first),
+        Err(failure) => return Decision::DeadLetter(failure),
+    };
+    let mut all = Vec::new();
+    for output in outputs {
+        match route(record, output, routes) {
+            Ok(route) => all.push((route, output)),
+            Err(failure) => return Decision::DeadLetter(failure),
+        }
+    }
+    if all.is_empty() {
+        return Decision::ProduceOne(first.0, first.1);
+    }
+    all.insert(0, first);
+    Decision::Produce(all)
+}
+
+fn route<'a>(record: Record<'a>, output: Output<'a>, routes: &Routes) -> Result<RouteIndex, Failure<'a>> {
+    let index = routes.named(output.topic()).ok_or_else(|| {
+        let known: Vec<&str> = routes.outputs.iter().map(|route| &*route.topic).collect();
+        let message = format!(
+            "the output topic '{}' is not one the host was started with ({}); add it with --extra-topic",
+            output.topic().unwrap_or_default(),
+            known.join(", ")
+        );
+        Failure::new(FailureKind::InvalidOutput, message)
+    })?;
+    let header_bytes = match output.own_headers() {
+        Some(headers) => headers_bytes(headers),
+        None => headers_bytes(record.headers()),
+    };
+    let bytes = record_bytes(output.key(record), output.value(record), header_bytes);
+    let route = routes.get(index);
+    if bytes > route.max_record_bytes {
+        let (topic, most) = (&route.topic, route.max_record_bytes);
+        let message = format!("an output of {bytes} bytes is larger than the topic '{topic}' takes ({most} bytes)");
+        return Err(Failure::new(FailureKind::Oversize, message));
+    }
+    Ok(index)
+}
+
+/// What headers take in a record, in bytes, at most.
+pub fn headers_bytes<'h>(headers: impl Iterator<Item = crate::record::Header<'h>>) -> usize {
+    headers.map(|(name, value)| HEADER_OVERHEAD_BYTES + name.len() + value.map_or(0, <[u8]>::len)).sum()
+}
+
+/// The size of a record as a broker counts it, in bytes, at most and before compression.
+pub fn record_bytes(key: Option<&[u8]>, value: Option<&[u8]>, header_bytes: usize) -> usize {
+    RECORD_OVERHEAD_BYTES + key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len) + header_bytes
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+//! The properties of our clients: what delivery depends on is fixed, what memory and speed depend on is chosen, and the
+//! rest is the user's.
+
+use std::time::Duration;
+
+use rdkafka::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::error::KafkaError;
+
+use crate::config::Delivery;
+use crate::decision::Routes;
+
+/// How to reach Kafka, and as whom.
+#[derive(Debug, Clone)]
+pub struct KafkaSettings {
+    /// A comma-separated list of `host:port`.
+    pub brokers: String,
+    /// The consumer group.
+    pub group: String,
+    /// See [`Delivery`].
+    pub delivery: Delivery,
+    /// The user's librdkafka properties; they were checked not to touch what delivery depends on.
+    pub properties: Vec<(String, String)>,
+    /// How long a transaction may stay open before the broker aborts it.
+    pub transaction_timeout: Duration,
+    /// How long a member of the group may be silent before its partitions are given to others.
+    pub session_timeout: Duration,
+    /// Workers of this process: they share the memory that is meant for buffers.
+    pub workers: usize,
+}
+
+/// librdkafka's default.
+const DEFAULT_BATCH_BYTES: usize = 1_000_000;
+/// All workers together buffer this much input at most, in KiB.
+const CONSUMER_BUFFER_KIB: usize = 16 << 10;
+/// All workers together buffer this much output at most, in KiB.
+const PRODUCER_BUFFER_KIB: usize = 16 << 10;
+
+impl KafkaSettings {
+    /// What every client has.
+    pub(super) fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", "mapper-host")
+            // Or a host that lost its broker for a moment is away for up to ten seconds.
+            .set("reconnect.backoff.ms", "50")
+            .set("reconnect.backoff.max.ms", "1000")
+            .set("broker.address.family", "any")
+            .set_log_level(RDKafkaLogLevel::Warning);
+        config
+    }
+
+    fn with_own(&self, mut config: ClientConfig) -> ClientConfig {
+        for (key, value) in &self.properties {
+            config.set(key, value);
+        }
+        config
+    }
+
+    /// A client that asks, but neither consumes nor produces.
+    pub(super) fn asking(&self) -> ClientConfig {
+        let mut config = self.client();
+        if !self.group.is_empty() {
+            config.set("group.id", &self.group);
+        }
+        config.set("enable.auto.commit", "false").set("isolation.level", "read_committed");
+        self.with_own(config)
+    }
+
+    /// A worker's consumer. `to_end`: it is told where a partition ends.
+    pub(super) fn consumer(&self, to_end: bool) -> ClientConfig {
+        let buffer_kib = (CONSUMER_BUFFER_KIB / self.workers).max(1024);
+        let mut config = self.client();
+        config
+            .set("auto.offset.reset", "earliest")
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .set("queued.max.messages.kbytes", buffer_kib.to_string())
+            .set("fetch.max.bytes", (buffer_kib << 10).to_string())
+            .set("max.partition.fetch.bytes", "1048576")
+            // How long a partition pauses when the buffer is full: by default a second, which is an age here.
+            .set("fetch.queue.backoff.ms", "5");
+        let mut config = self.with_own(config);
+        config
+            .set("group.id", &self.group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("isolation.level", "read_committed")
+            .set("enable.partition.eof", to_end.to_string());
+        // With KIP-848 the broker decides on it, and librdkafka refuses to be told.
+        if config.get("group.protocol") != Some("consumer") {
+            config.set("session.timeout.ms", self.session_timeout.as_millis().to_string());
+        }
+        config
+    }
+
+    /// A producer to these topics; without a transactional id it only has its order and its retries.
+    pub(super) fn producer(&self, transactional_id: Option<&str>, routes: Option<&Routes>) -> ClientConfig {
+        let mut config = self.client();
+        if let Some(routes) = routes {
+            // The largest record of any topic must pass, and no batch may be larger than the smallest topic takes.
+            let largest = routes.all().map(|route| route.max_record_bytes).max().unwrap_or(DEFAULT_BATCH_BYTES);
+            let smallest = routes.all().map(|route| route.max_record_bytes).min().unwrap_or(DEFAULT_BATCH_BYTES);
+            config
+                .set("message.max.bytes", largest.max(1000).to_string())
+                .set("batch.size", smallest.min(DEFAULT_BATCH_BYTES).to_string());
+        }
+        config
+            // Records of the same key go where the Java client sends them.
+            .set("partitioner", "murmur2_random")
+            .set("linger.ms", "5")
+            .set("batch.num.messages", "50000")
+            .set("queue.buffering.max.kbytes", (PRODUCER_BUFFER_KIB / self.workers).max(1024).to_string())
+            .set("queue.buffering.max.messages", "200000");
+        let mut config = self.with_own(config);
+        config.set("enable.idempotence", "true").set("delivery.report.only.error", "true");
+        if let Some(id) = transactional_id {
+            config
+                .set("transactional.id", id)
+                .set("transaction.timeout.ms", self.transaction_timeout.as_millis().to_string());
+        }
+        config
+    }
+}
+
+/// What librdkafka logs goes to our log.
+pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    // Each client is given all of the user's properties, those for the other kind too.
+    if facility == "CONFWARN" && message.contains("will be ignored by this") {
+        return tracing::debug!(target: "kafka", facility, "{message}");
+    }
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+            tracing::warn!(target: "kafka", facility, "{message}");
+        }
+        RDKafkaLogLevel::Warning => tracing::warn!(target: "kafka", facility, "{message}"),
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(target: "kafka", facility, "{message}"),
+        RDKafkaLogLevel::Debug => tracing::debug!(target: "kafka", facility, "{message}"),
+    }
+}
+
+/// What librdkafka reports of its own accord: brokers that are away, mostly. It goes on by itself.
+pub(super) fn report(error: &KafkaError, reason: &str) {
+    tracing::warn!(target: "kafka", error = %error, "{reason}");
+}
+
+/// The context of clients with nothing to say.
+#[derive(Default)]
+pub(super) struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        report(&error, reason);
+    }
+}
+
+impl rdkafka::consumer::ConsumerContext for Quiet {}

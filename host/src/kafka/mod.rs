@@ -1,0 +1,19 @@
+//! Everything about Kafka: the source and sink of the pipeline, and what must be there before they start. Only this room
+//! imports rdkafka.
+
+mod client;
+pub mod embedded;
+mod native;
+mod peek;
+mod produce;
+pub mod setup;
+mod sink;
+mod source;
+mod until;
+
+pub use client::KafkaSettings;
+pub use peek::Peek;
+pub use produce::TopicProducer;
+pub use sink::KafkaSink;
+pub use source::{GroupConsumer, KafkaSource};
+pub use until::Until;

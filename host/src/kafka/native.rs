@@ -1,0 +1,265 @@
+//! The three things the record path needs of librdkafka that the rdkafka crate has no call for, each behind a safe type:
+//! many records in one call from a queue apart from rebalances, header names that are not UTF-8, and producing to a
+//! topic by its handle.
+
+use std::ffi::{CString, c_char, c_void};
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
+use rdkafka_sys as sys;
+use rdkafka_sys::rd_kafka_vtype_t as vtype;
+
+use crate::record::{Header, NO_TIMESTAMP};
+
+/// A queue that the records of partitions are sent to, so that fetching them never runs into a rebalance.
+pub(super) struct RecordQueue<C: ConsumerContext + 'static> {
+    queue: NonNull<sys::rd_kafka_queue_t>,
+    /// The queue must not outlive its client.
+    consumer: Arc<BaseConsumer<C>>,
+    messages: Vec<*mut sys::rd_kafka_message_t>,
+}
+
+// SAFETY: librdkafka's queues may be used from any thread, and the message pointers are only set within a call.
+unsafe impl<C: ConsumerContext> Send for RecordQueue<C> {}
+
+impl<C: ConsumerContext> RecordQueue<C> {
+    /// A new queue of this consumer.
+    pub(super) fn new(consumer: Arc<BaseConsumer<C>>) -> Self {
+        // SAFETY: the consumer's client is alive.
+        let queue = unsafe { sys::rd_kafka_queue_new(consumer.client().native_ptr()) };
+        let queue = NonNull::new(queue).expect("librdkafka makes a queue or aborts");
+        Self { queue, consumer, messages: Vec::new() }
+    }
+
+    /// Sends the records of a partition here. Holds for all its later assignments too.
+    pub(super) fn route(&self, topic: &str, partition: i32) -> KafkaResult<()> {
+        let topic = CString::new(topic)?;
+        // SAFETY: the client, the name and both queues are alive during these calls.
+        unsafe {
+            let source =
+                sys::rd_kafka_queue_get_partition(self.consumer.client().native_ptr(), topic.as_ptr(), partition);
+            if source.is_null() {
+                return Err(KafkaError::Subscription(format!("partition {partition} has no queue")));
+            }
+            sys::rd_kafka_queue_forward(source, self.queue.as_ptr());
+            sys::rd_kafka_queue_destroy(source);
+        }
+        Ok(())
+    }
+
+    /// Hands on up to `most` records or events; waits for the first one only.
+    pub(super) fn fetch(&mut self, most: usize, wait: Duration, mut take: impl FnMut(Fetched<'_>)) {
+        self.messages.resize(most, ptr::null_mut());
+        let mut count = self.consume(Duration::ZERO, 0, most);
+        if count == 0 && !wait.is_zero() {
+            count = self.consume(wait, 0, 1);
+            if count == 1 {
+                count += self.consume(Duration::ZERO, 1, most);
+            }
+        }
+        for message in &self.messages[..count] {
+            // SAFETY: librdkafka filled `count` valid messages, each destroyed exactly once, here.
+            unsafe {
+                take(Fetched(&**message));
+                sys::rd_kafka_message_destroy(*message);
+            }
+        }
+    }
+
+    fn consume(&mut self, wait: Duration, from: usize, to: usize) -> usize {
+        let room = &mut self.messages[from..to];
+        let wait_ms = i32::try_from(wait.as_millis().max(u128::from(!wait.is_zero()))).unwrap_or(i32::MAX);
+        // SAFETY: the room is as large as said, and the queue is alive.
+        let count =
+            unsafe { sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), wait_ms, room.as_mut_ptr(), room.len()) };
+        usize::try_from(count).unwrap_or(0)
+    }
+}
+
+impl<C: ConsumerContext> Drop for RecordQueue<C> {
+    fn drop(&mut self) {
+        // SAFETY: made in `new`, destroyed once, before the client that it belongs to.
+        unsafe { sys::rd_kafka_queue_destroy(self.queue.as_ptr()) }
+    }
+}
+
+/// A record, or an event in its place.
+#[derive(Clone, Copy)]
+pub(super) struct Fetched<'a>(&'a sys::rd_kafka_message_t);
+
+impl<'a> Fetched<'a> {
+    /// What the event is, if it is no record.
+    pub(super) fn error(&self) -> Option<RDKafkaErrorCode> {
+        (self.0.err != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| self.0.err.into())
+    }
+
+    pub(super) fn partition(&self) -> i32 {
+        self.0.partition
+    }
+
+    pub(super) fn offset(&self) -> i64 {
+        self.0.offset
+    }
+
+    pub(super) fn timestamp_ms(&self) -> i64 {
+        let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the message is valid.
+        let timestamp = unsafe { sys::rd_kafka_message_timestamp(self.0, &mut kind) };
+        if kind == sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE { NO_TIMESTAMP } else { timestamp }
+    }
+
+    pub(super) fn key(&self) -> Option<&'a [u8]> {
+        // SAFETY: the message owns that many bytes there, for as long as it is borrowed.
+        unsafe { bytes(self.0.key, self.0.key_len) }
+    }
+
+    pub(super) fn value(&self) -> Option<&'a [u8]> {
+        // SAFETY: as for the key.
+        unsafe { bytes(self.0.payload, self.0.len) }
+    }
+
+    pub(super) fn headers(&self) -> impl Iterator<Item = Header<'a>> + use<'a> {
+        let mut headers = ptr::null_mut();
+        // SAFETY: the message is valid; the headers stay its own.
+        let error = unsafe { sys::rd_kafka_message_headers(self.0, &mut headers) };
+        let there = error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+        let mut index = 0;
+        std::iter::from_fn(move || {
+            let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
+            // SAFETY: only called when there are headers; an index beyond the last one is answered with an error.
+            let error = unsafe {
+                there
+                    .then(|| sys::rd_kafka_header_get_all(headers, index, &mut name, &mut value, &mut size))
+                    .filter(|error| *error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR)
+            };
+            error?;
+            index += 1;
+            // SAFETY: a name is a C string, and a value has that many bytes; both live as long as the message.
+            unsafe { Some((std::ffi::CStr::from_ptr(name).to_bytes(), bytes(value, size))) }
+        })
+    }
+}
+
+/// # Safety
+/// `start` is null or points at that many bytes that live for `'a`.
+unsafe fn bytes<'a>(start: *const c_void, size: usize) -> Option<&'a [u8]> {
+    // SAFETY: as the caller promises.
+    (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start.cast(), size) })
+}
+
+/// A topic of a producer.
+pub(super) struct TopicHandle<C: ProducerContext + 'static> {
+    topic: NonNull<sys::rd_kafka_topic_t>,
+    /// The handle must not outlive its client.
+    producer: Arc<ThreadedProducer<C>>,
+}
+
+// SAFETY: librdkafka's topic handles may be used from any thread.
+unsafe impl<C: ProducerContext> Send for TopicHandle<C> {}
+
+impl<C: ProducerContext> TopicHandle<C> {
+    pub(super) fn new(producer: Arc<ThreadedProducer<C>>, topic: &str) -> KafkaResult<Self> {
+        let name = CString::new(topic)?;
+        // SAFETY: the client and the name are alive; no configuration means the client's own.
+        let handle = unsafe { sys::rd_kafka_topic_new(producer.client().native_ptr(), name.as_ptr(), ptr::null_mut()) };
+        let handle = NonNull::new(handle).ok_or_else(|| KafkaError::ClientCreation(format!("no topic '{topic}'")))?;
+        Ok(Self { topic: handle, producer })
+    }
+
+    /// Queues a record; its bytes are copied. While the queue is full, it is tried again as long as `wait` says so.
+    pub(super) fn produce<'h>(
+        &self,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        timestamp_ms: Option<i64>,
+        headers: &mut dyn Iterator<Item = Header<'h>>,
+        wait: impl Fn() -> bool,
+    ) -> Result<(), RDKafkaErrorCode> {
+        let headers = NativeHeaders::of(headers);
+        let mut fields = [sys::rd_kafka_vu_t { vtype: vtype::RD_KAFKA_VTYPE_END, u: unset() }; 6];
+        let mut set = 0;
+        let mut add = |vtype, u| {
+            fields[set] = sys::rd_kafka_vu_t { vtype, u };
+            set += 1;
+        };
+        add(vtype::RD_KAFKA_VTYPE_RKT, Union { rkt: self.topic.as_ptr() });
+        add(vtype::RD_KAFKA_VTYPE_MSGFLAGS, Union { i: sys::RD_KAFKA_MSG_F_COPY });
+        add(vtype::RD_KAFKA_VTYPE_VALUE, Union { mem: memory(value) });
+        add(vtype::RD_KAFKA_VTYPE_KEY, Union { mem: memory(key) });
+        // Zero, librdkafka's word for now, is all that a record of 1970-01-01T00:00:00Z can be given.
+        add(vtype::RD_KAFKA_VTYPE_TIMESTAMP, Union { i64_: timestamp_ms.unwrap_or(0) });
+        if let Some(headers) = &headers {
+            add(vtype::RD_KAFKA_VTYPE_HEADERS, Union { headers: headers.0.as_ptr() });
+        }
+        loop {
+            // SAFETY: `set` fields are filled, each as its type wants it; key and value are copied before the call returns.
+            let error = unsafe { sys::rd_kafka_produceva(self.producer.client().native_ptr(), fields.as_ptr(), set) };
+            if error.is_null() {
+                // The headers belong to the queued record now.
+                std::mem::forget(headers);
+                return Ok(());
+            }
+            // SAFETY: an error that is ours to destroy.
+            let code = unsafe {
+                let code = sys::rd_kafka_error_code(error);
+                sys::rd_kafka_error_destroy(error);
+                RDKafkaErrorCode::from(code)
+            };
+            if code != RDKafkaErrorCode::QueueFull || !wait() {
+                return Err(code);
+            }
+        }
+    }
+}
+
+impl<C: ProducerContext> Drop for TopicHandle<C> {
+    fn drop(&mut self) {
+        // SAFETY: made in `new`, destroyed once, before the client that it belongs to.
+        unsafe { sys::rd_kafka_topic_destroy(self.topic.as_ptr()) }
+    }
+}
+
+use sys::bindings::rd_kafka_vu_s__bindgen_ty_1 as Union;
+
+fn unset() -> Union {
+    Union { i: 0 }
+}
+
+fn memory(bytes: Option<&[u8]>) -> sys::bindings::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 {
+    let (ptr, size) = bytes.map_or((ptr::null(), 0), |bytes| (bytes.as_ptr(), bytes.len()));
+    sys::bindings::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 { ptr: ptr.cast::<c_void>().cast_mut(), size }
+}
+
+struct NativeHeaders(NonNull<sys::rd_kafka_headers_t>);
+
+impl NativeHeaders {
+    /// The headers, or `None` if there are none.
+    fn of<'h>(headers: &mut dyn Iterator<Item = Header<'h>>) -> Option<Self> {
+        let mut next = headers.next();
+        next?;
+        let expected = headers.size_hint().0 + 1;
+        // SAFETY: only allocates.
+        let native = Self(NonNull::new(unsafe { sys::rd_kafka_headers_new(expected) })?);
+        while let Some((name, value)) = next {
+            let (data, size) = value.map_or((ptr::null(), 0), |value| (value.as_ptr(), value.len() as isize));
+            // SAFETY: the name and the value are alive and have these sizes, and both are copied.
+            unsafe {
+                let name_start = name.as_ptr().cast::<c_char>();
+                sys::rd_kafka_header_add(native.0.as_ptr(), name_start, name.len() as isize, data.cast(), size);
+            }
+            next = headers.next();
+        }
+        Some(native)
+    }
+}
+
+impl Drop for NativeHeaders {
+    fn drop(&mut self) {
+        // SAFETY: only dropped while they are still ours.
+        unsafe { sys::rd_kafka_headers_destroy(self.0.as_ptr()) }
+    }
+}

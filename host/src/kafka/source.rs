@@ -1,0 +1,295 @@
+//! The source of the pipeline on Kafka: a member of a consumer group.
+//!
+//! Records come through a queue apart from everything else, so a rebalance is only ever met between two batches, and is
+//! carried out when the pipeline says so: it commits what is done first.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaRespErr;
+
+use super::client::{self, KafkaSettings};
+use super::native::RecordQueue;
+use super::until::Until;
+use crate::pipeline::{Fetched, Positions, Source, Trouble};
+use crate::record::Batch;
+use crate::shutdown::Halt;
+
+/// How long a question to the group's coordinator may take before it is asked again.
+const ASK_TIMEOUT: Duration = Duration::from_secs(10);
+/// A batch is handed on once it has this many bytes, however few records that are.
+const BATCH_BYTES: usize = 1 << 20;
+
+enum Rebalance {
+    Assign(TopicPartitionList),
+    Revoke { partitions: TopicPartitionList, lost: bool },
+}
+
+/// Keeps rebalances until the pipeline has time for them.
+#[derive(Default)]
+pub struct GroupContext {
+    rebalances: Mutex<VecDeque<Rebalance>>,
+    closing: AtomicBool,
+}
+
+impl GroupContext {
+    fn rebalances(&self) -> MutexGuard<'_, VecDeque<Rebalance>> {
+        self.rebalances.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ClientContext for GroupContext {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        client::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        client::report(&error, reason);
+    }
+}
+
+impl ConsumerContext for GroupContext {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, kind: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        let partitions = partitions.clone();
+        let rebalance = if kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            Rebalance::Assign(partitions)
+        } else {
+            Rebalance::Revoke { partitions, lost: consumer.assignment_lost() }
+        };
+        if !self.closing.load(Ordering::Relaxed) {
+            self.rebalances().push_back(rebalance);
+        } else if let Err(error) = carry_out(consumer, &rebalance) {
+            // The consumer is being dropped; the group notices by itself that it is gone.
+            tracing::debug!(%error, "a rebalance at the end");
+        }
+    }
+}
+
+fn carry_out(consumer: &BaseConsumer<GroupContext>, rebalance: &Rebalance) -> KafkaResult<()> {
+    let cooperative = matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative);
+    match rebalance {
+        Rebalance::Assign(partitions) if cooperative => consumer.incremental_assign(partitions),
+        Rebalance::Assign(partitions) => consumer.assign(partitions),
+        Rebalance::Revoke { partitions, .. } if cooperative => consumer.incremental_unassign(partitions),
+        Rebalance::Revoke { .. } => consumer.unassign(),
+    }
+}
+
+/// A consumer in a group.
+pub type GroupConsumer = BaseConsumer<GroupContext>;
+
+/// Records of one topic, from the partitions that the group gives this worker.
+pub struct KafkaSource {
+    // Before the consumer, so that it is dropped first.
+    queue: RecordQueue<GroupContext>,
+    consumer: Arc<GroupConsumer>,
+    topic: Arc<str>,
+    /// The partitions that this worker has, and the offset after the last record fetched, once there is one.
+    assigned: BTreeMap<i32, Option<i64>>,
+    until: Option<Arc<Until>>,
+    events: Vec<(i32, i64, RDKafkaErrorCode)>,
+}
+
+impl KafkaSource {
+    /// Joins the group. With `until`, it ends where that says.
+    ///
+    /// # Errors
+    /// When librdkafka refuses a property.
+    pub fn new(settings: &KafkaSettings, topic: &Arc<str>, until: Option<Arc<Until>>) -> KafkaResult<Self> {
+        let config = settings.consumer(until.is_some());
+        let consumer = Arc::new(GroupConsumer::from_config_and_context(&config, GroupContext::default())?);
+        consumer.subscribe(&[topic])?;
+        let queue = RecordQueue::new(consumer.clone());
+        Ok(Self { queue, consumer, topic: topic.clone(), assigned: BTreeMap::new(), until, events: Vec::new() })
+    }
+
+    /// The consumer, for the sink: offsets are committed in its name.
+    pub fn consumer(&self) -> Arc<GroupConsumer> {
+        self.consumer.clone()
+    }
+
+    /// From here on rebalances are carried out at once: there is no pipeline to wait for.
+    pub fn close(self) {
+        self.consumer.context().closing.store(true, Ordering::Relaxed);
+        // One that is waiting would keep the consumer from leaving the group.
+        for rebalance in self.consumer.context().rebalances().drain(..) {
+            let _ = carry_out(&self.consumer, &rebalance);
+        }
+    }
+
+    /// Serves everything that is not records; the rebalances among it are kept by the context.
+    fn serve_events(&self) -> Result<(), Trouble> {
+        while let Some(event) = self.consumer.poll(Duration::ZERO) {
+            match event {
+                // Records of a partition whose queue was routed only just now: they are not lost, as they are
+                // fetched again from the committed offset.
+                Ok(record) => return Err(Trouble::Again(format!("a record came the wrong way: {record:?}"))),
+                Err(error) => complain(&error.to_string(), error.rdkafka_error_code())?,
+            }
+        }
+        Ok(())
+    }
+
+    fn announced(&self) -> Option<Fetched> {
+        self.consumer.context().rebalances().front().map(|rebalance| match rebalance {
+            Rebalance::Assign(_) => Fetched::Assigned,
+            Rebalance::Revoke { lost, .. } => Fetched::Revoked { lost: *lost },
+        })
+    }
+
+    fn partitions(&self, of: impl Iterator<Item = (i32, Offset)>) -> KafkaResult<TopicPartitionList> {
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in of {
+            list.add_partition_offset(&self.topic, partition, offset)?;
+        }
+        Ok(list)
+    }
+
+    fn committed(&self, partitions: impl Iterator<Item = i32>) -> KafkaResult<BTreeMap<i32, Option<i64>>> {
+        let list = self.partitions(partitions.map(|partition| (partition, Offset::Invalid)))?;
+        let committed = self.consumer.committed_offsets(list, ASK_TIMEOUT)?;
+        let offset = |offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None };
+        Ok(committed.elements().iter().map(|element| (element.partition(), offset(element.offset()))).collect())
+    }
+
+    fn take_events(&mut self) -> Result<(), Trouble> {
+        for (partition, offset, code) in std::mem::take(&mut self.events) {
+            match (code, &self.until) {
+                (RDKafkaErrorCode::PartitionEOF, Some(until)) => until.reach(partition, offset),
+                (RDKafkaErrorCode::PartitionEOF, None) => {}
+                _ => complain(&format!("partition {partition}: {code}"), Some(code))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An error that a consumer reports: most pass, and librdkafka goes on by itself.
+fn complain(what: &str, code: Option<RDKafkaErrorCode>) -> Result<(), Trouble> {
+    match code {
+        Some(
+            RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed
+            | RDKafkaErrorCode::SaslAuthenticationFailed
+            | RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::Fatal
+            | RDKafkaErrorCode::FencedInstanceId
+            | RDKafkaErrorCode::AutoOffsetReset,
+        ) => Err(Halt::kafka(format!("Kafka refuses to let this host read: {what}")).into()),
+        _ => {
+            tracing::warn!(target: "kafka", "the consumer reports: {what}");
+            Ok(())
+        }
+    }
+}
+
+impl Source for KafkaSource {
+    fn fetch(&mut self, batch: &mut Batch, most: usize, wait: Duration) -> Result<Fetched, Trouble> {
+        batch.clear();
+        self.serve_events()?;
+        if let Some(announced) = self.announced() {
+            return Ok(announced);
+        }
+        let Self { queue, assigned, until, events, .. } = self;
+        let mut wait = wait;
+        while batch.len() < most && batch.bytes() < BATCH_BYTES {
+            // In portions, so that a few very large records don't make a very large batch.
+            let portion = (most - batch.len()).min(if batch.is_empty() { 64 } else { most });
+            let before = batch.len() + events.len();
+            queue.fetch(portion, wait, |fetched| {
+                if let Some(code) = fetched.error() {
+                    return events.push((fetched.partition(), fetched.offset(), code));
+                }
+                let (partition, offset) = (fetched.partition(), fetched.offset());
+                if until.as_ref().is_some_and(|until| until.is_beyond(partition, offset)) {
+                    return;
+                }
+                assigned.insert(partition, Some(offset + 1));
+                let headers = fetched.headers();
+                batch.push((partition, offset), fetched.timestamp_ms(), fetched.key(), fetched.value(), headers);
+                if let Some(until) = until {
+                    until.reach(partition, offset + 1);
+                }
+            });
+            if batch.len() + events.len() < before + portion {
+                break;
+            }
+            wait = Duration::ZERO;
+        }
+        self.take_events()?;
+        Ok(if batch.is_empty() { Fetched::Idle } else { Fetched::Records })
+    }
+
+    fn settle(&mut self) -> Result<(), Trouble> {
+        let Some(rebalance) = self.consumer.context().rebalances().pop_front() else { return Ok(()) };
+        let failed = |error: KafkaError| Trouble::Again(format!("a rebalance could not be carried out: {error}"));
+        match &rebalance {
+            Rebalance::Assign(partitions) => {
+                for partition in partitions.elements().iter().map(|element| element.partition()) {
+                    self.queue.route(&self.topic, partition).map_err(failed)?;
+                    self.assigned.insert(partition, None);
+                }
+            }
+            Rebalance::Revoke { partitions, .. } => {
+                for partition in partitions.elements().iter().map(|element| element.partition()) {
+                    self.assigned.remove(&partition);
+                }
+            }
+        }
+        let kind = if matches!(rebalance, Rebalance::Assign(_)) { "assigned" } else { "revoked" };
+        tracing::debug!(target: "kafka", partitions = ?self.assigned.keys(), "{kind}");
+        carry_out(&self.consumer, &rebalance).map_err(failed)
+    }
+
+    fn rewind(&mut self, firsts: &Positions) -> Result<(), Trouble> {
+        let mine: Vec<(i32, i64)> = firsts
+            .iter()
+            .map(|(p, o)| (*p, *o))
+            .filter(|(partition, _)| self.assigned.contains_key(partition))
+            .collect();
+        if mine.is_empty() {
+            return Ok(());
+        }
+        let failed = |error: KafkaError| Trouble::Again(format!("could not go back to the committed offsets: {error}"));
+        // The broker's word counts, not ours: a commit whose answer was lost may have happened.
+        let committed = self.committed(mine.iter().map(|(partition, _)| *partition)).map_err(failed)?;
+        let targets = mine.iter().map(|(partition, first)| {
+            let committed = committed.get(partition).copied().flatten();
+            (*partition, committed.unwrap_or(*first))
+        });
+        let targets: Vec<(i32, i64)> = targets.collect();
+        let list = self.partitions(targets.iter().map(|(p, o)| (*p, Offset::Offset(*o)))).map_err(failed)?;
+        let sought = self.consumer.seek_partitions(list, ASK_TIMEOUT).map_err(failed)?;
+        sought.elements().iter().try_for_each(|element| element.error()).map_err(failed)?;
+        for (partition, offset) in targets {
+            self.assigned.insert(partition, Some(offset));
+            if let Some(until) = &self.until {
+                until.unreach(partition);
+            }
+        }
+        Ok(())
+    }
+
+    fn finished(&mut self) -> Option<Positions> {
+        let until = self.until.as_ref()?;
+        if !until.all_reached() {
+            return None;
+        }
+        // Behind the last record there may be markers of transactions: the group's offset is moved over these.
+        let committed = self.committed(self.assigned.keys().copied()).ok()?;
+        let ends = self.assigned.iter().filter_map(|(partition, next)| {
+            let at = next.or(committed.get(partition).copied().flatten())?;
+            let end = until.end(*partition)?;
+            (at < end).then_some((*partition, end))
+        });
+        Some(ends.collect())
+    }
+}

@@ -1,0 +1,21 @@
+//! Runs a WebAssembly mapper between Kafka topics.
+
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod console;
+pub mod dead_letter;
+pub mod decision;
+pub mod demo;
+pub mod kafka;
+pub mod pipeline;
+pub mod plugin;
+pub mod project;
+pub mod record;
+pub mod report;
+pub mod shutdown;
+pub mod telemetry;
+pub mod transactional_id;
+pub mod verdict;
+pub mod visits;
+pub mod worker;

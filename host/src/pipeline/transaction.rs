@@ -1,0 +1,114 @@
+//! What is done but not committed yet, and when it is time to commit it.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::record::Batch;
+use crate::telemetry::Counts;
+
+/// An offset per partition.
+pub type Positions = BTreeMap<i32, i64>;
+
+/// When to commit: by whichever comes first.
+#[derive(Debug, Clone, Copy)]
+pub struct CommitPolicy {
+    /// This long after the first record of the transaction.
+    pub interval: Duration,
+    /// With this many input records.
+    pub records: usize,
+    /// With this many bytes of input.
+    pub bytes: usize,
+}
+
+/// The records since the last commit.
+#[derive(Debug, Default)]
+pub(super) struct Transaction {
+    first: Positions,
+    next: Positions,
+    records: usize,
+    bytes: usize,
+    since: Option<Instant>,
+    /// Counted when it is committed.
+    pub(super) counts: Counts,
+}
+
+impl Transaction {
+    /// Adds the records of a batch.
+    pub(super) fn add(&mut self, batch: &Batch, now: Instant) {
+        let mut last: Option<(i32, &mut i64)> = None;
+        for (&partition, &offset) in batch.partitions.iter().zip(&batch.offsets) {
+            match &mut last {
+                Some((known, next)) if *known == partition => **next = offset + 1,
+                _ => {
+                    self.first.entry(partition).or_insert(offset);
+                    let next = self.next.entry(partition).or_default();
+                    *next = offset + 1;
+                    last = Some((partition, next));
+                }
+            }
+        }
+        self.records += batch.len();
+        self.bytes += batch.bytes();
+        self.since.get_or_insert(now);
+    }
+
+    /// Moves on to offsets without records before them.
+    pub(super) fn advance(&mut self, positions: &Positions) {
+        self.next.extend(positions);
+    }
+
+    /// Whether there are records in it, so that the sink has begun.
+    pub(super) fn is_open(&self) -> bool {
+        self.since.is_some()
+    }
+
+    /// Whether there is nothing to commit.
+    pub(super) fn is_empty(&self) -> bool {
+        self.next.is_empty()
+    }
+
+    /// The number of input records.
+    pub(super) fn records(&self) -> usize {
+        self.records
+    }
+
+    /// The first offset of each partition.
+    pub(super) fn first(&self) -> &Positions {
+        &self.first
+    }
+
+    /// The offset after the last of each partition.
+    pub(super) fn next(&self) -> &Positions {
+        &self.next
+    }
+
+    /// How long until it is time to commit; `None` if there are no records.
+    pub(super) fn due_in(&self, policy: &CommitPolicy, now: Instant) -> Option<Duration> {
+        let since = self.since?;
+        if self.records >= policy.records || self.bytes >= policy.bytes {
+            return Some(Duration::ZERO);
+        }
+        Some(policy.interval.saturating_sub(now.saturating_duration_since(since)))
+    }
+}
+
+/// Small transactions, while a record is looked for that the broker refuses.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Careful(usize);
+
+impl Careful {
+    /// Half as many records as were refused.
+    pub(super) fn below(records: usize) -> Self {
+        Self((records / 2).max(1))
+    }
+
+    /// The most records of a transaction.
+    pub(super) fn limit(&self) -> usize {
+        self.0
+    }
+
+    /// Twice as many after a commit, until that is as many as ever.
+    pub(super) fn relaxed(self, usual: usize) -> Option<Self> {
+        (self.0 * 2 < usual).then_some(Self(self.0 * 2))
+    }
+}

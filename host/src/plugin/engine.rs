@@ -1,0 +1,78 @@
+//! The wasmtime engine, with the clock that ends a guest's time.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::Cache;
+
+/// How often guest time is looked at; deadlines are exact to about two of these.
+const EPOCH_TICK: Duration = Duration::from_millis(10);
+
+/// What an instance may use.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The longest a guest may take for one record, or for its configuration.
+    pub record_timeout: Duration,
+    /// The most linear memory of one instance, in bytes.
+    pub memory_bytes: usize,
+}
+
+impl Limits {
+    /// The record timeout in ticks of the engine's clock; at least one whole tick always passes.
+    pub(super) fn timeout_ticks(&self) -> u64 {
+        u64::try_from(self.record_timeout.as_millis().div_ceil(EPOCH_TICK.as_millis())).unwrap_or(u64::MAX / 2) + 1
+    }
+}
+
+/// Compiles plugins, and counts the time of all that run.
+pub struct Engine {
+    pub(super) wasmtime: wasmtime::Engine,
+    pub(super) cache: Option<Cache>,
+    pub(super) limits: Limits,
+    stop: Arc<AtomicBool>,
+    ticker: Option<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Makes the engine and starts its clock. Compiled code is kept in `cache_dir`, if there is one.
+    ///
+    /// # Errors
+    /// When the cache can't be trusted, or no thread can be started.
+    pub fn new(limits: Limits, cache_dir: Option<PathBuf>) -> anyhow::Result<Self> {
+        let mut config = wasmtime::Config::new();
+        config
+            .epoch_interruption(true)
+            .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Enable)
+            .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(32))
+            .cranelift_opt_level(wasmtime::OptLevel::Speed);
+        let wasmtime = wasmtime::Engine::new(&config).map_err(|error| anyhow::anyhow!("{error:#}"))?;
+        let cache = cache_dir.map(|dir| Cache::open(dir, &wasmtime)).transpose()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let ticker = std::thread::Builder::new().name("guest-clock".into()).spawn({
+            let (engine, stop) = (wasmtime.clone(), stop.clone());
+            move || {
+                while !stop.load(Ordering::Relaxed) {
+                    std::thread::park_timeout(EPOCH_TICK);
+                    engine.increment_epoch();
+                }
+            }
+        });
+        let ticker = Some(ticker.context("starting the thread that counts guest time")?);
+        Ok(Self { wasmtime, cache, limits, stop, ticker })
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(ticker) = self.ticker.take() {
+            ticker.thread().unpark();
+            let _ = ticker.join();
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! From a file to a plugin that is known to work: read, hashed, compiled, checked against the contract, configured.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use wasmtime::component::{Component, Linker};
+
+use super::Engine;
+use super::bindings::{batch_world, record_world};
+use super::instance::{GuestState, Instance};
+
+/// The version of `wit/mapper.wit` that this host speaks.
+pub const CONTRACT_VERSION: &str = "1.0.0";
+const PACKAGE: &str = "mapper-host:mapper";
+/// A plugin larger than this is refused before it is read.
+const MAX_PLUGIN_BYTES: u64 = 256 << 20;
+/// The longest name or version a plugin may give itself, in bytes (`wit/mapper.wit`).
+const MAX_NAME_BYTES: usize = 200;
+
+/// The SHA-256 of a plugin file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Why a plugin can't be used: it names the file and the way out.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {reason}", path.display())]
+pub struct PluginRefused {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// Who a plugin is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The name it gives itself.
+    pub name: String,
+    /// The version it gives itself.
+    pub version: String,
+    /// The SHA-256 of its file.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// The version of the contract it was built against.
+    pub contract: &'static str,
+}
+
+/// What a component exports, ready to be instantiated.
+pub(super) enum World {
+    Batch(batch_world::MapperBatchPre<GuestState>),
+    Record(record_world::MapperPre<GuestState>),
+}
+
+/// A plugin that was checked and configured, shared by all workers.
+pub struct Plugin {
+    pub(super) engine: Arc<Engine>,
+    pub(super) world: World,
+    /// In ascending order of their keys.
+    pub(super) settings: Vec<(String, String)>,
+    /// Who it is.
+    pub identity: Identity,
+}
+
+impl Plugin {
+    /// Loads a plugin, and tries out one instance of it.
+    ///
+    /// # Errors
+    /// When anything about it is not as the contract wants it, with the reason and the way out.
+    pub fn load(engine: &Arc<Engine>, path: &Path, settings: &[(String, String)]) -> Result<Self, PluginRefused> {
+        Self::read_and_check(engine, path, settings).map_err(|reason| PluginRefused { path: path.to_owned(), reason })
+    }
+
+    fn read_and_check(engine: &Arc<Engine>, path: &Path, settings: &[(String, String)]) -> Result<Self, String> {
+        let bytes = read(path)?;
+        let digest = Digest::of(&bytes);
+        let component = compile(engine, &bytes, &digest)?;
+        let world = check_world(engine, &component)?;
+        let mut settings = settings.to_vec();
+        settings.sort();
+        let identity = Identity {
+            name: String::new(),
+            version: String::new(),
+            digest,
+            bytes: bytes.len() as u64,
+            contract: CONTRACT_VERSION,
+        };
+        let mut plugin = Self { engine: engine.clone(), world, settings, identity };
+        let (name, version) = Instance::new(&plugin)
+            .and_then(|mut instance| instance.describe())
+            .map_err(|failure| format!("it could not be started and configured: {}", failure.text()))?;
+        for (what, text) in [("name", &name), ("version", &version)] {
+            if text.is_empty() || text.len() > MAX_NAME_BYTES {
+                return Err(format!("its {what} has {} bytes; it must have 1 to {MAX_NAME_BYTES}", text.len()));
+            }
+        }
+        plugin.identity = Identity { name, version, ..plugin.identity };
+        Ok(plugin)
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if size > MAX_PLUGIN_BYTES {
+        return Err(format!("it has {size} bytes; the most that is taken is {MAX_PLUGIN_BYTES}"));
+    }
+    std::fs::read(path).map_err(|error| error.to_string())
+}
+
+fn compile(engine: &Engine, bytes: &[u8], digest: &Digest) -> Result<Component, String> {
+    check_header(bytes)?;
+    if let Some(component) = engine.cache.as_ref().and_then(|cache| cache.get(&engine.wasmtime, digest)) {
+        return Ok(component);
+    }
+    let component = Component::from_binary(&engine.wasmtime, bytes)
+        .map_err(|error| format!("it is not valid WebAssembly: {error:#}"))?;
+    if let Some(cache) = &engine.cache {
+        cache.put(digest, &component);
+    }
+    Ok(component)
+}
+
+/// Tells what a file is by its first eight bytes: the magic, a version and a layer (0: module, 1: component).
+fn check_header(bytes: &[u8]) -> Result<(), String> {
+    match bytes.get(..8) {
+        Some([0, b'a', b's', b'm', _, _, 1, 0]) => Ok(()),
+        Some([0, b'a', b's', b'm', ..]) => Err("it is a core WebAssembly module, not a component; build it with \
+             `host build DIR`, or for the target wasm32-wasip2"
+            .to_owned()),
+        _ => Err("it is not WebAssembly: it doesn't begin with \\0asm".to_owned()),
+    }
+}
+
+fn check_world(engine: &Engine, component: &Component) -> Result<World, String> {
+    let wasmtime = &engine.wasmtime;
+    let exports: Vec<String> = component.component_type().exports(wasmtime).map(|(name, _)| name.to_owned()).collect();
+    let exports_ours = |interface: &str| exports.contains(&format!("{PACKAGE}/{interface}@{CONTRACT_VERSION}"));
+    let (batch, record) = (exports_ours("batch-mapper"), exports_ours("record-mapper"));
+    if !batch && !record {
+        let other = exports.iter().find(|name| name.starts_with(PACKAGE));
+        return Err(match other.and_then(|name| name.split_once('@')) {
+            Some((_, version)) => {
+                format!("it was built against version {version} of the contract; this host speaks {CONTRACT_VERSION}")
+            }
+            None => format!(
+                "it is no mapper: it exports neither {PACKAGE}/record-mapper nor {PACKAGE}/batch-mapper \
+                 (see wit/mapper.wit), but {}",
+                if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") }
+            ),
+        });
+    }
+    let linker = linker(wasmtime).map_err(|error| format!("{error:#}"))?;
+    let pre = linker
+        .instantiate_pre(component)
+        .map_err(|error| format!("it imports what a mapper is not given: {error:#}"))?;
+    let world = if batch {
+        batch_world::MapperBatchPre::new(pre).map(World::Batch)
+    } else {
+        record_world::MapperPre::new(pre).map(World::Record)
+    };
+    world.map_err(|error| format!("it doesn't keep to the contract: {error:#}"))
+}
+
+fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
+    batch_world::MapperBatch::add_to_linker::<_, wasmtime::component::HasSelf<_>>(&mut linker, |state| state)?;
+    Ok(linker)
+}

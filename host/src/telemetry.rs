@@ -1,0 +1,137 @@
+//! What has happened so far, counted by all workers and read by whoever reports it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::record::Record;
+use crate::verdict::{Failure, FailureKind};
+
+const KINDS: usize = FailureKind::ALL.len();
+
+/// How many failures are shown in full in the log; the dead letters have them all.
+const LOGGED_FAILURES: u64 = 5;
+
+/// What became of records.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Input records.
+    pub records_in: u64,
+    /// Outputs.
+    pub records_out: u64,
+    /// Input records without any output.
+    pub skipped: u64,
+    by_kind: [u64; KINDS],
+}
+
+impl Counts {
+    /// Counts a dead letter.
+    pub fn dead_letter(&mut self, kind: FailureKind) {
+        self.by_kind[kind as usize] += 1;
+    }
+
+    /// Dead letters of all kinds.
+    pub fn dead_letters(&self) -> u64 {
+        self.by_kind.iter().sum()
+    }
+
+    /// Dead letters by kind, those that there are.
+    pub fn by_kind(&self) -> impl Iterator<Item = (FailureKind, u64)> {
+        FailureKind::ALL.into_iter().zip(self.by_kind).filter(|(_, count)| *count > 0)
+    }
+}
+
+/// Counters of the whole process. Records count when they are committed.
+#[derive(Debug, Default)]
+pub struct Telemetry {
+    counts: Mutex<Counts>,
+    transactions: AtomicU64,
+    aborts: AtomicU64,
+    rebalances: AtomicU64,
+    mapped: AtomicU64,
+    mapping_ns: AtomicU64,
+    commit_ns: AtomicU64,
+    failures: AtomicU64,
+}
+
+impl Telemetry {
+    /// A transaction was committed.
+    pub fn committed(&self, counts: &Counts, took: Duration) {
+        let mut all = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        all.records_in += counts.records_in;
+        all.records_out += counts.records_out;
+        all.skipped += counts.skipped;
+        for (sum, count) in all.by_kind.iter_mut().zip(counts.by_kind) {
+            *sum += count;
+        }
+        self.transactions.fetch_add(1, Ordering::Relaxed);
+        add_ns(&self.commit_ns, took);
+    }
+
+    /// A batch was mapped.
+    pub fn mapped(&self, records: usize, took: Duration) {
+        self.mapped.fetch_add(records as u64, Ordering::Relaxed);
+        add_ns(&self.mapping_ns, took);
+    }
+
+    /// A record failed. The first few are logged, so that someone who watches sees what it is about.
+    pub fn failed(&self, record: Record<'_>, failure: &Failure<'_>) {
+        let before = self.failures.fetch_add(1, Ordering::Relaxed);
+        let (partition, offset, kind) = (record.partition(), record.offset(), failure.kind.name());
+        if before < LOGGED_FAILURES {
+            tracing::info!(partition, offset, kind, message = %failure.message, "dead letter");
+        }
+        if before == LOGGED_FAILURES {
+            tracing::info!("further dead letters are counted, but not logged one by one");
+        }
+        tracing::debug!(partition, offset, kind, message = %failure.message, details = %failure.details, "failed record");
+    }
+
+    /// A transaction was aborted.
+    pub fn aborted(&self) {
+        self.aborts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Partitions were taken away.
+    pub fn rebalanced(&self) {
+        self.rebalances.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What became of the records that are committed.
+    pub fn counts(&self) -> Counts {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Transactions that were committed.
+    pub fn transactions(&self) -> u64 {
+        self.transactions.load(Ordering::Relaxed)
+    }
+
+    /// Transactions that were aborted.
+    pub fn aborts(&self) -> u64 {
+        self.aborts.load(Ordering::Relaxed)
+    }
+
+    /// Times that partitions were taken away.
+    pub fn rebalances(&self) -> u64 {
+        self.rebalances.load(Ordering::Relaxed)
+    }
+
+    /// Mean mapping time of a record.
+    pub fn mapping_time(&self) -> Duration {
+        mean(&self.mapping_ns, self.mapped.load(Ordering::Relaxed))
+    }
+
+    /// Mean time of a commit.
+    pub fn commit_time(&self) -> Duration {
+        mean(&self.commit_ns, self.transactions())
+    }
+}
+
+fn add_ns(sum: &AtomicU64, took: Duration) {
+    sum.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+}
+
+fn mean(sum_ns: &AtomicU64, count: u64) -> Duration {
+    Duration::from_nanos(sum_ns.load(Ordering::Relaxed) / count.max(1))
+}

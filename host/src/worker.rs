@@ -1,0 +1,91 @@
+//! The workers: one thread each, with its own consumer, producer and instance. They share the compiled plugin, and nothing
+//! of the record path.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crate::config::Delivery;
+use crate::dead_letter::{DeadLetters, Origin};
+use crate::decision::Routes;
+use crate::kafka::{KafkaSettings, KafkaSink, KafkaSource, Until};
+use crate::pipeline::{CommitPolicy, Pipeline, Settings, Trouble};
+use crate::plugin::{Plugin, PluginMapper};
+use crate::shutdown::{Halt, Shutdown};
+use crate::telemetry::Telemetry;
+
+/// What the workers of a process have in common.
+pub struct Job {
+    /// The input topic.
+    pub topic: Arc<str>,
+    /// Where records go.
+    pub routes: Arc<Routes>,
+    /// How to reach Kafka.
+    pub kafka: KafkaSettings,
+    /// The first part of the transactional ids; the worker's number is the second.
+    pub transactional_id: String,
+    /// When to commit.
+    pub commit: CommitPolicy,
+    /// The most records of a batch.
+    pub batch_records: usize,
+    /// Where to end, if anywhere.
+    pub until: Option<Arc<Until>>,
+    /// The mapper.
+    pub plugin: Arc<Plugin>,
+    /// What is counted.
+    pub telemetry: Arc<Telemetry>,
+    /// How the workers are asked to end.
+    pub shutdown: Shutdown,
+}
+
+/// Starts all workers. When one of them has to stop, all are asked to.
+///
+/// # Errors
+/// When no thread can be started.
+pub fn start(job: &Arc<Job>) -> anyhow::Result<Vec<JoinHandle<Result<(), Halt>>>> {
+    let worker = |number| {
+        let job = job.clone();
+        std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+            let ended = work(&job, number);
+            if ended.is_err() {
+                job.shutdown.request();
+            }
+            ended
+        })
+    };
+    Ok((0..job.kafka.workers).map(worker).collect::<Result<Vec<_>, _>>()?)
+}
+
+fn work(job: &Job, number: usize) -> Result<(), Halt> {
+    let source = KafkaSource::new(&job.kafka, &job.topic, job.until.clone());
+    let source = source.map_err(|error| Halt::configuration(format!("the consumer can't be made: {error}")))?;
+    let transactional_id =
+        (job.kafka.delivery == Delivery::ExactlyOnce).then(|| format!("{}-{number}", job.transactional_id));
+    let topics = (job.topic.clone(), job.routes.clone());
+    let mut sink = KafkaSink::new(job.kafka.clone(), transactional_id, topics, source.consumer(), job.shutdown.clone());
+    match sink.connect() {
+        Ok(()) => {}
+        Err(Trouble::Halt(halt)) => return Err(halt),
+        Err(Trouble::Again(_) | Trouble::RecordRefused(_)) => return Ok(()),
+    }
+    let identity = &job.plugin.identity;
+    let origin = Origin {
+        group: job.kafka.group.clone(),
+        worker: number,
+        topic: job.topic.to_string(),
+        plugin_name: identity.name.clone(),
+        plugin_version: identity.version.clone(),
+        plugin_digest: identity.digest.to_string(),
+        contract: identity.contract,
+    };
+    let dead_letters = DeadLetters::new(origin, job.routes.dead_letters.max_record_bytes);
+    let settings = Settings { routes: job.routes.clone(), commit: job.commit, batch_records: job.batch_records };
+    let mapper = PluginMapper::new(job.plugin.clone());
+    let parts = (source, mapper, sink);
+    let mut pipeline =
+        Pipeline::new(parts, &job.topic, settings, dead_letters, job.telemetry.clone(), job.shutdown.clone());
+    let ended = pipeline.run();
+    let (source, _, sink) = pipeline.into_parts();
+    drop(sink);
+    source.close();
+    ended
+}

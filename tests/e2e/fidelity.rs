@@ -1,0 +1,1 @@
+//! What a record carries beside its value comes out byte for byte.

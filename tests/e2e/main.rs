@@ -1,0 +1,15 @@
+//! The whole host on a real Kafka: one binary, so that the broker is started once.
+
+mod delivery;
+mod fidelity;
+mod reference;
+
+use std::path::PathBuf;
+
+/// The host that cargo built for these tests.
+const HOST: &str = env!("CARGO_BIN_EXE_host");
+
+/// The plugin of the main job.
+fn reduce_visit() -> PathBuf {
+    harness::plugins::build(HOST, "plugins/reduce_visit")
+}

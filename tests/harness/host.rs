@@ -1,0 +1,177 @@
+//! The host as its users run it: a process with flags, signals and an exit code.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::kafka::Kafka;
+use crate::topics;
+
+/// How long a host may take to end by itself.
+const END_TIMEOUT: Duration = Duration::from_secs(120);
+const POLL: Duration = Duration::from_millis(10);
+
+/// Topics, group and folders of one test, so that tests run side by side.
+pub struct Job<'k> {
+    /// The broker.
+    pub kafka: &'k Kafka,
+    /// The input topic, of two partitions like the others.
+    pub input: String,
+    /// The output topic.
+    pub output: String,
+    /// The dead-letter topic.
+    pub dead_letters: String,
+    /// The consumer group.
+    pub group: String,
+    binary: &'static str,
+    plugin: PathBuf,
+    dir: TempDir,
+}
+
+/// A running host. Dropping it kills it.
+pub struct Host {
+    child: Child,
+    log: PathBuf,
+}
+
+/// How a host ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code; `None` after a signal.
+    pub code: Option<i32>,
+    /// What it wrote to stdout and stderr.
+    pub output: String,
+}
+
+impl<'k> Job<'k> {
+    /// A job with new topics on this broker, for this binary and plugin.
+    pub fn new(kafka: &'k Kafka, name: &str, binary: &'static str, plugin: &Path) -> Self {
+        let topic = |kind: &str| topics::unique(&format!("{name}-{kind}"));
+        let (input, output, dead_letters) = (topic("in"), topic("out"), topic("dlq"));
+        for topic in [&input, &output, &dead_letters] {
+            topics::create(kafka, topic, 2, &[]);
+        }
+        let (group, dir) = (topic("group"), TempDir::new().expect("a folder for the test"));
+        Self { kafka, input, output, dead_letters, group, binary, plugin: plugin.to_owned(), dir }
+    }
+
+    /// The arguments that every run of this job has.
+    pub fn args(&self) -> Vec<String> {
+        let dir = |name: &str| self.dir.path().join(name).display().to_string();
+        [
+            ("--plugin", self.plugin.display().to_string()),
+            ("--brokers", self.kafka.brokers().to_owned()),
+            ("--input-topic", self.input.clone()),
+            ("--output-topic", self.output.clone()),
+            ("--dead-letter-topic", self.dead_letters.clone()),
+            ("--group", self.group.clone()),
+            ("--state-dir", dir("state")),
+            ("--cache-dir", dir("cache")),
+        ]
+        .into_iter()
+        .flat_map(|(flag, value)| [flag.to_owned(), value])
+        .collect()
+    }
+
+    /// Starts a host with these further arguments.
+    pub fn start(&self, args: &[&str]) -> Host {
+        let log = self.dir.path().join(topics::unique("log"));
+        let file = File::create(&log).expect("a file for the log");
+        let child = command(self.binary)
+            .arg("run")
+            .args(self.args())
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("a second handle"))
+            .stderr(file)
+            .spawn()
+            .expect("the host can be run");
+        Host { child, log }
+    }
+
+    /// Runs a host up to the end of the input, which must go well.
+    pub fn run_to_end(&self, args: &[&str]) -> Ended {
+        let args: Vec<&str> = args.iter().copied().chain(["--until-end"]).collect();
+        let ended = self.start(&args).wait();
+        assert_eq!(ended.code, Some(0), "{}", ended.output);
+        ended
+    }
+}
+
+/// The binary, without what the environment of the tests would tell it.
+pub fn command(binary: &str) -> Command {
+    let mut command = Command::new(binary);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MAPPER_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+impl Host {
+    /// What it has written so far.
+    pub fn output(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it has written this.
+    pub fn wait_for(&mut self, text: &str) {
+        let deadline = Instant::now() + END_TIMEOUT;
+        while !self.output().contains(text) {
+            assert!(Instant::now() < deadline, "'{text}' never came:\n{}", self.output());
+            assert!(
+                self.child.try_wait().expect("our child").is_none(),
+                "it ended without '{text}':\n{}",
+                self.output()
+            );
+            thread::sleep(POLL);
+        }
+    }
+
+    /// Sends a signal, as `libc::SIGTERM`.
+    pub fn signal(&self, signal: i32) {
+        let pid = libc::pid_t::try_from(self.child.id()).expect("a pid fits pid_t");
+        // SAFETY: kill takes no pointers, and the pid is our child's, which was not waited for yet.
+        unsafe { libc::kill(pid, signal) };
+    }
+
+    /// Kills it (SIGKILL), and waits until it is gone.
+    pub fn kill(mut self) {
+        self.child.kill().expect("our child can be killed");
+        self.child.wait().expect("our child can be waited for");
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(mut self) -> Ended {
+        let deadline = Instant::now() + END_TIMEOUT;
+        let status: ExitStatus = loop {
+            match self.child.try_wait().expect("our child can be waited for") {
+                Some(status) => break status,
+                None => assert!(Instant::now() < deadline, "the host doesn't end:\n{}", self.output()),
+            }
+            thread::sleep(POLL);
+        };
+        Ended { code: status.code(), output: self.output() }
+    }
+
+    /// Asks it to end (SIGTERM), and waits.
+    pub fn stop(self) -> Ended {
+        self.signal(libc::SIGTERM);
+        self.wait()
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

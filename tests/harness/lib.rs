@@ -1,0 +1,7 @@
+//! What tests and benchmarks of the whole host need: a real Kafka, the host as a process, and the reference data.
+
+pub mod host;
+pub mod kafka;
+pub mod plugins;
+pub mod reference;
+pub mod topics;

@@ -1,0 +1,25 @@
+//! The reference data: records of the reference generator, with what the reference job made of each.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+/// One record and its verdict: `reduced` or `error`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Case {
+    /// The key of the record.
+    pub key: Option<String>,
+    /// Its value.
+    pub value: String,
+    /// What it is reduced to, as JSON.
+    pub reduced: Option<String>,
+    /// The message of its dead letter.
+    pub error: Option<String>,
+}
+
+/// All cases, in order.
+pub fn cases() -> Vec<Case> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/visits.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}"))).collect()
+}

@@ -1,0 +1,371 @@
+//! Topics of a test: makes them, fills them, and reads back what is committed.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, Headers, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
+use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
+
+use crate::kafka::{Kafka, client_config};
+
+/// How long a single request or a whole read of a topic may take before the test fails.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause between two looks at something that is not there yet.
+const POLL: Duration = Duration::from_millis(20);
+
+/// A record as a topic holds it. Its Debug shows bytes as escaped text.
+#[derive(Clone, PartialEq)]
+pub struct Record {
+    /// The partition it is in.
+    pub partition: i32,
+    /// Its offset in that partition.
+    pub offset: i64,
+    /// The key; None is a null key, which is not an empty one.
+    pub key: Option<Vec<u8>>,
+    /// The value; None is a tombstone.
+    pub value: Option<Vec<u8>>,
+    /// The headers in order; a name may come more than once.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    /// Milliseconds since 1970-01-01T00:00Z.
+    pub timestamp: Option<i64>,
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |bytes: &Option<Vec<u8>>| match bytes {
+            Some(bytes) => format!("\"{}\"", bytes.escape_ascii()),
+            None => "null".to_owned(),
+        };
+        let headers: Vec<_> = self.headers.iter().map(|(name, value)| format!("{name}: {}", text(value))).collect();
+        let (key, value, headers) = (text(&self.key), text(&self.value), headers.join(", "));
+        write!(f, "{}@{} {key} = {value} [{headers}] at {:?}", self.partition, self.offset, self.timestamp)
+    }
+}
+
+/// A record to produce; what is left at its default is null, empty, or up to the producer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NewRecord {
+    /// None: by the key's murmur2 hash as Java clients do, or any if there is no key.
+    pub partition: Option<i32>,
+    /// The key; None is a null key.
+    pub key: Option<Vec<u8>>,
+    /// The value; None is a tombstone.
+    pub value: Option<Vec<u8>>,
+    /// The headers in order.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+    /// Milliseconds since 1970-01-01T00:00Z; None is now.
+    pub timestamp: Option<i64>,
+}
+
+impl NewRecord {
+    /// A record of this value and nothing else.
+    pub fn value(value: impl Into<Vec<u8>>) -> NewRecord {
+        NewRecord { value: Some(value.into()), ..NewRecord::default() }
+    }
+
+    /// A record of a null value and nothing else.
+    pub fn tombstone() -> NewRecord {
+        NewRecord::default()
+    }
+
+    /// With this key.
+    pub fn key(mut self, key: impl Into<Vec<u8>>) -> NewRecord {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// To this partition.
+    pub fn partition(mut self, partition: i32) -> NewRecord {
+        self.partition = Some(partition);
+        self
+    }
+
+    /// With this header after those it has.
+    pub fn header(mut self, name: &str, value: impl Into<Vec<u8>>) -> NewRecord {
+        self.headers.push((name.to_owned(), Some(value.into())));
+        self
+    }
+
+    /// With this header of a null value after those it has.
+    pub fn null_header(mut self, name: &str) -> NewRecord {
+        self.headers.push((name.to_owned(), None));
+        self
+    }
+
+    /// At this time, in milliseconds since 1970-01-01T00:00Z.
+    pub fn timestamp(mut self, timestamp_ms: i64) -> NewRecord {
+        self.timestamp = Some(timestamp_ms);
+        self
+    }
+}
+
+/// A name for a topic, a group or a transactional id that no other test uses, in this process or another.
+pub fn unique(prefix: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let (pid, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    format!("{prefix}-{now:x}-{pid:x}-{count}")
+}
+
+/// Creates a topic with the given settings ("retention.ms" and so on) and waits until every partition has a leader.
+/// Panics if that fails or the topic is there already.
+#[track_caller]
+pub fn create(kafka: &Kafka, topic: &str, partitions: i32, config: &[(&str, &str)]) {
+    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    let new = config.iter().fold(new, |new, (key, value)| new.set(key, value));
+    let done = block_on(admin(kafka).create_topics([&new], &options()));
+    let done = done.unwrap_or_else(|error| panic!("topic {topic} not created: {error}"));
+    assert!(done.iter().all(Result::is_ok), "topic {topic} not created: {done:?}");
+    // The broker answers before it has read its own controller's decision.
+    let wanted = usize::try_from(partitions).expect("a topic has partitions");
+    wait_for_leaders(kafka, topic, |leaders| leaders == wanted);
+}
+
+/// Deletes a topic and waits until the broker does not know it any more. Panics if that fails.
+#[track_caller]
+pub fn delete(kafka: &Kafka, topic: &str) {
+    let done = block_on(admin(kafka).delete_topics(&[topic], &options()));
+    let done = done.unwrap_or_else(|error| panic!("topic {topic} not deleted: {error}"));
+    assert!(done.iter().all(Result::is_ok), "topic {topic} not deleted: {done:?}");
+    wait_for_leaders(kafka, topic, |leaders| leaders == 0);
+}
+
+/// Produces the records in order and waits until the broker has all of them; panics if it refuses any. A broker that
+/// is killed meanwhile may hold some twice.
+#[track_caller]
+pub fn produce(kafka: &Kafka, topic: &str, records: impl IntoIterator<Item = NewRecord>) {
+    let mut config = client_config(kafka.brokers());
+    // One request at a time keeps the order over retries. Idempotence would too, but costs half a second a call.
+    config.set("max.in.flight.requests.per.connection", "1").set("partitioner", "murmur2_random");
+    config.set("message.timeout.ms", TIMEOUT.as_millis().to_string());
+    let deliveries = Arc::new(Mutex::new(Deliveries::default()));
+    let producer: BaseProducer<Deliver> =
+        config.create_with_context(Deliver(deliveries.clone())).expect("the configuration is valid");
+    let mut sent = 0;
+    for record in records {
+        send(&producer, topic, &record);
+        sent += 1;
+    }
+    producer.flush(TIMEOUT).unwrap_or_else(|error| panic!("records for {topic} not delivered: {error}"));
+    let deliveries = deliveries.lock().expect("no callback panics");
+    assert_eq!(deliveries.failed, [], "records that {topic} did not take");
+    assert_eq!(deliveries.succeeded, sent, "records that reached {topic}");
+}
+
+/// Everything committed in the topic, ordered by partition and offset. Records of open or aborted transactions are
+/// left out. Panics if that cannot be read in half a minute.
+#[track_caller]
+pub fn read_all(kafka: &Kafka, topic: &str) -> Vec<Record> {
+    read(kafka, topic, 0, TIMEOUT)
+}
+
+/// Waits until the topic holds at least `n` committed records, and returns all there are then: one too many shows.
+/// Panics, with what there is, if the deadline passes before.
+#[track_caller]
+pub fn read_until(kafka: &Kafka, topic: &str, n: usize, deadline: Duration) -> Vec<Record> {
+    read(kafka, topic, n, deadline)
+}
+
+/// What the group has committed for each partition of the topic: the offset to read next, or None. While a
+/// transaction with offsets of the group is open, this waits for its end, and panics after half a minute.
+#[track_caller]
+pub fn committed(kafka: &Kafka, group: &str, topic: &str) -> Vec<(i32, Option<i64>)> {
+    let consumer = consumer(kafka, group, "read_committed");
+    let mut wanted = TopicPartitionList::new();
+    for partition in partitions(&consumer, topic) {
+        wanted.add_partition(topic, partition);
+    }
+    let offsets = consumer
+        .committed_offsets(wanted, TIMEOUT)
+        .unwrap_or_else(|error| panic!("no committed offsets of {group} for {topic}: {error}"));
+    let offset = |offset| if let Offset::Offset(next) = offset { Some(next) } else { None };
+    offsets.elements().iter().map(|element| (element.partition(), offset(element.offset()))).collect()
+}
+
+/// The offset each partition gives out next. Transaction markers have offsets too, so in a topic that was written
+/// with transactions this is more than the number of records.
+#[track_caller]
+pub fn end_offsets(kafka: &Kafka, topic: &str) -> Vec<i64> {
+    let consumer = consumer(kafka, &unique("harness"), "read_uncommitted");
+    let end = |partition| consumer.fetch_watermarks(topic, partition, TIMEOUT).map(|(_, end)| end);
+    let ends: Result<_, _> = partitions(&consumer, topic).map(end).collect();
+    ends.unwrap_or_else(|error| panic!("no end offsets of {topic}: {error}"))
+}
+
+/// Reads until at least `n` records are there and every partition has been read to its end since.
+#[track_caller]
+fn read(kafka: &Kafka, topic: &str, n: usize, timeout: Duration) -> Vec<Record> {
+    let deadline = Instant::now() + timeout;
+    // Assigned, never subscribed: librdkafka wants a group's name, but the broker never sees a group.
+    let consumer = consumer(kafka, &unique("harness"), "read_committed");
+    let mut assignment = TopicPartitionList::new();
+    for partition in partitions(&consumer, topic) {
+        assignment.add_partition_offset(topic, partition, Offset::Beginning).expect("a valid offset");
+    }
+    consumer.assign(&assignment).expect("partitions of a topic can be assigned");
+    let mut records = Vec::new();
+    let mut at_end = HashSet::new();
+    let mut trouble = None;
+    while records.len() < n || at_end.len() < assignment.count() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        assert!(
+            !left.is_zero(),
+            "{topic}: {} of at least {n} records after {timeout:?}, {} of {} partitions read to their end \
+             (last error: {trouble:?}); the last ones: {:#?}",
+            records.len(),
+            at_end.len(),
+            assignment.count(),
+            &records[records.len().saturating_sub(20)..],
+        );
+        match consumer.poll(left) {
+            None => {}
+            // The end as read_committed sees it: before the first open transaction, after any marker.
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                at_end.insert(partition);
+            }
+            // librdkafka goes on after errors, as when the broker is being restarted.
+            Some(Err(error)) => trouble = Some(error),
+            Some(Ok(message)) => {
+                // After the last wanted one the ends stay as they are, or a busy topic would never be read.
+                if records.len() < n {
+                    at_end.remove(&message.partition());
+                }
+                records.push(record(&message));
+            }
+        }
+    }
+    records.sort_by_key(|record| (record.partition, record.offset));
+    records
+}
+
+fn record(message: &impl Message) -> Record {
+    let owned = |header: Header<'_, &[u8]>| (header.key.to_owned(), header.value.map(<[u8]>::to_vec));
+    Record {
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key().map(<[u8]>::to_vec),
+        value: message.payload().map(<[u8]>::to_vec),
+        headers: message.headers().map(|headers| headers.iter().map(owned).collect()).unwrap_or_default(),
+        timestamp: message.timestamp().to_millis(),
+    }
+}
+
+#[derive(Default)]
+struct Deliveries {
+    succeeded: usize,
+    failed: Vec<KafkaError>,
+}
+
+struct Deliver(Arc<Mutex<Deliveries>>);
+
+impl ClientContext for Deliver {}
+
+impl ProducerContext for Deliver {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        let mut deliveries = self.0.lock().expect("no callback panics");
+        match result {
+            Ok(_) => deliveries.succeeded += 1,
+            Err((error, _)) => deliveries.failed.push(error.clone()),
+        }
+    }
+}
+
+#[track_caller]
+fn send(producer: &BaseProducer<Deliver>, topic: &str, new: &NewRecord) {
+    let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic);
+    record.partition = new.partition;
+    record.key = new.key.as_deref();
+    record.payload = new.value.as_deref();
+    record.timestamp = new.timestamp;
+    if !new.headers.is_empty() {
+        let none = OwnedHeaders::new_with_capacity(new.headers.len());
+        let headers = new
+            .headers
+            .iter()
+            .fold(none, |headers, (key, value)| headers.insert(Header { key, value: value.as_ref() }));
+        record.headers = Some(headers);
+    }
+    while let Err((error, back)) = producer.send(record) {
+        let full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
+        assert!(full, "a record for {topic} cannot be sent: {error}");
+        producer.poll(POLL);
+        record = back;
+    }
+}
+
+fn consumer(kafka: &Kafka, group: &str, isolation: &str) -> BaseConsumer {
+    let mut config = client_config(kafka.brokers());
+    config.set("group.id", group).set("isolation.level", isolation);
+    // The end of a partition is only reported once a fetch has waited its time for more.
+    config.set("fetch.wait.max.ms", "10");
+    config.set("enable.auto.commit", "false").set("enable.partition.eof", "true");
+    config.create().expect("the configuration is valid")
+}
+
+/// The partitions of the topic, in order. Panics if there is no such topic.
+#[track_caller]
+fn partitions(consumer: &BaseConsumer, topic: &str) -> std::ops::Range<i32> {
+    let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT);
+    let metadata = metadata.unwrap_or_else(|error| panic!("no metadata of {topic}: {error}"));
+    let count = metadata.topics().first().map_or(0, |topic| topic.partitions().len());
+    assert!(count > 0, "there is no topic {topic}");
+    0..i32::try_from(count).expect("Kafka counts partitions in 32 bits")
+}
+
+/// Waits until the number of partitions that have a leader is as wanted.
+#[track_caller]
+fn wait_for_leaders(kafka: &Kafka, topic: &str, wanted: impl Fn(usize) -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
+    let consumer = consumer(kafka, &unique("harness"), "read_committed");
+    loop {
+        let metadata = consumer.fetch_metadata(Some(topic), TIMEOUT);
+        let leaders = metadata.map(|metadata| {
+            let partitions = metadata.topics().iter().flat_map(|topic| topic.partitions());
+            partitions.filter(|partition| partition.leader() >= 0).count()
+        });
+        if leaders.as_ref().is_ok_and(|leaders| wanted(*leaders)) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{topic}: partitions with a leader: {leaders:?} after {TIMEOUT:?}");
+        thread::sleep(POLL);
+    }
+}
+
+fn admin(kafka: &Kafka) -> AdminClient<DefaultClientContext> {
+    client_config(kafka.brokers()).create().expect("the configuration is valid")
+}
+
+fn options() -> AdminOptions {
+    AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT))
+}
+
+/// Waits for one future; the admin client has a thread of its own that completes it.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return output;
+        }
+        thread::park();
+    }
+}
