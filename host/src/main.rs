@@ -13,10 +13,10 @@ use mapper_host::{app, project};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let command = match cli::parse(std::env::args_os(), std::env::vars()) {
+    let command = match cli::parse(std::env::args_os(), std::env::vars_os()) {
         Ok(command) => command,
         Err(CliError::Help(text)) => {
-            println!("{text}");
+            print!("{text}");
             return ExitCode::SUCCESS;
         }
         Err(CliError::Wrong(message)) => return fail(&Halt::configuration(message)),

@@ -1,1 +1,262 @@
-//! Exactly once, whatever happens.
+//! Exactly once, in order, whatever happens to hosts and brokers.
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use harness::host::{Host, Job};
+use harness::kafka::Kafka;
+use harness::topics::{self, NewRecord, Record};
+
+use crate::{HOST, reduce_visit};
+
+/// Half of them can't be reduced.
+fn visit(number: usize) -> NewRecord {
+    let time = if number % 2 == 0 { "\"2023-11-01T00:00:00+00:00\"" } else { "null" };
+    let value = format!(r#"{{"visit_id": "{number}", "event_time": {time}, "page": null}}"#);
+    NewRecord::value(value)
+        .key((number % 100).to_string())
+        .header("number", number.to_string())
+        .partition((number % 2) as i32)
+}
+
+fn number(record: &Record) -> usize {
+    let header = record.headers.iter().find(|(name, _)| name == "number").and_then(|(_, value)| value.as_deref());
+    std::str::from_utf8(header.expect("headers are kept")).expect("text").parse().expect("a number")
+}
+
+/// Reads what is committed, and checks that each of the first `count` visits came out where it belongs, and how often; and
+/// that the outputs of each input partition are in its order.
+fn check(job: &Job<'_>, count: usize, duplicates: bool) {
+    let mut times: BTreeMap<usize, usize> = BTreeMap::new();
+    for (topic, rest) in [(&job.output, 0), (&job.dead_letters, 1)] {
+        let mut last: BTreeMap<(i32, usize), usize> = BTreeMap::new();
+        for record in topics::read_all(job.kafka, topic) {
+            let number = number(&record);
+            assert_eq!(number % 2, rest, "in the wrong topic: {record:?}");
+            *times.entry(number).or_default() += 1;
+            if !duplicates {
+                // Records of one key go to one partition, in their order.
+                let before = last.insert((record.partition, number % 100), number);
+                assert!(before.is_none_or(|before| before < number), "{number} after {before:?} in {topic}");
+            }
+        }
+    }
+    let missing: Vec<usize> = (0..count).filter(|number| !times.contains_key(number)).collect();
+    assert!(
+        missing.is_empty(),
+        "{} of {count} never came out, as {:?}",
+        missing.len(),
+        &missing[..missing.len().min(10)]
+    );
+    let again: Vec<_> = times.iter().filter(|(_, times)| **times > 1).take(10).collect();
+    assert!(duplicates || again.is_empty(), "came out more than once: {again:?}");
+    assert_eq!(times.len(), count);
+}
+
+fn wait_for(what: &str, deadline: Duration, mut reached: impl FnMut() -> bool) {
+    let deadline = Instant::now() + deadline;
+    while !reached() {
+        assert!(Instant::now() < deadline, "{what} never happened");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn produced(job: &Job<'_>) -> usize {
+    [&job.output, &job.dead_letters].iter().flat_map(|topic| topics::end_offsets(job.kafka, topic)).sum::<i64>()
+        as usize
+}
+
+/// So short that a killed host is missed soon.
+const QUICK: [&str; 4] = ["--session-timeout", "2s", "--transaction-timeout", "5s"];
+
+#[test]
+fn nothing_is_lost_or_doubled_through_twenty_kills() {
+    const VISITS: usize = 120_000;
+    const KILLS: usize = 22;
+    let job = Job::new(Kafka::shared(), "kills", HOST, &reduce_visit());
+    topics::produce(job.kafka, &job.input, (0..VISITS).map(visit));
+    // Small transactions, so that a kill at any moment meets another step of the loop: fetch, map, send, offsets, commit.
+    let args: Vec<&str> = QUICK.into_iter().chain(["--commit-interval", "10ms", "--commit-records", "500"]).collect();
+    for kill in 0..KILLS {
+        let before = produced(&job);
+        let host = job.start(&args);
+        // From the first bytes that it writes, each time a little later.
+        wait_for("progress", Duration::from_secs(60), || produced(&job) > before);
+        thread::sleep(Duration::from_micros(1700 * kill as u64));
+        host.kill();
+    }
+    assert!(produced(&job) < VISITS * 2, "the kills came too late to prove anything");
+    job.run_to_end(&args);
+    check(&job, VISITS, false);
+}
+
+#[test]
+fn at_least_once_loses_nothing_through_kills() {
+    const VISITS: usize = 30_000;
+    let job = Job::new(Kafka::shared(), "alo-kills", HOST, &reduce_visit());
+    topics::produce(job.kafka, &job.input, (0..VISITS).map(visit));
+    let args: Vec<&str> = QUICK
+        .into_iter()
+        .chain(["--commit-interval", "10ms", "--commit-records", "500", "--delivery", "at-least-once"])
+        .collect();
+    for kill in 0..5 {
+        let before = produced(&job);
+        let host = job.start(&args);
+        wait_for("progress", Duration::from_secs(60), || produced(&job) > before);
+        thread::sleep(Duration::from_millis(3 * kill));
+        host.kill();
+    }
+    job.run_to_end(&args);
+    check(&job, VISITS, true);
+}
+
+#[test]
+fn a_host_is_killed_and_another_added_under_load() {
+    const VISITS: usize = 200_000;
+    let job = Job::new(Kafka::shared(), "group", HOST, &reduce_visit());
+    let hosts: Vec<Host> = (0..2).map(|_| job.start(&QUICK)).collect();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for chunk in (0..VISITS).collect::<Vec<_>>().chunks(10_000) {
+                topics::produce(job.kafka, &job.input, chunk.iter().copied().map(visit));
+            }
+        });
+        let mut hosts = hosts.into_iter();
+        wait_for("the first records", Duration::from_secs(60), || produced(&job) > 10_000);
+        hosts.next().expect("the first host").kill();
+        let added = job.start(&QUICK);
+        let at = produced(&job);
+        wait_for("more records", Duration::from_secs(60), || produced(&job) > at);
+        let second = hosts.next().expect("the second host");
+        for host in [second, added] {
+            let left = Instant::now() + Duration::from_secs(90);
+            while produced(&job) < VISITS && Instant::now() < left {
+                thread::sleep(Duration::from_millis(50));
+            }
+            let ended = host.stop();
+            assert_eq!(ended.code, Some(0), "{}", ended.output);
+        }
+    });
+    job.run_to_end(&QUICK);
+    check(&job, VISITS, false);
+}
+
+#[test]
+fn a_broker_restart_under_load_costs_nothing() {
+    const VISITS: usize = 150_000;
+    let mut kafka = Kafka::start().expect("a broker of our own");
+    for kill in [false, true] {
+        let (host, names) = {
+            let job = Job::new(&kafka, "restart", HOST, &reduce_visit());
+            topics::produce(&kafka, &job.input, (0..VISITS).map(visit));
+            let host = job.start(&["--commit-interval", "20ms", "--commit-records", "1000"]);
+            wait_for("the first records", Duration::from_secs(60), || produced(&job) > 5_000);
+            (host, job.into_names())
+        };
+        if kill {
+            kafka.kill();
+        } else {
+            kafka.stop();
+        }
+        kafka.restart().expect("the broker comes back");
+        let job = Job::with_names(&kafka, HOST, &reduce_visit(), names);
+        let expected = VISITS;
+        wait_for("the rest", Duration::from_secs(120), || produced(&job) >= expected);
+        let ended = host.stop();
+        assert_eq!(ended.code, Some(0), "{}", ended.output);
+        job.run_to_end(&[]);
+        check(&job, VISITS, false);
+    }
+}
+
+#[test]
+fn a_zombie_is_fenced() {
+    const VISITS: usize = 150_000;
+    let job = Job::new(Kafka::shared(), "zombie", HOST, &reduce_visit());
+    topics::produce(job.kafka, &job.input, (0..VISITS).map(visit));
+    let args: Vec<&str> = QUICK.into_iter().chain(["--commit-interval", "20ms", "--commit-records", "1000"]).collect();
+    let zombie = job.start(&args);
+    wait_for("the first records", Duration::from_secs(60), || produced(&job) > 5_000);
+    zombie.signal(libc::SIGSTOP);
+    // Another takes over what it was in the middle of, and ends it all.
+    job.run_to_end(&args);
+    zombie.signal(libc::SIGCONT);
+    // What the zombie still had in hand must not come out.
+    let ended = zombie.stop();
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
+    check(&job, VISITS, false);
+}
+
+#[test]
+fn a_stop_drains_commits_and_leaves_the_group() {
+    const VISITS: usize = 50_000;
+    let job = Job::new(Kafka::shared(), "stop", HOST, &reduce_visit());
+    topics::produce(job.kafka, &job.input, (0..VISITS).map(visit));
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        let host = job.start(&[]);
+        wait_for("the first records", Duration::from_secs(60), || produced(&job) > 0);
+        host.signal(signal);
+        let asked = Instant::now();
+        let ended = host.wait();
+        assert_eq!(ended.code, Some(0), "{}", ended.output);
+        assert!(asked.elapsed() < Duration::from_secs(10), "the drain timeout is ten seconds");
+    }
+    // A group that was left is joined at once; one that was not makes the next host wait for the session timeout of 45 s.
+    let started = Instant::now();
+    job.run_to_end(&[]);
+    assert!(started.elapsed() < Duration::from_secs(40), "the group was not left");
+    check(&job, VISITS, false);
+}
+
+#[test]
+fn an_idle_host_commits_no_transactions() {
+    let job = Job::new(Kafka::shared(), "idle", HOST, &reduce_visit());
+    topics::produce(job.kafka, &job.input, (0..10).map(visit));
+    let host = job.start(&["--commit-interval", "10ms"]);
+    wait_for("the records", Duration::from_secs(60), || produced(&job) >= 10);
+    let ends = || [&job.output, &job.dead_letters].map(|topic| topics::end_offsets(job.kafka, topic));
+    let before = ends();
+    thread::sleep(Duration::from_millis(500));
+    assert_eq!(ends(), before, "there are new transaction markers");
+    let ended = host.stop();
+    assert!(ended.output.contains("10 records in"), "{}", ended.output);
+}
+
+#[test]
+fn without_a_dead_letter_topic_the_host_does_not_start_and_stops_when_it_goes() {
+    let kafka = Kafka::shared();
+    let job = Job::new(kafka, "no-dlq", HOST, &reduce_visit());
+    topics::produce(kafka, &job.input, (0..1000).map(visit));
+    let missing = topics::unique("missing");
+    let ended = job.start(&["--dead-letter-topic", &missing]).wait();
+    assert_eq!(ended.code, Some(2), "{}", ended.output);
+    assert!(
+        ended.output.contains(&format!("'{missing}'")) && ended.output.contains("--create-topics"),
+        "{}",
+        ended.output
+    );
+
+    let host = job.start(&["--kafka", "topic.metadata.propagation.max.ms=1000"]);
+    wait_for("the first records", Duration::from_secs(60), || produced(&job) >= 1000);
+    topics::delete(kafka, &job.dead_letters);
+    topics::produce(kafka, &job.input, (1000..1010).map(visit));
+    let ended = host.wait();
+    assert_eq!(ended.code, Some(4), "{}", ended.output);
+    assert!(ended.output.contains(&job.dead_letters), "{}", ended.output);
+    // All dead letters are of partition 1; the worker of partition 0 may have gone on until it was told.
+    let committed = topics::committed(kafka, &job.group, &job.input);
+    assert_eq!(committed[1], (1, Some(500)), "nothing is committed without its dead letters");
+}
+
+#[test]
+fn missing_topics_are_created_when_asked() {
+    let kafka = Kafka::shared();
+    let job = Job::new(kafka, "create", HOST, &reduce_visit());
+    let (output, dead_letters) = (topics::unique("created"), topics::unique("created-dlq"));
+    topics::produce(kafka, &job.input, (0..10).map(visit));
+    job.run_to_end(&["--output-topic", &output, "--dead-letter-topic", &dead_letters, "--create-topics", "3"]);
+    assert_eq!(topics::end_offsets(kafka, &output).len(), 3);
+    assert_eq!(topics::read_all(kafka, &output).len(), 5);
+    assert_eq!(topics::read_all(kafka, &dead_letters).len(), 5);
+}

@@ -1,1 +1,132 @@
-//! What a record carries beside its value comes out byte for byte.
+//! What a record carries beside its value comes out byte for byte, and large or odd records find their way.
+
+use harness::host::Job;
+use harness::kafka::Kafka;
+use harness::topics::{self, NewRecord, Record};
+
+use crate::{HOST, reduce_visit};
+
+const GOOD: &str = r#"{"visit_id": "1", "event_time": "2023-11-01T00:00:00+00:00", "page": "home"}"#;
+
+fn job(name: &str) -> Job<'static> {
+    Job::new(Kafka::shared(), name, HOST, &reduce_visit())
+}
+
+fn header<'a>(record: &'a Record, name: &str) -> &'a str {
+    let found = record.headers.iter().rfind(|(known, _)| known == name);
+    let value = found.and_then(|(_, value)| value.as_deref()).unwrap_or_else(|| panic!("no {name} in {record:?}"));
+    std::str::from_utf8(value).expect("our headers are text")
+}
+
+/// The headers that the producer of the record set.
+fn kept(record: &Record) -> Vec<(String, Option<Vec<u8>>)> {
+    let ours = |name: &str| name.starts_with("__connect.errors.") || name.starts_with("mapper-host.");
+    record.headers.iter().filter(|(name, _)| !ours(name)).cloned().collect()
+}
+
+#[test]
+fn key_headers_and_timestamp_are_kept_byte_for_byte() {
+    let job = job("fidelity");
+    let odd = |record: NewRecord| {
+        record
+            .key(&b"\x00\xffkey"[..])
+            .header("h", &b"\xfe\x00"[..])
+            .null_header("n")
+            .header("h", "")
+            .timestamp(1_234_567)
+    };
+    topics::produce(job.kafka, &job.input, [odd(NewRecord::value(GOOD)), odd(NewRecord::value("{"))]);
+    job.run_to_end(&[]);
+    let expected =
+        vec![("h".to_owned(), Some(b"\xfe\x00".to_vec())), ("n".to_owned(), None), ("h".to_owned(), Some(Vec::new()))];
+    for topic in [&job.output, &job.dead_letters] {
+        let records = topics::read_all(job.kafka, topic);
+        assert_eq!(records.len(), 1, "{records:?}");
+        assert_eq!(records[0].key.as_deref(), Some(&b"\x00\xffkey"[..]));
+        assert_eq!(records[0].timestamp, Some(1_234_567));
+        assert_eq!(kept(&records[0]), expected);
+    }
+}
+
+#[test]
+fn a_dead_letter_says_where_it_comes_from_and_why() {
+    let job = job("letter");
+    topics::produce(
+        job.kafka,
+        &job.input,
+        [
+            NewRecord::value(r#"{"visit_id": "1", "event_time": null, "page": "ä"}"#).partition(1).timestamp(42),
+            NewRecord::tombstone().partition(1),
+            NewRecord::value(&b"\xff\xfe{"[..]).partition(1),
+        ],
+    );
+    job.run_to_end(&[]);
+    let letters = topics::read_all(job.kafka, &job.dead_letters);
+    let mut values: Vec<serde_json::Value> =
+        letters.iter().map(|r| serde_json::from_slice(r.value.as_deref().expect("a value")).expect("JSON")).collect();
+    values.sort_by_key(|value| value["error_message"].to_string());
+    assert_eq!(values.len(), 3);
+    let of = |start: &str| {
+        let found =
+            values.iter().find(|value| value["error_message"].as_str().is_some_and(|text| text.starts_with(start)));
+        found.unwrap_or_else(|| panic!("no '{start}' in {values:?}"))
+    };
+    assert_eq!(
+        of("fromisoformat: argument must be str")["input_json"],
+        r#"{"visit_id": "1", "event_time": null, "page": "ä"}"#
+    );
+    assert!(of("the record has no value")["input_json"].is_null());
+    let odd = of("not a visit: expected a JSON object");
+    assert_eq!((odd["input_json"].as_str(), odd["input_encoding"].as_str()), (Some("//57"), Some("base64")));
+    let first = letters.iter().find(|letter| letter.timestamp == Some(42)).expect("the timestamp is kept");
+    assert_eq!(header(first, "__connect.errors.topic"), job.input);
+    assert_eq!(header(first, "__connect.errors.partition"), "1");
+    assert_eq!(header(first, "__connect.errors.offset"), "0");
+    assert_eq!(header(first, "__connect.errors.exception.message"), "fromisoformat: argument must be str");
+    assert_eq!(header(first, "mapper-host.kind"), "rejected");
+    assert_eq!(header(first, "mapper-host.plugin.name"), "reduce_visit");
+    assert_eq!(header(first, "mapper-host.group"), job.group);
+    assert_eq!(header(first, "mapper-host.attempt"), "1");
+    assert_eq!(header(first, "mapper-host.source.timestamp-ms"), "42");
+    assert_eq!(header(first, "mapper-host.fingerprint").len(), 16);
+}
+
+#[test]
+fn a_record_of_a_megabyte_passes_and_its_dead_letter_is_cut() {
+    let job = job("large");
+    let page = "x".repeat(1_000_000);
+    let good = format!(r#"{{"visit_id": "1", "event_time": "2023-11-01", "page": "{page}"}}"#);
+    // Every quote takes two bytes in the envelope: this one can't go there whole.
+    let bad = format!("[{}\"\"]", "\"\",".repeat(330_000));
+    topics::produce(job.kafka, &job.input, [NewRecord::value(good), NewRecord::value(bad.clone())]);
+    job.run_to_end(&[]);
+    let output = topics::read_all(job.kafka, &job.output);
+    assert_eq!(output.len(), 1);
+    assert!(output[0].value.as_ref().expect("a value").len() > 1_000_000);
+    let letters = topics::read_all(job.kafka, &job.dead_letters);
+    assert_eq!(letters.len(), 1);
+    assert_eq!(header(&letters[0], "mapper-host.cut"), format!("input_json: {} bytes", bad.len()));
+    let letter: serde_json::Value =
+        serde_json::from_slice(letters[0].value.as_deref().expect("a value")).expect("JSON");
+    let input = letter["input_json"].as_str().expect("text");
+    assert!(bad.starts_with(input) && input.len() > 500_000, "cut to {} bytes", input.len());
+}
+
+#[test]
+fn an_output_that_its_topic_does_not_take_is_a_dead_letter_and_its_neighbours_pass() {
+    let kafka = Kafka::shared();
+    let job = job("oversize");
+    let small = topics::unique("oversize-small");
+    topics::create(kafka, &small, 2, &[("max.message.bytes", "2000")]);
+    let visit = |page: usize| {
+        let page = "x".repeat(page);
+        NewRecord::value(format!(r#"{{"visit_id": "1", "event_time": "2023-11-01", "page": "{page}"}}"#)).partition(0)
+    };
+    topics::produce(kafka, &job.input, [visit(10), visit(5000), visit(20)]);
+    job.run_to_end(&["--output-topic", &small]);
+    assert_eq!(topics::read_all(kafka, &small).len(), 2);
+    let letters = topics::read_all(kafka, &job.dead_letters);
+    assert_eq!(letters.len(), 1);
+    assert_eq!(header(&letters[0], "mapper-host.kind"), "oversize");
+    assert_eq!(header(&letters[0], "__connect.errors.offset"), "1");
+}

@@ -1,6 +1,7 @@
 //! The host as its users run it: a process with flags, signals and an exit code.
 
 use std::fs::{self, File};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -19,6 +20,13 @@ const POLL: Duration = Duration::from_millis(10);
 pub struct Job<'k> {
     /// The broker.
     pub kafka: &'k Kafka,
+    names: Names,
+    binary: &'static str,
+    plugin: PathBuf,
+}
+
+/// What of a job outlives a restart of its broker.
+pub struct Names {
     /// The input topic, of two partitions like the others.
     pub input: String,
     /// The output topic.
@@ -27,9 +35,15 @@ pub struct Job<'k> {
     pub dead_letters: String,
     /// The consumer group.
     pub group: String,
-    binary: &'static str,
-    plugin: PathBuf,
     dir: TempDir,
+}
+
+impl Deref for Job<'_> {
+    type Target = Names;
+
+    fn deref(&self) -> &Names {
+        &self.names
+    }
 }
 
 /// A running host. Dropping it kills it.
@@ -56,11 +70,21 @@ impl<'k> Job<'k> {
             topics::create(kafka, topic, 2, &[]);
         }
         let (group, dir) = (topic("group"), TempDir::new().expect("a folder for the test"));
-        Self { kafka, input, output, dead_letters, group, binary, plugin: plugin.to_owned(), dir }
+        Self::with_names(kafka, binary, plugin, Names { input, output, dead_letters, group, dir })
     }
 
-    /// The arguments that every run of this job has.
-    pub fn args(&self) -> Vec<String> {
+    /// A job with topics and folders that are there already.
+    pub fn with_names(kafka: &'k Kafka, binary: &'static str, plugin: &Path, names: Names) -> Self {
+        Self { kafka, names, binary, plugin: plugin.to_owned() }
+    }
+
+    /// Lets go of the broker, so that it can be restarted.
+    pub fn into_names(self) -> Names {
+        self.names
+    }
+
+    /// The arguments of a run: those of the job that are not given otherwise, and these.
+    fn args(&self, more: &[&str]) -> Vec<String> {
         let dir = |name: &str| self.dir.path().join(name).display().to_string();
         [
             ("--plugin", self.plugin.display().to_string()),
@@ -73,7 +97,9 @@ impl<'k> Job<'k> {
             ("--cache-dir", dir("cache")),
         ]
         .into_iter()
+        .filter(|(flag, _)| !more.contains(flag))
         .flat_map(|(flag, value)| [flag.to_owned(), value])
+        .chain(more.iter().map(|arg| (*arg).to_owned()))
         .collect()
     }
 
@@ -83,8 +109,7 @@ impl<'k> Job<'k> {
         let file = File::create(&log).expect("a file for the log");
         let child = command(self.binary)
             .arg("run")
-            .args(self.args())
-            .args(args)
+            .args(self.args(args))
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a second handle"))
             .stderr(file)

@@ -149,6 +149,8 @@ pub fn produce(kafka: &Kafka, topic: &str, records: impl IntoIterator<Item = New
     // One request at a time keeps the order over retries. Idempotence would too, but costs half a second a call.
     config.set("max.in.flight.requests.per.connection", "1").set("partitioner", "murmur2_random");
     config.set("message.timeout.ms", TIMEOUT.as_millis().to_string());
+    // The broker decides how large a record may be, not the client.
+    config.set("message.max.bytes", "100000000");
     let deliveries = Arc::new(Mutex::new(Deliveries::default()));
     let producer: BaseProducer<Deliver> =
         config.create_with_context(Deliver(deliveries.clone())).expect("the configuration is valid");

@@ -1,1 +1,361 @@
+//! The envelope byte for byte, the headers, and what is cut when a dead letter is too large.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use chrono::TimeZone as _;
+use proptest::prelude::*;
+
+use super::*;
+use crate::record::Batch;
+use crate::verdict::FailureKind;
+
+const MESSAGE: &str = "fromisoformat: argument must be str";
+const NO_LIMIT: usize = usize::MAX;
+/// What a cut may leave of the room: a character that takes six bytes did not fit.
+const MOST_SLACK: usize = 5;
+
+type OwnedHeader = (Vec<u8>, Option<Vec<u8>>);
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Input {
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    headers: Vec<OwnedHeader>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Written {
+    key: Option<Vec<u8>>,
+    value: Vec<u8>,
+    headers: Vec<OwnedHeader>,
+}
+
+impl Written {
+    fn bytes(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| (name.as_slice(), value.as_deref()));
+        record_bytes(self.key.as_deref(), Some(&self.value), headers_bytes(headers))
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut found = self.headers.iter().filter(|(known, _)| known == name.as_bytes());
+        let value = found.next().map(|(_, value)| std::str::from_utf8(value.as_ref().unwrap()).unwrap());
+        assert!(found.next().is_none(), "{name} is there twice");
+        value
+    }
+
+    fn field(&self, name: &str) -> serde_json::Value {
+        serde_json::from_slice::<serde_json::Value>(&self.value).unwrap()[name].clone()
+    }
+
+    /// What is left of the input.
+    fn input(&self) -> Option<Vec<u8>> {
+        let text = self.field("input_json").as_str()?.to_owned();
+        let is_base64 = self.field("input_encoding") == "base64";
+        Some(if is_base64 { BASE64_STANDARD.decode(text).unwrap() } else { text.into_bytes() })
+    }
+
+    /// The headers that are not written by us.
+    fn kept(&self) -> &[OwnedHeader] {
+        let own = self.headers.iter().position(|(name, _)| name == b"__connect.errors.topic").unwrap();
+        &self.headers[..own]
+    }
+}
+
+fn letters(max_bytes: usize) -> DeadLetters {
+    let text = |text: &str| text.to_owned();
+    let origin = Origin {
+        group: text("visits_reader"),
+        worker: 3,
+        topic: text("visits"),
+        plugin_name: text("reduce-visit"),
+        plugin_version: text("0.1.0"),
+        plugin_digest: text("abc123"),
+        contract: "1.0.0",
+    };
+    let mut letters = DeadLetters::new(origin, max_bytes);
+    letters.set_time(Utc.timestamp_opt(1_705_119_710, 37_894_999).unwrap());
+    letters
+}
+
+fn write_with(letters: &mut DeadLetters, input: &Input, failure: &Failure<'_>, all_cut: bool) -> Written {
+    let mut batch = Batch::new("visits");
+    let headers = input.headers.iter().map(|(name, value)| (name.as_slice(), value.as_deref()));
+    batch.push((1, 42), 1_700_000_000_000, input.key.as_deref(), input.value.as_deref(), headers);
+    let letter = letters.write(batch.record(0), failure, all_cut);
+    let headers = letter.headers().map(|(name, value)| (name.to_vec(), value.map(<[u8]>::to_vec)));
+    Written { key: letter.key.map(<[u8]>::to_vec), value: letter.value.to_vec(), headers: headers.collect() }
+}
+
+fn write(input: &Input, message: &str, max_bytes: usize) -> Written {
+    write_with(&mut letters(max_bytes), input, &rejected(message), false)
+}
+
+fn rejected(message: &str) -> Failure<'_> {
+    Failure::new(FailureKind::Rejected, message)
+}
+
+fn of_value(value: &[u8]) -> Input {
+    Input { value: Some(value.to_vec()), ..Input::default() }
+}
+
+fn header(name: &[u8], value: Option<&[u8]>) -> OwnedHeader {
+    (name.to_vec(), value.map(<[u8]>::to_vec))
+}
+
+#[test]
+fn the_envelope_is_that_of_the_reference_job() {
+    for (input, message, input_json, error_message, rest) in [
+        (Some(&b"<the input text>"[..]), MESSAGE, "\"<the input text>\"", MESSAGE, ""),
+        (Some(b"{\"a\": \"\\\\ \n\x01\x7f\"}"), "a \"b\"\n", r#""{\"a\": \"\\\\ \n\u0001"#, r#"a \"b\"\n"#, ""),
+        (Some("é漢😀".as_bytes()), "è", "\"é漢😀\"", "è", ""),
+        (Some(b""), MESSAGE, "\"\"", MESSAGE, ""),
+        (None, MESSAGE, "null", MESSAGE, ""),
+        (Some(b"\xff\x00{}"), MESSAGE, "\"/wB7fQ==\"", MESSAGE, ", \"input_encoding\": \"base64\""),
+    ] {
+        let input = Input { value: input.map(<[u8]>::to_vec), ..Input::default() };
+        // DEL is no control character to JSON.
+        let input_json =
+            if input_json.ends_with('1') { format!("{input_json}\x7f\\\"}}\"") } else { input_json.to_owned() };
+        let expected = format!(
+            "{{\"processing_time\": \"2024-01-13T04:21:50.037894\", \"input_json\": {input_json}, \
+             \"error_message\": \"{error_message}\"{rest}}}"
+        );
+        assert_eq!(String::from_utf8(write(&input, message, NO_LIMIT).value).unwrap(), expected);
+    }
+}
+
+#[test]
+fn nothing_of_the_input_is_lost() {
+    for value in [&b"text"[..], "\"\\\n\r\t\u{8}\u{c}\u{1f}é\u{2028}".as_bytes(), b"\xc3", b"\x00\xff\xfe", b""] {
+        assert_eq!(write(&of_value(value), MESSAGE, NO_LIMIT).input().as_deref(), Some(value));
+    }
+}
+
+#[test]
+fn headers_of_the_input_are_kept_byte_for_byte_and_in_order() {
+    let headers = vec![
+        header(b"b", Some(b"1")),
+        header(b"a", None),
+        header(b"b", Some(b"1")),
+        header(b"b", Some(b"\xff\x00")),
+        header(b"\xff\xfe", Some(b"")),
+        header(b"", Some(b"no name")),
+        header(b"mapper-hosts", Some(b"not ours")),
+    ];
+    let input = Input { key: Some(b"\xffkey".to_vec()), headers: headers.clone(), ..of_value(b"{}") };
+    let written = write(&input, MESSAGE, NO_LIMIT);
+    assert_eq!((written.kept(), &written.key), (&headers[..], &input.key));
+    assert_eq!(write(&Input { key: Some(vec![]), ..input }, MESSAGE, NO_LIMIT).key, Some(vec![]));
+}
+
+#[test]
+fn both_sets_of_headers_say_where_it_came_from_and_why() {
+    let mut failure = Failure::new(FailureKind::Trap, "unreachable");
+    failure.details = "0: 0x12 - m.wasm!reduce".into();
+    let written = write_with(&mut letters(NO_LIMIT), &of_value(b"{}"), &failure, false);
+    let expected = [
+        ("__connect.errors.topic", "visits"),
+        ("__connect.errors.partition", "1"),
+        ("__connect.errors.offset", "42"),
+        ("__connect.errors.connector.name", "visits_reader"),
+        ("__connect.errors.task.id", "3"),
+        ("__connect.errors.stage", "TRANSFORMATION"),
+        ("__connect.errors.class.name", "reduce-visit"),
+        ("__connect.errors.exception.class.name", "trap"),
+        ("__connect.errors.exception.message", "unreachable"),
+        ("__connect.errors.exception.stacktrace", "trap: unreachable\n0: 0x12 - m.wasm!reduce"),
+        ("mapper-host.headers", "1"),
+        ("mapper-host.kind", "trap"),
+        ("mapper-host.fingerprint", FINGERPRINT_OF_TRAP),
+        ("mapper-host.plugin.name", "reduce-visit"),
+        ("mapper-host.plugin.version", "0.1.0"),
+        ("mapper-host.plugin.digest", "abc123"),
+        ("mapper-host.contract", "1.0.0"),
+        ("mapper-host.group", "visits_reader"),
+        ("mapper-host.attempt", "1"),
+        ("mapper-host.source.timestamp-ms", "1700000000000"),
+    ];
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let headers = written.headers.iter().map(|(name, value)| (text(name), text(value.as_ref().unwrap())));
+    assert_eq!(headers.collect::<Vec<_>>(), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+}
+
+#[test]
+fn what_there_is_nothing_to_say_about_has_no_header() {
+    let mut batch = Batch::new("visits");
+    batch.push((1, 42), crate::record::NO_TIMESTAMP, None, None, std::iter::empty());
+    let mut letters = letters(NO_LIMIT);
+    let letter = letters.write(batch.record(0), &rejected(""), false);
+    let names: Vec<&[u8]> = letter.headers().map(|(name, _)| name).collect();
+    for name in ["mapper-host.source.timestamp-ms", "__connect.errors.exception.message", "mapper-host.cut"] {
+        assert!(!names.contains(&name.as_bytes()), "{name}");
+    }
+}
+
+#[test]
+fn a_record_that_fails_again_gets_its_headers_replaced() {
+    let mut input = Input { key: Some(b"k".to_vec()), headers: vec![header(b"own", None)], ..of_value(b"{}") };
+    let first = write(&input, MESSAGE, NO_LIMIT);
+    for attempt in 1..=10 {
+        // Something came behind our headers on the way.
+        input.headers.push(header(b"__connect.errors.other", Some(b"1")));
+        let again = write(&input, MESSAGE, NO_LIMIT);
+        assert_eq!(again.header("mapper-host.attempt"), Some(attempt.to_string().as_str()));
+        assert_eq!(again.kept(), [header(b"own", None)]);
+        assert_eq!(again.headers.len(), first.headers.len());
+        assert_eq!(again.bytes(), first.bytes() + usize::from(attempt == 10), "only the attempt has a digit more");
+        input.headers = again.headers;
+    }
+}
+
+#[test]
+fn what_is_no_attempt_counts_as_none() {
+    let most = u32::MAX.to_string();
+    for (before, expected) in [
+        (vec![Some(&b"7"[..])], "8"),
+        (vec![Some(b"7"), Some(b"9")], "10"),
+        (vec![Some(b"many")], "1"),
+        (vec![Some(b"-1")], "1"),
+        (vec![Some(b"\xff")], "1"),
+        (vec![None], "1"),
+        (vec![Some(most.as_bytes())], &most),
+    ] {
+        let headers = before.iter().map(|value| header(b"mapper-host.attempt", *value)).collect();
+        let written = write(&Input { headers, ..of_value(b"{}") }, MESSAGE, NO_LIMIT);
+        assert_eq!(written.header("mapper-host.attempt"), Some(expected), "{before:?}");
+    }
+}
+
+#[test]
+fn letters_written_one_after_another_share_nothing() {
+    let mut letters = letters(1500);
+    let long = Input { headers: vec![header(b"h", None)], ..of_value(&[b'x'; 5000]) };
+    for (input, message) in [(&long, "long"), (&of_value(b"\xff"), "short"), (&Input::default(), "null")] {
+        let written = write_with(&mut letters, input, &rejected(message), false);
+        assert_eq!(written, write(input, message, 1500));
+    }
+}
+
+#[test]
+fn a_long_message_is_cut_between_characters() {
+    let message = "漢".repeat(MAX_TEXT_BYTES);
+    let written = write(&of_value(b"{}"), &message, NO_LIMIT);
+    let kept = "漢".repeat(MAX_TEXT_BYTES / 3);
+    assert_eq!(written.header("__connect.errors.exception.message"), Some(kept.as_str()));
+    assert_eq!(written.field("error_message"), kept.as_str());
+}
+
+#[test]
+fn with_all_cut_only_the_coordinates_are_left() {
+    let input = Input { key: Some(b"secret".to_vec()), headers: vec![header(b"secret", None)], ..of_value(b"secret") };
+    let written = write_with(&mut letters(NO_LIMIT), &input, &rejected("secret"), true);
+    assert_eq!((&written.key, written.kept(), written.input()), (&None, &[][..], None));
+    assert_eq!(written.header("mapper-host.cut"), Some("input_json, headers and key"));
+    let coordinates = ["topic", "partition", "offset"].map(|name| written.header(&format!("__connect.errors.{name}")));
+    assert_eq!(coordinates, [Some("visits"), Some("1"), Some("42")]);
+    let everything = [
+        written.value,
+        written.headers.into_iter().flat_map(|(name, value)| [name, value.unwrap_or_default()].concat()).collect(),
+    ]
+    .concat();
+    assert!(!String::from_utf8_lossy(&everything).contains("secret"));
+}
+
+/// `printf 'rejected\nfromisoformat: argument must be str' | sha256sum | cut -c1-16`
+const FINGERPRINT: &str = "55529777a6ef8876";
+/// `printf 'trap\nunreachable\nreduce' | sha256sum | cut -c1-16`
+const FINGERPRINT_OF_TRAP: &str = "5a4adfe3d6730200";
+
+#[test]
+fn the_fingerprint_is_of_the_mistake_and_stays_the_same() {
+    let fingerprint = |written: Written| written.header("mapper-host.fingerprint").unwrap().to_owned();
+    // Tools group by it, so it must not change from version to version either.
+    assert_eq!(fingerprint(write(&of_value(b"{}"), MESSAGE, NO_LIMIT)), FINGERPRINT);
+    assert_eq!(fingerprint(write(&of_value(&[b'x'; 5000]), MESSAGE, 1500)), FINGERPRINT, "of one that is cut");
+    let mut letters = letters(NO_LIMIT);
+    for number in 0..3000 {
+        let message = format!("no page {number} in '{number}'");
+        let written = write_with(&mut letters, &Input::default(), &rejected(&message), false);
+        assert_eq!(fingerprint(written), fingerprint(write(&Input::default(), "no page 1 in ''", NO_LIMIT)));
+    }
+}
+
+fn contents(most: usize) -> impl Strategy<Value = Vec<u8>> {
+    let text = |most| {
+        let piece = proptest::sample::select(vec!["a", "\"", "\\", "\u{1}", "\n", "\u{7f}", "é", "漢", "😀"]);
+        proptest::collection::vec(piece, 0..most).prop_map(|pieces| pieces.concat().into_bytes())
+    };
+    prop_oneof![text(most), proptest::collection::vec(any::<u8>(), 0..most)]
+}
+
+fn inputs() -> impl Strategy<Value = Input> {
+    let headers = proptest::collection::vec((contents(8), proptest::option::of(contents(200))), 0..4);
+    let value = proptest::option::weighted(0.9, contents(2000));
+    (proptest::option::of(contents(200)), value, headers).prop_map(|(key, value, headers)| Input {
+        key,
+        value,
+        headers,
+    })
+}
+
+/// What must hold for a letter of at most that many bytes.
+fn is_cut_well(input: &Input, message: &str, max_bytes: usize) {
+    let (whole, written) = (write(input, message, NO_LIMIT), write(input, message, max_bytes));
+    assert!(written.bytes() <= max_bytes, "{} bytes instead of {max_bytes}", written.bytes());
+    if whole.bytes() <= max_bytes {
+        assert_eq!(written, whole);
+        return;
+    }
+    let value = input.value.clone().unwrap_or_default();
+    let cut = written.header("mapper-host.cut").expect("a header that says so");
+    if cut == format!("input_json: {} bytes", value.len()) {
+        assert_eq!((written.kept(), &written.key), (whole.kept(), &whole.key));
+        assert_eq!(written.field("error_message"), whole.field("error_message"));
+        let kept = written.input().unwrap();
+        assert!(value.starts_with(&kept) && kept.len() < value.len(), "the beginning is kept");
+        assert!(max_bytes - written.bytes() <= MOST_SLACK, "{} bytes, but {max_bytes} fit", written.bytes());
+        return;
+    }
+    assert_eq!(cut, "input_json, headers and key");
+    assert_eq!((&written.key, written.kept(), written.input()), (&None, &[][..], None));
+    if input.value.is_some() {
+        let without = write(&Input { value: Some(vec![]), ..input.clone() }, message, NO_LIMIT).bytes();
+        let said = format!("input_json: {} bytes", value.len());
+        let said = headers_bytes([(&b"mapper-host.cut"[..], Some(said.as_bytes()))].into_iter());
+        let encoding = if std::str::from_utf8(&value).is_ok() { "" } else { ", \"input_encoding\": \"base64\"" };
+        assert!(without + said + encoding.len() > max_bytes, "more is cut than must be");
+    }
+}
+
+/// The smallest letter that there is.
+fn least_bytes() -> usize {
+    write_with(&mut letters(NO_LIMIT), &Input::default(), &rejected(""), true).bytes()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_letter_is_never_larger_than_its_topic_takes(
+        input in inputs(), message in contents(300), part in 0.0..1.1_f64
+    ) {
+        let message = String::from_utf8_lossy(&message);
+        let (least, whole) = (least_bytes(), write(&input, &message, NO_LIMIT).bytes());
+        is_cut_well(&input, &message, least + (whole.saturating_sub(least) as f64 * part) as usize);
+    }
+
+    #[test]
+    fn around_the_limit_every_byte_counts(input in inputs(), more in -40_isize..40) {
+        let whole = write(&input, MESSAGE, NO_LIMIT).bytes();
+        is_cut_well(&input, MESSAGE, whole.saturating_add_signed(more).max(least_bytes()));
+    }
+}
+
+#[test]
+fn at_every_size_the_cut_falls_between_characters() {
+    for value in ["\"\\\u{1}é漢😀".repeat(20).into_bytes(), [&b"\xff\x00abc"[..]; 30].concat()] {
+        let input = Input { key: Some(vec![b'k'; 50]), ..of_value(&value) };
+        let whole = write(&input, MESSAGE, NO_LIMIT).bytes();
+        (least_bytes()..whole + 10).for_each(|max_bytes| is_cut_well(&input, MESSAGE, max_bytes));
+    }
+}

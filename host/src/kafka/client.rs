@@ -29,6 +29,8 @@ pub struct KafkaSettings {
     pub workers: usize,
 }
 
+/// librdkafka's default; three of them must fit into the session timeout.
+const HEARTBEAT: Duration = Duration::from_secs(3);
 /// librdkafka's default.
 const DEFAULT_BATCH_BYTES: usize = 1_000_000;
 /// All workers together buffer this much input at most, in KiB.
@@ -74,12 +76,20 @@ impl KafkaSettings {
         let mut config = self.client();
         config
             .set("auto.offset.reset", "earliest")
-            .set("partition.assignment.strategy", "cooperative-sticky")
             .set("queued.max.messages.kbytes", buffer_kib.to_string())
             .set("fetch.max.bytes", (buffer_kib << 10).to_string())
             .set("max.partition.fetch.bytes", "1048576")
             // How long a partition pauses when the buffer is full: by default a second, which is an age here.
             .set("fetch.queue.backoff.ms", "5");
+        let decided_by_broker =
+            self.properties.iter().any(|(key, value)| key == "group.protocol" && value == "consumer");
+        if !decided_by_broker {
+            // With KIP-848 these two are the broker's, and librdkafka refuses to be told.
+            config
+                .set("partition.assignment.strategy", "cooperative-sticky")
+                .set("heartbeat.interval.ms", (self.session_timeout / 3).min(HEARTBEAT).as_millis().to_string())
+                .set("session.timeout.ms", self.session_timeout.as_millis().to_string());
+        }
         let mut config = self.with_own(config);
         config
             .set("group.id", &self.group)
@@ -87,10 +97,6 @@ impl KafkaSettings {
             .set("enable.auto.offset.store", "false")
             .set("isolation.level", "read_committed")
             .set("enable.partition.eof", to_end.to_string());
-        // With KIP-848 the broker decides on it, and librdkafka refuses to be told.
-        if config.get("group.protocol") != Some("consumer") {
-            config.set("session.timeout.ms", self.session_timeout.as_millis().to_string());
-        }
         config
     }
 

@@ -1,1 +1,311 @@
+//! The loop on an in-memory Kafka: what each trouble must lead to, one rule a test; `properties` mixes them all.
 
+mod kafka;
+mod mapper;
+mod properties;
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::dead_letter::Origin;
+use crate::decision::Route;
+use kafka::{Call, Event, Fake, Produced, Revoke, Script};
+use mapper::{ByValue, Handled, handled};
+
+/// The settings that matter here.
+#[derive(Debug, Clone, Copy)]
+struct Work {
+    interval: Duration,
+    records: usize,
+    bytes: usize,
+    batch_records: usize,
+}
+
+/// All in one transaction.
+const ALL_AT_ONCE: Work =
+    Work { interval: Duration::from_secs(60), records: 1000, bytes: usize::MAX, batch_records: 100 };
+
+/// A new process begins to work.
+fn start(fake: &Fake, work: Work, telemetry: &Arc<Telemetry>) -> Pipeline<Fake, ByValue, Fake> {
+    let route = |topic: &str, max_record_bytes| Route { topic: topic.into(), max_record_bytes };
+    let routes =
+        Routes { outputs: vec![route("reduced", 1000), route("other", 1000)], dead_letters: route("dlq", 4000) };
+    let Work { interval, records, bytes, batch_records } = work;
+    let settings =
+        Settings { routes: Arc::new(routes), commit: CommitPolicy { interval, records, bytes }, batch_records };
+    let text = |text: &str| text.to_owned();
+    let origin = Origin {
+        group: text("readers"),
+        worker: 0,
+        topic: text("visits"),
+        plugin_name: text("by-value"),
+        plugin_version: text("1.0.0"),
+        plugin_digest: text("abc"),
+        contract: "1.0.0",
+    };
+    fake.join();
+    let shutdown = fake.kafka().shutdown.clone();
+    let parts = (fake.clone(), ByValue, fake.clone());
+    Pipeline::new(parts, &"visits".into(), settings, DeadLetters::new(origin, 4000), telemetry.clone(), shutdown)
+}
+
+/// What is committed is complete, nothing else is visible, the order is kept, and the counts are right.
+fn check(fake: &Fake, telemetry: &Telemetry) {
+    let kafka = fake.kafka();
+    let may_be_refused = kafka.script.iter().any(|(_, _, event)| *event == Event::Refused);
+    let mut made: BTreeMap<(i32, i64), Vec<(RouteIndex, &Produced)>> = BTreeMap::new();
+    for (route, topic) in kafka.topics.iter().enumerate() {
+        let mut last: BTreeMap<i32, i64> = BTreeMap::new();
+        for record in topic {
+            let (partition, offset) = record.of;
+            let before = last.insert(partition, offset).unwrap_or(-1);
+            assert!(before <= offset, "topic {route}, partition {partition}: {offset} after {before}");
+            made.entry(record.of).or_default().push((route, record));
+        }
+    }
+    for (partition, inputs) in &kafka.inputs {
+        let committed = kafka.committed.get(partition).copied().unwrap_or(0);
+        for (offset, value) in inputs {
+            let made = made.remove(&(*partition, *offset)).unwrap_or_default();
+            let letters = made.iter().filter(|(route, _)| *route == 2).map(|(_, made)| made.header("mapper-host.kind"));
+            let letters: Vec<&str> = letters.collect();
+            let what = format!("{value} at {partition}:{offset}, committed {committed}");
+            match handled(value) {
+                _ if *offset >= committed => assert!(made.is_empty(), "{what} is visible: {made:?}"),
+                _ if may_be_refused && made.len() == 1 && letters == ["undeliverable"] => {}
+                Handled::DeadLetter(kind) => {
+                    assert_eq!((letters, made.len()), (vec![kind.name()], 1), "{what}");
+                }
+                Handled::Outputs(mut outputs) => {
+                    outputs.sort_by_key(|(route, _)| *route);
+                    let made: Vec<_> = made.into_iter().map(|(route, made)| (route, made.value.clone())).collect();
+                    assert_eq!(made, outputs, "{what}");
+                }
+            }
+        }
+    }
+    assert!(made.is_empty(), "made of nothing: {made:?}");
+    let counts = telemetry.counts();
+    let told = kafka::Told {
+        transactions: telemetry.transactions(),
+        records_in: counts.records_in,
+        records_out: counts.records_out,
+        skipped: counts.skipped,
+        dead_letters: counts.by_kind().map(|(kind, count)| (kind.name().to_owned(), count)).collect(),
+    };
+    assert_eq!(told, kafka.told, "the counts are those of the topics");
+}
+
+/// Runs until the end, or a shutdown, or a halt; then checks what must always hold.
+fn run(fake: &Fake, work: Work) -> Result<(), Halt> {
+    let telemetry = Arc::default();
+    let ended = start(fake, work, &telemetry).run();
+    check(fake, &telemetry);
+    ended
+}
+
+fn ones(count: usize) -> Vec<&'static str> {
+    vec!["one"; count]
+}
+
+fn log(fake: &Fake) -> String {
+    fake.kafka().log.join(", ")
+}
+
+fn committed(fake: &Fake) -> Vec<(i32, i64)> {
+    fake.kafka().committed.iter().map(|(partition, offset)| (*partition, *offset)).collect()
+}
+
+fn revoke(partitions: &[i32], lost: bool) -> Event {
+    Event::Revoke(Revoke { partitions: partitions.to_vec(), lost, records_elsewhere: 0, back_after: 1 })
+}
+
+fn everything_was_done(fake: &Fake) {
+    let kafka = fake.kafka();
+    assert_eq!(kafka.committed, kafka.ends);
+}
+
+#[test]
+fn a_commit_comes_with_the_number_of_records() {
+    let fake = Fake::new(&[ones(10)], vec![]);
+    run(&fake, Work { records: 4, batch_records: 3, ..ALL_AT_ONCE }).unwrap();
+    // Three and one make four.
+    assert_eq!(log(&fake), "assigned, begin, commit 4, begin, commit 4, begin, commit 2");
+}
+
+#[test]
+fn a_commit_comes_with_the_number_of_bytes() {
+    let fake = Fake::new(&[ones(5)], vec![]);
+    // A record has 6 bytes: key `0:0` and value `one`.
+    run(&fake, Work { bytes: 12, batch_records: 1, ..ALL_AT_ONCE }).unwrap();
+    assert_eq!(log(&fake), "assigned, begin, commit 2, begin, commit 2, begin, commit 1");
+}
+
+#[test]
+fn a_commit_comes_with_time() {
+    let fake = Fake::new(&[ones(2)], vec![(Call::Commit, 1, Event::Shutdown)]);
+    fake.kafka().until_end = false;
+    let (interval, began) = (Duration::from_millis(20), Instant::now());
+    run(&fake, Work { interval, ..ALL_AT_ONCE }).unwrap();
+    assert!(began.elapsed() >= interval);
+    assert_eq!(log(&fake), "assigned, begin, commit 2");
+}
+
+#[test]
+fn idle_costs_no_transactions() {
+    let fake = Fake::new(&[ones(2)], vec![(Call::Fetch, 4, Event::Shutdown)]);
+    (fake.kafka().until_end, fake.kafka().portions) = (false, vec![0]);
+    run(&fake, Work { interval: Duration::ZERO, ..ALL_AT_ONCE }).unwrap();
+    assert_eq!(log(&fake), "assigned");
+}
+
+#[test]
+fn revoked_partitions_are_committed_before_they_go() {
+    let fake = Fake::new(&[ones(2), ones(3)], vec![(Call::Fetch, 3, revoke(&[1], false))]);
+    run(&fake, ALL_AT_ONCE).unwrap();
+    assert!(log(&fake).starts_with("assigned, begin, commit 5, revoked, assigned"), "{}", log(&fake));
+    everything_was_done(&fake);
+}
+
+#[test]
+fn lost_partitions_abort_instead_of_commit() {
+    let revoke = Revoke { partitions: vec![0, 1], lost: true, records_elsewhere: 2, back_after: 1 };
+    let fake = Fake::new(&[ones(2), ones(3)], vec![(Call::Fetch, 3, Event::Revoke(revoke))]);
+    run(&fake, ALL_AT_ONCE).unwrap();
+    assert!(log(&fake).starts_with("assigned, begin, abort, revoked"), "{}", log(&fake));
+    everything_was_done(&fake);
+}
+
+#[test]
+fn what_stays_when_other_partitions_are_lost_is_done_again() {
+    let fake = Fake::new(&[ones(2), ones(3)], vec![(Call::Fetch, 3, revoke(&[1], true))]);
+    run(&fake, ALL_AT_ONCE).unwrap();
+    everything_was_done(&fake);
+}
+
+#[test]
+fn after_a_passing_trouble_all_is_done_exactly_once() {
+    use Event::{Again, Unanswered};
+    let lost = (Call::Fetch, 3, revoke(&[0, 1], true));
+    let scripts: [Script; 9] = [
+        vec![(Call::Fetch, 3, Again)],
+        vec![(Call::Begin, 1, Again)],
+        vec![(Call::Send, 4, Again)],
+        vec![(Call::Commit, 1, Again)],
+        vec![(Call::Commit, 1, Unanswered)],
+        vec![(Call::Settle, 1, Again)],
+        vec![(Call::Settle, 2, Again), lost.clone()],
+        vec![(Call::Abort, 1, Again), lost],
+        vec![(Call::Commit, 1, Again), (Call::Rewind, 1, Again)],
+    ];
+    // Side by side, as each waits for a backoff.
+    std::thread::scope(|scope| {
+        for script in &scripts {
+            scope.spawn(move || {
+                let values = [vec!["one", "reject", "two"], vec!["skip", "three"]];
+                let fake = Fake::new(&values, script.clone());
+                run(&fake, Work { batch_records: 3, ..ALL_AT_ONCE })
+                    .unwrap_or_else(|halt| panic!("{script:?}: {halt}"));
+                everything_was_done(&fake);
+            });
+        }
+    });
+}
+
+#[test]
+fn a_refused_record_becomes_a_dead_letter_alone() {
+    for bad in ["bad@send", "bad@commit"] {
+        let mut values = ones(20);
+        values[13] = bad;
+        let fake = Fake::new(&[values, ones(5)], vec![]);
+        run(&fake, ALL_AT_ONCE).unwrap();
+        everything_was_done(&fake);
+        let kafka = fake.kafka();
+        let [letter] = &kafka.topics[2][..] else { panic!("{:?}", kafka.topics[2]) };
+        assert_eq!((letter.of, &letter.key), ((0, 17), &Some(b"0:17".to_vec())), "{bad}");
+        assert_eq!(letter.header("mapper-host.cut"), "");
+        assert_eq!(kafka.topics[0].len(), 24);
+    }
+}
+
+#[test]
+fn a_dead_letter_that_is_refused_is_tried_cut() {
+    let fake = Fake::new(&[vec!["one", "refuse@send", "one"]], vec![]);
+    run(&fake, ALL_AT_ONCE).unwrap();
+    everything_was_done(&fake);
+    let kafka = fake.kafka();
+    let [letter] = &kafka.topics[2][..] else { panic!("{:?}", kafka.topics[2]) };
+    assert_eq!((letter.of, &letter.key), ((0, 1), &None));
+    assert_eq!(letter.header("mapper-host.cut"), "input_json, headers and key");
+}
+
+#[test]
+fn a_dead_letter_that_is_refused_even_cut_halts_before_its_record() {
+    let fake = Fake::new(&[vec!["one", "one", "refuse@commit", "one"]], vec![]);
+    fake.kafka().refused_kind = Some(FailureKind::Undeliverable);
+    let halt = run(&fake, ALL_AT_ONCE).unwrap_err();
+    assert!(halt.reason.contains("dead-letter topic 'dlq' refuses"), "{halt}");
+    assert!(halt.reason.contains("partition 0, offset 2"), "{halt}");
+    assert_eq!(committed(&fake), [(0, 2)]);
+}
+
+#[test]
+fn a_halt_leaves_the_offsets_unmoved() {
+    for (call, n) in [(Call::Fetch, 3), (Call::Begin, 2), (Call::Send, 4), (Call::Commit, 2)] {
+        let fake = Fake::new(&[ones(6)], vec![(call, n, Event::Halt)]);
+        let halt = run(&fake, Work { records: 3, ..ALL_AT_ONCE }).unwrap_err();
+        assert_eq!(halt.reason, format!("{call:?} halts"));
+        assert_eq!(committed(&fake), [(0, 3)], "{call:?}");
+    }
+}
+
+#[test]
+fn a_halt_while_going_back_leaves_the_offsets_unmoved() {
+    for call in [Call::Abort, Call::Rewind] {
+        for refused in [vec![], vec![(Call::Abort, 1, Event::Shutdown)]] {
+            let mut script = vec![(call, 1, Event::Halt), (Call::Send, 2, Event::Refused)];
+            script.extend(refused);
+            let fake = Fake::new(&[ones(6)], script);
+            run(&fake, ALL_AT_ONCE).unwrap_err();
+            assert_eq!(committed(&fake), [], "{call:?}");
+        }
+    }
+}
+
+#[test]
+fn a_shutdown_commits_what_was_fetched() {
+    let fake = Fake::new(&[ones(9)], vec![(Call::Fetch, 3, Event::Shutdown)]);
+    run(&fake, Work { batch_records: 2, ..ALL_AT_ONCE }).unwrap();
+    assert_eq!(log(&fake), "assigned, begin, commit 4");
+}
+
+#[test]
+fn a_shutdown_leaves_nothing_of_a_transaction_that_fails() {
+    for trouble in [Event::Again, Event::Refused] {
+        let script = vec![(Call::Send, 3, Event::Shutdown), (Call::Commit, 1, trouble)];
+        let fake = Fake::new(&[ones(4)], script);
+        run(&fake, ALL_AT_ONCE).unwrap();
+        assert_eq!(log(&fake), "assigned, begin, abort");
+    }
+}
+
+#[test]
+fn a_shutdown_while_going_back_commits_nothing_of_what_failed() {
+    let trouble = |call| vec![(Call::Send, 2, Event::Shutdown), (Call::Send, 3, Event::Again), (call, 1, Event::Again)];
+    for call in [Call::Abort, Call::Rewind] {
+        let fake = Fake::new(&[ones(4)], trouble(call));
+        run(&fake, ALL_AT_ONCE).unwrap();
+        assert_eq!(committed(&fake), [], "{call:?}");
+    }
+}
+
+#[test]
+fn at_the_end_the_offsets_move_over_what_is_no_record() {
+    let fake = Fake::new(&[ones(2), vec![], ones(1)], vec![]);
+    run(&fake, ALL_AT_ONCE).unwrap();
+    assert_eq!(committed(&fake), [(0, 3), (2, 2)]);
+    // Another run has nothing to do.
+    fake.kafka().log.clear();
+    start(&fake, ALL_AT_ONCE, &Arc::default()).run().unwrap();
+    assert_eq!(log(&fake), "assigned");
+}

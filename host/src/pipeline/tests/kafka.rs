@@ -1,0 +1,399 @@
+//! An in-memory Kafka for one pipeline: it shows only what is committed, and makes trouble by script.
+
+use std::cell::{RefCell, RefMut};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::super::*;
+use super::mapper::{Handled, handled};
+
+/// A case that fetches more often goes in circles.
+const MOST_FETCHES: usize = 10_000;
+
+/// The calls at which something can happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Call {
+    Fetch,
+    Settle,
+    Rewind,
+    Begin,
+    Send,
+    Commit,
+    Abort,
+}
+
+/// What happens at a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Event {
+    Again,
+    Refused,
+    Halt,
+    /// Of a commit: it is carried out, but reported as `Again`.
+    Unanswered,
+    Shutdown,
+    /// Of a fetch: partitions are about to go.
+    Revoke(Revoke),
+}
+
+/// Partitions go to another member, who does some work there, and come back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Revoke {
+    pub(super) partitions: Vec<i32>,
+    pub(super) lost: bool,
+    /// How many records of each partition are done by the other member.
+    pub(super) records_elsewhere: usize,
+    /// In fetches.
+    pub(super) back_after: usize,
+}
+
+/// What happens at the n-th call, counted from 1.
+pub(super) type Script = Vec<(Call, usize, Event)>;
+
+/// A committed record of an output topic, and which input it was made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Produced {
+    pub(super) of: (i32, i64),
+    pub(super) key: Option<Vec<u8>>,
+    pub(super) value: Vec<u8>,
+    headers: Vec<(String, String)>,
+}
+
+impl Produced {
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Rebalance {
+    Assign(Vec<i32>),
+    Revoke(Revoke),
+}
+
+/// What a pipeline was told is committed.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) transactions: u64,
+    pub(super) records_in: u64,
+    pub(super) records_out: u64,
+    pub(super) skipped: u64,
+    pub(super) dead_letters: BTreeMap<String, u64>,
+}
+
+/// The state of everything. It outlives the pipelines that work on it.
+pub(super) struct Kafka {
+    /// Per partition, offsets and values.
+    pub(super) inputs: BTreeMap<i32, Vec<(i64, &'static str)>>,
+    /// The offset after the last record, and after what else is there.
+    pub(super) ends: Positions,
+    pub(super) committed: Positions,
+    /// By route: two topics of outputs, then the dead letters.
+    pub(super) topics: [Vec<Produced>; 3],
+    pub(super) told: Told,
+    /// The calls that change something.
+    pub(super) log: Vec<String>,
+    pub(super) script: Script,
+    /// The most records of each fetch in turn.
+    pub(super) portions: Vec<usize>,
+    /// Whether the source ends at the ends.
+    pub(super) until_end: bool,
+    /// Whether dead letters are refused whatever they say, if they are of this kind.
+    pub(super) refused_kind: Option<FailureKind>,
+    pub(super) shutdown: Shutdown,
+    calls: BTreeMap<Call, usize>,
+    /// Of the assigned partitions.
+    positions: Positions,
+    rebalances: VecDeque<(usize, Rebalance)>,
+    lost: BTreeSet<i32>,
+    open: Option<Vec<(RouteIndex, Produced)>>,
+}
+
+/// A handle: source and sink of a pipeline at once.
+#[derive(Clone)]
+pub(super) struct Fake(Rc<RefCell<Kafka>>);
+
+impl Fake {
+    /// Partitions from 0 with these values. Offsets have a gap now and then, as a topic of transactions has.
+    pub(super) fn new(values: &[Vec<&'static str>], script: Script) -> Self {
+        let offset = |index: usize| (index + index / 3) as i64;
+        let partitions = (0..).zip(values);
+        let inputs = partitions.map(|(p, values)| (p, (0..).map(offset).zip(values.iter().copied()).collect()));
+        let ends = (0..).zip(values).filter(|(_, v)| !v.is_empty()).map(|(p, v)| (p, offset(v.len() - 1) + 2));
+        Self(Rc::new(RefCell::new(Kafka {
+            inputs: inputs.collect(),
+            ends: ends.collect(),
+            committed: Positions::new(),
+            topics: Default::default(),
+            told: Told::default(),
+            log: Vec::new(),
+            script,
+            portions: vec![usize::MAX],
+            until_end: true,
+            refused_kind: None,
+            shutdown: Shutdown::default(),
+            calls: BTreeMap::new(),
+            positions: Positions::new(),
+            rebalances: VecDeque::new(),
+            lost: BTreeSet::new(),
+            open: None,
+        })))
+    }
+
+    pub(super) fn kafka(&self) -> RefMut<'_, Kafka> {
+        self.0.borrow_mut()
+    }
+
+    /// A new process joins the group: what was open is aborted, and all partitions come.
+    pub(super) fn join(&self) {
+        let mut kafka = self.kafka();
+        kafka.shutdown = Shutdown::default();
+        (kafka.open, kafka.positions) = (None, Positions::new());
+        kafka.lost.clear();
+        kafka.rebalances.clear();
+        let all = kafka.inputs.keys().copied().collect();
+        kafka.rebalances.push_back((0, Rebalance::Assign(all)));
+    }
+}
+
+impl Kafka {
+    fn call(&mut self, call: Call) -> Result<Option<Event>, Trouble> {
+        assert!(self.fetches() < MOST_FETCHES, "in circles: {:?}", self.log.iter().rev().take(20));
+        let count = self.calls.entry(call).or_default();
+        *count += 1;
+        let event = self.script.iter().find(|(at, n, _)| (*at, *n) == (call, *count)).map(|(_, _, event)| event);
+        match event {
+            Some(Event::Again) => Err(Trouble::Again(format!("{call:?} fails"))),
+            Some(Event::Refused) => Err(Trouble::RecordRefused(format!("{call:?} is refused"))),
+            Some(Event::Halt) => Err(Halt::kafka(format!("{call:?} halts")).into()),
+            Some(Event::Shutdown) => {
+                self.shutdown.request();
+                Ok(None)
+            }
+            other => Ok(other.cloned()),
+        }
+    }
+
+    fn fetches(&self) -> usize {
+        self.calls.get(&Call::Fetch).copied().unwrap_or(0)
+    }
+
+    /// What is announced and not yet settled.
+    fn announced(&mut self) -> Option<Fetched> {
+        let (at, rebalance) = self.rebalances.front()?.clone();
+        if at > self.fetches() {
+            return None;
+        }
+        let Rebalance::Revoke(revoke) = rebalance else { return Some(Fetched::Assigned) };
+        let mine: Vec<i32> = revoke.partitions.iter().copied().filter(|p| self.positions.contains_key(p)).collect();
+        for partition in mine {
+            if revoke.lost && self.lost.insert(partition) {
+                self.work_elsewhere(partition, revoke.records_elsewhere);
+            }
+        }
+        Some(Fetched::Revoked { lost: revoke.lost })
+    }
+
+    /// Another member does what this pipeline would do.
+    fn work_elsewhere(&mut self, partition: i32, most: usize) {
+        let from = self.committed.get(&partition).copied().unwrap_or(0);
+        let records = self.inputs[&partition].iter().filter(|(offset, _)| *offset >= from).take(most);
+        for (offset, value) in records.copied().collect::<Vec<_>>() {
+            let of = (partition, offset);
+            let produced = |value, headers| Produced { of, key: None, value, headers };
+            match handled(value) {
+                Handled::Outputs(outputs) => {
+                    outputs.into_iter().for_each(|(route, value)| self.topics[route].push(produced(value, vec![])));
+                }
+                Handled::DeadLetter(kind) => {
+                    let headers = vec![("mapper-host.kind".to_owned(), kind.name().to_owned())];
+                    self.topics[2].push(produced(vec![], headers));
+                }
+            }
+            self.committed.insert(partition, offset + 1);
+        }
+    }
+
+    fn take_position(&mut self, partition: i32) {
+        let at = self.committed.get(&partition).copied().unwrap_or(0);
+        self.positions.insert(partition, at);
+    }
+
+    fn refuses(&self, route: RouteIndex, record: &Produced, at: &str) -> bool {
+        let kind = self.refused_kind.filter(|_| route == 2).map(FailureKind::name);
+        String::from_utf8_lossy(&record.value).contains(at) || kind == Some(record.header("mapper-host.kind"))
+    }
+
+    fn make_visible(&mut self, next: &Positions, told: bool) {
+        let open = self.open.take().expect("a commit in a transaction");
+        let old = |p: &i32| self.committed.get(p).copied().unwrap_or(0);
+        assert!(next.iter().any(|(p, at)| *at > old(p)), "an empty transaction");
+        assert!(next.iter().all(|(p, at)| *at >= old(p)), "offsets go back: {next:?}");
+        let done = next.iter().flat_map(|(p, at)| {
+            self.inputs[p].iter().map(move |(o, _)| (*p, *o)).filter(|(p, o)| *o >= old(p) && o < at)
+        });
+        let done: BTreeSet<(i32, i64)> = done.collect();
+        let made: BTreeSet<(i32, i64)> = open.iter().map(|(_, record)| record.of).collect();
+        if told {
+            self.told.transactions += 1;
+            self.told.records_in += done.len() as u64;
+            self.told.skipped += done.difference(&made).count() as u64;
+            self.told.records_out += open.iter().filter(|(route, _)| *route < 2).count() as u64;
+            for (_, letter) in open.iter().filter(|(route, _)| *route == 2) {
+                *self.told.dead_letters.entry(letter.header("mapper-host.kind").to_owned()).or_default() += 1;
+            }
+        }
+        open.into_iter().for_each(|(route, record)| self.topics[route].push(record));
+        self.committed.extend(next);
+        self.log.push(format!("commit {}", done.len()));
+    }
+}
+
+impl Source for Fake {
+    fn fetch(&mut self, batch: &mut Batch, most: usize, wait: Duration) -> Result<Fetched, Trouble> {
+        let mut kafka = self.kafka();
+        batch.clear();
+        assert!(most > 0, "a fetch of nothing");
+        if let Some(Event::Revoke(revoke)) = kafka.call(Call::Fetch)? {
+            let at = kafka.fetches();
+            kafka.rebalances.push_back((at, Rebalance::Revoke(revoke)));
+        }
+        if let Some(announced) = kafka.announced() {
+            return Ok(announced);
+        }
+        let fetches = kafka.fetches();
+        let most = most.min(kafka.portions[fetches % kafka.portions.len()]);
+        let Kafka { inputs, positions, .. } = &mut *kafka;
+        let turn = fetches % positions.len().max(1);
+        let (before, after): (Vec<_>, Vec<_>) = positions.iter_mut().enumerate().partition(|(index, _)| *index < turn);
+        for (_, (partition, position)) in after.into_iter().chain(before) {
+            for (offset, value) in inputs[partition].iter().filter(|(offset, _)| offset >= position) {
+                if batch.len() == most {
+                    break;
+                }
+                let key = format!("{partition}:{offset}");
+                let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
+                batch.push((*partition, *offset), 1000 + offset, key, value, std::iter::empty());
+            }
+            if let Some(last) = batch.records().filter(|record| record.partition() == *partition).last() {
+                *position = last.offset() + 1;
+            }
+        }
+        if !batch.is_empty() {
+            return Ok(Fetched::Records);
+        }
+        // A run that ends has no time to wait.
+        std::thread::sleep(if kafka.until_end { Duration::ZERO } else { wait });
+        Ok(Fetched::Idle)
+    }
+
+    fn settle(&mut self) -> Result<(), Trouble> {
+        let mut kafka = self.kafka();
+        kafka.call(Call::Settle)?;
+        let fetches = kafka.fetches();
+        let (_, rebalance) = kafka.rebalances.pop_front().expect("a rebalance that was announced");
+        match rebalance {
+            Rebalance::Assign(partitions) => {
+                kafka.log.push("assigned".to_owned());
+                partitions.into_iter().for_each(|partition| kafka.take_position(partition));
+            }
+            Rebalance::Revoke(revoke) => {
+                kafka.log.push("revoked".to_owned());
+                let mine = revoke.partitions.into_iter().filter(|p| kafka.positions.contains_key(p));
+                let mine: Vec<i32> = mine.collect();
+                for partition in &mine {
+                    kafka.positions.remove(partition);
+                    if !kafka.lost.remove(partition) {
+                        kafka.work_elsewhere(*partition, revoke.records_elsewhere);
+                    }
+                }
+                kafka.rebalances.push_back((fetches + revoke.back_after, Rebalance::Assign(mine)));
+            }
+        }
+        Ok(())
+    }
+
+    fn rewind(&mut self, firsts: &Positions) -> Result<(), Trouble> {
+        let mut kafka = self.kafka();
+        kafka.call(Call::Rewind)?;
+        kafka.log.push("rewind".to_owned());
+        for (partition, first) in firsts {
+            let to = kafka.committed.get(partition).copied().unwrap_or(*first);
+            kafka.positions.entry(*partition).and_modify(|position| *position = to);
+        }
+        Ok(())
+    }
+
+    fn finished(&mut self) -> Option<Positions> {
+        let kafka = self.kafka();
+        let Kafka { ends, positions, inputs, committed, .. } = &*kafka;
+        let done = |p: &i32| positions.get(p).is_some_and(|at| inputs[p].iter().all(|(offset, _)| offset < at));
+        if !kafka.until_end || !ends.keys().all(done) {
+            return None;
+        }
+        let at = |p: &i32| positions[p].max(committed.get(p).copied().unwrap_or(0));
+        Some(ends.iter().filter(|(p, end)| at(p) < **end).map(|(p, end)| (*p, *end)).collect())
+    }
+}
+
+impl Sink for Fake {
+    fn begin(&mut self) -> Result<(), Trouble> {
+        let mut kafka = self.kafka();
+        kafka.call(Call::Begin)?;
+        assert!(kafka.open.replace(Vec::new()).is_none(), "a transaction in a transaction");
+        kafka.log.push("begin".to_owned());
+        Ok(())
+    }
+
+    fn send<'h>(&mut self, sent: Outgoing<'_>, headers: &mut dyn Iterator<Item = Header<'h>>) -> Result<(), Trouble> {
+        let mut kafka = self.kafka();
+        kafka.call(Call::Send)?;
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("all headers here are text");
+        let headers = headers.map(|(name, value)| (text(name), text(value.unwrap_or_default()))).collect();
+        let (key, value) = (sent.key.map(<[u8]>::to_vec), sent.value.unwrap_or_default().to_vec());
+        let mut record = Produced { of: (0, 0), key, value, headers };
+        let number = |text: &str| text.parse::<i64>().expect("a number");
+        let (partition, offset) = match &record.key {
+            _ if sent.route == 2 => {
+                let at = |name| number(record.header(name));
+                (at("__connect.errors.partition"), at("__connect.errors.offset"))
+            }
+            key => {
+                let key = text(key.as_deref().expect("outputs keep the key"));
+                let (partition, offset) = key.split_once(':').expect("a key of the fake");
+                (number(partition), number(offset))
+            }
+        };
+        record.of = (partition as i32, offset);
+        assert_eq!(sent.timestamp_ms, Some(1000 + offset), "the timestamp is kept");
+        if kafka.refuses(sent.route, &record, "refuse@send") {
+            return Err(Trouble::RecordRefused("not in my topic".to_owned()));
+        }
+        kafka.open.as_mut().expect("a record in a transaction").push((sent.route, record));
+        Ok(())
+    }
+
+    fn commit(&mut self, next: &Positions) -> Result<(), Trouble> {
+        let mut kafka = self.kafka();
+        let event = kafka.call(Call::Commit)?;
+        assert!(kafka.open.is_some(), "a commit without a transaction");
+        assert!(next.keys().all(|partition| !kafka.lost.contains(partition)), "a commit of lost partitions");
+        assert!(
+            next.keys().all(|partition| kafka.positions.contains_key(partition)),
+            "a commit of another's partitions"
+        );
+        if kafka.open.iter().flatten().any(|(route, record)| kafka.refuses(*route, record, "refuse@commit")) {
+            return Err(Trouble::RecordRefused("not in my topic".to_owned()));
+        }
+        kafka.make_visible(next, event.is_none());
+        if event.is_some() { Err(Trouble::Again("no answer".to_owned())) } else { Ok(()) }
+    }
+
+    fn abort(&mut self) -> Result<(), Trouble> {
+        let mut kafka = self.kafka();
+        kafka.call(Call::Abort)?;
+        kafka.open = None;
+        kafka.log.push("abort".to_owned());
+        Ok(())
+    }
+}

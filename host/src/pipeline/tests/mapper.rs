@@ -1,0 +1,78 @@
+//! A mapper that does what the value of a record says.
+
+use super::super::*;
+use crate::record::Column;
+use crate::verdict::{Columns, OutputTopics};
+
+/// All that a value can say. What is `bad` is mapped to an output that the broker refuses; what says `refuse` is refused
+/// by the broker wherever it appears, in a dead letter too.
+pub(super) const VALUES: [&str; 11] =
+    ["skip", "one", "two", "three", "reject", "trap", "nowhere", "huge", "bad@send", "bad@commit", "refuse@send"];
+
+/// What must become of a record in the end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Handled {
+    /// Routes and values.
+    Outputs(Vec<(RouteIndex, Vec<u8>)>),
+    DeadLetter(FailureKind),
+}
+
+pub(super) fn handled(value: &str) -> Handled {
+    match value {
+        "reject" => Handled::DeadLetter(FailureKind::Rejected),
+        "trap" => Handled::DeadLetter(FailureKind::Trap),
+        "nowhere" => Handled::DeadLetter(FailureKind::InvalidOutput),
+        "huge" => Handled::DeadLetter(FailureKind::Oversize),
+        refused if refused.contains('@') => Handled::DeadLetter(FailureKind::Undeliverable),
+        _ => Handled::Outputs(outputs(value).into_iter().map(|(topic, value)| (topic as usize, value)).collect()),
+    }
+}
+
+/// What a value is mapped to: indexes of topics, and values.
+fn outputs(value: &str) -> Vec<(u32, Vec<u8>)> {
+    let all = [(0, b"1st".to_vec()), (1, b"2nd".to_vec()), (0, b"3rd".to_vec())];
+    match value {
+        "skip" => vec![],
+        "one" => all[..1].to_vec(),
+        "two" => all[..2].to_vec(),
+        "three" => all.to_vec(),
+        "nowhere" => vec![all[0].clone(), (2, vec![])],
+        "huge" => vec![all[0].clone(), (0, vec![b'x'; 2000])],
+        refused => vec![all[0].clone(), (1, refused.replace("bad", "refuse").into_bytes())],
+    }
+}
+
+pub(super) struct ByValue;
+
+impl Mapper for ByValue {
+    fn map(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
+        for (index, record) in batch.records().enumerate() {
+            let value = std::str::from_utf8(record.value().unwrap()).unwrap();
+            if value == "trap" {
+                verdicts.push_failure(Failure::new(FailureKind::Trap, "unreachable"));
+                continue;
+            }
+            let mut columns = Columns { statuses: vec![u8::from(value == "reject")], ..Columns::default() };
+            let mut topics =
+                OutputTopics { names: vec!["other".into(), "elsewhere".into()], ..OutputTopics::default() };
+            if value == "reject" {
+                columns.errors.push(Some(b"no"));
+            } else {
+                for (topic, value) in outputs(value) {
+                    topics.indexes.push(topic);
+                    columns.values.push(Some(&value));
+                }
+            }
+            columns.output_ends = vec![columns.values.len() as u32];
+            // Columns that are left out mean that all is kept.
+            if index % 2 == 0 {
+                let mut keys = Column::default();
+                topics.indexes.iter().for_each(|_| keys.push(record.key()));
+                columns.keys = Some(keys);
+            }
+            columns.topics = Some(topics);
+            columns.check(1).unwrap();
+            verdicts.push_columns(columns);
+        }
+    }
+}

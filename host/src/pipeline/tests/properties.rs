@@ -1,0 +1,106 @@
+//! Exactly once, whatever happens: any records, any batches, any script of troubles and rebalances.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+
+use super::kafka::{Call, Event, Fake, Revoke, Script};
+use super::mapper::VALUES;
+use super::{Work, check, start};
+use crate::telemetry::Telemetry;
+
+/// Cases mostly wait for a backoff, so they run side by side.
+const RUNNERS: usize = 16;
+const CASES: u32 = 64;
+/// Each costs a backoff.
+const MOST_AGAIN: usize = 2;
+/// More runs than halts and shutdowns in a script.
+const MOST_RUNS: usize = 12;
+
+#[derive(Debug, Clone)]
+struct Scenario {
+    values: Vec<Vec<&'static str>>,
+    portions: Vec<usize>,
+    work: Work,
+    script: Script,
+}
+
+fn scenario() -> impl Strategy<Value = Scenario> {
+    let value = prop_oneof![6 => select(&VALUES[..8]), 1 => select(&VALUES[8..])];
+    let values = proptest::collection::vec(proptest::collection::vec(value, 0..16), 1..4);
+    let portions = proptest::collection::vec(0_usize..8, 0..4).prop_map(|mut portions| {
+        portions.push(3);
+        portions
+    });
+    let interval = select(vec![Duration::ZERO, Duration::from_secs(60)]);
+    let work = (interval, 1_usize..16, select(vec![20, usize::MAX]), 1_usize..10)
+        .prop_map(|(interval, records, bytes, batch_records)| Work { interval, records, bytes, batch_records });
+    (values, portions, work, script()).prop_map(|(values, portions, work, script)| Scenario {
+        values,
+        portions,
+        work,
+        script,
+    })
+}
+
+fn script() -> impl Strategy<Value = Script> {
+    use Event::{Again, Halt, Refused, Shutdown, Unanswered};
+    let calls = vec![
+        (Call::Fetch, vec![Again, Halt, Shutdown]),
+        (Call::Settle, vec![Again, Halt, Shutdown]),
+        (Call::Rewind, vec![Again, Halt, Shutdown]),
+        (Call::Begin, vec![Again, Halt, Shutdown]),
+        (Call::Send, vec![Again, Refused, Halt, Shutdown]),
+        (Call::Commit, vec![Again, Refused, Halt, Unanswered, Shutdown]),
+        (Call::Abort, vec![Again, Halt, Shutdown]),
+    ];
+    let trouble = select(calls).prop_flat_map(|(call, events)| (Just(call), 1_usize..12, select(events)));
+    let partitions = proptest::collection::vec(0..3, 1..3);
+    let revoke = (1_usize..12, partitions, any::<bool>(), 0_usize..4, 0_usize..4);
+    let revoke = revoke.prop_map(|(at, partitions, lost, records_elsewhere, back_after)| {
+        (Call::Fetch, at, Event::Revoke(Revoke { partitions, lost, records_elsewhere, back_after }))
+    });
+    proptest::collection::vec(prop_oneof![2 => trouble, 1 => revoke], 0..7).prop_map(|mut script| {
+        let mut agains = 0;
+        script.retain(|(_, _, event)| {
+            agains += usize::from(matches!(event, Again | Unanswered));
+            !matches!(event, Again | Unanswered) || agains <= MOST_AGAIN
+        });
+        script
+    })
+}
+
+/// Restarts after each halt or shutdown, as an operator does, until all is done.
+fn holds(scenario: &Scenario) {
+    let fake = Fake::new(&scenario.values, scenario.script.clone());
+    fake.kafka().portions = scenario.portions.clone();
+    let telemetry = std::sync::Arc::new(Telemetry::default());
+    for _ in 0..MOST_RUNS {
+        let ended = start(&fake, scenario.work, &telemetry).run();
+        check(&fake, &telemetry);
+        if ended.is_ok() && !fake.kafka().shutdown.requested() {
+            let kafka = fake.kafka();
+            assert_eq!(kafka.committed, kafka.ends, "all is done, and nothing else");
+            return;
+        }
+    }
+    panic!("not done after {MOST_RUNS} runs");
+}
+
+#[test]
+fn each_input_is_handled_exactly_once_and_in_order_whatever_happens() {
+    let work = || {
+        let config = Config { cases: CASES, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
+        let tested = TestRunner::new(config).run(&scenario(), |scenario| {
+            holds(&scenario);
+            Ok::<(), TestCaseError>(())
+        });
+        tested.unwrap_or_else(|failed| panic!("{failed}"));
+    };
+    std::thread::scope(|scope| {
+        let runners: Vec<_> = (0..RUNNERS).map(|_| scope.spawn(work)).collect();
+        runners.into_iter().for_each(|runner| runner.join().expect("a property that holds"));
+    });
+}
