@@ -3,6 +3,7 @@
 mod delivery;
 mod fidelity;
 mod reference;
+mod worlds;
 
 use std::path::PathBuf;
 
