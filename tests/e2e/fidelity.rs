@@ -130,3 +130,29 @@ fn an_output_that_its_topic_does_not_take_is_a_dead_letter_and_its_neighbours_pa
     assert_eq!(header(&letters[0], "mapper-host.kind"), "oversize");
     assert_eq!(header(&letters[0], "__connect.errors.offset"), "1");
 }
+
+#[test]
+fn a_record_that_the_broker_refuses_is_found_and_its_neighbours_come_out_once() {
+    let kafka = Kafka::shared();
+    let job = job("refused");
+    let visit = |number: usize| {
+        // The host was told at its start that this topic takes a megabyte.
+        let page = "x".repeat(if number == 777 { 5000 } else { 10 });
+        NewRecord::value(format!(r#"{{"visit_id": "{number}", "event_time": "2023-11-01", "page": "{page}"}}"#))
+            .partition(0)
+    };
+    topics::produce(kafka, &job.input, [visit(0)]);
+    let host = job.start(&[]);
+    topics::read_until(kafka, &job.output, 1, std::time::Duration::from_secs(60));
+    // Smaller than a batch of many visits, larger than one.
+    topics::alter(kafka, &job.output, &[("max.message.bytes", "2000")]);
+    topics::produce(kafka, &job.input, (1..1000).map(visit));
+    let output = topics::read_until(kafka, &job.output, 999, std::time::Duration::from_secs(90));
+    let ended = host.stop();
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
+    assert_eq!(output.len(), 999);
+    let letters = topics::read_all(kafka, &job.dead_letters);
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    assert_eq!(header(&letters[0], "mapper-host.kind"), "undeliverable");
+    assert_eq!(header(&letters[0], "__connect.errors.offset"), "777");
+}

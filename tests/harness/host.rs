@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 use crate::kafka::Kafka;
 use crate::topics;
@@ -49,7 +49,7 @@ impl Deref for Job<'_> {
 /// A running host. Dropping it kills it.
 pub struct Host {
     child: Child,
-    log: PathBuf,
+    log: NamedTempFile,
 }
 
 /// How a host ended.
@@ -105,17 +105,7 @@ impl<'k> Job<'k> {
 
     /// Starts a host with these further arguments.
     pub fn start(&self, args: &[&str]) -> Host {
-        let log = self.dir.path().join(topics::unique("log"));
-        let file = File::create(&log).expect("a file for the log");
-        let child = command(self.binary)
-            .arg("run")
-            .args(self.args(args))
-            .stdin(Stdio::null())
-            .stdout(file.try_clone().expect("a second handle"))
-            .stderr(file)
-            .spawn()
-            .expect("the host can be run");
-        Host { child, log }
+        Host::spawn(command(self.binary).arg("run").args(self.args(args)))
     }
 
     /// Runs a host up to the end of the input, which must go well.
@@ -137,9 +127,18 @@ pub fn command(binary: &str) -> Command {
 }
 
 impl Host {
+    /// Starts a host by this command.
+    pub fn spawn(command: &mut Command) -> Self {
+        let log = NamedTempFile::new().expect("a file for the log");
+        // Both append, or they would write over each other.
+        let open = || File::options().append(true).open(log.path()).expect("the file that was made");
+        let child = command.stdin(Stdio::null()).stdout(open()).stderr(open()).spawn().expect("the host can be run");
+        Self { child, log }
+    }
+
     /// What it has written so far.
     pub fn output(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
+        fs::read_to_string(self.log.path()).unwrap_or_default()
     }
 
     /// Its process id.

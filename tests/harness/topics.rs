@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -130,6 +130,16 @@ pub fn create(kafka: &Kafka, topic: &str, partitions: i32, config: &[(&str, &str
     // The broker answers before it has read its own controller's decision.
     let wanted = usize::try_from(partitions).expect("a topic has partitions");
     wait_for_leaders(kafka, topic, |leaders| leaders == wanted);
+}
+
+/// Sets settings of a topic that is there. Panics if that fails.
+#[track_caller]
+pub fn alter(kafka: &Kafka, topic: &str, config: &[(&str, &str)]) {
+    let change = AlterConfig::new(ResourceSpecifier::Topic(topic));
+    let change = config.iter().fold(change, |change, (key, value)| change.set(key, value));
+    let done = block_on(admin(kafka).alter_configs([&change], &options()));
+    let done = done.unwrap_or_else(|error| panic!("topic {topic} not altered: {error}"));
+    assert!(done.iter().all(Result::is_ok), "topic {topic} not altered: {done:?}");
 }
 
 /// Deletes a topic and waits until the broker does not know it any more. Panics if that fails.

@@ -143,7 +143,9 @@ fn a_commit_comes_with_the_number_of_bytes() {
 
 #[test]
 fn a_commit_comes_with_time() {
-    let fake = Fake::new(&[ones(2)], vec![(Call::Commit, 1, Event::Shutdown)]);
+    // Without any commit it ends, too, but not well.
+    let script = vec![(Call::Commit, 1, Event::Shutdown), (Call::Fetch, 20, Event::Halt)];
+    let fake = Fake::new(&[ones(2)], script);
     fake.kafka().until_end = false;
     let (interval, began) = (Duration::from_millis(20), Instant::now());
     run(&fake, Work { interval, ..ALL_AT_ONCE }).unwrap();

@@ -1,0 +1,153 @@
+//! The host at a terminal: what it says, and the code it ends with.
+
+use std::process::Command;
+use std::time::Duration;
+
+use harness::host::{self, Job};
+use harness::kafka::Kafka;
+use harness::topics;
+
+use crate::{HOST, reduce_visit};
+
+fn run(args: &[&str]) -> (Option<i32>, String) {
+    let output = host::command(HOST).args(args).output().expect("the host can be run");
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+}
+
+#[test]
+fn a_bad_configuration_ends_with_2_before_anything_is_touched() {
+    for (args, words) in [
+        (&["--plugin", "x.wasm", "--workers", "0"][..], "--workers"),
+        (&["--plugin", "x.wasm", "--no-such-flag"], "--no-such-flag"),
+        (&[], "--plugin"),
+        (&["--plugin", "x.wasm", "--until-end"], "--brokers"),
+        (&["--plugin", "x.wasm", "--brokers", "127.0.0.1:1", "--kafka", "group.id=x"], "--group"),
+        (&["--plugin", "x.wasm", "--brokers", "127.0.0.1:1", "--output-topic", "visits"], "visits"),
+    ] {
+        let (code, output) = run(args);
+        assert_eq!(code, Some(2), "{args:?}: {output}");
+        assert!(output.contains(words), "{args:?}: {output}");
+    }
+}
+
+#[test]
+fn a_plugin_that_can_not_be_used_ends_with_3_and_says_why() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let broken = |name: &str, bytes: &[u8]| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, bytes).expect("a file");
+        path.display().to_string()
+    };
+    let mut cut = std::fs::read(reduce_visit()).expect("the plugin");
+    cut.truncate(cut.len() / 2);
+    for (plugin, words) in [
+        (dir.path().join("absent.wasm").display().to_string(), "No such file"),
+        (broken("text.wasm", b"hello"), "it is not WebAssembly"),
+        (broken("empty.wasm", b""), "it is not WebAssembly"),
+        (broken("module.wasm", b"\0asm\x01\0\0\0"), "it is a core WebAssembly module, not a component"),
+        (broken("nothing.wasm", b"\0asm\x0d\0\x01\0"), "it is no mapper"),
+        (broken("cut.wasm", &cut), "it is not valid WebAssembly"),
+    ] {
+        let cache = dir.path().join("cache").display().to_string();
+        let (code, output) = run(&["--plugin", &plugin, "--cache-dir", &cache]);
+        assert_eq!(code, Some(3), "{output}");
+        assert!(output.contains(words) && output.contains(&plugin), "{output}");
+    }
+}
+
+#[test]
+fn a_kafka_out_of_reach_ends_with_4() {
+    let plugin = reduce_visit().display().to_string();
+    let (code, output) = run(&["--plugin", &plugin, "--brokers", "127.0.0.1:1", "--connect-timeout", "1s"]);
+    assert_eq!(code, Some(4), "{output}");
+    assert!(output.contains("127.0.0.1:1") && output.contains("--brokers"), "{output}");
+}
+
+#[test]
+fn the_demo_shows_visits_and_dead_letters_and_ends_with_a_summary() {
+    let mut demo = host::Host::spawn(host::command(HOST).args(["--plugin", &reduce_visit().display().to_string()]));
+    demo.wait_for("This is a demo");
+    demo.wait_for("visits_reduced  {\"visit_id\"");
+    demo.wait_for("fromisoformat: argument must be str  ⟵");
+    demo.signal(libc::SIGINT);
+    let ended = demo.wait();
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
+    assert!(ended.output.contains(" records in ") && ended.output.contains(" dead letters ("), "{}", ended.output);
+}
+
+#[test]
+fn the_demo_speaks_json_when_asked() {
+    let plugin = reduce_visit().display().to_string();
+    let mut demo = host::Host::spawn(host::command(HOST).args(["--plugin", &plugin, "--log-format", "json"]));
+    demo.wait_for("\"progress\"");
+    demo.signal(libc::SIGTERM);
+    let ended = demo.wait();
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
+    for line in ended.output.lines() {
+        let parsed: Result<serde_json::Value, _> = serde_json::from_str(line);
+        assert!(parsed.is_ok_and(|line| line.is_object()), "{line}");
+    }
+}
+
+#[test]
+fn visits_are_generated_to_a_real_topic_the_same_for_the_same_seed() {
+    let kafka = Kafka::shared();
+    let filled = |seed: &str| {
+        let topic = topics::unique("generated");
+        let args = ["generate", "--brokers", kafka.brokers(), "--topic", &topic, "--create-topics", "1"];
+        let (code, output) = run(&[&args[..], &["--count", "500", "--rate", "100000", "--seed", seed]].concat());
+        assert_eq!(code, Some(0), "{output}");
+        topics::read_until(kafka, &topic, 500, Duration::from_secs(30))
+            .into_iter()
+            .map(|record| (record.key, record.value))
+            .collect::<Vec<_>>()
+    };
+    let first = filled("1");
+    assert_eq!(first.len(), 500);
+    assert_eq!(first, filled("1"));
+    assert_ne!(first, filled("2"));
+}
+
+#[test]
+fn settings_come_from_flags_variables_and_a_file() {
+    let job = Job::new(Kafka::shared(), "sources", HOST, &reduce_visit());
+    topics::produce(job.kafka, &job.input, (0..4).map(|_| topics::NewRecord::value("{")));
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("host.toml");
+    let text = format!("brokers = \"{}\"\ninput-topic = \"nowhere\"\nuntil-end = true\n", job.kafka.brokers());
+    std::fs::write(&file, text).expect("a file");
+    let output = host::command(HOST)
+        .env("MAPPER_CONFIG", &file)
+        .env("MAPPER_INPUT_TOPIC", &job.input)
+        .env("MAPPER_OUTPUT_TOPIC", "nowhere")
+        .env("MAPPER_GROUP", &job.group)
+        .env("MAPPER_CACHE_DIR", dir.path().join("cache"))
+        .env("MAPPER_STATE_DIR", dir.path().join("state"))
+        .args(["--output-topic", &job.output, "--dead-letter-topic", &job.dead_letters])
+        .args(["--plugin", &reduce_visit().display().to_string()])
+        .output()
+        .expect("the host can be run");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(topics::read_all(job.kafka, &job.dead_letters).len(), 4);
+}
+
+#[test]
+fn a_project_is_built_beside_itself_and_what_is_none_is_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (code, output) = run(&["build", &dir.path().display().to_string()]);
+    assert_eq!(code, Some(3), "{output}");
+    assert!(output.contains("it has no Cargo.toml"), "{output}");
+    let built = Command::new(HOST).args(["build", "--help"]).output().expect("the host can be run");
+    assert!(String::from_utf8_lossy(&built.stdout).contains("plugins/NAME.wasm"));
+}
+
+#[test]
+fn the_settings_table_of_the_readme_is_that_of_the_program() {
+    let readme = include_str!("../../README.md");
+    assert!(
+        readme.contains(&mapper_host::cli::settings_table()),
+        "make it anew:\n{}",
+        mapper_host::cli::settings_table()
+    );
+}
