@@ -176,7 +176,7 @@ impl DeadLetters {
         // Writing to a string can't fail.
         let _ = write!(self.field(Field::Partition), "{}", record.partition());
         let _ = write!(self.field(Field::Offset), "{}", record.offset());
-        let _ = write!(self.field(Field::Attempt), "{}", attempts_before(record) + 1);
+        let _ = write!(self.field(Field::Attempt), "{}", attempts_before(record).saturating_add(1));
         if let Some(timestamp) = record.timestamp_ms() {
             let _ = write!(self.field(Field::TimestampMs), "{timestamp}");
         }
@@ -196,7 +196,7 @@ impl DeadLetters {
     fn cut_input(&mut self, record: Record<'_>, message: &str, kept_header_bytes: usize) -> bool {
         let Some(input) = record.value() else { return false };
         self.say_cut(&format!("input_json: {} bytes", input.len()));
-        self.envelope.write(None, message, 0);
+        self.envelope.write(Some(input), message, 0);
         let headers = kept_header_bytes + headers_bytes(self.own_headers());
         let without = record_bytes(record.key(), Some(self.envelope.bytes()), headers);
         let Some(room) = self.max_bytes.checked_sub(without) else { return false };

@@ -1,5 +1,6 @@
 //! The demo: an embedded broker, a generator of visits, and samples of what comes out. The pipeline between is the real one.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use crate::console::Console;
@@ -13,6 +14,8 @@ pub const PARTITIONS: i32 = 2;
 /// The first samples of each topic are shown at once, then now and then one.
 const FIRST_SAMPLES: usize = 3;
 const LATER_SAMPLES: Duration = Duration::from_secs(3);
+/// Dead letters are shown at once when their reason is new, up to this many.
+const MOST_REASONS: usize = 10;
 const SAMPLE_WIDTH: usize = 160;
 
 /// The topics of a demo: input, outputs, dead letters.
@@ -81,25 +84,30 @@ pub fn show_samples(
     let peek = Peek::new(settings, &shown, PARTITIONS).map_err(|error| Halt::kafka(error.to_string()))?;
     let width = shown.iter().map(|topic| topic.len()).max().unwrap_or_default();
     let mut state: Vec<(usize, Instant)> = vec![(0, Instant::now()); shown.len()];
+    let mut reasons = HashSet::new();
     while !shutdown.requested() {
         let Some((topic, value)) = peek.next(Duration::from_millis(100)) else { continue };
         let Some(index) = shown.iter().position(|known| *known == topic) else { continue };
         let (count, last) = &mut state[index];
-        if *count < FIRST_SAMPLES || last.elapsed() >= LATER_SAMPLES {
+        let (text, is_news) = match dead_letter(&value).filter(|_| topic == topics.dead_letters) {
+            Some((reason, text)) => (text, reasons.len() < MOST_REASONS && reasons.insert(reason)),
+            None => (value, *count < FIRST_SAMPLES),
+        };
+        if is_news || last.elapsed() >= LATER_SAMPLES {
             *count += 1;
             *last = Instant::now();
-            let text = if topic == topics.dead_letters { dead_letter(&value) } else { value };
             console.print(&format!("  {topic:width$}  {}", shorten(&text)));
         }
     }
     Ok(())
 }
 
-/// A dead letter with its reason first.
-fn dead_letter(envelope: &str) -> String {
-    let Ok(envelope) = serde_json::from_str::<serde_json::Value>(envelope) else { return envelope.to_owned() };
-    let text = |field: &str| envelope[field].as_str().unwrap_or("null").to_owned();
-    format!("{}  ⟵  {}", text("error_message"), text("input_json"))
+/// The reason of a dead letter, and the letter as text with the reason first.
+fn dead_letter(envelope: &str) -> Option<(String, String)> {
+    let envelope: serde_json::Value = serde_json::from_str(envelope).ok()?;
+    let reason = envelope["error_message"].as_str()?.to_owned();
+    let text = format!("{reason}  ⟵  {}", envelope["input_json"].as_str().unwrap_or("null"));
+    Some((reason, text))
 }
 
 fn shorten(text: &str) -> String {
@@ -116,8 +124,8 @@ mod tests {
     #[test]
     fn a_dead_letter_is_shown_with_its_reason_first() {
         let envelope = r#"{"processing_time": "2024", "input_json": "{........", "error_message": "no"}"#;
-        assert_eq!(dead_letter(envelope), "no  ⟵  {........");
-        assert_eq!(dead_letter("odd"), "odd");
+        assert_eq!(dead_letter(envelope), Some(("no".to_owned(), "no  ⟵  {........".to_owned())));
+        assert_eq!(dead_letter("odd"), None);
         assert_eq!(shorten(&"ä".repeat(SAMPLE_WIDTH)), "ä".repeat(SAMPLE_WIDTH));
         assert_eq!(shorten(&"ä".repeat(500)).chars().count(), SAMPLE_WIDTH);
     }

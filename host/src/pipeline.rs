@@ -2,18 +2,20 @@
 //!
 //! It is written against three small contracts, so that the same code runs on fakes, on the embedded broker and on Kafka.
 
+mod contracts;
 mod transaction;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use contracts::{Fetched, Mapper, Outgoing, Sink, Source, Trouble};
 use transaction::{Careful, Transaction};
 pub use transaction::{CommitPolicy, Positions};
 
 use crate::dead_letter::DeadLetters;
 use crate::decision::{Decision, RouteIndex, Routes, decide};
-use crate::record::{Batch, Header, Record};
+use crate::record::{Batch, Record};
 use crate::shutdown::{Halt, Shutdown};
 use crate::telemetry::Telemetry;
 use crate::verdict::{Failure, FailureKind, Output, Verdict, Verdicts};
@@ -22,110 +24,6 @@ use crate::verdict::{Failure, FailureKind, Output, Verdict, Verdicts};
 const IDLE_WAIT: Duration = Duration::from_millis(50);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
-
-/// What a fetch brought.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fetched {
-    /// The batch has records.
-    Records,
-    /// Nothing within the time.
-    Idle,
-    /// Partitions are about to come; they do with [`Source::settle`].
-    Assigned,
-    /// Partitions are about to go; they do with [`Source::settle`]. If they are `lost`, another member has them already.
-    Revoked {
-        /// Whether it is too late to commit.
-        lost: bool,
-    },
-}
-
-/// What went wrong with Kafka, by what must be done about it.
-#[derive(Debug)]
-pub enum Trouble {
-    /// What was not committed must be done again; it may well pass then.
-    Again(String),
-    /// The broker refuses a record for what it is: done again, it would be refused again.
-    RecordRefused(String),
-    /// Nothing can be done from here.
-    Halt(Halt),
-}
-
-impl From<Halt> for Trouble {
-    fn from(halt: Halt) -> Self {
-        Self::Halt(halt)
-    }
-}
-
-/// Where records come from.
-pub trait Source {
-    /// Replaces the batch with the next records, `most` of them at most; waits for the first one only. Returns the same
-    /// rebalance until it is settled.
-    ///
-    /// # Errors
-    /// See [`Trouble`].
-    fn fetch(&mut self, batch: &mut Batch, most: usize, wait: Duration) -> Result<Fetched, Trouble>;
-
-    /// Carries out the rebalance that the last fetch announced.
-    ///
-    /// # Errors
-    /// See [`Trouble`].
-    fn settle(&mut self) -> Result<(), Trouble>;
-
-    /// Goes back to the committed offsets of these partitions, or where nothing was ever committed, to the offsets given.
-    ///
-    /// # Errors
-    /// See [`Trouble`].
-    fn rewind(&mut self, firsts: &Positions) -> Result<(), Trouble>;
-
-    /// Offsets beyond the last record that was fetched, up to which there is nothing to do, once all of this source's work
-    /// is done; `None` as long as it isn't, or if it never is.
-    fn finished(&mut self) -> Option<Positions>;
-}
-
-/// From record to verdict. Whatever happens in there, each record gets its verdict.
-pub trait Mapper {
-    /// Adds one verdict per record of the batch, in order.
-    fn map(&mut self, batch: &Batch, verdicts: &mut Verdicts);
-}
-
-/// One record to produce.
-pub struct Outgoing<'a> {
-    /// Where to.
-    pub route: RouteIndex,
-    /// `None` is Kafka's null.
-    pub key: Option<&'a [u8]>,
-    /// `None` is Kafka's null.
-    pub value: Option<&'a [u8]>,
-    /// Milliseconds since 1970; `None` is now.
-    pub timestamp_ms: Option<i64>,
-}
-
-/// Where outputs, dead letters and offsets go.
-pub trait Sink {
-    /// Begins a transaction.
-    ///
-    /// # Errors
-    /// See [`Trouble`].
-    fn begin(&mut self) -> Result<(), Trouble>;
-
-    /// Adds a record, with its headers in order, to the transaction.
-    ///
-    /// # Errors
-    /// See [`Trouble`].
-    fn send<'h>(&mut self, record: Outgoing<'_>, headers: &mut dyn Iterator<Item = Header<'h>>) -> Result<(), Trouble>;
-
-    /// Commits the records and the offsets, both or neither.
-    ///
-    /// # Errors
-    /// See [`Trouble`]; then whether it was committed is only known after [`Sink::abort`].
-    fn commit(&mut self, next: &Positions) -> Result<(), Trouble>;
-
-    /// Leaves nothing of the transaction behind, if it is not committed.
-    ///
-    /// # Errors
-    /// See [`Trouble`].
-    fn abort(&mut self) -> Result<(), Trouble>;
-}
 
 /// What a pipeline works by.
 pub struct Settings {
@@ -232,8 +130,8 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
                     self.give_up_transaction()?;
                 } else {
                     self.commit()?;
+                    self.source.settle()?;
                 }
-                self.source.settle()?;
             }
         }
         let full = self.room() == 0;
@@ -256,10 +154,12 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         self.mapper.map(&self.batch, &mut self.verdicts);
         assert_eq!(self.verdicts.len(), self.batch.len(), "a mapper gives one verdict per record");
         self.telemetry.mapped(self.batch.len(), started.elapsed());
-        if !self.transaction.is_open() {
+        // Added before anything can fail: what is not in the transaction is not gone back to.
+        let begun = self.transaction.is_open();
+        self.transaction.add(&self.batch, started);
+        if !begun {
             self.sink.begin()?;
         }
-        self.transaction.add(&self.batch, started);
         self.dead_letters.set_time(chrono::Utc::now());
         for (record, verdict) in self.batch.records().zip(self.verdicts.iter()) {
             let refused = if self.refused.is_empty() {
@@ -267,7 +167,10 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             } else {
                 self.refused.get(&(record.partition(), record.offset())).copied().unwrap_or(0)
             };
-            let verdict = if refused == 0 { verdict } else { Verdict::Failed(refused_by_broker()) };
+            let verdict = match verdict {
+                Verdict::Mapped(_) if refused > 0 => Verdict::Failed(refused_by_broker()),
+                verdict => verdict,
+            };
             let counts = &mut self.transaction.counts;
             counts.records_in += 1;
             match decide(record, verdict, &self.settings.routes) {
@@ -311,15 +214,19 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         }
         self.transaction = Transaction::default();
         self.backoff = FIRST_BACKOFF;
-        self.careful = self.careful.take().and_then(|careful| careful.relaxed(self.settings.batch_records));
+        self.careful = self.careful.take().and_then(|careful| careful.relaxed(self.settings.commit.records));
         Ok(())
     }
 
+    /// Partitions are lost: aborts, lets them go, and goes back on those that stay.
     fn give_up_transaction(&mut self) -> Result<(), Trouble> {
-        if self.transaction.is_open() {
-            self.telemetry.aborted();
-            self.sink.abort()?;
+        if !self.transaction.is_open() {
+            return self.source.settle();
         }
+        self.telemetry.aborted();
+        self.sink.abort()?;
+        self.source.settle()?;
+        self.source.rewind(self.transaction.first())?;
         self.transaction = Transaction::default();
         Ok(())
     }
@@ -345,7 +252,15 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
                     self.transaction = Transaction::default();
                     return Ok(());
                 }
-                Err(_) if self.shutdown.requested() => return Ok(()),
+                Err(Trouble::Again(reason)) if self.shutdown.requested() => {
+                    tracing::warn!(
+                        reason,
+                        "not everything could be undone; the next start goes on from the last commit"
+                    );
+                    // There is nothing left that the last commit may take along.
+                    self.transaction = Transaction::default();
+                    return Ok(());
+                }
                 Err(again) => trouble = again,
             }
         }

@@ -271,7 +271,7 @@ pub struct Verdicts {
 
 #[derive(Debug)]
 enum Part {
-    Columns(Columns),
+    Columns(Box<Columns>),
     Failed(Failure<'static>),
 }
 
@@ -283,7 +283,7 @@ impl Verdicts {
 
     /// Adds the verdicts on the next records; the columns have passed their check.
     pub fn push_columns(&mut self, columns: Columns) {
-        self.parts.push(Part::Columns(columns));
+        self.parts.push(Part::Columns(Box::new(columns)));
     }
 
     /// Adds a failure of the next record.

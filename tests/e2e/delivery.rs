@@ -12,7 +12,7 @@ use crate::{HOST, reduce_visit};
 
 /// Half of them can't be reduced.
 fn visit(number: usize) -> NewRecord {
-    let time = if number % 2 == 0 { "\"2023-11-01T00:00:00+00:00\"" } else { "null" };
+    let time = if number.is_multiple_of(2) { "\"2023-11-01T00:00:00+00:00\"" } else { "null" };
     let value = format!(r#"{{"visit_id": "{number}", "event_time": {time}, "page": null}}"#);
     NewRecord::value(value)
         .key((number % 100).to_string())

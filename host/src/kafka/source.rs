@@ -12,6 +12,7 @@ use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 
@@ -128,9 +129,12 @@ impl KafkaSource {
     fn serve_events(&self) -> Result<(), Trouble> {
         while let Some(event) = self.consumer.poll(Duration::ZERO) {
             match event {
-                // Records of a partition whose queue was routed only just now: they are not lost, as they are
-                // fetched again from the committed offset.
-                Ok(record) => return Err(Trouble::Again(format!("a record came the wrong way: {record:?}"))),
+                // A partition's queue is routed before its first fetch, so this can't be; if it is, nothing is lost by ending.
+                Ok(record) => {
+                    let (partition, offset) = (record.partition(), record.offset());
+                    let mistake = anyhow::anyhow!("partition {partition}, offset {offset} came outside of its queue");
+                    return Err(Halt::internal(&mistake).into());
+                }
                 Err(error) => complain(&error.to_string(), error.rdkafka_error_code())?,
             }
         }
@@ -246,7 +250,11 @@ impl Source for KafkaSource {
         }
         let kind = if matches!(rebalance, Rebalance::Assign(_)) { "assigned" } else { "revoked" };
         tracing::debug!(target: "kafka", partitions = ?self.assigned.keys(), "{kind}");
-        carry_out(&self.consumer, &rebalance).map_err(failed)
+        carry_out(&self.consumer, &rebalance).map_err(|error| {
+            // It is still to be done.
+            self.consumer.context().rebalances().push_front(rebalance);
+            failed(error)
+        })
     }
 
     fn rewind(&mut self, firsts: &Positions) -> Result<(), Trouble> {
@@ -286,7 +294,7 @@ impl Source for KafkaSource {
         // Behind the last record there may be markers of transactions: the group's offset is moved over these.
         let committed = self.committed(self.assigned.keys().copied()).ok()?;
         let ends = self.assigned.iter().filter_map(|(partition, next)| {
-            let at = next.or(committed.get(partition).copied().flatten())?;
+            let at = (*next).max(committed.get(partition).copied().flatten())?;
             let end = until.end(*partition)?;
             (at < end).then_some((*partition, end))
         });

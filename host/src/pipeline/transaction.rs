@@ -94,21 +94,33 @@ impl Transaction {
 
 /// Small transactions, while a record is looked for that the broker refuses.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Careful(usize);
+pub(super) struct Careful {
+    limit: usize,
+    /// Commits since the limit was set.
+    passed: u32,
+}
 
 impl Careful {
+    /// How many commits must pass before the limit is doubled: where many records in one batch are what is refused, each
+    /// doubling costs an abort.
+    const PASSES: u32 = 4;
+
     /// Half as many records as were refused.
     pub(super) fn below(records: usize) -> Self {
-        Self((records / 2).max(1))
+        Self { limit: (records / 2).max(1), passed: 0 }
     }
 
     /// The most records of a transaction.
     pub(super) fn limit(&self) -> usize {
-        self.0
+        self.limit
     }
 
-    /// Twice as many after a commit, until that is as many as ever.
+    /// After a commit: the limit is doubled now and then, until it is as good as none.
     pub(super) fn relaxed(self, usual: usize) -> Option<Self> {
-        (self.0 * 2 < usual).then_some(Self(self.0 * 2))
+        let Self { limit, passed } = self;
+        match passed + 1 {
+            Self::PASSES => (limit * 2 < usual).then_some(Self { limit: limit * 2, passed: 0 }),
+            passed => Some(Self { limit, passed }),
+        }
     }
 }

@@ -83,6 +83,11 @@ macro_rules! mapper {
 
             #[cfg(target_arch = "wasm32")]
             $crate::guest::export!(Mapper);
+
+            // Natively, as in unit tests, nothing is exported; this keeps the author's functions from being called unused.
+            #[cfg(not(target_arch = "wasm32"))]
+            const _: fn(&$crate::Settings) -> Result<$crate::guest::MapBatch, String> =
+                <Mapper as $crate::guest::Plugin>::run;
         };
     };
 }

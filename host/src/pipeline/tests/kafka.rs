@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::super::*;
 use super::mapper::{Handled, handled};
+use crate::record::Header;
 
 /// A case that fetches more often goes in circles.
 const MOST_FETCHES: usize = 10_000;

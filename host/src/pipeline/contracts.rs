@@ -1,0 +1,113 @@
+//! What the loop is written against: where records come from, what maps them, and where they go.
+
+use std::time::Duration;
+
+use super::Positions;
+use crate::decision::RouteIndex;
+use crate::record::{Batch, Header};
+use crate::shutdown::Halt;
+use crate::verdict::Verdicts;
+
+/// What a fetch brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fetched {
+    /// The batch has records.
+    Records,
+    /// Nothing within the time.
+    Idle,
+    /// Partitions are about to come; they do with [`Source::settle`].
+    Assigned,
+    /// Partitions are about to go; they do with [`Source::settle`]. If they are `lost`, another member has them already.
+    Revoked {
+        /// Whether it is too late to commit.
+        lost: bool,
+    },
+}
+
+/// What went wrong with Kafka, by what must be done about it.
+#[derive(Debug)]
+pub enum Trouble {
+    /// What was not committed must be done again; it may well pass then.
+    Again(String),
+    /// The broker refuses a record for what it is: done again, it would be refused again.
+    RecordRefused(String),
+    /// Nothing can be done from here.
+    Halt(Halt),
+}
+
+impl From<Halt> for Trouble {
+    fn from(halt: Halt) -> Self {
+        Self::Halt(halt)
+    }
+}
+
+/// Where records come from.
+pub trait Source {
+    /// Replaces the batch with the next records, `most` of them at most; waits for the first one only. Returns the same
+    /// rebalance until it is settled.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    fn fetch(&mut self, batch: &mut Batch, most: usize, wait: Duration) -> Result<Fetched, Trouble>;
+
+    /// Carries out the rebalance that the last fetch announced.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    fn settle(&mut self) -> Result<(), Trouble>;
+
+    /// Goes back to the committed offsets of these partitions, or where nothing was ever committed, to the offsets given.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    fn rewind(&mut self, firsts: &Positions) -> Result<(), Trouble>;
+
+    /// Offsets beyond the last record that was fetched, up to which there is nothing to do, once all of this source's work
+    /// is done; `None` as long as it isn't, or if it never is.
+    fn finished(&mut self) -> Option<Positions>;
+}
+
+/// From record to verdict. Whatever happens in there, each record gets its verdict.
+pub trait Mapper {
+    /// Adds one verdict per record of the batch, in order.
+    fn map(&mut self, batch: &Batch, verdicts: &mut Verdicts);
+}
+
+/// One record to produce.
+pub struct Outgoing<'a> {
+    /// Where to.
+    pub route: RouteIndex,
+    /// `None` is Kafka's null.
+    pub key: Option<&'a [u8]>,
+    /// `None` is Kafka's null.
+    pub value: Option<&'a [u8]>,
+    /// Milliseconds since 1970; `None` is now.
+    pub timestamp_ms: Option<i64>,
+}
+
+/// Where outputs, dead letters and offsets go.
+pub trait Sink {
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    fn begin(&mut self) -> Result<(), Trouble>;
+
+    /// Adds a record, with its headers in order, to the transaction.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    fn send<'h>(&mut self, record: Outgoing<'_>, headers: &mut dyn Iterator<Item = Header<'h>>) -> Result<(), Trouble>;
+
+    /// Commits the records and the offsets, both or neither.
+    ///
+    /// # Errors
+    /// See [`Trouble`]; then whether it was committed is only known after [`Sink::abort`].
+    fn commit(&mut self, next: &Positions) -> Result<(), Trouble>;
+
+    /// Leaves nothing of the transaction behind, if it is not committed.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    fn abort(&mut self) -> Result<(), Trouble>;
+}
