@@ -210,6 +210,20 @@ fn a_stop_drains_commits_and_leaves_the_group() {
 }
 
 #[test]
+fn a_stop_commits_the_work_in_hand() {
+    for delivery in ["exactly-once", "at-least-once"] {
+        let job = Job::new(Kafka::shared(), "drain", HOST, &reduce_visit());
+        topics::produce(job.kafka, &job.input, (0..100).map(visit));
+        // Nothing but the end makes it commit.
+        let host = job.start(&["--commit-interval", "20s", "--delivery", delivery]);
+        wait_for("the records, not committed", Duration::from_secs(60), || produced(&job) >= 100);
+        let ended = host.stop();
+        assert!(ended.output.contains("100 records in"), "{}", ended.output);
+        check(&job, 100, false);
+    }
+}
+
+#[test]
 fn an_idle_host_commits_no_transactions() {
     let job = Job::new(Kafka::shared(), "idle", HOST, &reduce_visit());
     topics::produce(job.kafka, &job.input, (0..10).map(visit));
