@@ -131,8 +131,14 @@ impl KafkaSettings {
 
 /// What librdkafka logs goes to our log.
 pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
-    // Each client is given all of the user's properties, those for the other kind too.
-    if facility == "CONFWARN" && message.contains("will be ignored by this") {
+    // Each client is given all of the user's properties, those for the other kind too; and a coordinator that is not
+    // ready yet, as on a new Kafka, is asked again by librdkafka.
+    let expected = match facility {
+        "CONFWARN" => message.contains("will be ignored by this"),
+        "GETPID" => message.ends_with("retrying"),
+        _ => false,
+    };
+    if expected {
         return tracing::debug!(target: "kafka", facility, "{message}");
     }
     match level {
