@@ -123,8 +123,8 @@ fn what_goes_wrong_costs_its_own_record_and_no_other() {
             (b"exit", "trap", "exit status"),
             (b"spin", "timeout", "longer than it may"),
         ] {
-            for at in [0, 7, 19] {
-                let mut commands: Vec<&[u8]> = vec![b"value good"; 20];
+            for at in [0, 41, 99] {
+                let mut commands: Vec<&[u8]> = vec![b"value good"; 100];
                 commands[at] = sin;
                 let seen = verdicts(&mut mapper, &batch(&commands));
                 for (index, seen) in seen.iter().enumerate() {

@@ -34,9 +34,13 @@ const HEARTBEAT: Duration = Duration::from_secs(3);
 /// librdkafka's default.
 const DEFAULT_BATCH_BYTES: usize = 1_000_000;
 /// All workers together buffer this much input at most, in KiB.
-const CONSUMER_BUFFER_KIB: usize = 16 << 10;
+const CONSUMER_BUFFER_KIB: usize = 8 << 10;
 /// All workers together buffer this much output at most, in KiB.
-const PRODUCER_BUFFER_KIB: usize = 16 << 10;
+const PRODUCER_BUFFER_KIB: usize = 8 << 10;
+/// The same in records, as librdkafka doesn't count what it needs itself for each, headers above all.
+const PRODUCER_BUFFER_RECORDS: usize = 20_000;
+/// A consumer fetches more when it has fewer records than this.
+const CONSUMER_BUFFER_RECORDS: usize = 20_000;
 
 impl KafkaSettings {
     /// What every client has.
@@ -76,6 +80,7 @@ impl KafkaSettings {
         let mut config = self.client();
         config
             .set("auto.offset.reset", "earliest")
+            .set("queued.min.messages", (CONSUMER_BUFFER_RECORDS / self.workers).max(1000).to_string())
             .set("queued.max.messages.kbytes", buffer_kib.to_string())
             .set("fetch.max.bytes", (buffer_kib << 10).to_string())
             .set("max.partition.fetch.bytes", "1048576")
@@ -117,7 +122,7 @@ impl KafkaSettings {
             .set("linger.ms", "5")
             .set("batch.num.messages", "50000")
             .set("queue.buffering.max.kbytes", (PRODUCER_BUFFER_KIB / self.workers).max(1024).to_string())
-            .set("queue.buffering.max.messages", "200000");
+            .set("queue.buffering.max.messages", (PRODUCER_BUFFER_RECORDS / self.workers).max(1000).to_string());
         let mut config = self.with_own(config);
         config.set("enable.idempotence", "true").set("delivery.report.only.error", "true");
         if let Some(id) = transactional_id {

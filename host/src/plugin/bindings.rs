@@ -17,6 +17,7 @@ pub(super) mod batch_world {
     wasmtime::component::bindgen!({
         path: "../wit",
         world: "mapper-batch",
+        imports: { "mapper-host:mapper/logging.log": trappable },
         ownership: Borrowing { duplicate_if_necessary: true },
     });
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
-use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 use crate::record::Batch;
 
@@ -29,8 +29,12 @@ pub(super) struct GuestLog(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    /// The record of the batch that is being mapped; apart from the rest, as it changes for every record.
+    /// The record of the batch that the guest said it was at.
     index: AtomicU32,
+    /// The record at which it was asked to say so again; 0 when it has not said anything yet.
+    next: AtomicU32,
+    /// How far apart these are.
+    stride: AtomicU32,
     inner: Mutex<Inner>,
 }
 
@@ -59,8 +63,8 @@ impl GuestLog {
         plugin.clone_into(&mut self.lock().plugin);
     }
 
-    /// A batch is about to be mapped.
-    pub(super) fn begin(&self, batch: &Batch) {
+    /// A batch is about to be mapped, by a guest that is to say every `stride` records where it is.
+    pub(super) fn begin(&self, batch: &Batch, stride: u32) {
         let mut inner = self.lock();
         if inner.topic != *batch.topic {
             (*batch.topic).clone_into(&mut inner.topic);
@@ -69,23 +73,43 @@ impl GuestLog {
         inner.positions.extend(batch.partitions.iter().copied().zip(batch.offsets.iter().copied()));
         inner.forget_kept(0);
         self.0.index.store(0, Ordering::Relaxed);
+        self.0.next.store(0, Ordering::Relaxed);
+        self.0.stride.store(stride, Ordering::Relaxed);
     }
 
-    /// The record of the batch that is being mapped.
-    pub(super) fn at(&self, index: u32) {
+    /// This record of the batch is next. Returns the one at which to hear of the guest again; when it calls sooner, that
+    /// is every further one.
+    pub(super) fn at(&self, index: u32) -> u32 {
+        if index < self.0.next.load(Ordering::Relaxed) {
+            self.0.stride.store(1, Ordering::Relaxed);
+        }
+        let next = index.saturating_add(self.0.stride.load(Ordering::Relaxed));
         self.0.index.store(index, Ordering::Relaxed);
+        self.0.next.store(next, Ordering::Relaxed);
+        next
+    }
+
+    /// Whether the guest may be at a later record than it said, because it was not asked to say so.
+    pub(super) fn is_vague(&self) -> bool {
+        self.0.next.load(Ordering::Relaxed) > self.index().saturating_add(1)
     }
 
     pub(super) fn index(&self) -> u32 {
         self.0.index.load(Ordering::Relaxed)
     }
 
-    pub(super) fn line(&self, level: Level, text: &str) {
-        self.lock().line(self.index(), level, text);
+    pub(super) fn line(&self, level: Level, text: &str) -> Result<(), Vague> {
+        let index = self.exact_index()?;
+        self.lock().line(index, level, text);
+        Ok(())
     }
 
-    fn write(&self, stderr: bool, bytes: &[u8]) {
-        let index = self.index();
+    fn exact_index(&self) -> Result<u32, Vague> {
+        if self.is_vague() { Err(Vague) } else { Ok(self.index()) }
+    }
+
+    fn write(&self, stderr: bool, bytes: &[u8]) -> Result<(), Vague> {
+        let index = self.exact_index()?;
         let mut inner = self.lock();
         let level = if stderr { Level::Warn } else { Level::Info };
         for &byte in bytes {
@@ -98,6 +122,7 @@ impl GuestLog {
                 inner.line(index, level, &String::from_utf8_lossy(&line));
             }
         }
+        Ok(())
     }
 
     /// What was written about the current record, the oldest of it dropped: one line each, none if nothing was.
@@ -115,6 +140,11 @@ impl GuestLog {
         kept.into_iter().collect::<Vec<_>>().join("\n")
     }
 }
+
+/// Stops a guest that writes while it is not known which record it is at; the batch is then taken again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the guest wrote without having said which record it is at")]
+pub(super) struct Vague;
 
 impl Inner {
     fn forget_kept(&mut self, index: u32) {
@@ -212,8 +242,7 @@ impl Pollable for Stream {
 #[async_trait::async_trait]
 impl OutputStream for Stream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.log.write(self.stderr, &bytes);
-        Ok(())
+        self.log.write(self.stderr, &bytes).map_err(|vague| StreamError::Trap(vague.into()))
     }
 
     fn flush(&mut self) -> StreamResult<()> {
@@ -222,5 +251,51 @@ impl OutputStream for Stream {
 
     fn check_write(&mut self) -> StreamResult<usize> {
         Ok(MAX_LINE_BYTES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(stride: u32) -> GuestLog {
+        let log = GuestLog::default();
+        let mut batch = Batch::new("visits");
+        for offset in 0..100 {
+            batch.push((0, offset), 0, None, None, std::iter::empty());
+        }
+        log.begin(&batch, stride);
+        log
+    }
+
+    #[test]
+    fn a_guest_that_is_quiet_is_heard_of_at_every_stride() {
+        let log = log(32);
+        assert!(!log.is_vague());
+        assert_eq!(log.at(0), 32);
+        assert!(log.is_vague());
+        assert_eq!(log.line(Level::Info, "which?"), Err(Vague));
+        assert_eq!(log.write(true, b"which?\n"), Err(Vague));
+        assert_eq!(log.at(32), 64);
+    }
+
+    #[test]
+    fn who_calls_sooner_is_at_that_very_record_from_then_on() {
+        let log = log(32);
+        assert_eq!((log.at(0), log.at(7)), (32, 8));
+        assert!(!log.is_vague());
+        assert_eq!(log.line(Level::Info, "this"), Ok(()));
+        assert_eq!(log.write(true, b"this"), Ok(()));
+        assert_eq!(log.take_kept(), "this\nthis");
+        assert_eq!((log.at(8), log.is_vague()), (9, false));
+    }
+
+    #[test]
+    fn a_guest_that_never_calls_or_says_nonsense_does_no_harm() {
+        let log = log(1);
+        assert_eq!(log.line(Level::Info, "never called"), Ok(()));
+        assert_eq!((log.at(u32::MAX), log.is_vague()), (u32::MAX, false));
+        assert_eq!(log.line(Level::Info, "nonsense"), Ok(()));
+        assert_eq!((log.at(0), log.is_vague()), (1, false));
     }
 }

@@ -7,7 +7,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use super::bindings::batch_world::mapper_host::mapper::{logging, progress};
 use super::bindings::{batch_world, record_world};
 use super::convert;
-use super::guest_log::{GuestLog, Stream};
+use super::guest_log::{GuestLog, Stream, Vague};
 use super::load::{Plugin, World};
 use crate::record::Batch;
 use crate::verdict::{Columns, Failure, FailureKind};
@@ -19,9 +19,9 @@ pub(super) struct GuestState {
     limits: StoreLimits,
     log: GuestLog,
     /// The record that was being mapped when the deadline was last looked at.
-    seen_index: Option<u32>,
-    /// Whether reaching another record of the batch gives the guest new time.
-    per_record: bool,
+    seen_index: u32,
+    /// The records of the batch, each of which gives the guest new time when it is reached; 0 when there is one deadline.
+    records: u32,
 }
 
 impl WasiView for GuestState {
@@ -31,14 +31,14 @@ impl WasiView for GuestState {
 }
 
 impl logging::Host for GuestState {
-    fn log(&mut self, level: logging::Level, message: String) {
-        self.log.line(level, &message);
+    fn log(&mut self, level: logging::Level, message: String) -> wasmtime::Result<()> {
+        Ok(self.log.line(level, &message)?)
     }
 }
 
 impl progress::Host for GuestState {
-    fn at(&mut self, index: u32) {
-        self.log.at(index);
+    fn at(&mut self, index: u32) -> u32 {
+        self.log.at(index)
     }
 }
 
@@ -64,7 +64,18 @@ pub(super) struct Failed {
     pub(super) at: usize,
     /// Whether it is known that this very record failed.
     pub(super) exact: bool,
+    /// Set when the guest was at `at` or one of the next records: how to find out.
+    pub(super) again: Option<Again>,
     pub(super) failure: Failure<'static>,
+}
+
+/// How to take a batch for which the guest was not asked where it is at every record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// Record by record, this once.
+    Exactly,
+    /// Record by record, and so are all batches from now on: a guest that writes or is slow will do so again.
+    ExactlyFromNowOn,
 }
 
 impl Instance {
@@ -78,14 +89,8 @@ impl Instance {
             .stderr(Stream { log: log.clone(), stderr: true })
             .build();
         let limits = StoreLimitsBuilder::new().memory_size(engine.limits.memory_bytes).instances(64).tables(64).build();
-        let state = GuestState {
-            wasi,
-            table: ResourceTable::new(),
-            limits,
-            log: log.clone(),
-            seen_index: None,
-            per_record: false,
-        };
+        let state =
+            GuestState { wasi, table: ResourceTable::new(), limits, log: log.clone(), seen_index: 0, records: 0 };
         let mut store = Store::new(&engine.wasmtime, state);
         store.limiter(|state| &mut state.limits);
         let timeout_ticks = engine.limits.timeout_ticks();
@@ -93,7 +98,9 @@ impl Instance {
         store.epoch_deadline_callback(move |mut store| {
             let state = store.data_mut();
             let index = state.log.index();
-            if state.per_record && state.seen_index.replace(index) != Some(index) {
+            // Only forwards and within the batch, or a guest could have new time for ever.
+            if index > state.seen_index && index < state.records {
+                state.seen_index = index;
                 return Ok(UpdateDeadline::Continue(timeout_ticks));
             }
             Err(Trap::Interrupt.into())
@@ -109,15 +116,15 @@ impl Instance {
         Ok(instance)
     }
 
-    fn enter(&mut self, per_record: bool) {
+    fn enter(&mut self, records: usize) {
         self.store.set_epoch_deadline(self.timeout_ticks);
         let state = self.store.data_mut();
-        state.per_record = per_record;
-        state.seen_index = Some(0);
+        state.records = records as u32;
+        state.seen_index = 0;
     }
 
     fn configure(&mut self, settings: &[(String, String)]) -> Result<(), Failure<'static>> {
-        self.enter(false);
+        self.enter(0);
         let settings: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (&**key, &**value)).collect();
         let answer = match &self.exports {
             Exports::Batch(world) => world.mapper_host_mapper_plugin().call_configure(&mut self.store, &settings),
@@ -130,7 +137,7 @@ impl Instance {
 
     /// The name and version the mapper gives itself.
     pub(super) fn describe(&mut self) -> Result<(String, String), Failure<'static>> {
-        self.enter(false);
+        self.enter(0);
         let info = match &self.exports {
             Exports::Batch(world) => {
                 world.mapper_host_mapper_plugin().call_describe(&mut self.store).map(|info| (info.name, info.version))
@@ -142,13 +149,19 @@ impl Instance {
         info.map_err(|error| failure(&error, &self.log))
     }
 
-    /// Maps a batch; the columns have passed their check.
-    pub(super) fn map(&mut self, batch: &Batch) -> Result<Columns, Box<Failed>> {
-        self.log.begin(batch);
-        self.enter(true);
+    /// Maps a batch; the columns have passed their check. A mapper of batches is asked every `stride` records where it is.
+    pub(super) fn map(&mut self, batch: &Batch, stride: u32) -> Result<Columns, Box<Failed>> {
         match &self.exports {
-            Exports::Batch(_) => self.map_batch(batch),
-            Exports::Record(_) => self.map_records(batch),
+            Exports::Batch(_) => {
+                self.log.begin(batch, stride);
+                self.enter(batch.len());
+                self.map_batch(batch)
+            }
+            Exports::Record(_) => {
+                self.log.begin(batch, 1);
+                self.enter(0);
+                self.map_records(batch)
+            }
         }
     }
 
@@ -157,6 +170,7 @@ impl Instance {
         let names = convert::header_names(&batch.headers);
         let lowered = convert::batch(batch, &names);
         let verdicts = world.mapper_host_mapper_batch_mapper().call_process(&mut self.store, lowered);
+        let again = verdicts.as_ref().err().filter(|_| self.log.is_vague()).map(again);
         let result = verdicts.map_err(|error| failure(&error, &self.log)).and_then(|verdicts| {
             let columns = convert::columns(verdicts);
             match columns.check(batch.len()) {
@@ -166,7 +180,7 @@ impl Instance {
         });
         result.map_err(|failure| {
             let at = (self.log.index() as usize).min(batch.len() - 1);
-            Box::new(Failed { before: Columns::default(), at, exact: batch.len() == 1, failure })
+            Box::new(Failed { before: Columns::default(), at, exact: batch.len() == 1, again, failure })
         })
     }
 
@@ -181,11 +195,22 @@ impl Instance {
                 .map_err(|error| failure(&error, &self.log))
                 .and_then(|answer| columns.push(answer).map_err(|rule| Failure::new(FailureKind::InvalidOutput, rule)));
             if let Err(failure) = result {
-                return Err(Box::new(Failed { before: columns.finish(), at: index, exact: true, failure }));
+                return Err(Box::new(Failed {
+                    before: columns.finish(),
+                    at: index,
+                    exact: true,
+                    again: None,
+                    failure,
+                }));
             }
         }
         Ok(columns.finish())
     }
+}
+
+fn again(error: &wasmtime::Error) -> Again {
+    let slow = error.downcast_ref::<Trap>() == Some(&Trap::Interrupt);
+    if slow || error.is::<Vague>() { Again::ExactlyFromNowOn } else { Again::Exactly }
 }
 
 /// From what wasmtime says to a failure, with what the guest had written.

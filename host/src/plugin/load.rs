@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::{Component, Linker};
@@ -73,6 +74,8 @@ pub struct Plugin {
     pub(super) world: World,
     /// In ascending order of their keys.
     pub(super) settings: Vec<(String, String)>,
+    /// Whether its guests are asked at every record where they are: set once one of them wrote or was slow.
+    pub(super) exactly: AtomicBool,
     /// Who it is.
     pub identity: Identity,
 }
@@ -100,7 +103,7 @@ impl Plugin {
             bytes: bytes.len() as u64,
             contract: CONTRACT_VERSION,
         };
-        let mut plugin = Self { engine: engine.clone(), world, settings, identity };
+        let mut plugin = Self { engine: engine.clone(), world, settings, exactly: AtomicBool::new(false), identity };
         let (name, version) = Instance::new(&plugin)
             .and_then(|mut instance| instance.describe())
             .map_err(|failure| format!("it could not be started and configured: {}", failure.text()))?;

@@ -13,6 +13,9 @@ const NULL: u8 = 1;
 const KEEP: u8 = 2;
 const KEEP_TIMESTAMP: i64 = -1;
 
+/// A header of an output.
+pub(crate) type OwnHeader = (String, Option<Vec<u8>>);
+
 /// The content of a key or value.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) enum Content {
@@ -233,7 +236,7 @@ impl OutputColumns {
         topics.indexes.push(index);
     }
 
-    fn push_headers(&mut self, before: usize, headers: Option<&[(String, Option<Vec<u8>>)]>) {
+    fn push_headers(&mut self, before: usize, headers: Option<&[OwnHeader]>) {
         let writer = self.headers.get_or_insert_with(|| HeadersWriter {
             marks: Vec::new(),
             ends: Vec::new(),

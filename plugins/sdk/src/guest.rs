@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use crate::columns::{BatchReader, OutputColumns};
-use crate::{Record, Settings};
+use crate::{Record, Settings, progress};
 
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 pub mod bindings {
@@ -45,6 +45,7 @@ impl<P: Plugin> plugin::Guest for World<P> {
     }
 
     fn configure(settings: Vec<(String, String)>) -> Result<(), String> {
+        progress::announce_panics();
         let map = P::run(&Settings::new(settings))?;
         CONFIGURED.set(Some(map));
         Ok(())
@@ -72,11 +73,13 @@ pub use crate::__export as export;
 pub fn map_batch(batch: Batch, mut map: impl FnMut(&Record<'_>, &mut OutputColumns) -> Result<(), ()>) -> Verdicts {
     let reader = BatchReader::new(&batch);
     let mut outputs = OutputColumns::for_batch(&batch);
+    progress::begin();
     for index in 0..reader.len() {
-        bindings::mapper_host::mapper::progress::at(index as u32);
+        progress::reach(index as u32);
         let rejected = map(&reader.record(index), &mut outputs).is_err();
         outputs.end_record(rejected);
     }
+    progress::end();
     outputs.finish()
 }
 

@@ -40,13 +40,20 @@ mod columns;
 #[doc(hidden)]
 pub mod guest;
 mod output;
+mod progress;
 mod record;
 mod settings;
 
-pub use guest::bindings::mapper_host::mapper::logging::{Level, log};
+pub use guest::bindings::mapper_host::mapper::logging::Level;
 pub use output::{IntoOutputs, Json, Output};
 pub use record::{Header, Headers, Record};
 pub use settings::Settings;
+
+/// Writes a line to the host's log, with the topic, partition and offset of the record that is being mapped.
+pub fn log(level: Level, message: &str) {
+    progress::announce();
+    guest::bindings::mapper_host::mapper::logging::log(level, message);
+}
 
 /// Makes a function the mapper of this crate; see the [crate's documentation](crate).
 ///

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::columns::{Content, OutputColumns};
+use crate::columns::{Content, OutputColumns, OwnHeader};
 
 /// One record to produce. What it doesn't set is as in the input record.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -10,7 +10,7 @@ pub struct Output {
     pub(crate) topic: Option<String>,
     pub(crate) key: Content,
     pub(crate) value: Content,
-    pub(crate) headers: Option<Vec<(String, Option<Vec<u8>>)>>,
+    pub(crate) headers: Option<Vec<OwnHeader>>,
     pub(crate) timestamp_ms: Option<i64>,
 }
 
