@@ -137,7 +137,13 @@ fn a_record_that_the_broker_refuses_is_found_and_its_neighbours_come_out_once() 
     let job = job("refused");
     let visit = |number: usize| {
         // The host was told at its start that this topic takes a megabyte.
-        let page = "x".repeat(if number == 777 { 5000 } else { 10 });
+        // Noise, or it would be small enough once it is compressed.
+        let mut noise = number as u64 + 1;
+        let digits = (0..if number == 777 { 1000 } else { 2 }).map(|_| {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            format!("{:08x}", noise >> 32)
+        });
+        let page: String = digits.collect();
         NewRecord::value(format!(r#"{{"visit_id": "{number}", "event_time": "2023-11-01", "page": "{page}"}}"#))
             .partition(0)
     };

@@ -241,7 +241,8 @@ impl NativeHeaders {
     fn of<'h>(headers: &mut dyn Iterator<Item = Header<'h>>) -> Option<Self> {
         let mut next = headers.next();
         next?;
-        let expected = headers.size_hint().0 + 1;
+        let (least, most) = headers.size_hint();
+        let expected = most.unwrap_or(least) + 1;
         // SAFETY: only allocates.
         let native = Self(NonNull::new(unsafe { sys::rd_kafka_headers_new(expected) })?);
         while let Some((name, value)) = next {

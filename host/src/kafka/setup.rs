@@ -185,6 +185,7 @@ impl Setup {
             list.add_partition(topic, partition);
         }
         let committed = self.asking.committed_offsets(list, ASK_TIMEOUT)?;
+        committed.elements().iter().try_for_each(|element| element.error())?;
         Ok(committed
             .elements()
             .iter()

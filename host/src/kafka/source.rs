@@ -159,6 +159,8 @@ impl KafkaSource {
     fn committed(&self, partitions: impl Iterator<Item = i32>) -> KafkaResult<BTreeMap<i32, Option<i64>>> {
         let list = self.partitions(partitions.map(|partition| (partition, Offset::Invalid)))?;
         let committed = self.consumer.committed_offsets(list, ASK_TIMEOUT)?;
+        // An error of a single partition would read as "nothing was ever committed".
+        committed.elements().iter().try_for_each(|element| element.error())?;
         let offset = |offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None };
         Ok(committed.elements().iter().map(|element| (element.partition(), offset(element.offset()))).collect())
     }

@@ -61,7 +61,7 @@ impl Case {
 }
 
 /// Which of the jobs.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Job {
     Native,
     /// The native one without the headers of dead letters: what they cost.
@@ -178,6 +178,7 @@ impl Bench {
     fn run(&self, job: Job, case: Case, input: &Input) -> Result<Run> {
         let topics = Topics::after(&self.kafka, &input.topic);
         let process = self.start(job, case, &topics, input.records, true)?;
+        let log = process.log.clone();
         let run = watch::watch(process, self.kafka.brokers(), &topics)?;
         let outputs = Outputs::read(self.kafka.brokers(), &topics)?;
         let (good, bad) = (input.good, input.records - input.good);
@@ -185,7 +186,9 @@ impl Bench {
             // What was not committed when the workers came together in the group was done again.
             assert!(outputs.reduced >= good && outputs.dead_letters >= bad, "a record is missing");
         } else {
-            assert_eq!((outputs.reduced, outputs.dead_letters), (good, bad), "(outputs, dead letters)");
+            let log = std::fs::read_to_string(&log).unwrap_or_default();
+            let wrote = (outputs.reduced, outputs.dead_letters);
+            assert_eq!(wrote, (good, bad), "(outputs, dead letters) of the {job:?} job, which said:\n{log}");
             if job != Job::Bare {
                 assert_eq!(outputs.checksum, *input.checksum.get_or_init(|| outputs.checksum), "both write the same");
             }

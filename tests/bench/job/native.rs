@@ -26,7 +26,7 @@ pub(crate) const COMMAND: &str = "native";
 // As the host's defaults.
 const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
 const COMMIT_RECORDS: u64 = 20_000;
-const BUFFERS_KIB: usize = 16 << 10;
+const BUFFERS_KIB: usize = 8 << 10;
 const DEFAULT_RECORD_BYTES: &str = "1048588";
 
 const IDLE_WAIT: Duration = Duration::from_millis(10);
@@ -169,6 +169,7 @@ impl Worker {
 fn go_back(consumer: &BaseConsumer<Worker>) -> Result<()> {
     let mut starts = TopicPartitionList::new();
     for next in consumer.committed(CONNECT_TIMEOUT)?.elements() {
+        next.error()?;
         let start = if next.offset() == Offset::Invalid { Offset::Beginning } else { next.offset() };
         starts.add_partition_offset(next.topic(), next.partition(), start)?;
     }
@@ -260,6 +261,7 @@ fn consumer_config(options: &Options<'_>) -> ClientConfig {
     config
         .set("group.id", &options.topics.group)
         .set("auto.offset.reset", "earliest")
+        .set("queued.min.messages", (20_000 / options.case.workers).to_string())
         .set("queued.max.messages.kbytes", buffer_kib.to_string())
         .set("fetch.max.bytes", (buffer_kib << 10).to_string())
         .set("max.partition.fetch.bytes", "1048576")
@@ -280,8 +282,9 @@ fn producer_config(options: &Options<'_>, number: usize) -> ClientConfig {
         .set("batch.num.messages", "50000")
         .set("partitioner", "murmur2_random")
         .set("linger.ms", "5")
+        .set("compression.type", "lz4")
         .set("queue.buffering.max.kbytes", (BUFFERS_KIB / options.case.workers).to_string())
-        .set("queue.buffering.max.messages", "200000")
+        .set("queue.buffering.max.messages", (20_000 / options.case.workers).to_string())
         .set("enable.idempotence", "true")
         .set("delivery.report.only.error", "true");
     if options.case.delivery == Delivery::ExactlyOnce {

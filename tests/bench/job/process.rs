@@ -11,7 +11,8 @@ use anyhow::{Context, Result, bail};
 /// A running job. Dropping it kills it.
 pub(crate) struct Process {
     child: Child,
-    log: PathBuf,
+    /// What it wrote.
+    pub(crate) log: PathBuf,
     started: Instant,
     peak_rss_kib: u64,
     ended: Option<Usage>,
