@@ -93,9 +93,3 @@ impl Halt {
         Self { cause: Cause::Internal, reason: format!("{error:#}") }
     }
 }
-
-impl From<crate::plugin::PluginRefused> for Halt {
-    fn from(refused: crate::plugin::PluginRefused) -> Self {
-        Self::plugin(format!("the plugin is refused: {refused}"))
-    }
-}

@@ -247,6 +247,10 @@ impl Source for KafkaSource {
             Rebalance::Revoke { partitions, .. } => {
                 for partition in partitions.elements().iter().map(|element| element.partition()) {
                     self.assigned.remove(&partition);
+                    // What of it was given up is done again by whoever has it next, and who then sees its end.
+                    if let Some(until) = &self.until {
+                        until.unreach(partition);
+                    }
                 }
             }
         }

@@ -11,6 +11,7 @@ use wasmtime::component::{Component, Linker};
 use super::Engine;
 use super::bindings::{batch_world, record_world};
 use super::instance::{GuestState, Instance};
+use crate::shutdown::Halt;
 
 /// The version of `wit/mapper.wit` that this host speaks.
 pub const CONTRACT_VERSION: &str = "1.0.0";
@@ -45,6 +46,12 @@ pub struct PluginRefused {
     pub path: PathBuf,
     /// What is wrong with it.
     pub reason: String,
+}
+
+impl From<PluginRefused> for Halt {
+    fn from(refused: PluginRefused) -> Self {
+        Self::plugin(format!("the plugin is refused: {refused}"))
+    }
 }
 
 /// Who a plugin is.
