@@ -141,11 +141,6 @@ impl Host {
         fs::read_to_string(self.log.path()).unwrap_or_default()
     }
 
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Waits until it has written this.
     pub fn wait_for(&mut self, text: &str) {
         let deadline = Instant::now() + END_TIMEOUT;

@@ -1,11 +1,14 @@
 //! The properties of our clients: what delivery depends on is fixed, what memory and speed depend on is chosen, and the
 //! rest is the user's.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::error::KafkaError;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use crate::config::Delivery;
 use crate::decision::Routes;
@@ -163,6 +166,25 @@ pub(super) fn report(error: &KafkaError, reason: &str) {
     tracing::warn!(target: "kafka", error = %error, "{reason}");
 }
 
+/// The offsets that the consumer's group has committed; without those of partitions for which it never did.
+pub(super) fn committed<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    partitions: impl IntoIterator<Item = i32>,
+    timeout: Duration,
+) -> KafkaResult<BTreeMap<i32, i64>> {
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        list.add_partition(topic, partition);
+    }
+    let committed = consumer.committed_offsets(list, timeout)?;
+    let elements = committed.elements();
+    // An error of a single partition would read as "nothing was ever committed".
+    elements.iter().try_for_each(|element| element.error())?;
+    let offset = |offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None };
+    Ok(elements.iter().filter_map(|element| Some((element.partition(), offset(element.offset())?))).collect())
+}
+
 /// The context of clients with nothing to say.
 #[derive(Default)]
 pub(super) struct Quiet;
@@ -177,4 +199,4 @@ impl ClientContext for Quiet {
     }
 }
 
-impl rdkafka::consumer::ConsumerContext for Quiet {}
+impl ConsumerContext for Quiet {}

@@ -8,9 +8,8 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, Top
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::client::{KafkaSettings, Quiet};
+use super::client::{self, KafkaSettings, Quiet};
 use super::until::Until;
 use crate::decision::{DEFAULT_RECORD_BYTES, Route, Routes};
 use crate::shutdown::{Halt, Shutdown};
@@ -180,20 +179,7 @@ impl Setup {
         topic: &str,
         partitions: impl IntoIterator<Item = i32>,
     ) -> Result<BTreeMap<i32, i64>, KafkaError> {
-        let mut list = TopicPartitionList::new();
-        for partition in partitions {
-            list.add_partition(topic, partition);
-        }
-        let committed = self.asking.committed_offsets(list, ASK_TIMEOUT)?;
-        committed.elements().iter().try_for_each(|element| element.error())?;
-        Ok(committed
-            .elements()
-            .iter()
-            .filter_map(|element| match element.offset() {
-                Offset::Offset(offset) => Some((element.partition(), offset)),
-                _ => None,
-            })
-            .collect())
+        client::committed(&self.asking, topic, partitions, ASK_TIMEOUT)
     }
 }
 

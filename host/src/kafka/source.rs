@@ -156,13 +156,8 @@ impl KafkaSource {
         Ok(list)
     }
 
-    fn committed(&self, partitions: impl Iterator<Item = i32>) -> KafkaResult<BTreeMap<i32, Option<i64>>> {
-        let list = self.partitions(partitions.map(|partition| (partition, Offset::Invalid)))?;
-        let committed = self.consumer.committed_offsets(list, ASK_TIMEOUT)?;
-        // An error of a single partition would read as "nothing was ever committed".
-        committed.elements().iter().try_for_each(|element| element.error())?;
-        let offset = |offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None };
-        Ok(committed.elements().iter().map(|element| (element.partition(), offset(element.offset()))).collect())
+    fn committed(&self, partitions: impl Iterator<Item = i32>) -> KafkaResult<BTreeMap<i32, i64>> {
+        client::committed(&self.consumer, &self.topic, partitions, ASK_TIMEOUT)
     }
 
     fn take_events(&mut self) -> Result<(), Trouble> {
@@ -276,7 +271,7 @@ impl Source for KafkaSource {
         // The broker's word counts, not ours: a commit whose answer was lost may have happened.
         let committed = self.committed(mine.iter().map(|(partition, _)| *partition)).map_err(failed)?;
         let targets = mine.iter().map(|(partition, first)| {
-            let committed = committed.get(partition).copied().flatten();
+            let committed = committed.get(partition).copied();
             (*partition, committed.unwrap_or(*first))
         });
         let targets: Vec<(i32, i64)> = targets.collect();
@@ -300,7 +295,7 @@ impl Source for KafkaSource {
         // Behind the last record there may be markers of transactions: the group's offset is moved over these.
         let committed = self.committed(self.assigned.keys().copied()).ok()?;
         let ends = self.assigned.iter().filter_map(|(partition, next)| {
-            let at = (*next).max(committed.get(partition).copied().flatten())?;
+            let at = (*next).max(committed.get(partition).copied())?;
             let end = until.end(*partition)?;
             (at < end).then_some((*partition, end))
         });
