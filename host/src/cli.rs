@@ -49,12 +49,12 @@ pub fn parse(
             Ok(Command::Build(BuildConfig { dir: path("dir").unwrap_or_default(), output: path("output") }))
         }
         Some(("generate", matches)) => {
-            let sources = Sources::new(settings::GENERATE, matches, &environment)?;
+            let sources = Sources::new(&settings::GENERATE, matches, &environment)?;
             generate::config(&sources).map(|config| Command::Generate(Box::new(config)))
         }
         run => {
             let matches = run.map_or(&matches, |(_run, matches)| matches);
-            let sources = Sources::new(settings::RUN, matches, &environment)?;
+            let sources = Sources::new(&settings::RUN, matches, &environment)?;
             run::config(&sources).map(|config| Command::Run(Box::new(config)))
         }
     }

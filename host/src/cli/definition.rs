@@ -89,7 +89,7 @@ fn help(setting: &Setting) -> String {
 pub fn settings_table() -> String {
     let mut table = String::from("| flag | variable | default | what |\n|---|---|---|---|\n");
     let command = command();
-    for setting in RUN {
+    for setting in RUN.iter() {
         let placeholder = match setting.kind {
             Kind::Switch => String::new(),
             _ => format!(" {}", setting.placeholder),

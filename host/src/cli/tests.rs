@@ -169,7 +169,7 @@ fn flag_beats_variable_beats_file() {
 fn every_setting_has_a_flag_and_a_variable() {
     // No setting takes this value, apart from those that are paths: so it is seen to be read from there.
     const NEVER: &str = "\u{1}";
-    let commands: [(&str, &[Setting], &[&str]); 2] = [("run", RUN, PLUGIN), ("generate", GENERATE, &[])];
+    let commands: [(&str, &[Setting], &[&str]); 2] = [("run", &RUN, PLUGIN), ("generate", &GENERATE, &[])];
     for (command, settings, base) in commands {
         for setting in settings.iter().filter(|setting| !["plugin", "cache-dir", "state-dir"].contains(&setting.name)) {
             let brokers: &[&str] = if setting.name == "brokers" { &[] } else { &["--brokers", "k"] };
@@ -259,9 +259,10 @@ fn what_is_unknown_to_clap_is_refused_with_the_near_name() {
 
 #[test]
 fn help_shows_every_flag_variable_and_default() {
-    for (arguments, settings) in [(&["--help"][..], RUN), (&["run", "-h"], RUN), (&["generate", "--help"], GENERATE)] {
+    for (arguments, settings) in [(&["--help"][..], &RUN), (&["run", "-h"], &RUN), (&["generate", "--help"], &GENERATE)]
+    {
         let text = help(arguments);
-        for setting in settings {
+        for setting in settings.iter() {
             assert!(text.contains(&format!("--{}", setting.name)), "{}", setting.name);
             assert!(text.contains(&format!("[env: {}]", setting.variable())), "{}", setting.name);
             let default = setting.default_text().map(|default| format!("[default: {default}]"));

@@ -1,0 +1,44 @@
+//! Settings of how Kafka is reached.
+
+use super::Kind::{Duration, Pairs, Text};
+use super::Standard::{Empty, Told, Value};
+use super::{Setting, setting};
+
+pub(super) const HEADING: &str = "Kafka";
+
+pub(super) const BROKERS_TEXT: &str = "Kafka brokers, as host:port,host:port";
+
+pub(super) const KAFKA_PAIRS: Setting = setting(
+    HEADING,
+    "kafka",
+    "KEY=VALUE",
+    Pairs,
+    Empty,
+    "A librdkafka property, such as \
+     security.protocol=ssl or sasl.username=me; repeat it for more. Those that delivery depends on belong to the host and \
+     are refused with the reason. In the variable, entries stand in lines of their own, or in one line between ';'",
+);
+
+pub(super) const CONNECT_TIMEOUT: Setting = setting(
+    HEADING,
+    "connect-timeout",
+    "DURATION",
+    Duration,
+    Value("30s"),
+    "How long to try to reach Kafka at the start",
+);
+
+pub(super) const SETTINGS: &[Setting] = &[
+    setting(HEADING, "brokers", "LIST", Text, Told("a demo on an embedded broker"), BROKERS_TEXT),
+    setting(HEADING, "group", "NAME", Text, Value("visits_reader"), "The consumer group"),
+    CONNECT_TIMEOUT,
+    setting(
+        HEADING,
+        "session-timeout",
+        "DURATION",
+        Duration,
+        Value("45s"),
+        "How long a host may be silent before its partitions are given to others",
+    ),
+    KAFKA_PAIRS,
+];

@@ -1,0 +1,29 @@
+//! Settings of what the work may take.
+
+use super::Kind::{Duration, Size, Whole};
+use super::Standard::Value;
+use super::{Setting, setting};
+
+const HEADING: &str = "Limits";
+
+pub(super) const SETTINGS: &[Setting] = &[
+    setting(
+        HEADING,
+        "workers",
+        "N",
+        Whole,
+        Value("2"),
+        "Threads that map, each with a consumer and an instance of its own; \
+         more than the input has partitions are idle. The default is the parallelism of the reference job",
+    ),
+    setting(HEADING, "batch-records", "N", Whole, Value("500"), "Records the plugin is given in one call, at most"),
+    setting(
+        HEADING,
+        "record-timeout",
+        "DURATION",
+        Duration,
+        Value("1s"),
+        "How long the plugin may take over one record; beyond, the record is a dead letter",
+    ),
+    setting(HEADING, "memory-limit", "SIZE", Size, Value("64MiB"), "Memory of the plugin, per worker"),
+];

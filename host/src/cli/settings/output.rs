@@ -1,0 +1,31 @@
+//! Settings of what is said, and where settings come from.
+
+use super::Kind::Text;
+use super::Standard::{Empty, Value};
+use super::{OPTIONS, Setting, setting};
+
+const HEADING: &str = "Output";
+
+pub(super) const LOG_FORMAT: Setting =
+    setting(HEADING, "log-format", "FORMAT", Text, Value("text"), "text, for people, or json, one object a line");
+
+pub(super) const LOG_LEVEL: Setting = setting(
+    HEADING,
+    "log-level",
+    "LEVEL",
+    Text,
+    Value("info"),
+    "off, error, warn, info, debug or trace, or directives such as info,kafka=debug",
+);
+
+pub(super) const CONFIG: Setting = setting(
+    OPTIONS,
+    "config",
+    "FILE",
+    Text,
+    Empty,
+    "A TOML file with settings: the keys are the flags \
+     without their dashes in front, [kafka] and [set] are tables. A flag beats a variable, which beats the file",
+);
+
+pub(super) const SETTINGS: &[Setting] = &[LOG_FORMAT, LOG_LEVEL, CONFIG];
