@@ -18,7 +18,7 @@ use crate::telemetry::Telemetry;
 use crate::transactional_id::TransactionalId;
 use crate::visits::{BURST_ROWS, Generator};
 use crate::worker::{self, Job};
-use crate::{demo, project, report};
+use crate::{admin, demo, project, report};
 
 /// How often it is asked whether another host of the group has done what is left of a run that ends by itself.
 const ASK_OTHERS: Duration = Duration::from_secs(1);
@@ -29,6 +29,12 @@ const ASK_OTHERS: Duration = Duration::from_secs(1);
 /// Why the host had to stop.
 pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown) -> Result<(), Halt> {
     let started = Instant::now();
+    let telemetry = Arc::new(Telemetry::default());
+    telemetry.health.not_ready("start", "the plugin is being loaded, and Kafka is asked what is there");
+    let bound = admin::bind(config.admin)?;
+    let served = bound.map(|bound| bound.serve(admin::routes(&telemetry))).transpose();
+    // Answers until the end of this function.
+    let _server = served.map_err(|error| Halt::internal(&error.context("starting the admin server")))?;
     build_if_absent(&config.plugin)?;
     // Compiling and reaching Kafka both take their time: side by side.
     let (plugin, kafka) = std::thread::scope(|scope| {
@@ -53,7 +59,6 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown) -> Result
         None if config.delivery == Delivery::ExactlyOnce => TransactionalId::claim(&config.state_dir, &config.group),
         None => TransactionalId::chosen(String::new()),
     };
-    let telemetry = Arc::new(Telemetry::default());
     // The workers end before what only watches them.
     let workers_end = Shutdown::default();
     let job = Arc::new(Job {
@@ -88,6 +93,7 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown) -> Result
                 scope.spawn(move || warn(demo::show_samples(console, settings, &topics, end)));
             }
         }
+        telemetry.health.ready("start");
         let ended = worker::start(&job)
             .map_err(|error| Halt::internal(&error))
             .and_then(|workers| supervise(workers, config, &kafka, (shutdown, &workers_end)));

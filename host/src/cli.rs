@@ -1,5 +1,6 @@
 //! From arguments and environment to a checked configuration, or to words for the user.
 
+mod admin;
 mod definition;
 mod file;
 mod generate;

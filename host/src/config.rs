@@ -1,5 +1,6 @@
 //! What the program was asked to do, as plain data that was checked before anything was touched.
 
+pub(crate) mod admin;
 mod bytes;
 pub(crate) mod properties;
 pub(crate) mod values;
@@ -12,6 +13,7 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use admin::AdminConfig;
 pub use bytes::{Bytes, NotBytes};
 
 use crate::visits::Profile;
@@ -83,6 +85,8 @@ pub struct RunConfig {
     pub record_timeout: Duration,
     /// Linear memory of one instance of the plugin, in bytes.
     pub memory_limit: usize,
+    /// Where the admin server listens; `None`: there is none.
+    pub admin: Option<AdminConfig>,
     /// What is logged, and how.
     pub log: LogConfig,
 }

@@ -1,5 +1,6 @@
 //! Runs a WebAssembly mapper between Kafka topics.
 
+pub mod admin;
 pub mod app;
 pub mod cli;
 pub mod config;
@@ -7,6 +8,7 @@ pub mod console;
 pub mod dead_letter;
 pub mod decision;
 pub mod demo;
+pub mod health;
 pub mod kafka;
 pub mod pipeline;
 pub mod plugin;

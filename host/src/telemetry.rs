@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::health::Health;
 use crate::record::Record;
 use crate::verdict::{Failure, FailureKind};
 
@@ -44,6 +45,8 @@ impl Counts {
 /// Counters of the whole process. Records count when they are committed.
 #[derive(Debug, Default)]
 pub struct Telemetry {
+    /// Whether the host is ready, and if not, why.
+    pub health: Health,
     counts: Mutex<Counts>,
     transactions: AtomicU64,
     aborts: AtomicU64,

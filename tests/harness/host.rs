@@ -117,12 +117,14 @@ impl<'k> Job<'k> {
     }
 }
 
-/// The binary, without what the environment of the tests would tell it.
+/// The binary, without what the environment of the tests would tell it; and without an admin server, unless a flag asks
+/// for one, as many hosts of tests run side by side.
 pub fn command(binary: &str) -> Command {
     let mut command = Command::new(binary);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MAPPER_")) {
         command.env_remove(name);
     }
+    command.env("MAPPER_ADMIN", "off");
     command
 }
 

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::CliError;
 use super::sources::{Given, Sources};
+use super::{CliError, admin};
 use crate::config::{Delivery, LogConfig, Pairs, RunConfig, properties, values};
 
 /// Topics are created with this many partitions at most: beyond, it is more likely a slip than a wish.
@@ -65,6 +65,7 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
         batch_records: sources.value("batch-records", |text| values::count(text, 1..=10_000))?,
         record_timeout: sources.value("record-timeout", within(Duration::from_millis(10), HOUR))?,
         memory_limit: sources.value("memory-limit", |text| values::size(text, MIB..=4096 * MIB))?,
+        admin: admin::config(sources)?,
         log: log(sources)?,
     })
 }

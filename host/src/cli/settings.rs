@@ -1,5 +1,6 @@
 //! The table of all settings: from it come the flags, the variables, the keys of the file, the defaults and the help.
 
+mod admin;
 mod delivery;
 mod generate;
 mod kafka;
@@ -83,8 +84,16 @@ const fn setting(
 
 /// Settings of `host run`, in the order in which the help has them.
 pub(crate) static RUN: LazyLock<Vec<Setting>> = LazyLock::new(|| {
-    [plugin::SETTINGS, topics::SETTINGS, delivery::SETTINGS, limits::SETTINGS, kafka::SETTINGS, output::SETTINGS]
-        .concat()
+    [
+        plugin::SETTINGS,
+        topics::SETTINGS,
+        delivery::SETTINGS,
+        limits::SETTINGS,
+        kafka::SETTINGS,
+        admin::SETTINGS,
+        output::SETTINGS,
+    ]
+    .concat()
 });
 
 /// Settings of `host generate`.

@@ -10,7 +10,9 @@ use tempfile::NamedTempFile;
 
 use super::settings::{GENERATE, RUN, Setting};
 use super::{CliError, parse, settings_table};
-use crate::config::{BuildConfig, Command, Delivery, GenerateConfig, LogConfig, LogFormat, Rhythm, RunConfig};
+use crate::config::{
+    AdminConfig, BuildConfig, Command, Delivery, GenerateConfig, LogConfig, LogFormat, Rhythm, RunConfig,
+};
 use crate::visits::Profile;
 
 const PLUGIN: &[&str] = &["--plugin", "p.wasm"];
@@ -78,6 +80,8 @@ fn run_is_the_default_and_all_its_defaults_are_allowed() {
         assert_eq!(config.cache_dir.to_str(), Some("/home/me/.cache/mapper-host"));
         assert_eq!(config.state_dir.to_str(), Some("/home/me/.local/state/mapper-host"));
         assert_eq!(config.log, LogConfig { format: LogFormat::Text, filter: "info".into() });
+        let admin = AdminConfig { address: "127.0.0.1:8080".parse().unwrap(), asked: false };
+        assert_eq!(config.admin, Some(admin));
         assert!(!config.until_end && config.create_topics.is_none() && config.transactional_id.is_none());
         assert!(config.extra_topics.is_empty() && config.kafka.is_empty() && config.set.is_empty());
     }
@@ -270,7 +274,7 @@ fn help_shows_every_flag_variable_and_default() {
         }
     }
     let text = help(&["--help"]);
-    for heading in ["Plugin:", "Topics:", "Delivery:", "Limits:", "Kafka:", "Output:", "Commands:"] {
+    for heading in ["Plugin:", "Topics:", "Delivery:", "Limits:", "Kafka:", "Admin:", "Output:", "Commands:"] {
         assert!(text.contains(heading), "{heading}");
     }
     assert_eq!(help(&["--version"]), format!("host {}", env!("CARGO_PKG_VERSION")));
@@ -283,6 +287,14 @@ fn the_table_has_a_row_for_every_setting() {
     assert!(table.lines().all(|line| line.starts_with('|') && line.matches('|').count() == 5), "{table}");
     assert!(table.contains("| `--workers N` | `MAPPER_WORKERS` | `2` | Threads that map"));
     assert!(table.contains("| `--kafka KEY=VALUE`… | `MAPPER_KAFKA` | none | A librdkafka property"));
+}
+
+#[test]
+fn an_admin_address_that_is_given_is_asked_for() {
+    let address = "127.0.0.1:8080".parse().unwrap();
+    let config = run(&[PLUGIN, &["--admin", "localhost:8080"]], &[]);
+    assert_eq!(config.admin, Some(AdminConfig { address, asked: true }));
+    assert_eq!(run(&[PLUGIN], &[("MAPPER_ADMIN", "off")]).admin, None);
 }
 
 #[test]

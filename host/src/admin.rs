@@ -1,0 +1,96 @@
+//! The admin server: what is seen of the host over HTTP. It has a thread of its own, apart from the record path.
+
+mod listener;
+mod probes;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use axum::Router;
+use tokio::sync::oneshot;
+
+use crate::config::AdminConfig;
+use crate::shutdown::Halt;
+use crate::telemetry::Telemetry;
+use listener::Bounded;
+
+/// An address that is ours, with nobody to answer yet. Taken first of all: a host that can't be watched as asked for
+/// should say so before it has begun.
+pub struct Bound(TcpListener);
+
+/// A server that answers until it is dropped.
+pub struct Server {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Takes the address; `None` if there is to be no server, or none was asked for and the default address is taken, as by
+/// another host.
+///
+/// # Errors
+/// When the address can't be had.
+pub fn bind(config: Option<AdminConfig>) -> Result<Option<Bound>, Halt> {
+    let Some(AdminConfig { address, asked }) = config else { return Ok(None) };
+    let error = match TcpListener::bind(address) {
+        Ok(listener) => return Ok(Some(Bound(listener))),
+        Err(error) => error,
+    };
+    let reason = format!("the admin server can't listen at {address}: {error}");
+    if asked {
+        return Err(Halt::configuration(format!("{reason}; give another with --admin ADDRESS, or --admin off")));
+    }
+    tracing::warn!("{reason}; going on without it (another address: --admin ADDRESS)");
+    Ok(None)
+}
+
+impl Bound {
+    /// Begins to answer.
+    ///
+    /// # Errors
+    /// When the system refuses a thread, or what it takes to wait for connections.
+    pub fn serve(self, routes: Router) -> anyhow::Result<Server> {
+        let address = self.address()?;
+        self.0.set_nonblocking(true)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let listener = {
+            let _context = runtime.enter();
+            Bounded::new(tokio::net::TcpListener::from_std(self.0)?)
+        };
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("admin".into()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    // It only ends with us: a connection that fails costs itself.
+                    _ = axum::serve(listener, routes).into_future() => {}
+                    _ = stopped => {}
+                }
+            });
+        })?;
+        tracing::info!(%address, "admin server");
+        Ok(Server { stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Where it is.
+    fn address(&self) -> std::io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Dropping the sender is what tells the server.
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// All that is only read. What changes something is merged with it, with a state of its own.
+pub fn routes(telemetry: &Arc<Telemetry>) -> Router {
+    probes::routes().with_state(telemetry.clone())
+}
+
+#[cfg(test)]
+mod tests;
