@@ -1,6 +1,7 @@
 //! From arguments and environment to a checked configuration, or to words for the user.
 
 mod admin;
+mod author;
 mod definition;
 mod file;
 mod generate;
@@ -49,6 +50,7 @@ pub fn parse(
             // Without DIR, clap has refused already.
             Ok(Command::Build(BuildConfig { dir: path("dir").unwrap_or_default(), output: path("output") }))
         }
+        Some(("new", matches)) => author::new(matches).map(Command::New),
         Some(("generate", matches)) => {
             let sources = Sources::new(&settings::GENERATE, matches, &environment)?;
             generate::config(&sources).map(|config| Command::Generate(Box::new(config)))

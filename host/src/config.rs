@@ -16,6 +16,7 @@ use std::time::Duration;
 pub use admin::AdminConfig;
 pub use bytes::{Bytes, NotBytes};
 
+use crate::author::templates::Language;
 use crate::visits::Profile;
 
 /// What the program was asked to do.
@@ -27,6 +28,8 @@ pub enum Command {
     Generate(Box<GenerateConfig>),
     /// Build a plugin project.
     Build(BuildConfig),
+    /// Make a plugin project.
+    New(NewConfig),
 }
 
 /// All settings of `host run`.
@@ -121,6 +124,15 @@ pub struct BuildConfig {
     pub dir: PathBuf,
     /// Where the plugin goes; `None`: `plugins/NAME.wasm`, of which the project knows the name.
     pub output: Option<PathBuf>,
+}
+
+/// All settings of `host new`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewConfig {
+    /// The folder of the new project; the last part of it is its name.
+    pub dir: PathBuf,
+    /// What it is written in.
+    pub language: Language,
 }
 
 /// How sure it is that each record is handled exactly once.

@@ -6,7 +6,7 @@ use mapper_host::cli::{self, CliError};
 use mapper_host::config::{Command, LogConfig};
 use mapper_host::console::Console;
 use mapper_host::shutdown::{Cause, Halt, Shutdown};
-use mapper_host::{app, project};
+use mapper_host::{app, author, project};
 
 // The allocator of the system keeps what librdkafka frees.
 #[global_allocator]
@@ -46,6 +46,10 @@ fn run(command: Command) -> Result<(), Halt> {
             let built = project::build(&config.dir, config.output.as_deref());
             let plugin = built.map_err(|error| Halt::plugin(format!("{error:#}")))?;
             println!("{}", plugin.display());
+            Ok(())
+        }
+        Command::New(config) => {
+            println!("{}", author::new::new(&config)?);
             Ok(())
         }
     }

@@ -9,7 +9,7 @@ const TARGET: &str = "wasm32-wasip2";
 /// The cargo profile for plugins: one that a workspace may define, see the `Cargo.toml` of this project.
 const PROFILE: &str = "plugin";
 
-/// Builds the project in `dir`, and puts the plugin at `output`, or beside the project under its name.
+/// Builds the project in `dir`, and puts the plugin at `output`, or where [`plugin_of`] says.
 ///
 /// # Errors
 /// When `dir` holds no project, a tool is missing, or the build fails; what the tools say of it stands on stderr then.
@@ -17,28 +17,43 @@ pub fn build(dir: &Path, output: Option<&Path>) -> anyhow::Result<PathBuf> {
     if !dir.join("Cargo.toml").is_file() {
         bail!("{} is no plugin project: it has no Cargo.toml", dir.display());
     }
+    let output = match output {
+        Some(output) => output.to_owned(),
+        None => plugin_of(dir)?,
+    };
     let dir = dir.canonicalize().with_context(|| dir.display().to_string())?;
     add_target(&dir)?;
     let built = cargo_build(&dir)?;
-    let output = match output {
-        Some(output) => output.to_owned(),
-        None => beside(&dir)?,
-    };
     copy(&built, &output).with_context(|| format!("writing the plugin to {}", output.display()))?;
     Ok(output)
 }
 
-/// The project that makes this plugin, if it lies beside where the plugin should be: `plugins/x` for `plugins/x.wasm`.
+/// The project that makes this plugin, if it lies beside where the plugin should be, or around it: `plugins/x` for
+/// `plugins/x.wasm` and for `plugins/x/x.wasm`.
 pub fn of_plugin(plugin: &Path) -> Option<PathBuf> {
-    let dir = plugin.with_extension("");
-    (plugin.extension()? == "wasm" && dir.join("Cargo.toml").is_file()).then_some(dir)
+    let beside = plugin.with_extension("");
+    let around = plugin.parent().map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir });
+    let around = around.filter(|dir| dir.canonicalize().is_ok_and(|dir| dir.file_name() == plugin.file_stem()));
+    let is_project = |dir: &PathBuf| dir.join("Cargo.toml").is_file();
+    let found = [Some(beside), around.map(Path::to_owned)].into_iter().flatten().find(is_project);
+    found.filter(|_| plugin.extension().is_some_and(|extension| extension == "wasm"))
 }
 
-fn beside(dir: &Path) -> anyhow::Result<PathBuf> {
-    let name = dir.file_name().with_context(|| format!("{} has no name", dir.display()))?;
+/// Where the plugin of a project goes: beside the project under its name, or into it, when one works in there (`.`).
+///
+/// # Errors
+/// When the folder can't be found, or has no name.
+pub fn plugin_of(dir: &Path) -> anyhow::Result<PathBuf> {
+    let named = || dir.display().to_string();
+    let whole = dir.canonicalize().with_context(named)?;
+    let name = whole.file_name().with_context(|| format!("{} has no name", dir.display()))?;
     let mut name = name.to_owned();
     name.push(".wasm");
-    Ok(dir.with_file_name(name))
+    if whole == Path::new(".").canonicalize().with_context(named)? {
+        return Ok(name.into());
+    }
+    // As the user wrote it, if that says where it is.
+    Ok(if dir.file_name() == whole.file_name() { dir.with_file_name(name) } else { whole.with_file_name(name) })
 }
 
 /// Replaces the file in one step, so that whoever watches it never sees half a plugin.
@@ -128,8 +143,14 @@ mod tests {
         assert_eq!(of_plugin(&dir.path().join("pick.wasm")), None);
         std::fs::write(project.join("Cargo.toml"), "").unwrap();
         assert_eq!(of_plugin(&dir.path().join("pick.wasm")), Some(project.clone()));
+        assert_eq!(of_plugin(&project.join("pick.wasm")), Some(project.clone()));
+        assert_eq!(of_plugin(&project.join("other.wasm")), None);
         assert_eq!(of_plugin(&project), None);
-        assert_eq!(beside(&project).unwrap(), dir.path().join("pick.wasm"));
+        assert_eq!(plugin_of(&project).unwrap(), dir.path().join("pick.wasm"));
+        assert_eq!(plugin_of(&project.join("../pick")).unwrap(), project.join("../pick.wasm"));
+        let here = Path::new(".").canonicalize().unwrap();
+        let name = format!("{}.wasm", here.file_name().unwrap().to_string_lossy());
+        assert_eq!(plugin_of(Path::new(".")).unwrap(), PathBuf::from(name));
     }
 
     #[test]

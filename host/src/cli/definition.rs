@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, Command};
 
+use super::author;
 use super::settings::{GENERATE, Kind, OPTIONS, RUN, Setting, Standard};
 
 /// Wider than this, help is hard to read.
@@ -23,6 +24,7 @@ const ABOUT: &str = "Runs a WebAssembly mapper between Kafka topics.
 Without --brokers it is a demo on an embedded broker: visits are generated, mapped and shown.";
 
 const USAGE: &str = "host [run] --plugin FILE [OPTIONS]
+       host new NAME --lang LANGUAGE
        host build DIR [--output FILE]
        host generate --brokers LIST [OPTIONS]";
 
@@ -49,6 +51,7 @@ pub(super) fn command() -> Command {
         );
     command.subcommands([
         run.override_usage("host run --plugin FILE [OPTIONS]").args(RUN.iter().map(argument)).after_help(AFTER),
+        author::new_command(),
         build,
         generate
             .override_usage("host generate --brokers LIST [OPTIONS]")

@@ -1,0 +1,224 @@
+//! The projects that `host new` can make: the files of `templates/`, which are part of this binary.
+
+/// Per language, in the order of their names: its files, by their paths in the project.
+const EMBEDDED: &[(&str, &[EmbeddedFile])] = include!(concat!(env!("OUT_DIR"), "/templates.rs"));
+
+type EmbeddedFile = (&'static str, &'static [u8]);
+
+/// The longest name of a project, in bytes: it becomes the name of a package, of a module and of files.
+const MAX_NAME_BYTES: usize = 64;
+
+/// Names that one language or the other, or a project itself, has for something else.
+const TAKEN: [&str; 80] = [
+    "abstract",
+    "alloc",
+    "and",
+    "as",
+    "assert",
+    "async",
+    "await",
+    "become",
+    "box",
+    "break",
+    "case",
+    "chan",
+    "class",
+    "const",
+    "continue",
+    "core",
+    "crate",
+    "def",
+    "default",
+    "defer",
+    "del",
+    "do",
+    "elif",
+    "else",
+    "enum",
+    "except",
+    "export",
+    "extern",
+    "false",
+    "final",
+    "finally",
+    "fn",
+    "for",
+    "from",
+    "func",
+    "function",
+    "gen",
+    "global",
+    "go",
+    "goto",
+    "if",
+    "impl",
+    "import",
+    "in",
+    "init",
+    "is",
+    "lambda",
+    "let",
+    "loop",
+    "macro",
+    "main",
+    "map",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "not",
+    "or",
+    "package",
+    "pass",
+    "proc_macro",
+    "pub",
+    "raise",
+    "ref",
+    "return",
+    "sdk",
+    "self",
+    "std",
+    "struct",
+    "super",
+    "switch",
+    "test",
+    "true",
+    "try",
+    "type",
+    "var",
+    "void",
+    "while",
+    "with",
+    "yield",
+];
+
+/// A language that a project can be made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Language(usize);
+
+impl Language {
+    /// All of them, in the order of their names.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..EMBEDDED.len()).map(Self)
+    }
+
+    /// The language of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().find(|language| language.name() == name)
+    }
+
+    /// Its name, as `--lang` takes it.
+    pub fn name(self) -> &'static str {
+        EMBEDDED[self.0].0
+    }
+
+    /// The files of a project of that name, by their paths in it. `{{name}}` stands for the name in paths and texts,
+    /// `{{module}}` for the name as an identifier, `{{version}}` for the version of this host.
+    pub fn project(self, name: &ProjectName) -> Vec<(String, Vec<u8>)> {
+        let fill = |text: &str| {
+            text.replace("{{name}}", &name.0)
+                .replace("{{module}}", &name.module())
+                .replace("{{version}}", env!("CARGO_PKG_VERSION"))
+        };
+        let file = |&(path, content): &EmbeddedFile| {
+            let content =
+                std::str::from_utf8(content).map_or_else(|_| content.to_vec(), |text| fill(text).into_bytes());
+            (fill(path), content)
+        };
+        EMBEDDED[self.0].1.iter().map(file).collect()
+    }
+}
+
+/// A name that a package of every language may have: `my_mapper`, `my-mapper`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProjectName(String);
+
+impl ProjectName {
+    /// Checks a name.
+    ///
+    /// # Errors
+    /// What a name may be.
+    pub fn new(name: &str) -> Result<Self, String> {
+        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+        let begins_well = name.starts_with(|c: char| c.is_ascii_lowercase()) && !name.ends_with(['-', '_']);
+        if !begins_well || name.len() > MAX_NAME_BYTES || !name.chars().all(legal) {
+            return Err(format!(
+                "a name is 1 to {MAX_NAME_BYTES} of the characters a-z, 0-9, '_' and '-', begins with a letter and ends with a \
+                 letter or digit, such as my_mapper"
+            ));
+        }
+        let name = Self(name.to_owned());
+        if TAKEN.contains(&&*name.module()) {
+            return Err(format!(
+                "'{}' is a word of its own to a compiler; give another name, such as my_mapper",
+                name.0
+            ));
+        }
+        Ok(name)
+    }
+
+    /// The name as an identifier: with '_' for '-'.
+    fn module(&self) -> String {
+        self.0.replace('-', "_")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_language_has_what_a_project_needs() {
+        let name = ProjectName::new("my-mapper").unwrap();
+        assert!(Language::named("rust").is_some() && Language::named("cobol").is_none());
+        for language in Language::all() {
+            let files = language.project(&name);
+            let text = |path: &str| {
+                let (_, content) = files.iter().find(|(known, _)| known == path)?;
+                Some(String::from_utf8(content.clone()).unwrap())
+            };
+            let language = language.name();
+            assert_eq!(text("wit/mapper.wit").as_deref(), Some(include_str!("../../../wit/mapper.wit")), "{language}");
+            assert_eq!(text("cases.jsonl").map(|cases| cases.lines().count()), Some(3), "{language}");
+            assert!(text(".gitignore").is_some_and(|ignored| ignored.contains("*.wasm")), "{language}");
+            let readme = text("README.md").unwrap();
+            assert!(readme.starts_with("# my-mapper\n") && readme.lines().count() <= 50, "{language}");
+            for (path, content) in &files {
+                let shown = String::from_utf8_lossy(content);
+                assert!(
+                    !path.contains("{{") && !shown.contains("{{name") && !shown.contains("{{module"),
+                    "{language}: {path}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_sdk_in_the_rust_template_is_that_of_the_workspace() {
+        let files = Language::named("rust").unwrap().project(&ProjectName::new("x").unwrap());
+        let manifest = files.iter().find(|(path, _)| path == "vendor/mapper-sdk/Cargo.toml").unwrap();
+        let manifest: toml::Table = std::str::from_utf8(&manifest.1).unwrap().parse().unwrap();
+        let workspace: toml::Table = include_str!("../../../Cargo.toml").parse().unwrap();
+        let sdk: toml::Table = include_str!("../../../plugins/sdk/Cargo.toml").parse().unwrap();
+        let names = |table: &toml::Table| table["dependencies"].as_table().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&manifest), names(&sdk));
+        for name in names(&sdk) {
+            let ours = &workspace["workspace"]["dependencies"][&name];
+            let ours = if ours.is_str() { toml::toml! { version = "1" }.into() } else { ours.clone() };
+            assert_eq!(manifest["dependencies"][&name], ours, "{name}");
+        }
+        assert_eq!(manifest["package"]["version"], workspace["workspace"]["package"]["version"]);
+        assert_eq!(manifest["package"]["edition"], workspace["workspace"]["package"]["edition"]);
+    }
+
+    #[test]
+    fn names_are_those_that_every_language_takes() {
+        for name in ["a", "my_mapper", "my-mapper2"] {
+            assert!(ProjectName::new(name).is_ok(), "{name}");
+        }
+        for name in ["", "1a", "-a", "a-", "My", "a b", "ä", "a/b", "..", "fn", "test", "proc-macro", &"a".repeat(65)]
+        {
+            assert!(ProjectName::new(name).is_err(), "{name}");
+        }
+    }
+}
