@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::Cache;
+use wasmtime::component::Component;
+
+use super::{Cache, Effort};
 
 /// How often guest time is looked at; deadlines are exact to about two of these.
 const EPOCH_TICK: Duration = Duration::from_millis(10);
@@ -44,13 +46,7 @@ impl Engine {
     /// # Errors
     /// When the cache can't be trusted, or no thread can be started.
     pub fn new(limits: Limits, cache_dir: Option<PathBuf>) -> anyhow::Result<Self> {
-        let mut config = wasmtime::Config::new();
-        config
-            .epoch_interruption(true)
-            .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Enable)
-            .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(32))
-            .cranelift_opt_level(wasmtime::OptLevel::Speed);
-        let wasmtime = wasmtime::Engine::new(&config).map_err(|error| anyhow::anyhow!("{error:#}"))?;
+        let wasmtime = wasmtime::Engine::new(&configuration()).map_err(|error| anyhow::anyhow!("{error:#}"))?;
         let cache = cache_dir.map(|dir| Cache::open(dir, &wasmtime)).transpose()?;
         let stop = Arc::new(AtomicBool::new(false));
         let ticker = std::thread::Builder::new().name("guest-clock".into()).spawn({
@@ -65,6 +61,29 @@ impl Engine {
         let ticker = Some(ticker.context("starting the thread that counts guest time")?);
         Ok(Self { wasmtime, cache, limits, stop, ticker })
     }
+
+    pub(super) fn compile(&self, bytes: &[u8], effort: Effort) -> wasmtime::Result<Component> {
+        if effort == Effort::Full {
+            return Component::from_binary(&self.wasmtime, bytes);
+        }
+        // The threads that an engine compiles with are those of the process, at the priority of those that map; one that
+        // may use none of them does it all on this thread.
+        let mut config = configuration();
+        config.parallel_compilation(false);
+        let code = wasmtime::Engine::new(&config)?.precompile_component(bytes)?;
+        // SAFETY: the code comes from wasmtime itself just now, by settings that differ in nothing that the code depends on.
+        unsafe { Component::deserialize(&self.wasmtime, &code) }
+    }
+}
+
+fn configuration() -> wasmtime::Config {
+    let mut config = wasmtime::Config::new();
+    config
+        .epoch_interruption(true)
+        .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Enable)
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(32))
+        .cranelift_opt_level(wasmtime::OptLevel::Speed);
+    config
 }
 
 impl Drop for Engine {

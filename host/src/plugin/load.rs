@@ -17,7 +17,7 @@ use crate::shutdown::Halt;
 pub const CONTRACT_VERSION: &str = "1.0.0";
 const PACKAGE: &str = "mapper-host:mapper";
 /// A plugin larger than this is refused before it is read.
-const MAX_PLUGIN_BYTES: u64 = 256 << 20;
+pub const MAX_PLUGIN_BYTES: u64 = 256 << 20;
 /// The longest name or version a plugin may give itself, in bytes (`wit/mapper.wit`).
 const MAX_NAME_BYTES: usize = 200;
 
@@ -44,8 +44,31 @@ impl fmt::Display for Digest {
 pub struct PluginRefused {
     /// The file.
     pub path: PathBuf,
+    /// How far it came.
+    pub stage: Stage,
     /// What is wrong with it.
     pub reason: String,
+}
+
+/// The stages of loading a plugin, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The file is read.
+    Read,
+    /// It is checked against the contract, and compiled.
+    Compile,
+    /// An instance is made, given its settings, and asked who it is.
+    Configure,
+}
+
+/// How much of the machine compiling may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// All of it: somebody waits for it.
+    Full,
+    /// What one thread, the calling one, is given: records are mapped meanwhile. This bounds its memory, too, as one
+    /// function is compiled at a time.
+    OneThread,
 }
 
 impl From<PluginRefused> for Halt {
@@ -93,14 +116,25 @@ impl Plugin {
     /// # Errors
     /// When anything about it is not as the contract wants it, with the reason and the way out.
     pub fn load(engine: &Arc<Engine>, path: &Path, settings: &[(String, String)]) -> Result<Self, PluginRefused> {
-        Self::read_and_check(engine, path, settings).map_err(|reason| PluginRefused { path: path.to_owned(), reason })
+        let loaded = read(path)
+            .map_err(|reason| (Stage::Read, reason))
+            .and_then(|bytes| Self::from_bytes(engine, &bytes, settings, Effort::Full));
+        loaded.map_err(|(stage, reason)| PluginRefused { path: path.to_owned(), stage, reason })
     }
 
-    fn read_and_check(engine: &Arc<Engine>, path: &Path, settings: &[(String, String)]) -> Result<Self, String> {
-        let bytes = read(path)?;
-        let digest = Digest::of(&bytes);
-        let component = compile(engine, &bytes, &digest)?;
-        let world = check_world(engine, &component)?;
+    /// As [`Plugin::load`], of what was read already.
+    ///
+    /// # Errors
+    /// How far it came, and the reason why no further.
+    pub fn from_bytes(
+        engine: &Arc<Engine>,
+        bytes: &[u8],
+        settings: &[(String, String)],
+        effort: Effort,
+    ) -> Result<Self, (Stage, String)> {
+        let digest = Digest::of(bytes);
+        let component = compile(engine, bytes, &digest, effort).map_err(|reason| (Stage::Compile, reason))?;
+        let world = check_world(engine, &component).map_err(|reason| (Stage::Compile, reason))?;
         let mut settings = settings.to_vec();
         settings.sort();
         let identity = Identity {
@@ -113,10 +147,12 @@ impl Plugin {
         let mut plugin = Self { engine: engine.clone(), world, settings, exactly: AtomicBool::new(false), identity };
         let (name, version) = Instance::new(&plugin)
             .and_then(|mut instance| instance.describe())
-            .map_err(|failure| format!("it could not be started and configured: {}", failure.text()))?;
+            .map_err(|failure| format!("it could not be started and configured: {}", failure.text()))
+            .map_err(|reason| (Stage::Configure, reason))?;
         for (what, text) in [("name", &name), ("version", &version)] {
             if text.is_empty() || text.len() > MAX_NAME_BYTES {
-                return Err(format!("its {what} has {} bytes; it must have 1 to {MAX_NAME_BYTES}", text.len()));
+                let reason = format!("its {what} has {} bytes; it must have 1 to {MAX_NAME_BYTES}", text.len());
+                return Err((Stage::Configure, reason));
             }
         }
         plugin.identity = Identity { name, version, ..plugin.identity };
@@ -132,13 +168,12 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| error.to_string())
 }
 
-fn compile(engine: &Engine, bytes: &[u8], digest: &Digest) -> Result<Component, String> {
+fn compile(engine: &Engine, bytes: &[u8], digest: &Digest, effort: Effort) -> Result<Component, String> {
     check_header(bytes)?;
     if let Some(component) = engine.cache.as_ref().and_then(|cache| cache.get(&engine.wasmtime, digest)) {
         return Ok(component);
     }
-    let component = Component::from_binary(&engine.wasmtime, bytes)
-        .map_err(|error| format!("it is not valid WebAssembly: {error:#}"))?;
+    let component = engine.compile(bytes, effort).map_err(|error| format!("it is not valid WebAssembly: {error:#}"))?;
     if let Some(cache) = &engine.cache {
         cache.put(digest, &component);
     }

@@ -25,6 +25,15 @@ impl PluginMapper {
         Self { plugin, instance: None, renewals: 0 }
     }
 
+    /// A mapper with its instance, so that its first batch waits for nothing.
+    ///
+    /// # Errors
+    /// When no instance can be made.
+    pub fn prepared(plugin: Arc<Plugin>) -> Result<Self, Failure<'static>> {
+        let instance = Some(Instance::new(&plugin)?);
+        Ok(Self { instance, ..Self::new(plugin) })
+    }
+
     /// How many instances were given up because a call into them failed.
     pub fn renewals(&self) -> u64 {
         self.renewals

@@ -11,5 +11,5 @@ mod mapper;
 
 pub use cache::Cache;
 pub use engine::{Engine, Limits};
-pub use load::{CONTRACT_VERSION, Digest, Identity, Plugin, PluginRefused};
+pub use load::{CONTRACT_VERSION, Digest, Effort, Identity, MAX_PLUGIN_BYTES, Plugin, PluginRefused, Stage};
 pub use mapper::PluginMapper;
