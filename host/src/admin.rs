@@ -1,7 +1,10 @@
 //! The admin server: what is seen of the host over HTTP. It has a thread of its own, apart from the record path.
 
 mod listener;
+mod metrics;
 mod probes;
+mod process;
+mod status;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -9,10 +12,11 @@ use std::thread::JoinHandle;
 
 use axum::Router;
 use tokio::sync::oneshot;
+use tokio::time::MissedTickBehavior;
 
 use crate::config::AdminConfig;
 use crate::shutdown::Halt;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{EVERY, Telemetry};
 use listener::Bounded;
 
 /// An address that is ours, with nobody to answer yet. Taken first of all: a host that can't be watched as asked for
@@ -49,7 +53,7 @@ impl Bound {
     ///
     /// # Errors
     /// When the system refuses a thread, or what it takes to wait for connections.
-    pub fn serve(self, routes: Router) -> anyhow::Result<Server> {
+    pub fn serve(self, routes: Router, telemetry: &Arc<Telemetry>) -> anyhow::Result<Server> {
         let address = self.address()?;
         self.0.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -58,11 +62,13 @@ impl Bound {
             Bounded::new(tokio::net::TcpListener::from_std(self.0)?)
         };
         let (stop, stopped) = oneshot::channel();
+        let telemetry = telemetry.clone();
         let thread = std::thread::Builder::new().name("admin".into()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
                     // It only ends with us: a connection that fails costs itself.
                     _ = axum::serve(listener, routes).into_future() => {}
+                    () = take_rates(&telemetry) => {}
                     _ = stopped => {}
                 }
             });
@@ -89,7 +95,17 @@ impl Drop for Server {
 
 /// All that is only read. What changes something is merged with it, with a state of its own.
 pub fn routes(telemetry: &Arc<Telemetry>) -> Router {
-    probes::routes().with_state(telemetry.clone())
+    probes::routes().merge(metrics::routes()).merge(status::routes()).with_state(telemetry.clone())
+}
+
+/// Takes the counts every second, for ever: rates are made of them.
+async fn take_rates(telemetry: &Telemetry) {
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let now = ticks.tick().await;
+        telemetry.rates.take(now.into_std(), telemetry.counts());
+    }
 }
 
 #[cfg(test)]

@@ -12,16 +12,19 @@ use crate::kafka::embedded::EmbeddedBroker;
 use crate::kafka::setup::Setup;
 use crate::kafka::{KafkaSettings, TopicProducer, Until};
 use crate::pipeline::CommitPolicy;
-use crate::plugin::{Engine, Limits, Plugin};
+use crate::plugin::{Engine, Identity, Limits, Plugin};
 use crate::shutdown::{Halt, Shutdown};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, Work};
 use crate::transactional_id::TransactionalId;
 use crate::visits::{BURST_ROWS, Generator};
 use crate::worker::{self, Job};
-use crate::{admin, demo, project, report};
+use crate::{admin, committed, demo, project, report};
 
 /// How often it is asked whether another host of the group has done what is left of a run that ends by itself.
 const ASK_OTHERS: Duration = Duration::from_secs(1);
+const ASK_OTHERS_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a record may be mapped before its verdict stands: with its batch, with its batch once more, and alone.
+const ATTEMPTS: u32 = 3;
 
 /// Runs until a shutdown, or the end of the input if that was asked for.
 ///
@@ -32,7 +35,7 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown) -> Result
     let telemetry = Arc::new(Telemetry::default());
     telemetry.health.not_ready("start", "the plugin is being loaded, and Kafka is asked what is there");
     let bound = admin::bind(config.admin)?;
-    let served = bound.map(|bound| bound.serve(admin::routes(&telemetry))).transpose();
+    let served = bound.map(|bound| bound.serve(admin::routes(&telemetry), &telemetry)).transpose();
     // Answers until the end of this function.
     let _server = served.map_err(|error| Halt::internal(&error.context("starting the admin server")))?;
     build_if_absent(&config.plugin)?;
@@ -54,6 +57,7 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown) -> Result
         workers = config.workers,
         "running"
     );
+    describe(config, &telemetry, identity);
     let claimed = match &config.transactional_id {
         Some(id) => TransactionalId::chosen(id.clone()),
         None if config.delivery == Delivery::ExactlyOnce => TransactionalId::claim(&config.state_dir, &config.group),
@@ -80,6 +84,7 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown) -> Result
     let watchers_end = Shutdown::default();
     let ended = std::thread::scope(|scope| {
         scope.spawn(|| report::follow(console, &telemetry, &watchers_end));
+        scope.spawn(|| committed::follow(&kafka.setup, &config.input_topic, &telemetry, &watchers_end));
         if kafka.demo.is_some() {
             let topics = demo_topics(config);
             let (settings, end) = (&kafka.settings, &watchers_end);
@@ -96,7 +101,7 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown) -> Result
         telemetry.health.ready("start");
         let ended = worker::start(&job)
             .map_err(|error| Halt::internal(&error))
-            .and_then(|workers| supervise(workers, config, &kafka, (shutdown, &workers_end)));
+            .and_then(|workers| supervise(workers, config, &kafka, &telemetry, (shutdown, &workers_end)));
         watchers_end.request();
         ended
     });
@@ -107,6 +112,20 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown) -> Result
         (Err(_), _) => {}
     }
     ended
+}
+
+/// Says to whoever watches what this host does, and that it is not ready yet.
+fn describe(config: &RunConfig, telemetry: &Telemetry, plugin: &Identity) {
+    telemetry.about.set_work(Work {
+        delivery: config.delivery.to_string(),
+        group: config.group.clone(),
+        input_topic: config.input_topic.clone(),
+        output_topics: demo_topics(config).outputs.into_iter().map(str::to_owned).collect(),
+        dead_letter_topic: config.dead_letter_topic.clone(),
+    });
+    telemetry.about.set_plugin(plugin.clone(), config.plugin.clone());
+    telemetry.workers.set_longest_mapping(config.record_timeout * config.batch_records as u32 * ATTEMPTS);
+    (0..config.workers).for_each(|worker| telemetry.set_member(worker, false));
 }
 
 fn build_if_absent(plugin: &Path) -> Result<(), Halt> {
@@ -172,6 +191,7 @@ fn supervise(
     workers: Vec<JoinHandle<Result<(), Halt>>>,
     config: &RunConfig,
     kafka: &Kafka,
+    telemetry: &Telemetry,
     (shutdown, workers_end): (&Shutdown, &Shutdown),
 ) -> Result<(), Halt> {
     let mut asked = Instant::now();
@@ -179,12 +199,13 @@ fn supervise(
         shutdown.sleep(Duration::from_millis(20));
         if let Some(until) = kafka.until.as_ref().filter(|_| asked.elapsed() >= ASK_OTHERS) {
             asked = Instant::now();
-            let committed = kafka.setup.committed(&config.input_topic, until.partitions());
+            let committed = kafka.setup.committed(&config.input_topic, until.partitions(), ASK_OTHERS_TIMEOUT);
             if committed.is_ok_and(|committed| until.done_by(&committed)) {
                 break;
             }
         }
     }
+    telemetry.health.not_ready("end", "the host is ending: the work in hand is being finished and committed");
     workers_end.request();
     let deadline = Instant::now() + config.drain_timeout;
     while !workers.iter().all(JoinHandle::is_finished) {

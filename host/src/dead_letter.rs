@@ -86,6 +86,11 @@ pub struct Letter<'a> {
 }
 
 impl<'a> Letter<'a> {
+    /// The same for failures of the same making.
+    pub fn fingerprint(&self) -> &'a str {
+        &self.letters.fields[Field::Fingerprint as usize]
+    }
+
     /// All headers in order.
     pub fn headers(&self) -> impl Iterator<Item = Header<'a>> + use<'a> {
         let kept = kept_headers(self.record).take(if self.keeps_headers { usize::MAX } else { 0 });

@@ -4,6 +4,7 @@ pub mod admin;
 pub mod app;
 pub mod author;
 pub mod cli;
+pub mod committed;
 pub mod config;
 pub mod console;
 pub mod dead_letter;

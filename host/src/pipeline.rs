@@ -17,7 +17,7 @@ use crate::dead_letter::DeadLetters;
 use crate::decision::{Decision, RouteIndex, Routes, decide};
 use crate::record::{Batch, Record};
 use crate::shutdown::{Halt, Shutdown};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Activity, Telemetry, Worker};
 use crate::verdict::{Failure, FailureKind, Output, Verdict, Verdicts};
 
 /// How long a fetch waits when nothing is due. A rebalance or a shutdown is noticed within this time.
@@ -27,6 +27,8 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
 /// What a pipeline works by.
 pub struct Settings {
+    /// The worker's number.
+    pub worker: usize,
     /// The topics.
     pub routes: Arc<Routes>,
     /// When to commit.
@@ -43,6 +45,7 @@ pub struct Pipeline<S, M, K> {
     settings: Settings,
     dead_letters: DeadLetters,
     telemetry: Arc<Telemetry>,
+    worker: Arc<Worker>,
     shutdown: Shutdown,
     batch: Batch,
     verdicts: Verdicts,
@@ -67,6 +70,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             source,
             mapper,
             sink,
+            worker: telemetry.workers.worker(settings.worker),
             settings,
             dead_letters,
             telemetry,
@@ -114,6 +118,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         let now = Instant::now();
         let wait = self.transaction.due_in(&self.settings.commit, now).map_or(IDLE_WAIT, |due| due.min(IDLE_WAIT));
         let most = self.room();
+        self.worker.does(Activity::Fetching);
         match self.source.fetch(&mut self.batch, most, wait)? {
             Fetched::Records => self.process()?,
             Fetched::Idle => {
@@ -151,16 +156,19 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
     fn process(&mut self) -> Result<(), Trouble> {
         let started = Instant::now();
         self.verdicts.clear();
+        self.worker.does(Activity::Mapping);
         self.mapper.map(&self.batch, &mut self.verdicts);
         assert_eq!(self.verdicts.len(), self.batch.len(), "a mapper gives one verdict per record");
         self.telemetry.mapped(self.batch.len(), started.elapsed());
+        self.worker.does(Activity::Producing);
         // Added before anything can fail: what is not in the transaction is not gone back to.
         let begun = self.transaction.is_open();
         self.transaction.add(&self.batch, started);
         if !begun {
             self.sink.begin()?;
         }
-        self.dead_letters.set_time(chrono::Utc::now());
+        let now = chrono::Utc::now();
+        self.dead_letters.set_time(now);
         for (record, verdict) in self.batch.records().zip(self.verdicts.iter()) {
             let refused = if self.refused.is_empty() {
                 0
@@ -191,6 +199,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
                     // What was refused even as a dead letter is tried once more with all that may be left out.
                     let route = self.settings.routes.dead_letter_index();
                     let letter = self.dead_letters.write(record, &failure, refused > 1);
+                    self.transaction.failures.note(letter.fingerprint(), record, &failure, now);
                     let (key, value, timestamp_ms) = (letter.key, Some(letter.value), record.timestamp_ms());
                     self.sink.send(Outgoing { route, key, value, timestamp_ms }, &mut letter.headers())?;
                 }
@@ -207,8 +216,11 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             self.sink.begin()?;
         }
         let started = Instant::now();
+        self.worker.does(Activity::Committing);
         self.sink.commit(self.transaction.next())?;
         self.telemetry.committed(&self.transaction.counts, started.elapsed());
+        self.telemetry.committed_failures(std::mem::take(&mut self.transaction.failures));
+        self.worker.committed(self.transaction.next());
         for (partition, next) in self.transaction.next() {
             self.refused.retain(|(p, offset), _| p != partition || offset >= next);
         }
@@ -224,6 +236,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             return self.source.settle();
         }
         self.telemetry.aborted();
+        self.worker.does(Activity::Recovering);
         self.sink.abort()?;
         self.source.settle()?;
         self.source.rewind(self.transaction.first())?;
@@ -234,6 +247,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
     /// Brings everything back to the last commit, so that the loop can go on from there.
     fn recover(&mut self, trouble: Trouble) -> Result<(), Halt> {
         let mut trouble = trouble;
+        self.worker.does(Activity::Recovering);
         loop {
             match trouble {
                 Trouble::Halt(halt) => return Err(halt),

@@ -1,12 +1,24 @@
 //! What has happened so far, counted by all workers and read by whoever reports it.
 
+mod about;
+mod failures;
+mod rates;
+mod workers;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use prometheus_client::metrics::histogram::Histogram;
+
 use crate::health::Health;
 use crate::record::Record;
 use crate::verdict::{Failure, FailureKind};
+
+pub use about::{About, Mapping, Work};
+pub use failures::{Example, Failures, Group};
+pub use rates::{EVERY, Rate, Rates};
+pub use workers::{Activity, Place, Worker, Workers};
 
 const KINDS: usize = FailureKind::ALL.len();
 
@@ -36,9 +48,37 @@ impl Counts {
         self.by_kind.iter().sum()
     }
 
+    /// Dead letters of each kind.
+    pub fn of_each_kind(&self) -> impl Iterator<Item = (FailureKind, u64)> {
+        FailureKind::ALL.into_iter().zip(self.by_kind)
+    }
+
     /// Dead letters by kind, those that there are.
     pub fn by_kind(&self) -> impl Iterator<Item = (FailureKind, u64)> {
-        FailureKind::ALL.into_iter().zip(self.by_kind).filter(|(_, count)| *count > 0)
+        self.of_each_kind().filter(|(_, count)| *count > 0)
+    }
+}
+
+/// Distributions, in the buckets in which they are shown.
+#[derive(Debug)]
+pub struct Distributions {
+    /// Seconds that the plugin took for a batch.
+    pub mapping: Histogram,
+    /// Records of a batch.
+    pub batch: Histogram,
+    /// Seconds that a commit took.
+    pub commit: Histogram,
+}
+
+impl Default for Distributions {
+    fn default() -> Self {
+        Self {
+            mapping: Histogram::new([
+                1e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 10.0,
+            ]),
+            batch: Histogram::new([1.0, 10.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10_000.0]),
+            commit: Histogram::new([1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0]),
+        }
     }
 }
 
@@ -47,6 +87,15 @@ impl Counts {
 pub struct Telemetry {
     /// Whether the host is ready, and if not, why.
     pub health: Health,
+    /// The host, its work and its plugin.
+    pub about: About,
+    /// What each worker does.
+    pub workers: Workers,
+    /// How long mapping and committing take.
+    pub distributions: Distributions,
+    /// How fast it goes.
+    pub rates: Rates,
+    failed: Mutex<Failures>,
     counts: Mutex<Counts>,
     transactions: AtomicU64,
     aborts: AtomicU64,
@@ -69,12 +118,25 @@ impl Telemetry {
         }
         self.transactions.fetch_add(1, Ordering::Relaxed);
         add_ns(&self.commit_ns, took);
+        self.distributions.commit.observe(took.as_secs_f64());
+    }
+
+    /// These failures are committed as dead letters.
+    pub fn committed_failures(&self, failures: Failures) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).merge(failures);
+    }
+
+    /// The failures that are committed, in groups.
+    pub fn failures(&self) -> Failures {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A batch was mapped.
     pub fn mapped(&self, records: usize, took: Duration) {
         self.mapped.fetch_add(records as u64, Ordering::Relaxed);
         add_ns(&self.mapping_ns, took);
+        self.distributions.mapping.observe(took.as_secs_f64());
+        self.distributions.batch.observe(records as f64);
     }
 
     /// A record failed. The first few are logged, so that someone who watches sees what it is about.
@@ -93,6 +155,18 @@ impl Telemetry {
     /// A transaction was aborted.
     pub fn aborted(&self) {
         self.aborts.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A worker is a member of the group from now on, or no more. The host is ready when all are.
+    pub fn set_member(&self, worker: usize, member: bool) {
+        self.workers.set_member(worker, member);
+        match &self.workers.strangers()[..] {
+            [] => self.health.ready("group"),
+            strangers => {
+                let strangers: Vec<String> = strangers.iter().map(usize::to_string).collect();
+                self.health.not_ready("group", format!("not in the group yet: worker {}", strangers.join(", ")));
+            }
+        }
     }
 
     /// Partitions were taken away.

@@ -11,7 +11,7 @@ use crate::kafka::{KafkaSettings, KafkaSink, KafkaSource, Until};
 use crate::pipeline::{CommitPolicy, Pipeline, Settings, Trouble};
 use crate::plugin::{Plugin, PluginMapper};
 use crate::shutdown::{Halt, Shutdown};
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Activity, Telemetry};
 
 /// What the workers of a process have in common.
 pub struct Job {
@@ -45,9 +45,10 @@ pub fn start(job: &Arc<Job>) -> anyhow::Result<Vec<JoinHandle<Result<(), Halt>>>
     let worker = |number| {
         let job = job.clone();
         std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+            let mut last = LastWords { job: &job, number, ended: Activity::Failed };
             let ended = work(&job, number);
-            if ended.is_err() {
-                job.shutdown.request();
+            if ended.is_ok() {
+                last.ended = Activity::Ended;
             }
             ended
         })
@@ -55,8 +56,24 @@ pub fn start(job: &Arc<Job>) -> anyhow::Result<Vec<JoinHandle<Result<(), Halt>>>
     Ok((0..job.kafka.workers).map(worker).collect::<Result<Vec<_>, _>>()?)
 }
 
+/// Says how a worker ended, even one that panics; unless it was as asked, the others are asked to end as well.
+struct LastWords<'a> {
+    job: &'a Job,
+    number: usize,
+    ended: Activity,
+}
+
+impl Drop for LastWords<'_> {
+    fn drop(&mut self) {
+        self.job.telemetry.workers.worker(self.number).does(self.ended);
+        if self.ended == Activity::Failed {
+            self.job.shutdown.request();
+        }
+    }
+}
+
 fn work(job: &Job, number: usize) -> Result<(), Halt> {
-    let source = KafkaSource::new(&job.kafka, &job.topic, job.until.clone());
+    let source = KafkaSource::new(&job.kafka, &job.topic, job.until.clone(), (number, job.telemetry.clone()));
     let source = source.map_err(|error| Halt::configuration(format!("the consumer can't be made: {error}")))?;
     let transactional_id =
         (job.kafka.delivery == Delivery::ExactlyOnce).then(|| format!("{}-{number}", job.transactional_id));
@@ -78,7 +95,8 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
         contract: identity.contract,
     };
     let dead_letters = DeadLetters::new(origin, job.routes.dead_letters.max_record_bytes);
-    let settings = Settings { routes: job.routes.clone(), commit: job.commit, batch_records: job.batch_records };
+    let settings =
+        Settings { worker: number, routes: job.routes.clone(), commit: job.commit, batch_records: job.batch_records };
     let mapper = PluginMapper::new(job.plugin.clone());
     let parts = (source, mapper, sink);
     let mut pipeline =

@@ -1,5 +1,6 @@
 //! The whole host on a real Kafka: one binary, so that the broker is started once.
 
+mod admin;
 mod cli;
 mod delivery;
 mod fidelity;

@@ -13,17 +13,20 @@ pub(super) fn routes() -> Router<Arc<Telemetry>> {
     Router::new().route("/livez", get(livez)).route("/readyz", get(readyz))
 }
 
-/// That it answers is the answer.
-async fn livez() -> &'static str {
-    "alive\n"
+/// `alive`, or a line for each worker that is not.
+async fn livez(State(telemetry): State<Arc<Telemetry>>) -> (StatusCode, String) {
+    answer("alive", telemetry.workers.stuck())
 }
 
 /// `ready`, or a line for each reason why not.
 async fn readyz(State(telemetry): State<Arc<Telemetry>>) -> (StatusCode, String) {
     let reasons = telemetry.health.reasons();
+    answer("ready", reasons.iter().map(|(who, why)| format!("{who}: {why}")).collect())
+}
+
+fn answer(good: &str, reasons: Vec<String>) -> (StatusCode, String) {
     if reasons.is_empty() {
-        return (StatusCode::OK, "ready\n".to_owned());
+        return (StatusCode::OK, format!("{good}\n"));
     }
-    let lines = reasons.iter().map(|(who, why)| format!("{who}: {why}\n"));
-    (StatusCode::SERVICE_UNAVAILABLE, lines.collect())
+    (StatusCode::SERVICE_UNAVAILABLE, reasons.join("\n") + "\n")
 }

@@ -2,25 +2,36 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
+use std::time::{Duration, Instant};
 
 use super::*;
+use crate::telemetry::Activity;
 
 const ANYWHERE: AdminConfig = AdminConfig { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), asked: true };
 
 fn serve(telemetry: &Arc<Telemetry>) -> (Server, SocketAddr) {
     let bound = bind(Some(ANYWHERE)).unwrap().unwrap();
     let address = bound.address().unwrap();
-    (bound.serve(routes(telemetry)).unwrap(), address)
+    (bound.serve(routes(telemetry), telemetry).unwrap(), address)
 }
 
-/// The status, and the body.
-fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String) {
+fn answer(address: SocketAddr, method: &str, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(stream, "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    (head.to_owned(), body.to_owned())
+}
+
+fn head(address: SocketAddr, path: &str) -> String {
+    answer(address, "GET", path).0
+}
+
+/// The status, and the body.
+fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String) {
+    let (head, body) = answer(address, method, path);
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
 }
 
 #[test]
@@ -39,6 +50,39 @@ fn ready_is_who_has_no_reason_not_to_be() {
     telemetry.health.ready("breaker");
     telemetry.health.ready("kafka");
     assert_eq!(ask(address, "GET", "/readyz").0, 200);
+}
+
+#[test]
+fn a_worker_that_failed_is_not_alive() {
+    let telemetry = Arc::new(Telemetry::default());
+    let (_server, address) = serve(&telemetry);
+    telemetry.workers.worker(1).does(Activity::Committing);
+    assert_eq!(ask(address, "GET", "/livez").0, 200);
+    telemetry.workers.worker(1).does(Activity::Failed);
+    assert_eq!(ask(address, "GET", "/livez"), (503, "worker 1 has failed\n".to_owned()));
+}
+
+#[test]
+fn metrics_and_status_are_of_their_types() {
+    let (_server, address) = serve(&Arc::default());
+    let (code, metrics) = ask(address, "GET", "/metrics");
+    assert_eq!((code, metrics.lines().last()), (200, Some("# EOF")));
+    let (code, status) = ask(address, "GET", "/status");
+    assert_eq!((code, serde_json::from_str::<serde_json::Value>(&status).unwrap()["ready"] == true), (200, true));
+    for (path, kind) in [("/metrics", "application/openmetrics-text"), ("/status", "application/json")] {
+        assert!(head(address, path).to_lowercase().contains(&format!("content-type: {kind}")), "{path}");
+    }
+}
+
+#[test]
+fn rates_are_taken_without_being_asked_for() {
+    let telemetry = Arc::new(Telemetry::default());
+    let (_server, _) = serve(&telemetry);
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while telemetry.rates.now(Instant::now(), &telemetry.counts()).over.is_zero() {
+        assert!(Instant::now() < deadline, "they never are");
+        std::thread::yield_now();
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! The three things the record path needs of librdkafka that the rdkafka crate has no call for, each behind a safe type:
-//! many records in one call from a queue apart from rebalances, header names that are not UTF-8, and producing to a
-//! topic by its handle.
+//! What the record path needs of librdkafka that the rdkafka crate has no call for, each behind a safe type: many records
+//! in one call from a queue apart from rebalances, header names that are not UTF-8, producing to a topic by its handle,
+//! and where a partition ends without asking.
 
-use std::ffi::{CString, c_char, c_void};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,27 @@ use rdkafka_sys as sys;
 use rdkafka_sys::rd_kafka_vtype_t as vtype;
 
 use crate::record::{Header, NO_TIMESTAMP};
+
+/// Where a partition ends (its high watermark), as far as the client heard with the last fetch; asks nobody.
+pub(super) fn end_heard_of<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &CStr,
+    partition: i32,
+) -> Option<i64> {
+    let (mut low, mut high) = (0, 0);
+    // SAFETY: the client and the name are alive, and the offsets are ours to write.
+    let error = unsafe {
+        sys::rd_kafka_get_watermark_offsets(
+            consumer.client().native_ptr(),
+            topic.as_ptr(),
+            partition,
+            &raw mut low,
+            &raw mut high,
+        )
+    };
+    // Negative means not known yet (`RD_KAFKA_OFFSET_INVALID`).
+    (error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
+}
 
 /// A queue that the records of partitions are sent to, so that fetching them never runs into a rebalance.
 pub(super) struct RecordQueue<C: ConsumerContext + 'static> {
@@ -139,7 +160,7 @@ impl<'a> Fetched<'a> {
             error?;
             index += 1;
             // SAFETY: a name is a C string, and a value has that many bytes; both live as long as the message.
-            unsafe { Some((std::ffi::CStr::from_ptr(name).to_bytes(), bytes(value, size))) }
+            unsafe { Some((CStr::from_ptr(name).to_bytes(), bytes(value, size))) }
         })
     }
 }

@@ -170,7 +170,7 @@ impl Setup {
         Ok(Until::new(ends))
     }
 
-    /// The offsets that the group has committed.
+    /// The offsets that the group has committed. The answer may take that long.
     ///
     /// # Errors
     /// When Kafka doesn't answer.
@@ -178,8 +178,9 @@ impl Setup {
         &self,
         topic: &str,
         partitions: impl IntoIterator<Item = i32>,
+        timeout: Duration,
     ) -> Result<BTreeMap<i32, i64>, KafkaError> {
-        client::committed(&self.asking, topic, partitions, ASK_TIMEOUT)
+        client::committed(&self.asking, topic, partitions, timeout)
     }
 }
 

@@ -4,9 +4,10 @@
 //! carried out when the pipeline says so: it commits what is done first.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
@@ -17,16 +18,19 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 
 use super::client::{self, KafkaSettings};
-use super::native::RecordQueue;
+use super::native::{RecordQueue, end_heard_of};
 use super::until::Until;
 use crate::pipeline::{Fetched, Positions, Source, Trouble};
 use crate::record::Batch;
 use crate::shutdown::Halt;
+use crate::telemetry::Telemetry;
 
 /// How long a question to the group's coordinator may take before it is asked again.
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 /// A batch is handed on once it has this many bytes, however few records that are.
 const BATCH_BYTES: usize = 1 << 20;
+/// How often it is told where this worker is in its partitions.
+const TELL_EVERY: Duration = Duration::from_millis(500);
 
 enum Rebalance {
     Assign(TopicPartitionList),
@@ -92,6 +96,10 @@ pub struct KafkaSource {
     queue: RecordQueue<GroupContext>,
     consumer: Arc<GroupConsumer>,
     topic: Arc<str>,
+    native_topic: CString,
+    number: usize,
+    telemetry: Arc<Telemetry>,
+    told: Instant,
     /// The partitions that this worker has, and the offset after the last record fetched, once there is one.
     assigned: BTreeMap<i32, Option<i64>>,
     until: Option<Arc<Until>>,
@@ -99,16 +107,32 @@ pub struct KafkaSource {
 }
 
 impl KafkaSource {
-    /// Joins the group. With `until`, it ends where that says.
+    /// Joins the group, for the worker of that number. With `until`, it ends where that says.
     ///
     /// # Errors
     /// When librdkafka refuses a property.
-    pub fn new(settings: &KafkaSettings, topic: &Arc<str>, until: Option<Arc<Until>>) -> KafkaResult<Self> {
+    pub fn new(
+        settings: &KafkaSettings,
+        topic: &Arc<str>,
+        until: Option<Arc<Until>>,
+        (number, telemetry): (usize, Arc<Telemetry>),
+    ) -> KafkaResult<Self> {
         let config = settings.consumer(until.is_some());
         let consumer = Arc::new(GroupConsumer::from_config_and_context(&config, GroupContext::default())?);
         consumer.subscribe(&[topic])?;
         let queue = RecordQueue::new(consumer.clone());
-        Ok(Self { queue, consumer, topic: topic.clone(), assigned: BTreeMap::new(), until, events: Vec::new() })
+        Ok(Self {
+            queue,
+            consumer,
+            topic: topic.clone(),
+            native_topic: CString::new(&**topic)?,
+            number,
+            telemetry,
+            told: Instant::now(),
+            assigned: BTreeMap::new(),
+            until,
+            events: Vec::new(),
+        })
     }
 
     /// The consumer, for the sink: offsets are committed in its name.
@@ -146,6 +170,18 @@ impl KafkaSource {
             Rebalance::Assign(_) => Fetched::Assigned,
             Rebalance::Revoke { lost, .. } => Fetched::Revoked { lost: *lost },
         })
+    }
+
+    /// Tells where it is, now and then, or at once after a rebalance.
+    fn tell(&mut self, at_once: bool) {
+        if !at_once && self.told.elapsed() < TELL_EVERY {
+            return;
+        }
+        self.told = Instant::now();
+        let places = self.assigned.iter().map(|(partition, position)| {
+            (*partition, *position, end_heard_of(&self.consumer, &self.native_topic, *partition))
+        });
+        self.telemetry.workers.worker(self.number).is_at(places);
     }
 
     fn partitions(&self, of: impl Iterator<Item = (i32, Offset)>) -> KafkaResult<TopicPartitionList> {
@@ -226,6 +262,7 @@ impl Source for KafkaSource {
             wait = Duration::ZERO;
         }
         self.take_events()?;
+        self.tell(false);
         Ok(if batch.is_empty() { Fetched::Idle } else { Fetched::Records })
     }
 
@@ -249,13 +286,18 @@ impl Source for KafkaSource {
                 }
             }
         }
+        // Who loses its partitions was put out of the group.
+        let member = !matches!(rebalance, Rebalance::Revoke { lost: true, .. });
         let kind = if matches!(rebalance, Rebalance::Assign(_)) { "assigned" } else { "revoked" };
         tracing::debug!(target: "kafka", partitions = ?self.assigned.keys(), "{kind}");
         carry_out(&self.consumer, &rebalance).map_err(|error| {
             // It is still to be done.
             self.consumer.context().rebalances().push_front(rebalance);
             failed(error)
-        })
+        })?;
+        self.telemetry.set_member(self.number, member);
+        self.tell(true);
+        Ok(())
     }
 
     fn rewind(&mut self, firsts: &Positions) -> Result<(), Trouble> {

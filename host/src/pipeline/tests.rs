@@ -31,8 +31,12 @@ fn start(fake: &Fake, work: Work, telemetry: &Arc<Telemetry>) -> Pipeline<Fake, 
     let routes =
         Routes { outputs: vec![route("reduced", 1000), route("other", 1000)], dead_letters: route("dlq", 4000) };
     let Work { interval, records, bytes, batch_records } = work;
-    let settings =
-        Settings { routes: Arc::new(routes), commit: CommitPolicy { interval, records, bytes }, batch_records };
+    let settings = Settings {
+        worker: 0,
+        routes: Arc::new(routes),
+        commit: CommitPolicy { interval, records, bytes },
+        batch_records,
+    };
     let text = |text: &str| text.to_owned();
     let origin = Origin {
         group: text("readers"),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::record::Batch;
-use crate::telemetry::Counts;
+use crate::telemetry::{Counts, Failures};
 
 /// An offset per partition.
 pub type Positions = BTreeMap<i32, i64>;
@@ -30,6 +30,8 @@ pub(super) struct Transaction {
     since: Option<Instant>,
     /// Counted when it is committed.
     pub(super) counts: Counts,
+    /// Told when it is committed.
+    pub(super) failures: Failures,
 }
 
 impl Transaction {

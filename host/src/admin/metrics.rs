@@ -1,0 +1,191 @@
+//! `/metrics`: all that is counted, in the text format of OpenMetrics 1.0, which Prometheus reads.
+//!
+//! Names and units are those of Prometheus' conventions; labels are workers, configured topics, partitions, kinds and
+//! reasons, never anything that a record or a guest could make up without end.
+
+use std::fmt::Error;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::exemplar::Exemplar;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::process;
+use crate::telemetry::{Place, Telemetry};
+
+const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// What the names of our own metrics start with; those of the process have the names that every exporter gives them.
+const PREFIX: &str = "mapper_host";
+
+pub(super) fn routes() -> Router<Arc<Telemetry>> {
+    Router::new().route("/metrics", get(metrics))
+}
+
+async fn metrics(State(telemetry): State<Arc<Telemetry>>) -> Response {
+    match render(&telemetry) {
+        Ok(text) => ([(CONTENT_TYPE, FORMAT)], text).into_response(),
+        Err(error) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("the metrics can't be written: {error}\n")).into_response()
+        }
+    }
+}
+
+/// All metrics as text.
+pub(super) fn render(telemetry: &Arc<Telemetry>) -> Result<String, Error> {
+    let mut registry = Registry::default();
+    registry.sub_registry_with_prefix(PREFIX).register_collector(Box::new(Ours(telemetry.clone())));
+    registry.sub_registry_with_prefix("process").register_collector(Box::new(OfProcess(telemetry.clone())));
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+/// One label.
+type Label = [(&'static str, String); 1];
+
+/// Writes metrics, one family after the other.
+struct Families<'a>(DescriptorEncoder<'a>);
+
+impl Families<'_> {
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> Result<(), Error> {
+        let none: Option<&Exemplar<NoLabelSet, f64>> = None;
+        self.0.encode_descriptor(name, help, None, MetricType::Counter)?.encode_counter(&value, none)
+    }
+
+    fn counters(&mut self, name: &str, help: &str, all: impl Iterator<Item = (Label, u64)>) -> Result<(), Error> {
+        let none: Option<&Exemplar<NoLabelSet, f64>> = None;
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (labels, value) in all {
+            family.encode_family(&labels)?.encode_counter(&value, none)?;
+        }
+        Ok(())
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, unit: Option<Unit>, value: f64) -> Result<(), Error> {
+        self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    fn gauges<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<Unit>,
+        all: impl Iterator<Item = (L, f64)>,
+    ) -> Result<(), Error> {
+        let mut family = self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
+        for (labels, value) in all {
+            family.encode_family(&labels)?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, unit: Option<Unit>, value: &Histogram) -> Result<(), Error> {
+        value.encode(self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Histogram)?)
+    }
+
+    fn info<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        labels: [(&'static str, String); N],
+    ) -> Result<(), Error> {
+        self.0.encode_descriptor(name, help, None, MetricType::Info)?.encode_info(&labels)
+    }
+}
+
+#[derive(Debug)]
+struct Ours(Arc<Telemetry>);
+
+impl Collector for Ours {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let (telemetry, mut families) = (&self.0, Families(encoder));
+        families.info("build", "The host", [("version", env!("CARGO_PKG_VERSION").to_owned())])?;
+        if let Some(plugin) = telemetry.about.plugin() {
+            let labels = [
+                ("name", plugin.identity.name),
+                ("version", plugin.identity.version),
+                ("digest", plugin.identity.digest.to_string()),
+                ("contract", plugin.identity.contract.to_owned()),
+            ];
+            families.info("plugin", "The plugin that maps", labels)?;
+        }
+        let ready = telemetry.health.reasons().is_empty();
+        families.gauge("ready", "Whether /readyz says ready: 1, or 0", None, f64::from(u8::from(ready)))?;
+        records(telemetry, &mut families)?;
+        kafka(telemetry, &mut families)?;
+        partitions(telemetry, &mut families)
+    }
+}
+
+fn records(telemetry: &Telemetry, families: &mut Families<'_>) -> Result<(), Error> {
+    let counts = telemetry.counts();
+    families.counter("records_in", "Input records that are committed", counts.records_in)?;
+    families.counter("records_out", "Outputs that are committed", counts.records_out)?;
+    families.counter("records_skipped", "Input records without any output", counts.skipped)?;
+    let kinds = counts.of_each_kind().map(|(kind, count)| ([("kind", kind.name().to_owned())], count));
+    families.counters("dead_letters", "Dead letters that are committed, by kind of failure", kinds)?;
+    let distributions = &telemetry.distributions;
+    let help = "What the plugin took for a batch";
+    families.histogram("batch_mapping", help, Some(Unit::Seconds), &distributions.mapping)?;
+    families.histogram("batch_records", "Records of a batch", None, &distributions.batch)
+}
+
+fn kafka(telemetry: &Telemetry, families: &mut Families<'_>) -> Result<(), Error> {
+    families.histogram("commit", "What a commit took", Some(Unit::Seconds), &telemetry.distributions.commit)?;
+    families.counter("transactions", "Transactions that were committed", telemetry.transactions())?;
+    families.counter("aborts", "Transactions that were aborted, and done again", telemetry.aborts())?;
+    families.counter("rebalances", "Times that partitions were taken away", telemetry.rebalances())
+}
+
+fn partitions(telemetry: &Telemetry, families: &mut Families<'_>) -> Result<(), Error> {
+    let topic = telemetry.about.work().input_topic;
+    let places = telemetry.workers.places();
+    let of_each = |value: fn(&Place) -> Option<f64>| {
+        let topic = topic.clone();
+        places.iter().filter_map(move |(partition, place)| {
+            Some(([("topic", topic.clone()), ("partition", partition.to_string())], value(place)?))
+        })
+    };
+    let (lag, records) = ("partition_lag", Some(Unit::Other("records".to_owned())));
+    let help = "Records of an assigned partition that are still to be fetched";
+    families.gauges(lag, help, records, of_each(|place| place.lag().map(|lag| lag as f64)))?;
+    let help = "The offset of the record that is fetched next";
+    families.gauges("partition_position", help, None, of_each(|place| place.position.map(|offset| offset as f64)))?;
+    let help = "The offset up to which an assigned partition is committed";
+    families.gauges("partition_committed", help, None, of_each(|place| place.committed.map(|offset| offset as f64)))?;
+    let help = "The offset at which an assigned partition ends";
+    families.gauges("partition_end", help, None, of_each(|place| place.end.map(|offset| offset as f64)))
+}
+
+#[derive(Debug)]
+struct OfProcess(Arc<Telemetry>);
+
+impl Collector for OfProcess {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
+        let mut families = Families(encoder);
+        let started = self.0.about.started.timestamp_millis() as f64 / 1000.0;
+        families.gauge("start_time", "When the host began, since 1970", Some(Unit::Seconds), started)?;
+        // Only Linux tells.
+        let Some(used) = process::used() else { return Ok(()) };
+        let none: Option<&Exemplar<NoLabelSet, f64>> = None;
+        let help = "CPU time, of user and system";
+        let mut cpu = families.0.encode_descriptor("cpu", help, Some(&Unit::Seconds), MetricType::Counter)?;
+        cpu.encode_counter(&used.cpu_seconds, none)?;
+        let bytes = used.resident_bytes as f64;
+        families.gauge("resident_memory", "Memory in use", Some(Unit::Bytes), bytes)?;
+        families.gauge("open_fds", "Open file descriptors", None, used.open_files as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests;

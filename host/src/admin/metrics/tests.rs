@@ -1,0 +1,138 @@
+//! What a scraper is shown, held against the rules of OpenMetrics and of Prometheus' naming.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::*;
+use crate::pipeline::Positions;
+use crate::plugin::{Digest, Identity};
+use crate::telemetry::{Counts, Work};
+use crate::verdict::FailureKind;
+
+/// All samples by name and labels, once it is seen that the text keeps the rules.
+fn checked(text: &str) -> BTreeMap<String, f64> {
+    let mut types: BTreeMap<String, String> = BTreeMap::new();
+    let (mut helped, mut samples) = (BTreeSet::new(), BTreeMap::new());
+    let mut lines = text.lines();
+    assert_eq!(lines.next_back(), Some("# EOF"));
+    for line in lines {
+        if let Some(comment) = line.strip_prefix("# ") {
+            let [what, name, rest] = comment.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            match what {
+                "HELP" => assert!(rest.len() > 5 && helped.insert(name.to_owned()), "{line}"),
+                "TYPE" => assert!(types.insert(name.to_owned(), rest.to_owned()).is_none(), "twice: {line}"),
+                "UNIT" => assert!(name.ends_with(&format!("_{rest}")), "{line}"),
+                _ => panic!("{line}"),
+            }
+            continue;
+        }
+        let (key, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("{line}"));
+        let value: f64 = value.parse().unwrap_or_else(|_| panic!("{line}"));
+        let name = key.split('{').next().unwrap();
+        assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{line}");
+        assert!(name.starts_with("mapper_host_") || name.starts_with("process_"), "{line}");
+        let mut suffixes = ["_total", "_info", "_bucket", "_sum", "_count", ""].into_iter();
+        let family = suffixes.find_map(|suffix| {
+            Some((name.strip_suffix(suffix)?, suffix)).filter(|(family, _)| types.contains_key(*family))
+        });
+        let (family, suffix) = family.unwrap_or_else(|| panic!("no TYPE before: {line}"));
+        let fits: &[&str] = match &*types[family] {
+            "counter" => &["_total"],
+            "gauge" => &[""],
+            "info" => &["_info"],
+            "histogram" => &["_bucket", "_sum", "_count"],
+            other => panic!("{other}: {line}"),
+        };
+        assert!(fits.contains(&suffix), "{line}");
+        assert!(helped.contains(family), "no HELP: {line}");
+        for unit in ["seconds", "bytes"] {
+            // A unit is in the name only where it is declared.
+            assert_eq!(family.contains(unit), text.contains(&format!("# UNIT {family} {unit}\n")), "{line}");
+        }
+        assert!(samples.insert(key.to_owned(), value).is_none(), "twice: {line}");
+    }
+    samples
+}
+
+fn identity() -> Identity {
+    Identity {
+        name: "odd \"name\"\\\nof two lines".into(),
+        version: "1.0".into(),
+        digest: Digest::of(b"plugin"),
+        bytes: 7,
+        contract: "1.0.0",
+    }
+}
+
+#[test]
+fn a_host_that_has_not_begun_shows_zeros() {
+    let samples = checked(&render(&Arc::default()).unwrap());
+    assert_eq!(samples["mapper_host_records_in_total"], 0.0);
+    assert_eq!(samples["mapper_host_ready"], 1.0);
+    for kind in FailureKind::ALL {
+        assert_eq!(samples[&format!("mapper_host_dead_letters_total{{kind=\"{kind}\"}}")], 0.0);
+    }
+    assert!(samples.keys().all(|key| !key.contains("plugin") && !key.contains("partition")), "{samples:?}");
+    assert!(samples["process_start_time_seconds"] > 1.7e9);
+}
+
+#[test]
+fn everything_that_is_counted_is_shown() {
+    let telemetry = Arc::new(Telemetry::default());
+    telemetry.about.set_work(Work { input_topic: "visits".into(), ..Work::default() });
+    telemetry.about.set_plugin(identity(), "p.wasm".into());
+    let mut counts = Counts::default();
+    (counts.records_in, counts.records_out, counts.skipped) = (10, 7, 1);
+    counts.dead_letter(FailureKind::Trap);
+    counts.dead_letter(FailureKind::Trap);
+    telemetry.committed(&counts, Duration::from_millis(20));
+    telemetry.mapped(10, Duration::from_micros(120));
+    telemetry.aborted();
+    telemetry.rebalanced();
+    telemetry.rebalanced();
+    telemetry.health.not_ready("kafka", "gone");
+    let worker = telemetry.workers.worker(1);
+    worker.is_at([(3, Some(10), Some(25)), (4, None, None)].into_iter());
+    worker.committed(&Positions::from([(3, 8)]));
+
+    let text = render(&telemetry).unwrap();
+    let samples = checked(&text);
+    let digest = Digest::of(b"plugin");
+    let plugin = format!(
+        "mapper_host_plugin_info{{name=\"odd \\\"name\\\"\\\\\\nof two lines\",version=\"1.0\",digest=\"{digest}\",\
+         contract=\"1.0.0\"}}"
+    );
+    for (key, value) in [
+        ("mapper_host_records_in_total", 10.0),
+        ("mapper_host_records_out_total", 7.0),
+        ("mapper_host_records_skipped_total", 1.0),
+        ("mapper_host_dead_letters_total{kind=\"trap\"}", 2.0),
+        ("mapper_host_dead_letters_total{kind=\"timeout\"}", 0.0),
+        ("mapper_host_transactions_total", 1.0),
+        ("mapper_host_aborts_total", 1.0),
+        ("mapper_host_rebalances_total", 2.0),
+        ("mapper_host_commit_seconds_sum", 0.02),
+        ("mapper_host_commit_seconds_bucket{le=\"0.01\"}", 0.0),
+        ("mapper_host_commit_seconds_bucket{le=\"0.025\"}", 1.0),
+        ("mapper_host_batch_mapping_seconds_count", 1.0),
+        ("mapper_host_batch_mapping_seconds_bucket{le=\"0.0001\"}", 0.0),
+        ("mapper_host_batch_mapping_seconds_bucket{le=\"0.00025\"}", 1.0),
+        ("mapper_host_batch_records_sum", 10.0),
+        ("mapper_host_batch_records_bucket{le=\"+Inf\"}", 1.0),
+        ("mapper_host_ready", 0.0),
+        ("mapper_host_partition_lag_records{topic=\"visits\",partition=\"3\"}", 15.0),
+        ("mapper_host_partition_position{topic=\"visits\",partition=\"3\"}", 10.0),
+        ("mapper_host_partition_committed{topic=\"visits\",partition=\"3\"}", 8.0),
+        ("mapper_host_partition_end{topic=\"visits\",partition=\"3\"}", 25.0),
+        (&plugin, 1.0),
+    ] {
+        assert_eq!(samples.get(key), Some(&value), "{key} in {text}");
+    }
+    assert!(samples.keys().all(|key| !key.contains("partition=\"4\"")), "what is not known is not shown");
+    assert!(samples.keys().any(|key| key.starts_with("mapper_host_build_info{version=")), "{text}");
+    if cfg!(target_os = "linux") {
+        for name in ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"] {
+            assert!(samples.contains_key(name), "{name} in {text}");
+        }
+    }
+}

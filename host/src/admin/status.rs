@@ -1,0 +1,285 @@
+//! `/status`: the whole host in one look, as JSON. Every field is told of here; names stay, further ones may come.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::State;
+use axum::routing::get;
+use axum::{Json, Router};
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
+
+use crate::telemetry::{Counts, Group, Mapping, Place, Telemetry, Worker};
+
+pub(super) fn routes() -> Router<Arc<Telemetry>> {
+    Router::new().route("/status", get(status))
+}
+
+async fn status(State(telemetry): State<Arc<Telemetry>>) -> Json<Status> {
+    Json(Status::of(&telemetry, Instant::now()))
+}
+
+/// The whole host. Times are RFC 3339 in UTC.
+#[derive(Debug, Serialize)]
+pub(super) struct Status {
+    /// Whether `/readyz` says ready.
+    ready: bool,
+    /// Why not.
+    not_ready: Vec<Reason>,
+    /// Why the process should be restarted: what `/livez` says; usually empty.
+    stuck: Vec<String>,
+    host: Host,
+    /// Null while it is being loaded.
+    plugin: Option<Plugin>,
+    work: Work,
+    counts: Totals,
+    rates: Rates,
+    workers: Vec<WorkerStatus>,
+    /// The partitions of the input topic that this host has.
+    partitions: Vec<Partition>,
+    /// Failures in groups, the latest first.
+    failures: Vec<FailureGroup>,
+    /// Failures that are in none of these groups, as there are too many.
+    failures_in_other_groups: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Reason {
+    /// Who is not ready, such as `group` or `kafka`.
+    who: &'static str,
+    /// Why, in words.
+    why: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Host {
+    version: &'static str,
+    started: String,
+    uptime_seconds: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Plugin {
+    name: String,
+    version: String,
+    /// The SHA-256 of the file.
+    digest: String,
+    /// The version of the contract.
+    contract: &'static str,
+    /// The file it was read from.
+    file: String,
+    /// The size of the file.
+    bytes: u64,
+    /// Since when it maps.
+    since: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Work {
+    /// `exactly-once` or `at-least-once`.
+    delivery: String,
+    group: String,
+    input_topic: String,
+    /// The default one first.
+    output_topics: Vec<String>,
+    dead_letter_topic: String,
+}
+
+/// Since the start, of what is committed.
+#[derive(Debug, Serialize)]
+struct Totals {
+    records_in: u64,
+    records_out: u64,
+    skipped: u64,
+    dead_letters: u64,
+    /// By kind of failure; without those that there are none of.
+    dead_letters_by_kind: BTreeMap<&'static str, u64>,
+    transactions: u64,
+    aborts: u64,
+    /// Times that partitions were taken away.
+    rebalances: u64,
+}
+
+/// Over the last seconds, of what is committed.
+#[derive(Debug, Serialize)]
+struct Rates {
+    records_in_per_second: f64,
+    records_out_per_second: f64,
+    dead_letters_per_second: f64,
+    /// Over how many seconds.
+    over_seconds: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct WorkerStatus {
+    worker: usize,
+    /// `starting`, `fetching`, `mapping`, `producing`, `committing`, `recovering`, `ended` or `failed`.
+    activity: &'static str,
+    /// For how long.
+    activity_seconds: f64,
+    /// Its partitions.
+    partitions: Vec<i32>,
+}
+
+/// Offsets are null as long as they are not known, or there are none.
+#[derive(Debug, Serialize)]
+struct Partition {
+    partition: i32,
+    /// The worker that has it.
+    worker: usize,
+    /// The offset of the record that is fetched next.
+    position: Option<i64>,
+    /// The offset up to which it is committed.
+    committed: Option<i64>,
+    /// The offset at which it ends.
+    end: Option<i64>,
+    /// Records that are still to be fetched.
+    lag: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct FailureGroup {
+    /// As in the header `mapper-host.fingerprint` of the dead letters.
+    fingerprint: String,
+    kind: &'static str,
+    count: u64,
+    first_seen: String,
+    last_seen: String,
+    /// One of the last.
+    example: Example,
+}
+
+#[derive(Debug, Serialize)]
+struct Example {
+    topic: String,
+    partition: i32,
+    offset: i64,
+    /// The message, cut after some hundred bytes.
+    message: String,
+    /// The value of the record, cut likewise; null is a tombstone.
+    input: Option<String>,
+}
+
+impl Status {
+    pub(super) fn of(telemetry: &Telemetry, now: Instant) -> Self {
+        let reasons: Vec<Reason> =
+            telemetry.health.reasons().into_iter().map(|(who, why)| Reason { who, why }).collect();
+        let (about, counts) = (&telemetry.about, telemetry.counts());
+        let work = about.work();
+        let places = telemetry.workers.places();
+        let rate = telemetry.rates.now(now, &counts);
+        let failures = telemetry.failures();
+        let topic = &work.input_topic;
+        Self {
+            ready: reasons.is_empty(),
+            not_ready: reasons,
+            stuck: telemetry.workers.stuck(),
+            host: Host {
+                version: env!("CARGO_PKG_VERSION"),
+                started: time(about.started),
+                uptime_seconds: about.uptime().as_secs(),
+            },
+            plugin: about.plugin().map(Plugin::from),
+            counts: Totals::of(telemetry, &counts),
+            rates: Rates {
+                records_in_per_second: rounded(rate.records_in),
+                records_out_per_second: rounded(rate.records_out),
+                dead_letters_per_second: rounded(rate.dead_letters),
+                over_seconds: rounded(rate.over.as_secs_f64()),
+            },
+            workers: telemetry
+                .workers
+                .all()
+                .iter()
+                .map(|(number, worker)| of_worker(*number, worker, &places))
+                .collect(),
+            failures: failures.latest().into_iter().map(|(print, group)| of_group(topic, print, group)).collect(),
+            failures_in_other_groups: failures.others(),
+            partitions: places.into_iter().map(Partition::from).collect(),
+            work: Work {
+                delivery: work.delivery,
+                group: work.group,
+                input_topic: work.input_topic,
+                output_topics: work.output_topics,
+                dead_letter_topic: work.dead_letter_topic,
+            },
+        }
+    }
+}
+
+impl Totals {
+    fn of(telemetry: &Telemetry, counts: &Counts) -> Self {
+        Self {
+            records_in: counts.records_in,
+            records_out: counts.records_out,
+            skipped: counts.skipped,
+            dead_letters: counts.dead_letters(),
+            dead_letters_by_kind: counts.by_kind().map(|(kind, count)| (kind.name(), count)).collect(),
+            transactions: telemetry.transactions(),
+            aborts: telemetry.aborts(),
+            rebalances: telemetry.rebalances(),
+        }
+    }
+}
+
+impl From<Mapping> for Plugin {
+    fn from(Mapping { identity, file, since }: Mapping) -> Self {
+        Self {
+            name: identity.name,
+            version: identity.version,
+            digest: identity.digest.to_string(),
+            contract: identity.contract,
+            file: file.display().to_string(),
+            bytes: identity.bytes,
+            since: time(since),
+        }
+    }
+}
+
+impl From<(i32, Place)> for Partition {
+    fn from((partition, place): (i32, Place)) -> Self {
+        let Place { worker, position, committed, end } = place;
+        Self { partition, worker, position, committed, end, lag: place.lag() }
+    }
+}
+
+fn of_worker(number: usize, worker: &Worker, places: &BTreeMap<i32, Place>) -> WorkerStatus {
+    let (activity, took) = worker.activity();
+    let partitions = places.iter().filter(|(_, place)| place.worker == number).map(|(partition, _)| *partition);
+    WorkerStatus {
+        worker: number,
+        activity: activity.name(),
+        activity_seconds: rounded(took.as_secs_f64()),
+        partitions: partitions.collect(),
+    }
+}
+
+fn of_group(topic: &str, fingerprint: &str, group: &Group) -> FailureGroup {
+    let example = group.example.clone();
+    FailureGroup {
+        fingerprint: fingerprint.to_owned(),
+        kind: group.kind.name(),
+        count: group.count,
+        first_seen: time(group.first_seen),
+        last_seen: time(group.last_seen),
+        example: Example {
+            topic: topic.to_owned(),
+            partition: example.partition,
+            offset: example.offset,
+            message: example.message,
+            input: example.input,
+        },
+    }
+}
+
+fn time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+fn rounded(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests;

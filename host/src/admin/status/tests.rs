@@ -1,0 +1,118 @@
+//! What `/status` says, field by field.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::pipeline::Positions;
+use crate::plugin::{Digest, Identity};
+use crate::record::Batch;
+use crate::telemetry::{Activity, Failures};
+use crate::verdict::{Failure, FailureKind};
+
+fn status(telemetry: &Telemetry) -> Value {
+    serde_json::to_value(Status::of(telemetry, Instant::now())).unwrap()
+}
+
+/// Takes out what depends on the clock, once it is seen to be a time.
+fn timeless(mut status: Value) -> Value {
+    let mut times = vec![status["host"]["started"].take()];
+    if !status["plugin"].is_null() {
+        times.push(status["plugin"]["since"].take());
+    }
+    for time in times {
+        let text = time.as_str().unwrap();
+        assert!(DateTime::parse_from_rfc3339(text).is_ok() && text.ends_with('Z'), "{text}");
+    }
+    status
+}
+
+#[test]
+fn before_all_there_is_a_host_and_nothing_else() {
+    let expected = json!({
+        "ready": true, "not_ready": [], "stuck": [],
+        "host": {"version": env!("CARGO_PKG_VERSION"), "started": null, "uptime_seconds": 0},
+        "plugin": null,
+        "work": {"delivery": "", "group": "", "input_topic": "", "output_topics": [], "dead_letter_topic": ""},
+        "counts": {
+            "records_in": 0, "records_out": 0, "skipped": 0, "dead_letters": 0, "dead_letters_by_kind": {},
+            "transactions": 0, "aborts": 0, "rebalances": 0,
+        },
+        "rates": {
+            "records_in_per_second": 0.0, "records_out_per_second": 0.0, "dead_letters_per_second": 0.0,
+            "over_seconds": 0.0,
+        },
+        "workers": [], "partitions": [], "failures": [], "failures_in_other_groups": 0,
+    });
+    assert_eq!(timeless(status(&Telemetry::default())), expected);
+}
+
+#[test]
+fn all_of_a_host_at_work() {
+    let telemetry = Telemetry::default();
+    let text = |text: &str| text.to_owned();
+    telemetry.about.set_work(crate::telemetry::Work {
+        delivery: text("exactly-once"),
+        group: text("readers"),
+        input_topic: text("visits"),
+        output_topics: vec![text("reduced"), text("other")],
+        dead_letter_topic: text("dlq"),
+    });
+    let digest = Digest::of(b"plugin");
+    let identity = Identity { name: text("p"), version: text("1.0"), digest, bytes: 7, contract: "1.0.0" };
+    telemetry.about.set_plugin(identity, "plugins/p.wasm".into());
+    telemetry.set_member(1, false);
+    let worker = telemetry.workers.worker(1);
+    worker.does(Activity::Mapping);
+    worker.is_at([(0, Some(12), Some(20)), (3, None, None)].into_iter());
+    worker.committed(&Positions::from([(0, 10)]));
+    let mut counts = Counts::default();
+    telemetry.rates.take(Instant::now() - Duration::from_secs(5), counts.clone());
+    (counts.records_in, counts.records_out) = (10, 9);
+    counts.dead_letter(FailureKind::Trap);
+    telemetry.committed(&counts, Duration::from_millis(20));
+    telemetry.aborted();
+    let mut batch = Batch::new("visits");
+    batch.push((0, 9), 0, None, None, std::iter::empty());
+    let mut failures = Failures::default();
+    let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+    failures.note("0123456789abcdef", batch.record(0), &Failure::new(FailureKind::Trap, "unreachable"), at);
+    telemetry.committed_failures(failures);
+
+    let mut status = timeless(status(&telemetry));
+    let rate = status["rates"].take();
+    assert!((1.5..=2.0).contains(&rate["records_in_per_second"].as_f64().unwrap()), "{rate}");
+    assert!(rate["over_seconds"].as_f64().unwrap() >= 5.0, "{rate}");
+    let expected = json!({
+        "ready": false, "not_ready": [{"who": "group", "why": "not in the group yet: worker 1"}], "stuck": [],
+        "host": {"version": env!("CARGO_PKG_VERSION"), "started": null, "uptime_seconds": 0},
+        "plugin": {
+            "name": "p", "version": "1.0", "digest": digest.to_string(), "contract": "1.0.0",
+            "file": "plugins/p.wasm", "bytes": 7, "since": null,
+        },
+        "work": {
+            "delivery": "exactly-once", "group": "readers", "input_topic": "visits",
+            "output_topics": ["reduced", "other"], "dead_letter_topic": "dlq",
+        },
+        "counts": {
+            "records_in": 10, "records_out": 9, "skipped": 0, "dead_letters": 1, "dead_letters_by_kind": {"trap": 1},
+            "transactions": 1, "aborts": 1, "rebalances": 0,
+        },
+        "rates": null,
+        "workers": [{"worker": 1, "activity": "mapping", "activity_seconds": 0.0, "partitions": [0, 3]}],
+        "partitions": [
+            {"partition": 0, "worker": 1, "position": 12, "committed": 10, "end": 20, "lag": 8},
+            {"partition": 3, "worker": 1, "position": null, "committed": null, "end": null, "lag": null},
+        ],
+        "failures": [{
+            "fingerprint": "0123456789abcdef", "kind": "trap", "count": 1,
+            "first_seen": "2023-11-14T22:13:20.000Z", "last_seen": "2023-11-14T22:13:20.000Z",
+            "example": {"topic": "visits", "partition": 0, "offset": 9, "message": "unreachable", "input": null},
+        }],
+        "failures_in_other_groups": 0,
+    });
+    assert_eq!(status, expected);
+    telemetry.set_member(1, true);
+    assert_eq!(super::tests::status(&telemetry)["ready"], true);
+}

@@ -1,0 +1,193 @@
+//! The host as it is seen from outside while it works.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use harness::host::{self, Host, Job};
+use harness::kafka::Kafka;
+use harness::topics::{self, NewRecord};
+use serde_json::Value;
+
+use crate::{HOST, reduce_visit};
+
+const SOON: Duration = Duration::from_secs(60);
+const GOOD: &str = r#"{"visit_id": "1", "event_time": "2023-11-01T00:00:00Z", "page": "main"}"#;
+
+/// Where the admin server of a host is.
+fn address(host: &mut Host) -> String {
+    const SAID: &str = "admin server address=";
+    host.wait_for(SAID);
+    let output = host.output();
+    let (_, rest) = output.split_once(SAID).expect("it was waited for");
+    rest.split_whitespace().next().expect("an address").to_owned()
+}
+
+/// The status and the body of an answer; `None` if nobody answers.
+fn ask(address: &str, method: &str, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    write!(stream, "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+}
+
+fn get(address: &str, path: &str) -> (u16, String) {
+    ask(address, "GET", path).unwrap_or_else(|| panic!("no answer to {path}"))
+}
+
+/// Asks until the answer is as it should be.
+fn until<T>(what: &str, mut look: impl FnMut() -> (bool, T)) -> T
+where
+    T: std::fmt::Debug,
+{
+    let deadline = Instant::now() + SOON;
+    loop {
+        match look() {
+            (true, seen) => return seen,
+            (false, seen) => assert!(Instant::now() < deadline, "{what}: {seen:?}"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn sample(metrics: &str, name: &str) -> f64 {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse().expect("a number")
+}
+
+fn status(address: &str) -> Value {
+    let (code, body) = get(address, "/status");
+    assert_eq!(code, 200, "{body}");
+    serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"))
+}
+
+#[test]
+fn what_is_done_is_what_is_seen() {
+    let job = Job::new(Kafka::shared(), "seen", HOST, &reduce_visit());
+    let values = (0..300).map(|number| if number % 3 == 0 { "{" } else { GOOD });
+    topics::produce(job.kafka, &job.input, values.map(NewRecord::value));
+    // One worker more than there are partitions: it is in the group, too.
+    let mut host = job.start(&["--admin", "127.0.0.1:0", "--workers", "3"]);
+    let address = address(&mut host);
+    let admin = address.as_str();
+    until("ready", || {
+        let answer = get(admin, "/readyz");
+        (answer == (200, "ready\n".to_owned()), answer)
+    });
+    let metrics = until("all records", || {
+        let metrics = get(admin, "/metrics").1;
+        (sample(&metrics, "mapper_host_records_in_total") == 300.0, metrics)
+    });
+    assert_eq!(sample(&metrics, "mapper_host_records_out_total"), 200.0);
+    assert_eq!(sample(&metrics, "mapper_host_dead_letters_total{kind=\"rejected\"}"), 100.0);
+    assert_eq!(sample(&metrics, "mapper_host_batch_records_sum"), 300.0);
+    assert!(sample(&metrics, "mapper_host_transactions_total") >= 1.0);
+    assert_eq!(sample(&metrics, "mapper_host_ready"), 1.0);
+    assert!(sample(&metrics, "process_resident_memory_bytes") > 1e6);
+
+    let status = until("positions", || {
+        let status = status(admin);
+        let partitions = status["partitions"].as_array().expect("a list").clone();
+        let done = |partition: &Value| partition["lag"] == 0 && partition["committed"] == partition["end"];
+        (partitions.len() == 2 && partitions.iter().all(done), status)
+    });
+    let ends: Vec<i64> = topics::end_offsets(job.kafka, &job.input);
+    for (partition, end) in ends.iter().enumerate() {
+        assert_eq!(status["partitions"][partition]["partition"], partition);
+        assert_eq!(status["partitions"][partition]["position"], *end);
+        let metrics = get(admin, "/metrics").1;
+        let labels = format!("{{topic=\"{}\",partition=\"{partition}\"}}", job.input);
+        assert_eq!(sample(&metrics, &format!("mapper_host_partition_lag_records{labels}")), 0.0);
+        assert_eq!(sample(&metrics, &format!("mapper_host_partition_end{labels}")), *end as f64);
+    }
+    assert_eq!(status["counts"]["records_in"], 300);
+    assert_eq!(status["counts"]["dead_letters_by_kind"]["rejected"], 100);
+    assert_eq!(status["plugin"]["name"], "reduce_visit");
+    assert_eq!(status["plugin"]["file"], reduce_visit().display().to_string());
+    assert_eq!(status["work"]["delivery"], "exactly-once");
+    assert_eq!(status["work"]["group"], job.group);
+    assert_eq!(status["workers"].as_array().map(Vec::len), Some(3));
+    let failures = status["failures"].as_array().expect("a list");
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    assert_eq!(failures[0]["count"], 100);
+    let letter = topics::read_all(job.kafka, &job.dead_letters).into_iter().next().expect("a dead letter");
+    let header = letter.headers.iter().find(|(name, _)| name == "mapper-host.fingerprint").expect("a fingerprint");
+    assert_eq!(failures[0]["fingerprint"].as_str().map(str::as_bytes), header.1.as_deref());
+    assert_eq!(failures[0]["example"]["input"], "{");
+    assert_eq!(failures[0]["example"]["topic"], job.input);
+
+    assert_eq!(get(admin, "/livez"), (200, "alive\n".to_owned()));
+    assert_eq!(ask(admin, "GET", "/nothing").map(|answer| answer.0), Some(404));
+    assert_eq!(ask(admin, "POST", "/status").map(|answer| answer.0), Some(405));
+    assert_eq!(host.stop().code, Some(0));
+    assert_eq!(ask(admin, "GET", "/livez"), None);
+}
+
+#[test]
+fn a_restart_that_finds_nothing_to_do_still_knows_its_lag() {
+    let job = Job::new(Kafka::shared(), "lag", HOST, &reduce_visit());
+    topics::produce(job.kafka, &job.input, (0..40).map(|_| NewRecord::value(GOOD)));
+    job.run_to_end(&[]);
+    let mut host = job.start(&["--admin", "127.0.0.1:0"]);
+    let address = address(&mut host);
+    let status = until("no lag", || {
+        let status = status(&address);
+        let partitions = status["partitions"].as_array().expect("a list").clone();
+        (partitions.len() == 2 && partitions.iter().all(|partition| partition["lag"] == 0), status)
+    });
+    assert_eq!(status["partitions"][0]["position"], Value::Null);
+    assert_eq!(host.stop().code, Some(0));
+}
+
+#[test]
+fn who_waits_for_kafka_is_alive_but_not_ready() {
+    let plugin = reduce_visit().display().to_string();
+    let args = ["--plugin", &plugin, "--brokers", "127.0.0.1:1", "--admin", "127.0.0.1:0", "--connect-timeout", "1h"];
+    let mut host = Host::spawn(host::command(HOST).args(args));
+    let address = address(&mut host);
+    let (code, why) = get(&address, "/readyz");
+    assert_eq!(code, 503, "{why}");
+    assert!(why.starts_with("start: ") && why.contains("Kafka"), "{why}");
+    assert_eq!(get(&address, "/livez").0, 200);
+    assert_eq!(status(&address)["ready"], false);
+    assert_eq!(sample(&get(&address, "/metrics").1, "mapper_host_ready"), 0.0);
+    host.signal(libc::SIGTERM);
+    assert_eq!(host.wait().code, Some(4));
+}
+
+#[test]
+fn a_taken_address_is_an_error_if_it_was_asked_for() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let plugin = reduce_visit().display().to_string();
+    let output =
+        host::command(HOST).args(["--plugin", &plugin, "--admin", &address]).output().expect("the host can be run");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains(&address) && said.contains("--admin off") && !said.contains("This is a demo"), "{said}");
+}
+
+#[test]
+fn a_taken_default_address_does_not_spoil_the_first_run() {
+    // Whoever has it, we or somebody else: it is taken.
+    let _taken = TcpListener::bind("127.0.0.1:8080");
+    let plugin = reduce_visit().display().to_string();
+    let mut host = Host::spawn(host::command(HOST).env_remove("MAPPER_ADMIN").args(["--plugin", &plugin]));
+    host.wait_for("the admin server can't listen at 127.0.0.1:8080");
+    host.wait_for("visits_reduced  {");
+    host.signal(libc::SIGINT);
+    assert_eq!(host.wait().code, Some(0));
+}
+
+#[test]
+fn off_is_no_server() {
+    let plugin = reduce_visit().display().to_string();
+    let mut host = Host::spawn(host::command(HOST).args(["--plugin", &plugin, "--admin", "off"]));
+    host.wait_for("This is a demo");
+    host.wait_for("visits_reduced  {");
+    assert!(!host.output().contains("admin server"), "{}", host.output());
+    host.signal(libc::SIGINT);
+    assert_eq!(host.wait().code, Some(0));
+}
