@@ -12,7 +12,7 @@ use crate::kafka::embedded::EmbeddedBroker;
 use crate::kafka::setup::Setup;
 use crate::kafka::{KafkaSettings, TopicProducer, Until};
 use crate::pipeline::CommitPolicy;
-use crate::plugin::{Engine, Identity, Limits, Plugin};
+use crate::plugin::{Engine, Identity, Plugin};
 use crate::shutdown::{Halt, Shutdown};
 use crate::telemetry::{Telemetry, Work};
 use crate::transactional_id::TransactionalId;
@@ -124,7 +124,7 @@ fn describe(config: &RunConfig, telemetry: &Telemetry, plugin: &Identity) {
         dead_letter_topic: config.dead_letter_topic.clone(),
     });
     telemetry.about.set_plugin(plugin.clone(), config.plugin.clone());
-    telemetry.workers.set_longest_mapping(config.record_timeout * config.batch_records as u32 * ATTEMPTS);
+    telemetry.workers.set_longest_mapping(config.limits.record_timeout * config.batch_records as u32 * ATTEMPTS);
     (0..config.workers).for_each(|worker| telemetry.set_member(worker, false));
 }
 
@@ -136,8 +136,9 @@ fn build_if_absent(plugin: &Path) -> Result<(), Halt> {
 }
 
 fn load(config: &RunConfig) -> Result<Plugin, Halt> {
-    let limits = Limits { record_timeout: config.record_timeout, memory_bytes: config.memory_limit };
-    let engine = Engine::new(limits, Some(config.cache_dir.clone())).map_err(|error| Halt::internal(&error))?;
+    let engine = Engine::new(config.limits, Some(config.cache_dir.clone())).map_err(|error| Halt::internal(&error))?;
+    config.grants.check().map_err(Halt::configuration)?;
+    let engine = engine.granting(config.grants.clone());
     Ok(Plugin::load(&Arc::new(engine), &config.plugin, &config.set)?)
 }
 

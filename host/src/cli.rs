@@ -6,6 +6,7 @@ mod definition;
 mod file;
 mod generate;
 mod run;
+mod sandbox;
 mod settings;
 mod sources;
 

@@ -17,6 +17,7 @@ pub use admin::AdminConfig;
 pub use bytes::{Bytes, NotBytes};
 
 use crate::author::templates::Language;
+use crate::plugin::{Grants, Limits};
 use crate::visits::Profile;
 
 /// What the program was asked to do.
@@ -84,10 +85,10 @@ pub struct RunConfig {
     pub workers: usize,
     /// Records the plugin is given in one call, at most.
     pub batch_records: usize,
-    /// How long the plugin may take over one record.
-    pub record_timeout: Duration,
-    /// Linear memory of one instance of the plugin, in bytes.
-    pub memory_limit: usize,
+    /// What an instance of the plugin may use.
+    pub limits: Limits,
+    /// What the plugin is given of the machine.
+    pub grants: Grants,
     /// Where the admin server listens; `None`: there is none.
     pub admin: Option<AdminConfig>,
     /// What is logged, and how.

@@ -2,6 +2,7 @@
 
 mod about;
 mod failures;
+mod guests;
 mod rates;
 mod workers;
 
@@ -17,6 +18,7 @@ use crate::verdict::{Failure, FailureKind};
 
 pub use about::{About, Mapping, Work};
 pub use failures::{Example, Failures, Group};
+pub use guests::{Guests, Renewal};
 pub use rates::{EVERY, Rate, Rates};
 pub use workers::{Activity, Place, Worker, Workers};
 
@@ -87,6 +89,8 @@ impl Default for Distributions {
 pub struct Telemetry {
     /// Whether the host is ready, and if not, why.
     pub health: Health,
+    /// The instances of the plugin.
+    pub guests: Guests,
     /// The host, its work and its plugin.
     pub about: About,
     /// What each worker does.

@@ -14,9 +14,11 @@ pub enum FailureKind {
     Trap,
     /// The guest took longer than it may.
     Timeout,
+    /// The guest needed more memory than it may have.
+    OutOfMemory,
     /// What the guest returned breaks a rule of the contract.
     InvalidOutput,
-    /// An output is larger than its topic takes.
+    /// An output is larger than its topic takes, or the outputs of one record than a guest may return.
     Oversize,
     /// The broker refused an output, on its own, for what it is.
     Undeliverable,
@@ -24,8 +26,15 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Rejected, Self::Trap, Self::Timeout, Self::InvalidOutput, Self::Oversize, Self::Undeliverable];
+    pub const ALL: [Self; 7] = [
+        Self::Rejected,
+        Self::Trap,
+        Self::Timeout,
+        Self::OutOfMemory,
+        Self::InvalidOutput,
+        Self::Oversize,
+        Self::Undeliverable,
+    ];
 
     /// The kind as one word.
     pub fn name(self) -> &'static str {
@@ -33,6 +42,7 @@ impl FailureKind {
             Self::Rejected => "rejected",
             Self::Trap => "trap",
             Self::Timeout => "timeout",
+            Self::OutOfMemory => "out-of-memory",
             Self::InvalidOutput => "invalid-output",
             Self::Oversize => "oversize",
             Self::Undeliverable => "undeliverable",
@@ -171,6 +181,18 @@ impl Columns {
             }
         }
         self.headers.as_ref().map_or(Ok(()), |headers| check_headers(headers, outputs))
+    }
+
+    /// The bytes of all keys, values, headers and messages.
+    pub fn bytes(&self) -> usize {
+        let headers = self
+            .headers
+            .as_ref()
+            .map_or(0, |headers| headers.table.names.bytes.len() + headers.table.values.bytes.len());
+        self.errors.bytes.len()
+            + self.values.bytes.len()
+            + self.keys.as_ref().map_or(0, |keys| keys.bytes.len())
+            + headers
     }
 
     /// The verdict on a record.

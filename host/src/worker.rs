@@ -97,7 +97,7 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
     let dead_letters = DeadLetters::new(origin, job.routes.dead_letters.max_record_bytes);
     let settings =
         Settings { worker: number, routes: job.routes.clone(), commit: job.commit, batch_records: job.batch_records };
-    let mapper = PluginMapper::new(job.plugin.clone());
+    let mapper = PluginMapper::new(job.plugin.clone()).reporting(job.telemetry.clone(), number);
     let parts = (source, mapper, sink);
     let mut pipeline =
         Pipeline::new(parts, &job.topic, settings, dead_letters, job.telemetry.clone(), job.shutdown.clone());

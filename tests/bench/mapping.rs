@@ -5,7 +5,7 @@
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mapper_host::pipeline::Mapper;
 use mapper_host::plugin::{Engine, Limits, Plugin, PluginMapper};
@@ -20,8 +20,7 @@ fn main() {
     let plugin = std::env::args().find(|arg| arg.ends_with(".wasm")).unwrap_or_else(|| {
         harness::plugins::build(env!("CARGO_BIN_EXE_host"), "plugins/reduce_visit").display().to_string()
     });
-    let limits = Limits { record_timeout: Duration::from_secs(1), memory_bytes: 64 << 20 };
-    let engine = Arc::new(Engine::new(limits, None).expect("the engine starts"));
+    let engine = Arc::new(Engine::new(Limits::default(), None).expect("the engine starts"));
     let plugin = Arc::new(Plugin::load(&engine, Path::new(&plugin), &[]).expect("the plugin loads"));
     let rows: Vec<_> = Generator::new(Profile::default()).take(RECORDS).collect();
     let bytes: usize = rows.iter().map(|row| row.value.len()).sum();

@@ -2,8 +2,10 @@
 
 mod admin;
 mod cli;
+mod containment;
 mod delivery;
 mod fidelity;
+mod guests;
 mod reference;
 mod worlds;
 

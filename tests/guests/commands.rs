@@ -76,6 +76,73 @@ pub fn obey(seen: &Seen<'_>, log: impl Fn(&str)) -> Action {
             }
         }
         "exit" => std::process::exit(3),
+        "unreachable" => unreachable(),
+        "out-of-bounds" => out_of_bounds(),
+        "divide" => vec![Out { value: bytes(&divide(0).to_string()), ..out }],
+        "overflow" => vec![Out { value: bytes(&overflowing(rest).to_string()), ..out }],
+        "return" => vec![Out { value: Some(Some(vec![b'x'; number(rest)])), ..out }],
+        "return-many" => vec![Out { value: Some(Some(vec![b'x'; 1024])), ..out }; number(rest)],
+        "every" => {
+            // Counts from the beginning of the instance.
+            if count() % number(rest) == 0 { panic!("every {rest}") } else { vec![out] }
+        }
+        "count" => vec![Out { value: bytes(&count().to_string()), ..out }],
+        "corrupt" => {
+            corrupt();
+            vec![out]
+        }
+        "leak" => {
+            std::mem::forget(std::hint::black_box(vec![1_u8; number(rest)]));
+            vec![out]
+        }
+        "sleep" => {
+            std::thread::sleep(std::time::Duration::from_millis(number(rest) as u64));
+            vec![out]
+        }
+        "work" => vec![Out { value: bytes(&work(number(rest)).to_string()), ..out }],
+        "environment" => {
+            let variables: Vec<String> = std::env::vars().map(|(name, value)| format!("{name}={value}")).collect();
+            let arguments: Vec<String> = std::env::args().collect();
+            vec![Out { value: bytes(&format!("{variables:?} {arguments:?}")), ..out }]
+        }
+        "read" => vec![Out { value: bytes(&told(std::fs::read_to_string(rest))), ..out }],
+        "write" => {
+            vec![Out { value: bytes(&told(std::fs::write(rest, "written").map(|()| "written".to_owned()))), ..out }]
+        }
+        "connect" => {
+            let connected = std::net::TcpStream::connect(rest).map(|_| "connected".to_owned());
+            vec![Out { value: bytes(&told(connected)), ..out }]
+        }
+        "listen" => {
+            let bound = std::net::UdpSocket::bind(rest).map(|_| "bound".to_owned());
+            vec![Out { value: bytes(&told(bound)), ..out }]
+        }
+        "resolve" => {
+            let resolved = std::net::ToSocketAddrs::to_socket_addrs(&(rest, 80)).map(|_| "resolved".to_owned());
+            vec![Out { value: bytes(&told(resolved)), ..out }]
+        }
+        "clocks" => {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+            let started = std::time::Instant::now();
+            std::thread::sleep(std::time::Duration::from_millis(2));
+            vec![Out { value: bytes(&format!("{} {}", now.as_secs(), started.elapsed().as_nanos())), ..out }]
+        }
+        "random" => {
+            use std::hash::{BuildHasher, RandomState};
+            vec![Out { value: bytes(&RandomState::new().hash_one(0).to_string()), ..out }]
+        }
+        "print-lines" => {
+            (0..number(rest)).for_each(|line| println!("line {line}"));
+            vec![out]
+        }
+        "print-endless" => {
+            // One line without an end, of bytes that are no text.
+            use std::io::Write;
+            let mut stdout = std::io::stdout().lock();
+            (0..number(rest)).for_each(|_| stdout.write_all(&[0xff; 1024]).expect("stdout takes all"));
+            stdout.flush().expect("stdout takes all");
+            vec![out]
+        }
         "print" => {
             println!("{rest}");
             vec![out]
@@ -102,4 +169,79 @@ fn recurse(depth: u64) -> u64 {
         return depth;
     }
     std::hint::black_box(recurse(depth + 1)) + 1
+}
+
+fn number(text: &str) -> usize {
+    text.parse().unwrap_or(0)
+}
+
+fn told(result: std::io::Result<String>) -> String {
+    result.unwrap_or_else(|error| format!("error: {error}"))
+}
+
+/// Calls since the beginning of the instance.
+fn count() -> usize {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    COUNT.fetch_add(1, Relaxed) + 1
+}
+
+#[cfg(target_arch = "wasm32")]
+fn unreachable() -> ! {
+    core::arch::wasm32::unreachable()
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn unreachable() -> ! {
+    unreachable!("only guests are built for wasm")
+}
+
+/// An address beyond the memory.
+fn out_of_bounds() -> Vec<Out> {
+    let beyond = std::hint::black_box(0xffff_0000_usize) as *const u8;
+    // SAFETY: none; that the sandbox stops it is what is tested.
+    let byte = unsafe { beyond.read_volatile() };
+    vec![Out { value: Some(Some(vec![byte])), ..Out::default() }]
+}
+
+/// The instruction itself: Rust would panic before it.
+#[inline(never)]
+fn divide(by: i32) -> i32 {
+    let by = std::hint::black_box(by);
+    // SAFETY: none; that the sandbox stops it is what is tested.
+    unsafe { std::hint::black_box(1_i32).checked_div(by).unwrap_unchecked() }
+}
+
+fn overflowing(text: &str) -> u8 {
+    let number: u8 = text.parse().unwrap_or(u8::MAX);
+    number.checked_add(1).expect("a number with room for one more")
+}
+
+/// Writes over all of its own memory, from the start of its data, and returns as if nothing had happened.
+fn corrupt() {
+    for address in (1024..256 << 10).step_by(4) {
+        // SAFETY: none; that it harms nobody else is what is tested.
+        unsafe { std::hint::black_box(address as *mut u32).write_volatile(0xdead_beef) };
+    }
+}
+
+/// As many rounds of something that takes its time.
+fn work(rounds: usize) -> u64 {
+    (0..rounds as u64).fold(0, |sum, round| std::hint::black_box(sum ^ round).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+/// What both guests do at their configuration.
+pub fn greet(greeting: Option<&str>) -> Result<(), String> {
+    match greeting {
+        Some("") => Err("an empty greeting".to_owned()),
+        Some("spin") => loop {
+            std::hint::black_box(());
+        },
+        Some("sleep") => {
+            std::thread::sleep(std::time::Duration::from_secs(3600));
+            Ok(())
+        }
+        Some("panic") => panic!("no greeting at all"),
+        _ => Ok(()),
+    }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::sandbox;
 use super::sources::{Given, Sources};
 use super::{CliError, admin};
 use crate::config::{Delivery, LogConfig, Pairs, RunConfig, properties, values};
@@ -10,8 +11,7 @@ use crate::config::{Delivery, LogConfig, Pairs, RunConfig, properties, values};
 /// Topics are created with this many partitions at most: beyond, it is more likely a slip than a wish.
 pub(super) const MOST_PARTITIONS: u32 = 10_000;
 
-const HOUR: Duration = Duration::from_secs(3600);
-const MIB: u64 = 1 << 20;
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 /// What librdkafka takes for `max.poll.interval.ms` if nobody sets it.
 const POLL_INTERVAL_MS: u64 = 300_000;
 
@@ -63,8 +63,8 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
         drain_timeout: sources.value("drain-timeout", within(Duration::ZERO, HOUR))?,
         workers: sources.value("workers", |text| values::count(text, 1..=256))?,
         batch_records: sources.value("batch-records", |text| values::count(text, 1..=10_000))?,
-        record_timeout: sources.value("record-timeout", within(Duration::from_millis(10), HOUR))?,
-        memory_limit: sources.value("memory-limit", |text| values::size(text, MIB..=4096 * MIB))?,
+        limits: sandbox::limits(sources)?,
+        grants: sandbox::grants(sources)?,
         admin: admin::config(sources)?,
         log: log(sources)?,
     })
@@ -83,7 +83,7 @@ pub(super) fn log(sources: &Sources<'_>) -> Result<LogConfig, CliError> {
     })
 }
 
-fn within(shortest: Duration, longest: Duration) -> impl Fn(&str) -> values::Read<Duration> {
+pub(super) fn within(shortest: Duration, longest: Duration) -> impl Fn(&str) -> values::Read<Duration> {
     move |text| values::duration(text, shortest..=longest)
 }
 

@@ -3,6 +3,7 @@
 mod admin;
 mod delivery;
 mod generate;
+mod grants;
 mod kafka;
 mod limits;
 mod output;
@@ -89,6 +90,7 @@ pub(crate) static RUN: LazyLock<Vec<Setting>> = LazyLock::new(|| {
         topics::SETTINGS,
         delivery::SETTINGS,
         limits::SETTINGS,
+        grants::SETTINGS,
         kafka::SETTINGS,
         admin::SETTINGS,
         output::SETTINGS,

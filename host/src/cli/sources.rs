@@ -60,8 +60,9 @@ impl fmt::Display for Given {
     }
 }
 
-/// Our variables of an environment, and where the folders of the user are.
+/// An environment, our variables of it, and where the folders of the user are.
 pub(super) struct Environment {
+    all: BTreeMap<String, OsString>,
     ours: BTreeMap<String, OsString>,
     folders: BTreeMap<String, PathBuf>,
 }
@@ -69,9 +70,10 @@ pub(super) struct Environment {
 impl Environment {
     /// Picks what concerns us.
     pub(super) fn new(variables: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>) -> Self {
-        let (mut ours, mut folders) = (BTreeMap::new(), BTreeMap::new());
+        let (mut all, mut ours, mut folders) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for (name, value) in variables {
-            let (name, value) = (name.into().to_string_lossy().into_owned(), value.into());
+            let (name, value): (_, OsString) = (name.into().to_string_lossy().into_owned(), value.into());
+            all.insert(name.clone(), value.clone());
             if name.starts_with(VARIABLE_PREFIX) {
                 ours.insert(name, value);
             } else if ["HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_STATE_HOME"].contains(&name.as_str()) {
@@ -80,7 +82,12 @@ impl Environment {
         }
         // Relative ones must be ignored (XDG Base Directory Specification).
         folders.retain(|_, folder| folder.is_absolute());
-        Self { ours, folders }
+        Self { all, ours, folders }
+    }
+
+    /// Any variable.
+    pub(super) fn variable(&self, name: &str) -> Option<&OsString> {
+        self.all.get(name)
     }
 
     /// A folder of this program: in that of `variable`, or in `below_home`, or without a home, in a temporary one.

@@ -13,6 +13,7 @@ use super::{CliError, parse, settings_table};
 use crate::config::{
     AdminConfig, BuildConfig, Command, Delivery, GenerateConfig, LogConfig, LogFormat, Rhythm, RunConfig,
 };
+use crate::plugin::{Grants, Limits};
 use crate::visits::Profile;
 
 const PLUGIN: &[&str] = &["--plugin", "p.wasm"];
@@ -74,7 +75,7 @@ fn run_is_the_default_and_all_its_defaults_are_allowed() {
         assert_eq!(config.workers, 2);
         assert_eq!((config.commit_interval, config.transaction_timeout), (ms(100), ms(30_000)));
         assert_eq!((config.commit_records, config.commit_bytes, config.batch_records), (20_000, 16 << 20, 500));
-        assert_eq!((config.record_timeout, config.memory_limit), (ms(1000), 64 << 20));
+        assert_eq!((config.limits, &config.grants), (Limits::default(), &Grants::default()));
         assert_eq!((config.drain_timeout, config.connect_timeout), (ms(10_000), ms(30_000)));
         assert_eq!(config.session_timeout, ms(45_000));
         assert_eq!(config.cache_dir.to_str(), Some("/home/me/.cache/mapper-host"));

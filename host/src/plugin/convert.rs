@@ -130,6 +130,11 @@ impl RecordColumns {
         headers.table.end_record();
     }
 
+    /// The bytes of all outputs and messages.
+    pub(super) fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+
     pub(super) fn finish(self) -> Columns {
         self.0
     }

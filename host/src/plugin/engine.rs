@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -10,32 +10,19 @@ use anyhow::Context;
 
 use wasmtime::component::Component;
 
-use super::{Cache, Effort};
+use super::{Cache, Effort, Grants, Limits};
 
 /// How often guest time is looked at; deadlines are exact to about two of these.
-const EPOCH_TICK: Duration = Duration::from_millis(10);
-
-/// What an instance may use.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// The longest a guest may take for one record, or for its configuration.
-    pub record_timeout: Duration,
-    /// The most linear memory of one instance, in bytes.
-    pub memory_bytes: usize,
-}
-
-impl Limits {
-    /// The record timeout in ticks of the engine's clock; at least one whole tick always passes.
-    pub(super) fn timeout_ticks(&self) -> u64 {
-        u64::try_from(self.record_timeout.as_millis().div_ceil(EPOCH_TICK.as_millis())).unwrap_or(u64::MAX / 2) + 1
-    }
-}
+pub(super) const EPOCH_TICK: Duration = Duration::from_millis(10);
 
 /// Compiles plugins, and counts the time of all that run.
 pub struct Engine {
     pub(super) wasmtime: wasmtime::Engine,
     pub(super) cache: Option<Cache>,
     pub(super) limits: Limits,
+    pub(super) grants: Grants,
+    /// The ticks since the start.
+    pub(super) clock: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     ticker: Option<JoinHandle<()>>,
 }
@@ -46,20 +33,29 @@ impl Engine {
     /// # Errors
     /// When the cache can't be trusted, or no thread can be started.
     pub fn new(limits: Limits, cache_dir: Option<PathBuf>) -> anyhow::Result<Self> {
-        let wasmtime = wasmtime::Engine::new(&configuration()).map_err(|error| anyhow::anyhow!("{error:#}"))?;
+        let wasmtime = wasmtime::Engine::new(&configuration(&limits)).map_err(|error| anyhow::anyhow!("{error:#}"))?;
         let cache = cache_dir.map(|dir| Cache::open(dir, &wasmtime)).transpose()?;
         let stop = Arc::new(AtomicBool::new(false));
+        let clock = Arc::new(AtomicU64::new(0));
         let ticker = std::thread::Builder::new().name("guest-clock".into()).spawn({
-            let (engine, stop) = (wasmtime.clone(), stop.clone());
+            let (engine, clock, stop) = (wasmtime.clone(), clock.clone(), stop.clone());
             move || {
                 while !stop.load(Ordering::Relaxed) {
                     std::thread::park_timeout(EPOCH_TICK);
+                    clock.fetch_add(1, Ordering::Relaxed);
                     engine.increment_epoch();
                 }
             }
         });
         let ticker = Some(ticker.context("starting the thread that counts guest time")?);
-        Ok(Self { wasmtime, cache, limits, stop, ticker })
+        Ok(Self { wasmtime, cache, limits, grants: Grants::default(), clock, stop, ticker })
+    }
+
+    /// The same, for plugins that are given these.
+    #[must_use]
+    pub fn granting(mut self, grants: Grants) -> Self {
+        self.grants = grants;
+        self
     }
 
     pub(super) fn compile(&self, bytes: &[u8], effort: Effort) -> wasmtime::Result<Component> {
@@ -68,7 +64,7 @@ impl Engine {
         }
         // The threads that an engine compiles with are those of the process, at the priority of those that map; one that
         // may use none of them does it all on this thread.
-        let mut config = configuration();
+        let mut config = configuration(&self.limits);
         config.parallel_compilation(false);
         let code = wasmtime::Engine::new(&config)?.precompile_component(bytes)?;
         // SAFETY: the code comes from wasmtime itself just now, by settings that differ in nothing that the code depends on.
@@ -76,12 +72,13 @@ impl Engine {
     }
 }
 
-fn configuration() -> wasmtime::Config {
+fn configuration(limits: &Limits) -> wasmtime::Config {
     let mut config = wasmtime::Config::new();
     config
         .epoch_interruption(true)
         .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Enable)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(32))
+        .max_wasm_stack(limits.stack_bytes)
         .cranelift_opt_level(wasmtime::OptLevel::Speed);
     config
 }

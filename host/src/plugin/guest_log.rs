@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
@@ -15,13 +15,12 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 use crate::record::Batch;
 
 use super::bindings::batch_world::mapper_host::mapper::logging::Level;
+use super::line_budget::{LineBudget, MAX_BYTES, MAX_LINES};
 
 /// A longer line is cut (`wit/mapper.wit`).
 const MAX_LINE_BYTES: usize = 8 << 10;
 /// How much of what a guest wrote about a record goes into its dead letter.
 const KEPT_BYTES: usize = 4 << 10;
-/// A guest that writes more is cut short, so that it can't fill a disk.
-const MAX_LINES_PER_SECOND: u32 = 100;
 
 /// The log of one instance. Cheap to clone: all clones are the same log.
 #[derive(Clone, Default)]
@@ -40,23 +39,36 @@ struct Shared {
 
 #[derive(Default)]
 struct Inner {
+    budget: Arc<LineBudget>,
     plugin: String,
     topic: String,
     positions: Vec<(i32, i64)>,
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
+    stdout: Pending,
+    stderr: Pending,
     /// The last lines about the record `kept_for`.
     kept: VecDeque<String>,
     kept_bytes: usize,
     kept_for: u32,
-    second: Option<Instant>,
-    lines: u32,
-    dropped: u64,
+}
+
+/// A line that has no end yet.
+#[derive(Default)]
+struct Pending {
+    bytes: Vec<u8>,
+    /// It is longer than a line may be: what comes of it yet is left out.
+    cut: bool,
 }
 
 impl GuestLog {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A log that writes as much as this budget allows.
+    pub(super) fn new(budget: Arc<LineBudget>) -> Self {
+        let log = Self::default();
+        log.lock().budget = budget;
+        log
     }
 
     pub(super) fn name(&self, plugin: &str) {
@@ -72,6 +84,7 @@ impl GuestLog {
         inner.positions.clear();
         inner.positions.extend(batch.partitions.iter().copied().zip(batch.offsets.iter().copied()));
         inner.forget_kept(0);
+        inner.tell_left_out();
         self.0.index.store(0, Ordering::Relaxed);
         self.0.next.store(0, Ordering::Relaxed);
         self.0.stride.store(stride, Ordering::Relaxed);
@@ -112,13 +125,17 @@ impl GuestLog {
         let index = self.exact_index()?;
         let mut inner = self.lock();
         let level = if stderr { Level::Warn } else { Level::Info };
-        for &byte in bytes {
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
             let pending = if stderr { &mut inner.stderr } else { &mut inner.stdout };
-            if byte != b'\n' {
-                pending.push(byte);
+            let (text, ends) = part.strip_suffix(b"\n").map_or((part, false), |text| (text, true));
+            let room = MAX_LINE_BYTES - pending.bytes.len();
+            if !pending.cut {
+                pending.bytes.extend_from_slice(&text[..text.len().min(room)]);
             }
-            if byte == b'\n' || pending.len() >= MAX_LINE_BYTES {
-                let line = std::mem::take(pending);
+            let full = !pending.cut && text.len() > room;
+            let line = (full || ends && !pending.cut).then(|| std::mem::take(&mut pending.bytes));
+            pending.cut = !ends && (full || pending.cut);
+            if let Some(line) = line {
                 inner.line(index, level, &String::from_utf8_lossy(&line));
             }
         }
@@ -131,8 +148,8 @@ impl GuestLog {
         let mut inner = self.lock();
         for (stderr, level) in [(false, Level::Info), (true, Level::Warn)] {
             let pending = std::mem::take(if stderr { &mut inner.stderr } else { &mut inner.stdout });
-            if !pending.is_empty() {
-                inner.line(index, level, &String::from_utf8_lossy(&pending));
+            if !pending.bytes.is_empty() {
+                inner.line(index, level, &String::from_utf8_lossy(&pending.bytes));
             }
         }
         let kept = if inner.kept_for == index { std::mem::take(&mut inner.kept) } else { VecDeque::new() };
@@ -165,23 +182,18 @@ impl Inner {
         while self.kept_bytes > KEPT_BYTES {
             self.kept_bytes -= self.kept.pop_front().map_or(self.kept_bytes, |oldest| oldest.len());
         }
-        if self.may_log() {
+        self.tell_left_out();
+        if self.budget.admits(text.len(), Instant::now()) {
             self.log(index, level, text);
         }
     }
 
-    fn may_log(&mut self) -> bool {
-        let now = Instant::now();
-        if self.second.is_none_or(|second| now - second >= Duration::from_secs(1)) {
-            if self.dropped > 0 {
-                tracing::warn!(target: "guest", plugin = self.plugin, lines = self.dropped,
-                    "the guest wrote more than {MAX_LINES_PER_SECOND} lines a second; these were left out");
-            }
-            (self.second, self.lines, self.dropped) = (Some(now), 0, 0);
+    fn tell_left_out(&self) {
+        let lines = self.budget.left_out(Instant::now());
+        if lines > 0 {
+            tracing::warn!(target: "guest", plugin = self.plugin, lines,
+                "the guest wrote more than {MAX_LINES} lines or {MAX_BYTES} bytes within a second; these lines were left out");
         }
-        self.lines += 1;
-        self.dropped += u64::from(self.lines > MAX_LINES_PER_SECOND);
-        self.lines <= MAX_LINES_PER_SECOND
     }
 
     fn log(&self, index: u32, level: Level, text: &str) {
@@ -213,8 +225,14 @@ fn cut(text: &str, bytes: usize) -> &str {
 /// A guest's stdout or stderr.
 #[derive(Clone)]
 pub(super) struct Stream {
-    pub(super) log: GuestLog,
-    pub(super) stderr: bool,
+    log: GuestLog,
+    stderr: bool,
+}
+
+impl Stream {
+    pub(super) fn new(log: GuestLog, stderr: bool) -> Self {
+        Self { log, stderr }
+    }
 }
 
 impl IsTerminal for Stream {
@@ -288,6 +306,19 @@ mod tests {
         assert_eq!(log.write(true, b"this"), Ok(()));
         assert_eq!(log.take_kept(), "this\nthis");
         assert_eq!((log.at(8), log.is_vague()), (9, false));
+    }
+
+    #[test]
+    fn a_line_without_end_is_cut_once_and_the_next_line_is_whole() {
+        let log = log(1);
+        for _ in 0..100 {
+            assert_eq!(log.write(false, &[b'x'; 1000]), Ok(()));
+        }
+        assert_eq!(log.lock().stdout.bytes.len(), 0);
+        assert_eq!(log.lock().kept.len(), 1);
+        log.at(1);
+        assert_eq!(log.write(false, b"xx\nnext\n\xff\0\nlast"), Ok(()));
+        assert_eq!(log.take_kept(), "next\n\u{fffd}\0\nlast");
     }
 
     #[test]

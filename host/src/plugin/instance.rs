@@ -1,27 +1,46 @@
 //! One instance of a guest: its memory, its state, and calls into it.
 
-use wasmtime::component::ResourceTable;
-use wasmtime::{Store, StoreLimits, StoreLimitsBuilder, Trap, UpdateDeadline, WasmBacktrace};
-use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use std::sync::Arc;
 
+use wasmtime::component::ResourceTable;
+use wasmtime::{Store, Trap, UpdateDeadline};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::Engine;
 use super::bindings::batch_world::mapper_host::mapper::{logging, progress};
 use super::bindings::{batch_world, record_world};
 use super::convert;
+use super::deadline::Deadline;
+use super::failure;
+use super::grants::Seed;
 use super::guest_log::{GuestLog, Stream, Vague};
+use super::limits::Limiter;
 use super::load::{Plugin, World};
-use crate::record::Batch;
+use super::waiting::Waiting;
+use crate::record::{Batch, Record};
 use crate::verdict::{Columns, Failure, FailureKind};
+
+/// An instance is renewed when its memory has grown through this part of what is left up to its limit, in percent: some
+/// run-time systems of languages never give back what a record needed.
+const FULL_PERCENT: usize = 75;
+/// Handles of resources that a guest may have at a time, such as streams and what it waits for.
+const MAX_HANDLES: usize = 10_000;
 
 /// What the host keeps for an instance.
 pub(super) struct GuestState {
     wasi: WasiCtx,
     table: ResourceTable,
-    limits: StoreLimits,
+    limiter: Limiter,
     log: GuestLog,
-    /// The record that was being mapped when the deadline was last looked at.
-    seen_index: u32,
-    /// The records of the batch, each of which gives the guest new time when it is reached; 0 when there is one deadline.
-    records: u32,
+    deadline: Deadline,
+    seed: Seed,
+}
+
+impl GuestState {
+    /// What a guest needs to wait.
+    pub(super) fn waiting(&mut self) -> Waiting<'_> {
+        Waiting { table: &mut self.table, deadline: &self.deadline }
+    }
 }
 
 impl WasiView for GuestState {
@@ -38,6 +57,7 @@ impl logging::Host for GuestState {
 
 impl progress::Host for GuestState {
     fn at(&mut self, index: u32) -> u32 {
+        self.deadline.reach(index);
         self.log.at(index)
     }
 }
@@ -54,73 +74,135 @@ pub(super) struct Instance {
     exports: Exports,
     log: GuestLog,
     timeout_ticks: u64,
+    /// Records it was given.
+    records: usize,
+    /// Its memory after the first call with records, in bytes: what it needs in any case.
+    base_memory: usize,
+    engine: Arc<Engine>,
 }
 
-/// How far a batch came.
+/// How far a batch came, and why no further.
 pub(super) struct Failed {
-    /// Verdicts on the records before the one that failed; only a mapper of one record a call has any.
+    /// Verdicts on the first records; only a mapper of one record a call has any.
     pub(super) before: Columns,
-    /// The record that the guest said it was at.
-    pub(super) at: usize,
-    /// Whether it is known that this very record failed.
-    pub(super) exact: bool,
-    /// Set when the guest was at `at` or one of the next records: how to find out.
-    pub(super) again: Option<Again>,
-    pub(super) failure: Failure<'static>,
+    pub(super) why: Why,
 }
 
-/// How to take a batch for which the guest was not asked where it is at every record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Again {
-    /// Record by record, this once.
-    Exactly,
-    /// Record by record, and so are all batches from now on: a guest that writes or is slow will do so again.
-    ExactlyFromNowOn,
+/// Why a batch came no further.
+pub(super) enum Why {
+    /// The first record without a verdict failed, on an instance that had seen no other: it is its own failure.
+    Record(Failure<'static>),
+    /// No instance could be made.
+    NoInstance(Failure<'static>),
+    /// One of `among` records failed, the first of which is this one of the batch, if it is true what the guest said.
+    At {
+        /// Of the batch.
+        index: usize,
+        /// How many it may have been.
+        among: usize,
+    },
+    /// Which one failed is not known.
+    Somewhere,
+    /// The instance had used up its memory for others: nobody's failure.
+    UsedUp,
+    /// The guest wrote, or was slow, while it was not asked to say at every record where it is. It will do so again.
+    NotAsked,
+}
+
+impl Why {
+    /// The same, for the records after the first ones, which have verdicts.
+    pub(super) fn after_first(self, judged: usize) -> Self {
+        match self {
+            Self::At { index, among } => Self::At { index: index - judged, among },
+            other => other,
+        }
+    }
 }
 
 impl Instance {
     /// Makes an instance, and configures it.
     pub(super) fn new(plugin: &Plugin) -> Result<Self, Failure<'static>> {
         let engine = &plugin.engine;
-        let log = GuestLog::default();
+        let limits = &engine.limits;
+        let log = GuestLog::new(plugin.line_budget.clone());
         log.name(&plugin.identity.name);
-        let wasi = WasiCtxBuilder::new()
-            .stdout(Stream { log: log.clone(), stderr: false })
-            .stderr(Stream { log: log.clone(), stderr: true })
-            .build();
-        let limits = StoreLimitsBuilder::new().memory_size(engine.limits.memory_bytes).instances(64).tables(64).build();
-        let state =
-            GuestState { wasi, table: ResourceTable::new(), limits, log: log.clone(), seen_index: 0, records: 0 };
+        let seed = Seed::default();
+        let mut wasi = engine.grants.wasi(&seed).map_err(|error| failure::of_call(&error, None, &log, limits))?;
+        wasi.stdout(Stream::new(log.clone(), false)).stderr(Stream::new(log.clone(), true));
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(MAX_HANDLES);
+        let timeout_ticks = limits.timeout_ticks();
+        let state = GuestState {
+            wasi: wasi.build(),
+            table,
+            limiter: Limiter::new(limits),
+            log: log.clone(),
+            deadline: Deadline::new(engine.clock.clone(), timeout_ticks),
+            seed,
+        };
         let mut store = Store::new(&engine.wasmtime, state);
-        store.limiter(|state| &mut state.limits);
-        let timeout_ticks = engine.limits.timeout_ticks();
-        // Looked at twice per timeout: a guest that is still at the same record then has had its time.
-        store.epoch_deadline_callback(move |mut store| {
-            let state = store.data_mut();
-            let index = state.log.index();
-            // Only forwards and within the batch, or a guest could have new time for ever.
-            if index > state.seen_index && index < state.records {
-                state.seen_index = index;
-                return Ok(UpdateDeadline::Continue(timeout_ticks));
-            }
-            Err(Trap::Interrupt.into())
+        store.limiter(|state| &mut state.limiter);
+        store.set_hostcall_fuel(limits.output_bytes);
+        store.set_max_component_handles(MAX_HANDLES);
+        store.epoch_deadline_callback(|store| match store.data().deadline.left() {
+            Some(left) => Ok(UpdateDeadline::Continue(left)),
+            None => Err(Trap::Interrupt.into()),
         });
         store.set_epoch_deadline(timeout_ticks);
         let exports = match &plugin.world {
             World::Batch(pre) => pre.instantiate(&mut store).map(Exports::Batch),
             World::Record(pre) => pre.instantiate(&mut store).map(Exports::Record),
         };
-        let exports = exports.map_err(|error| failure(&error, &log))?;
-        let mut instance = Self { store, exports, log, timeout_ticks };
+        let exports =
+            exports.map_err(|error| failure::of_call(&error, store.data_mut().limiter.take_denied(), &log, limits))?;
+        let engine = engine.clone();
+        let mut instance = Self { store, exports, log, timeout_ticks, records: 0, base_memory: 0, engine };
         instance.configure(&plugin.settings)?;
         Ok(instance)
+    }
+
+    /// Records it was given.
+    pub(super) fn records(&self) -> usize {
+        self.records
+    }
+
+    /// Its linear memory, in bytes.
+    pub(super) fn memory(&self) -> usize {
+        self.store.data().limiter.memory()
+    }
+
+    /// Whether its memory has grown so near to its limit that it should be renewed. What it needs from the first records
+    /// on doesn't count, or one that needs much would be renewed for ever.
+    pub(super) fn is_full(&self) -> bool {
+        let limit = self.engine.limits.memory_bytes;
+        let denied = self.store.data().limiter.denied().is_some();
+        denied || is_full(self.base_memory, self.memory(), limit)
     }
 
     fn enter(&mut self, records: usize) {
         self.store.set_epoch_deadline(self.timeout_ticks);
         let state = self.store.data_mut();
-        state.records = records as u32;
-        state.seen_index = 0;
+        state.deadline.begin(records as u32);
+        state.limiter.take_denied();
+    }
+
+    fn begin_seed(&self, record: Record<'_>) {
+        if self.engine.grants.deterministic {
+            self.store.data().seed.begin(record);
+        }
+    }
+
+    /// The end of a call with records.
+    fn leave(&mut self, records: usize) {
+        if self.records == 0 {
+            self.base_memory = self.memory();
+        }
+        self.records += records;
+    }
+
+    fn failure(&mut self, error: &wasmtime::Error) -> Failure<'static> {
+        let denied = self.store.data_mut().limiter.take_denied();
+        failure::of_call(error, denied, &self.log, &self.engine.limits)
     }
 
     fn configure(&mut self, settings: &[(String, String)]) -> Result<(), Failure<'static>> {
@@ -131,7 +213,7 @@ impl Instance {
             Exports::Record(world) => world.mapper_host_mapper_plugin().call_configure(&mut self.store, &settings),
         };
         answer
-            .map_err(|error| failure(&error, &self.log))?
+            .map_err(|error| self.failure(&error))?
             .map_err(|message| Failure::new(FailureKind::Rejected, format!("it refuses its settings: {message}")))
     }
 
@@ -146,87 +228,111 @@ impl Instance {
                 world.mapper_host_mapper_plugin().call_describe(&mut self.store).map(|info| (info.name, info.version))
             }
         };
-        info.map_err(|error| failure(&error, &self.log))
+        info.map_err(|error| self.failure(&error))
     }
 
-    /// Maps a batch; the columns have passed their check. A mapper of batches is asked every `stride` records where it is.
+    /// Maps the first records of a batch, all of them unless the instance is to be renewed in between or there is too much
+    /// to hand back at once; the columns have passed their check. A mapper of batches is asked every `stride` records where
+    /// it is.
     pub(super) fn map(&mut self, batch: &Batch, stride: u32) -> Result<Columns, Box<Failed>> {
         match &self.exports {
             Exports::Batch(_) => {
                 self.log.begin(batch, stride);
-                self.enter(batch.len());
-                self.map_batch(batch)
+                self.map_batch(batch, stride)
             }
             Exports::Record(_) => {
                 self.log.begin(batch, 1);
-                self.enter(0);
                 self.map_records(batch)
             }
         }
     }
 
-    fn map_batch(&mut self, batch: &Batch) -> Result<Columns, Box<Failed>> {
+    fn map_batch(&mut self, batch: &Batch, stride: u32) -> Result<Columns, Box<Failed>> {
+        let fresh = self.records == 0;
+        self.enter(batch.len());
+        self.begin_seed(batch.record(0));
         let Exports::Batch(world) = &self.exports else { unreachable!("asked by map") };
         let names = convert::header_names(&batch.headers);
         let lowered = convert::batch(batch, &names);
         let verdicts = world.mapper_host_mapper_batch_mapper().call_process(&mut self.store, lowered);
-        let again = verdicts.as_ref().err().filter(|_| self.log.is_vague()).map(again);
-        let result = verdicts.map_err(|error| failure(&error, &self.log)).and_then(|verdicts| {
-            let columns = convert::columns(verdicts);
-            match columns.check(batch.len()) {
-                Ok(()) => Ok(columns),
-                Err(rule) => Err(Failure::new(FailureKind::InvalidOutput, rule)),
+        let used_up = !fresh && self.store.data().limiter.denied().is_some();
+        let vague = self.log.is_vague();
+        let alone = batch.len() == 1;
+        let why = match verdicts.map(convert::columns) {
+            Ok(_) if used_up => Why::UsedUp,
+            Ok(columns) => match columns.check(batch.len()) {
+                Ok(()) => {
+                    self.leave(batch.len());
+                    return Ok(columns);
+                }
+                Err(rule) if alone && fresh => Why::Record(Failure::new(FailureKind::InvalidOutput, rule)),
+                Err(_) => Why::Somewhere,
+            },
+            Err(_) if used_up => Why::UsedUp,
+            Err(error) if vague && (is_slow(&error) || error.is::<Vague>()) => Why::NotAsked,
+            Err(error) if alone && fresh => Why::Record(self.failure(&error)),
+            Err(error) if failure::is_of_the_answer(&error) => Why::Somewhere,
+            Err(_) => {
+                let index = (self.log.index() as usize).min(batch.len() - 1);
+                Why::At { index, among: if vague { stride as usize } else { 1 } }
             }
-        });
-        result.map_err(|failure| {
-            let at = (self.log.index() as usize).min(batch.len() - 1);
-            Box::new(Failed { before: Columns::default(), at, exact: batch.len() == 1, again, failure })
-        })
+        };
+        Err(Box::new(Failed { before: Columns::default(), why }))
     }
 
     fn map_records(&mut self, batch: &Batch) -> Result<Columns, Box<Failed>> {
-        let Exports::Record(world) = &self.exports else { unreachable!("asked by map") };
-        let mapper = world.mapper_host_mapper_record_mapper();
         let mut columns = convert::RecordColumns::default();
         for (index, record) in batch.records().enumerate() {
+            let fresh = self.records == 0;
             self.log.at(index as u32);
-            self.store.set_epoch_deadline(self.timeout_ticks);
-            let result = convert::with_input(record, |input| mapper.call_process(&mut self.store, input))
-                .map_err(|error| failure(&error, &self.log))
-                .and_then(|answer| columns.push(answer).map_err(|rule| Failure::new(FailureKind::InvalidOutput, rule)));
-            if let Err(failure) = result {
-                return Err(Box::new(Failed {
-                    before: columns.finish(),
-                    at: index,
-                    exact: true,
-                    again: None,
-                    failure,
-                }));
+            self.enter(0);
+            self.begin_seed(record);
+            let Exports::Record(world) = &self.exports else { unreachable!("asked by map") };
+            let mapper = world.mapper_host_mapper_record_mapper();
+            let answer = convert::with_input(record, |input| mapper.call_process(&mut self.store, input));
+            let used_up = !fresh && self.store.data().limiter.denied().is_some();
+            let elsewhere = Why::At { index, among: 1 };
+            let why = match answer {
+                _ if used_up => Some(Why::UsedUp),
+                Err(error) if fresh => Some(Why::Record(self.failure(&error))),
+                Err(_) => Some(elsewhere),
+                Ok(answer) => match columns.push(answer) {
+                    Ok(()) => None,
+                    Err(rule) if fresh => Some(Why::Record(Failure::new(FailureKind::InvalidOutput, rule))),
+                    Err(_) => Some(elsewhere),
+                },
+            };
+            if let Some(why) = why {
+                return Err(Box::new(Failed { before: columns.finish(), why }));
+            }
+            self.leave(1);
+            if self.is_full() || columns.bytes() >= self.engine.limits.output_bytes {
+                break;
             }
         }
         Ok(columns.finish())
     }
 }
 
-fn again(error: &wasmtime::Error) -> Again {
-    let slow = error.downcast_ref::<Trap>() == Some(&Trap::Interrupt);
-    if slow || error.is::<Vague>() { Again::ExactlyFromNowOn } else { Again::Exactly }
+fn is_slow(error: &wasmtime::Error) -> bool {
+    error.downcast_ref::<Trap>() == Some(&Trap::Interrupt)
 }
 
-/// From what wasmtime says to a failure, with what the guest had written.
-fn failure(error: &wasmtime::Error, log: &GuestLog) -> Failure<'static> {
-    let written = log.take_kept();
-    let trap = error.downcast_ref::<Trap>();
-    let kind = if trap == Some(&Trap::Interrupt) { FailureKind::Timeout } else { FailureKind::Trap };
-    let mut message = match trap {
-        Some(Trap::Interrupt) => "the guest took longer than it may".to_owned(),
-        Some(trap) => trap.to_string(),
-        None => error.root_cause().to_string(),
-    };
-    if let Some(said) = written.lines().rev().find(|line| !line.trim().is_empty() && !line.starts_with("note:")) {
-        message = format!("{message}; the guest's last words: {said}");
+fn is_full(base: usize, memory: usize, limit: usize) -> bool {
+    let room = limit.saturating_sub(base);
+    memory > base + room / 100 * FULL_PERCENT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_is_full_when_it_has_grown_near_its_limit() {
+        assert!(!is_full(0, 75, 100) && is_full(0, 76, 100));
+        // One that needs nearly all from the start is not renewed for that.
+        assert!(!is_full(90, 90, 100));
+        assert!(!is_full(100, 100, 100));
+        assert!(!is_full(9000, 9750, 10_000) && is_full(9000, 9751, 10_000));
     }
-    let backtrace = error.downcast_ref::<WasmBacktrace>().map(ToString::to_string).unwrap_or_default();
-    let details = [backtrace.trim_end(), written.trim_end()].into_iter().filter(|part| !part.is_empty());
-    Failure { kind, message: message.into(), details: details.collect::<Vec<_>>().join("\n").into() }
 }

@@ -11,6 +11,8 @@ use wasmtime::component::{Component, Linker};
 use super::Engine;
 use super::bindings::{batch_world, record_world};
 use super::instance::{GuestState, Instance};
+use super::line_budget::LineBudget;
+use super::waiting::HasWaiting;
 use crate::shutdown::Halt;
 
 /// The version of `wit/mapper.wit` that this host speaks.
@@ -106,6 +108,8 @@ pub struct Plugin {
     pub(super) settings: Vec<(String, String)>,
     /// Whether its guests are asked at every record where they are: set once one of them wrote or was slow.
     pub(super) exactly: AtomicBool,
+    /// What its guests may write to the log.
+    pub(super) line_budget: Arc<LineBudget>,
     /// Who it is.
     pub identity: Identity,
 }
@@ -144,7 +148,14 @@ impl Plugin {
             bytes: bytes.len() as u64,
             contract: CONTRACT_VERSION,
         };
-        let mut plugin = Self { engine: engine.clone(), world, settings, exactly: AtomicBool::new(false), identity };
+        let mut plugin = Self {
+            engine: engine.clone(),
+            world,
+            settings,
+            exactly: AtomicBool::new(false),
+            line_budget: Arc::default(),
+            identity,
+        };
         let (name, version) = Instance::new(&plugin)
             .and_then(|mut instance| instance.describe())
             .map_err(|failure| format!("it could not be started and configured: {}", failure.text()))
@@ -224,6 +235,9 @@ fn check_world(engine: &Engine, component: &Component) -> Result<World, String> 
 fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
+    linker.allow_shadowing(true);
+    wasmtime_wasi::p2::bindings::sync::io::poll::add_to_linker::<_, HasWaiting>(&mut linker, GuestState::waiting)?;
+    linker.allow_shadowing(false);
     batch_world::MapperBatch::add_to_linker::<_, wasmtime::component::HasSelf<_>>(&mut linker, |state| state)?;
     Ok(linker)
 }

@@ -1,28 +1,56 @@
 //! A plugin as the pipeline's mapper: whatever the guest does costs at most the record it does it with.
+//!
+//! A trap, a timeout or a broken rule counts only where it happens on an instance that has seen no other record: only then
+//! it can't be the doing of a record before. So what failed is found, and taken again alone.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::instance::{Again, Failed, Instance};
+use super::instance::{Failed, Instance, Why};
 use super::load::Plugin;
 use crate::pipeline::Mapper;
 use crate::record::Batch;
+use crate::telemetry::{Renewal, Telemetry};
 use crate::verdict::{Columns, Failure, Verdicts};
 
 /// How many records a guest may map before it says where it is: asking for each would cost a tenth of its time.
 const STRIDE: u32 = 32;
+/// How often an instance is tried to be made before the records that it is for are given up.
+const ATTEMPTS: usize = 3;
 
 /// Maps batches with instances of one plugin, of which there is one at a time.
 pub struct PluginMapper {
     plugin: Arc<Plugin>,
     instance: Option<Instance>,
-    renewals: u64,
+    report: Option<(Arc<Telemetry>, usize)>,
+}
+
+/// What is left to be done of a batch, the next last.
+enum Task {
+    /// These records are to be mapped.
+    Map { records: Range<usize>, belief: Belief },
+    /// This was found out already of the record that is next.
+    Put(Judged),
+}
+
+/// Whether the guest's word is taken for where it was when it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Belief {
+    Believed,
+    /// It was wrong before.
+    Doubted,
+}
+
+enum Judged {
+    Columns(Box<Columns>),
+    Failed(Failure<'static>),
 }
 
 impl PluginMapper {
     /// A mapper; its instance is made with the first batch.
     pub fn new(plugin: Arc<Plugin>) -> Self {
-        Self { plugin, instance: None, renewals: 0 }
+        Self { plugin, instance: None, report: None }
     }
 
     /// A mapper with its instance, so that its first batch waits for nothing.
@@ -34,60 +62,156 @@ impl PluginMapper {
         Ok(Self { instance, ..Self::new(plugin) })
     }
 
-    /// How many instances were given up because a call into them failed.
-    pub fn renewals(&self) -> u64 {
-        self.renewals
+    /// The same, which counts its instances as those of a worker.
+    #[must_use]
+    pub fn reporting(mut self, telemetry: Arc<Telemetry>, worker: usize) -> Self {
+        self.report = Some((telemetry, worker));
+        self
     }
 
-    /// Maps a batch; what fails, fails where the guest said it was.
+    fn renew(&mut self, reason: Renewal) {
+        self.instance = None;
+        if let Some((telemetry, _)) = &self.report {
+            telemetry.guests.renewed(reason);
+        }
+    }
+
+    /// How many of the next records may be taken in one call.
+    fn most(&self, records: usize) -> usize {
+        if self.plugin.engine.grants.deterministic {
+            // What is in the same call must not make a difference.
+            return 1;
+        }
+        let used = self.instance.as_ref().map_or(0, Instance::records);
+        self.plugin
+            .engine
+            .limits
+            .recycle_after
+            .map_or(records, |most| records.min(most.get().saturating_sub(used).max(1)))
+    }
+
+    /// Renews an instance that has done its part, between two calls.
+    fn renew_if_due(&mut self) {
+        let Some(instance) = &self.instance else { return };
+        let most = self.plugin.engine.limits.recycle_after;
+        if most.is_some_and(|most| instance.records() >= most.get()) {
+            self.renew(Renewal::Count);
+        } else if instance.is_full() {
+            self.renew(Renewal::Memory);
+        }
+    }
+
+    /// Maps the first records of a batch, as many as come out of one call.
     fn call(&mut self, batch: &Batch) -> Result<Columns, Box<Failed>> {
         let exactly = batch.len() <= STRIDE as usize || self.plugin.exactly.load(Ordering::Relaxed);
-        let mut result = self.attempt(batch, if exactly { 1 } else { STRIDE });
-        if let Some(again) = result.as_ref().err().and_then(|failed| failed.again) {
-            self.plugin.exactly.fetch_or(again == Again::ExactlyFromNowOn, Ordering::Relaxed);
-            result = self.attempt(batch, 1);
+        if self.instance.is_none() {
+            let no_instance = |failure| Box::new(Failed { before: Columns::default(), why: Why::NoInstance(failure) });
+            self.instance = Some(self.make().map_err(no_instance)?);
+        }
+        let instance = self.instance.as_mut().expect("made above");
+        let result = instance.map(batch, if exactly { 1 } else { STRIDE });
+        match &result {
+            Ok(_) => self.renew_if_due(),
+            Err(failed) if matches!(failed.why, Why::UsedUp) => self.renew(Renewal::Memory),
+            Err(_) => self.renew(Renewal::Failure),
         }
         result
     }
 
-    fn attempt(&mut self, batch: &Batch, stride: u32) -> Result<Columns, Box<Failed>> {
-        if self.instance.is_none() {
-            let made = Instance::new(&self.plugin);
-            self.instance = Some(made.map_err(|failure| {
-                let exact = batch.len() == 1;
-                Box::new(Failed { before: Columns::default(), at: 0, exact, again: None, failure })
-            })?);
+    fn make(&self) -> Result<Instance, Failure<'static>> {
+        let mut made = Instance::new(&self.plugin);
+        for _ in 1..ATTEMPTS {
+            if made.is_err() {
+                made = Instance::new(&self.plugin);
+            }
         }
-        let instance = self.instance.as_mut().expect("made above");
-        instance.map(batch, stride).inspect_err(|failed| {
-            self.instance = None;
-            self.renewals += u64::from(failed.again.is_none());
-        })
+        made
+    }
+
+    /// What is to be done about the records of `range` that have no verdict yet, the last of it first.
+    fn after(&mut self, failed: Why, batch: &Batch, range: Range<usize>, belief: Belief) -> Vec<Task> {
+        let again = |records: Range<usize>, belief| Task::Map { records, belief };
+        let (start, end) = (range.start, range.end);
+        match failed {
+            Why::Record(failure) => vec![again(start + 1..end, belief), Task::Put(Judged::Failed(failure))],
+            Why::NoInstance(failure) => range.map(|_| Task::Put(Judged::Failed(failure.clone()))).collect(),
+            Why::UsedUp => vec![again(range, belief)],
+            Why::NotAsked => {
+                self.plugin.exactly.store(true, Ordering::Relaxed);
+                vec![again(range, belief)]
+            }
+            // The instance is a new one, so that this record is the first it sees.
+            Why::At { .. } | Why::Somewhere if range.len() == 1 => vec![again(range, belief)],
+            Why::At { index, among: 1 } if belief == Belief::Believed => {
+                let at = start + index;
+                let judged = match self.call(&batch.slice(at..at + 1)) {
+                    Ok(columns) => Judged::Columns(Box::new(columns)),
+                    Err(failed) => match failed.why {
+                        Why::Record(failure) | Why::NoInstance(failure) => Judged::Failed(failure),
+                        _ => {
+                            return vec![
+                                again(at + 1..end, belief),
+                                again(at..at + 1, belief),
+                                again(start..at, belief),
+                            ];
+                        }
+                    },
+                };
+                let belief = if let Judged::Failed(_) = judged { belief } else { Belief::Doubted };
+                vec![again(at + 1..end, belief), Task::Put(judged), again(start..at, belief)]
+            }
+            Why::At { index, among } if belief == Belief::Believed => {
+                let (first, last) = (start + index, (start + index + among).min(end));
+                vec![again(last..end, belief), again(first..last, belief), again(start..first, belief)]
+            }
+            Why::At { .. } | Why::Somewhere => {
+                let middle = start + range.len() / 2;
+                vec![again(middle..end, belief), again(start..middle, belief)]
+            }
+        }
     }
 }
 
 impl Mapper for PluginMapper {
     fn map(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
-        if batch.is_empty() {
-            return;
-        }
-        let failed = match self.call(batch) {
-            Ok(columns) => return verdicts.push_columns(columns),
-            Err(failed) => *failed,
-        };
-        if failed.exact {
-            let before = failed.before.statuses.len();
-            verdicts.push_columns(failed.before);
-            verdicts.push_failure(failed.failure);
-            return self.map(&batch.slice(before + 1..batch.len()), verdicts);
-        }
-        // Nothing is known of any record but where the guest said it was: take the batch apart there. Each part is
-        // smaller, so this ends whatever the guest says; usually the first part passes and the second fails alone.
-        let middle = if failed.at == 0 { 1 } else { failed.at };
-        for part in [0..middle, middle..middle + 1, middle + 1..batch.len()] {
-            if !part.is_empty() && part.end <= batch.len() {
-                self.map(&batch.slice(part), verdicts);
+        let mut tasks = vec![Task::Map { records: 0..batch.len(), belief: Belief::Believed }];
+        while let Some(task) = tasks.pop() {
+            let (records, belief) = match task {
+                Task::Put(Judged::Columns(columns)) => {
+                    verdicts.push_columns(*columns);
+                    continue;
+                }
+                Task::Put(Judged::Failed(failure)) => {
+                    verdicts.push_failure(failure);
+                    continue;
+                }
+                Task::Map { records, .. } if records.is_empty() => continue,
+                Task::Map { records, belief } => (records, belief),
+            };
+            let piece = records.start..records.start + self.most(records.len());
+            let result =
+                if piece.len() == batch.len() { self.call(batch) } else { self.call(&batch.slice(piece.clone())) };
+            let (columns, why) = match result {
+                Ok(columns) => (columns, None),
+                Err(failed) => (failed.before, Some(failed.why)),
+            };
+            let judged = columns.statuses.len();
+            if judged > 0 {
+                verdicts.push_columns(columns);
             }
+            if piece.end < records.end {
+                tasks.push(Task::Map { records: piece.end..records.end, belief });
+            }
+            let rest = piece.start + judged..piece.end;
+            match why.map(|why| why.after_first(judged)) {
+                Some(why) => tasks.extend(self.after(why, batch, rest, belief)),
+                None if !rest.is_empty() => tasks.push(Task::Map { records: rest, belief }),
+                None => {}
+            }
+        }
+        if let Some((telemetry, worker)) = &self.report {
+            let memory = self.instance.as_ref().map_or(0, Instance::memory);
+            telemetry.guests.uses_memory(*worker, memory as u64);
         }
     }
 }

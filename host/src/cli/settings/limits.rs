@@ -1,7 +1,7 @@
 //! Settings of what the work may take.
 
 use super::Kind::{Duration, Size, Whole};
-use super::Standard::Value;
+use super::Standard::{Told, Value};
 use super::{Setting, setting};
 
 const HEADING: &str = "Limits";
@@ -25,5 +25,32 @@ pub(super) const SETTINGS: &[Setting] = &[
         Value("1s"),
         "How long the plugin may take over one record; beyond, the record is a dead letter",
     ),
-    setting(HEADING, "memory-limit", "SIZE", Size, Value("64MiB"), "Memory of the plugin, per worker"),
+    setting(
+        HEADING,
+        "memory-limit",
+        "SIZE",
+        Size,
+        Value("64MiB"),
+        "Memory of the plugin, per worker; a record that takes more is a dead letter",
+    ),
+    setting(
+        HEADING,
+        "output-limit",
+        "SIZE",
+        Size,
+        Value("16MiB"),
+        "What the plugin may return for one record; beyond, the record is a dead letter. A batch that returns more is taken \
+         in parts",
+    ),
+    setting(HEADING, "stack-limit", "SIZE", Size, Value("512KiB"), "Call stack of the plugin"),
+    setting(HEADING, "table-limit", "N", Whole, Value("100000"), "Elements of the tables of the plugin"),
+    setting(
+        HEADING,
+        "recycle-after",
+        "RECORDS",
+        Whole,
+        Told("not for that reason"),
+        "Renew the plugin's instance after this many records, and lose its state; it is renewed in any case when its memory \
+         comes near the limit",
+    ),
 ];

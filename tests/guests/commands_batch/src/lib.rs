@@ -3,17 +3,14 @@
 #[path = "../../commands.rs"]
 mod commands;
 
-use commands::{Action, Out, Seen, obey};
+use commands::{Action, Out, Seen, greet, obey};
 use mapper_sdk::{Level, Output, Record, Settings, log, mapper};
 
 mapper!(map, configure = configure);
 
 fn configure(settings: &Settings) -> Result<(), String> {
     settings.only(&["greeting"])?;
-    match settings.get("greeting") {
-        Some("") => Err("an empty greeting".to_owned()),
-        _ => Ok(()),
-    }
+    greet(settings.get("greeting"))
 }
 
 fn map(_: &mut (), record: &Record) -> Result<Vec<Output>, String> {

@@ -3,7 +3,7 @@
 #[path = "../../commands.rs"]
 mod commands;
 
-use commands::{Action, Out, Seen, obey};
+use commands::{Action, Out, Seen, greet, obey};
 use exports::mapper_host::mapper::{plugin, record_mapper};
 use mapper_host::mapper::logging::{Level, log};
 use mapper_host::mapper::types::{Content, Header};
@@ -23,8 +23,7 @@ impl plugin::Guest for Commands {
     fn configure(settings: Vec<(String, String)>) -> Result<(), String> {
         match settings.as_slice() {
             [] => Ok(()),
-            [(key, value)] if key == "greeting" && value.is_empty() => Err("an empty greeting".to_owned()),
-            [(key, _)] if key == "greeting" => Ok(()),
+            [(key, value)] if key == "greeting" => greet(Some(value)),
             [(key, _), ..] => Err(format!("unknown setting '{key}'; known are: greeting")),
         }
     }

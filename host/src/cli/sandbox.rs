@@ -1,0 +1,79 @@
+//! The settings of what a plugin may use, and of what it is given. Every command that runs one reads them here.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::CliError;
+use super::run::{HOUR, within};
+use super::sources::Sources;
+use crate::config::values::{self, Read};
+use crate::plugin::{GrantedDir, Grants, Limits};
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+/// Threads have 2 MiB, of which the host needs some itself.
+const MOST_STACK: u64 = MIB;
+
+/// What an instance may use.
+///
+/// # Errors
+/// The first setting that is wrong, where it came from, and what is allowed.
+pub(super) fn limits(sources: &Sources<'_>) -> Result<Limits, CliError> {
+    let recycle_after = sources.optional("recycle-after", |text| values::count(text, 1..=u64::MAX))?;
+    Ok(Limits {
+        record_timeout: sources.value("record-timeout", within(Duration::from_millis(10), HOUR))?,
+        memory_bytes: sources.value("memory-limit", |text| values::size(text, MIB..=4096 * MIB))?,
+        table_elements: sources.value("table-limit", |text| values::count(text, 1000..=10_000_000))?,
+        stack_bytes: sources.value("stack-limit", |text| values::size(text, 64 * KIB..=MOST_STACK))?,
+        output_bytes: sources.value("output-limit", |text| values::size(text, 64 * KIB..=1024 * MIB))?,
+        recycle_after: recycle_after.and_then(NonZeroUsize::new),
+    })
+}
+
+/// What a plugin is given. The values of variables are those of now.
+///
+/// # Errors
+/// See [`limits`]; also when a variable is not set, or can't be handed on.
+pub(super) fn grants(sources: &Sources<'_>) -> Result<Grants, CliError> {
+    let mut grants = Grants { deterministic: sources.value("deterministic", values::switch)?, ..Grants::default() };
+    for given in sources.list("allow-env") {
+        let name = given.read(variable_name)?;
+        let Some(value) = sources.environment.variable(&name) else {
+            return Err(given.refuse("the host's environment has no such variable; set it, or leave it out here"));
+        };
+        let value =
+            value.to_str().ok_or_else(|| given.refuse("its value is not UTF-8, which a plugin can't be given"))?;
+        if grants.env.iter().all(|(other, _)| *other != name) {
+            grants.env.push((name, value.to_owned()));
+        }
+    }
+    for given in sources.list("allow-dir") {
+        let dir = given.read(granted_dir)?;
+        if grants.dirs.iter().any(|other| other.guest == dir.guest) {
+            return Err(given.refuse("the plugin would know two folders by the same name"));
+        }
+        grants.dirs.push(dir);
+    }
+    Ok(grants)
+}
+
+fn variable_name(text: &str) -> Read<String> {
+    let legal = !text.contains(['=', '\0']) && !text.chars().any(char::is_whitespace);
+    if legal {
+        Ok(text.to_owned())
+    } else {
+        Err("give the name of a variable, such as TZ; its value is the host's".to_owned())
+    }
+}
+
+/// `HOST::GUEST`, or `HOST::GUEST:ro`.
+fn granted_dir(text: &str) -> Read<GrantedDir> {
+    let allowed = || "give HOST::GUEST or HOST::GUEST:ro, such as /srv/geo::/geo:ro".to_owned();
+    let (host, guest) = text.split_once("::").ok_or_else(allowed)?;
+    let (guest, writable) = guest.strip_suffix(":ro").map_or((guest, true), |guest| (guest, false));
+    if host.is_empty() || guest.is_empty() || guest.contains(':') {
+        return Err(allowed());
+    }
+    Ok(GrantedDir { host: PathBuf::from(host), guest: guest.to_owned(), writable })
+}

@@ -1,0 +1,59 @@
+//! What is counted of the instances of the plugin.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Why an instance was replaced by a new one. The word that [`Renewal::name`] gives is used in logs and metrics alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// A call into it failed, or it was denied memory: it is not entered again.
+    Failure,
+    /// It has mapped as many records as `--recycle-after` allows.
+    Count,
+    /// Its memory had grown near the limit.
+    Memory,
+}
+
+impl Renewal {
+    /// Every reason.
+    pub const ALL: [Self; 3] = [Self::Failure, Self::Count, Self::Memory];
+
+    /// The reason as one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Failure => "failure",
+            Self::Count => "count",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+/// Counters of all instances.
+#[derive(Debug, Default)]
+pub struct Guests {
+    renewals: [AtomicU64; Renewal::ALL.len()],
+    memory: Mutex<BTreeMap<usize, u64>>,
+}
+
+impl Guests {
+    /// An instance was given up.
+    pub fn renewed(&self, reason: Renewal) {
+        self.renewals[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Instances that were given up for that reason.
+    pub fn renewals(&self, reason: Renewal) -> u64 {
+        self.renewals[reason as usize].load(Ordering::Relaxed)
+    }
+
+    /// The linear memory of the instance of a worker, in bytes.
+    pub fn uses_memory(&self, worker: usize, bytes: u64) {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).insert(worker, bytes);
+    }
+
+    /// The linear memory of each worker's instance, in bytes, as it was after its last batch.
+    pub fn memory(&self) -> BTreeMap<usize, u64> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

@@ -1,0 +1,110 @@
+//! Guests that do what their records say, in the plugin runtime and without Kafka.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mapper_host::pipeline::Mapper;
+use mapper_host::plugin::{Engine, Grants, Limits, Plugin, PluginMapper};
+use mapper_host::record::Batch;
+use mapper_host::telemetry::Telemetry;
+use mapper_host::verdict::{Verdict, Verdicts};
+
+use crate::HOST;
+
+/// A guest of each world.
+pub(crate) const WORLDS: [&str; 2] = ["tests/guests/commands_batch", "tests/guests/commands_record"];
+
+/// Limits that are reached soon.
+pub(crate) fn limits() -> Limits {
+    Limits { record_timeout: Duration::from_millis(300), memory_bytes: 16 << 20, ..Limits::default() }
+}
+
+/// A loaded guest, and what is counted of it.
+pub(crate) struct Guest {
+    pub(crate) mapper: PluginMapper,
+    pub(crate) telemetry: Arc<Telemetry>,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// The outputs, or the kind of failure and its message.
+    pub(crate) text: String,
+    /// The backtrace and what the guest wrote, if it failed.
+    pub(crate) details: String,
+}
+
+pub(crate) fn load_with(
+    limits: Limits,
+    grants: Grants,
+    project: &str,
+    settings: &[(&str, &str)],
+) -> Result<Guest, String> {
+    let engine = Arc::new(Engine::new(limits, None).expect("an engine").granting(grants));
+    let settings: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let plugin = Plugin::load(&engine, &harness::plugins::build(HOST, project), &settings);
+    let telemetry = Arc::new(Telemetry::default());
+    plugin
+        .map(|plugin| Guest { mapper: PluginMapper::new(Arc::new(plugin)).reporting(telemetry.clone(), 0), telemetry })
+        .map_err(|refused| refused.to_string())
+}
+
+pub(crate) fn load(limits: Limits, project: &str) -> Guest {
+    load_with(limits, Grants::default(), project, &[]).expect("it loads")
+}
+
+/// A record per command, with a key, a timestamp and headers to keep.
+pub(crate) fn batch(commands: &[&[u8]]) -> Batch {
+    let mut batch = Batch::new("visits");
+    for (offset, command) in commands.iter().enumerate() {
+        let headers = [(&b"h"[..], Some(&b"1"[..])), (b"h", None)];
+        batch.push((3, offset as i64), 1000 + offset as i64, Some(b"key"), Some(command), headers.into_iter());
+    }
+    batch
+}
+
+impl Guest {
+    /// The verdicts as text, one line a record.
+    pub(crate) fn verdicts(&mut self, batch: &Batch) -> Vec<String> {
+        self.map(batch).into_iter().map(|told| told.text).collect()
+    }
+
+    pub(crate) fn map(&mut self, batch: &Batch) -> Vec<Told> {
+        let mut verdicts = Verdicts::default();
+        self.mapper.map(batch, &mut verdicts);
+        let told: Vec<Told> =
+            verdicts.iter().zip(batch.records()).map(|(verdict, record)| tell(verdict, record)).collect();
+        assert_eq!((told.len(), verdicts.len()), (batch.len(), batch.len()), "one verdict per record");
+        told
+    }
+}
+
+fn tell(verdict: Verdict<'_>, record: mapper_host::record::Record<'_>) -> Told {
+    let text = |bytes: Option<&[u8]>| match bytes.map(|bytes| (std::str::from_utf8(bytes), bytes)) {
+        None => "null".to_owned(),
+        Some((Ok(text), _)) => text.to_owned(),
+        Some((Err(_), bytes)) => bytes.escape_ascii().to_string(),
+    };
+    match verdict {
+        Verdict::Failed(failure) => {
+            Told { text: format!("{}: {}", failure.kind, failure.message), details: failure.details.into_owned() }
+        }
+        Verdict::Mapped(outputs) => {
+            let outputs = outputs.map(|output| {
+                let headers: Vec<_> = match output.own_headers() {
+                    None => vec!["kept".to_owned()],
+                    Some(own) => own.map(|(name, value)| format!("{}={}", text(Some(name)), text(value))).collect(),
+                };
+                format!(
+                    "[{} {} {} {:?} {}]",
+                    output.topic().unwrap_or("-"),
+                    text(output.key(record)),
+                    text(output.value(record)),
+                    output.timestamp_ms(record),
+                    headers.join(",")
+                )
+            });
+            Told { text: outputs.collect(), details: String::new() }
+        }
+    }
+}
