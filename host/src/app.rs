@@ -1,10 +1,10 @@
 //! `host run` from its checked configuration to its end: plugin, Kafka, workers, and what ends them.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::author::guest::build_if_absent;
 use crate::config::{Delivery, GenerateConfig, Rhythm, RunConfig};
 use crate::console::Console;
 use crate::decision::Routes;
@@ -18,7 +18,7 @@ use crate::telemetry::{Telemetry, Work};
 use crate::transactional_id::TransactionalId;
 use crate::visits::{BURST_ROWS, Generator};
 use crate::worker::{self, Job};
-use crate::{admin, committed, demo, project, report};
+use crate::{admin, committed, demo, report};
 
 /// How often it is asked whether another host of the group has done what is left of a run that ends by itself.
 const ASK_OTHERS: Duration = Duration::from_secs(1);
@@ -126,13 +126,6 @@ fn describe(config: &RunConfig, telemetry: &Telemetry, plugin: &Identity) {
     telemetry.about.set_plugin(plugin.clone(), config.plugin.clone());
     telemetry.workers.set_longest_mapping(config.limits.record_timeout * config.batch_records as u32 * ATTEMPTS);
     (0..config.workers).for_each(|worker| telemetry.set_member(worker, false));
-}
-
-fn build_if_absent(plugin: &Path) -> Result<(), Halt> {
-    let Some(project) = (!plugin.exists()).then(|| project::of_plugin(plugin)).flatten() else { return Ok(()) };
-    eprintln!("{} is not there yet; building it from {} …", plugin.display(), project.display());
-    let built = project::build(&project, Some(plugin));
-    built.map(|_| ()).map_err(|error| Halt::plugin(format!("the plugin could not be built: {error:#}")))
 }
 
 fn load(config: &RunConfig) -> Result<Plugin, Halt> {

@@ -1,4 +1,61 @@
-//! What a plugin's author works with: `host new`, and the templates it writes.
+//! What a plugin's author works with: projects from templates, cases, and mapping without Kafka.
 
+pub mod cases;
+mod diff;
+pub(crate) mod guest;
+mod json;
+mod junit;
+pub mod map;
 pub mod new;
+mod paint;
+pub mod records;
 pub mod templates;
+pub mod test;
+
+use crate::config::{AuthorCommand, LogConfig};
+use crate::console::Console;
+use crate::shutdown::Halt;
+
+/// How an author's command ended, if it could be carried out at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All is as it should be.
+    Good,
+    /// Some cases don't hold.
+    CasesFailed,
+    /// Some records could not be mapped.
+    RecordsFailed,
+}
+
+impl Outcome {
+    /// The exit code of the process (documented in the README).
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Good => 0,
+            Self::CasesFailed => 1,
+            Self::RecordsFailed => 10,
+        }
+    }
+}
+
+/// Carries out a command.
+///
+/// # Errors
+/// Why it could not be carried out.
+pub fn run(command: &AuthorCommand) -> Result<Outcome, Halt> {
+    let log = |log: &LogConfig| Console::log_only(log.format, &log.filter).map_err(Halt::configuration);
+    match command {
+        AuthorCommand::New(config) => {
+            println!("{}", new::new(config)?);
+            Ok(Outcome::Good)
+        }
+        AuthorCommand::Test(config) => {
+            log(&config.guest.log)?;
+            test::test(config)
+        }
+        AuthorCommand::Map(config) => {
+            log(&config.guest.log)?;
+            map::map(config)
+        }
+    }
+}

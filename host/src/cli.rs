@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 
 pub use definition::settings_table;
+pub(crate) use settings::near;
 
 use crate::config::{BuildConfig, Command};
 use sources::{Environment, Sources};
@@ -51,11 +52,11 @@ pub fn parse(
             // Without DIR, clap has refused already.
             Ok(Command::Build(BuildConfig { dir: path("dir").unwrap_or_default(), output: path("output") }))
         }
-        Some(("new", matches)) => author::new(matches).map(Command::New),
         Some(("generate", matches)) => {
             let sources = Sources::new(&settings::GENERATE, matches, &environment)?;
             generate::config(&sources).map(|config| Command::Generate(Box::new(config)))
         }
+        Some((name, matches)) if author::is_one(name) => author::command(name, matches, &environment),
         run => {
             let matches = run.map_or(&matches, |(_run, matches)| matches);
             let sources = Sources::new(&settings::RUN, matches, &environment)?;

@@ -1,6 +1,7 @@
 //! What the program was asked to do, as plain data that was checked before anything was touched.
 
 pub(crate) mod admin;
+mod author;
 mod bytes;
 pub(crate) mod properties;
 pub(crate) mod values;
@@ -14,9 +15,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use admin::AdminConfig;
+pub use author::{AuthorCommand, GuestConfig, MapConfig, MapFormat, MapInput, NewConfig, TestConfig, TopicInput};
 pub use bytes::{Bytes, NotBytes};
 
-use crate::author::templates::Language;
 use crate::plugin::{Grants, Limits};
 use crate::visits::Profile;
 
@@ -29,8 +30,8 @@ pub enum Command {
     Generate(Box<GenerateConfig>),
     /// Build a plugin project.
     Build(BuildConfig),
-    /// Make a plugin project.
-    New(NewConfig),
+    /// What a plugin's author does.
+    Author(AuthorCommand),
 }
 
 /// All settings of `host run`.
@@ -125,15 +126,6 @@ pub struct BuildConfig {
     pub dir: PathBuf,
     /// Where the plugin goes; `None`: `plugins/NAME.wasm`, of which the project knows the name.
     pub output: Option<PathBuf>,
-}
-
-/// All settings of `host new`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewConfig {
-    /// The folder of the new project; the last part of it is its name.
-    pub dir: PathBuf,
-    /// What it is written in.
-    pub language: Language,
 }
 
 /// How sure it is that each record is handled exactly once.

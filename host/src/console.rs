@@ -23,7 +23,6 @@ impl Console {
     /// # Errors
     /// When the filter can't be read.
     pub fn start(format: LogFormat, filter: &str) -> Result<Self, String> {
-        let filter = EnvFilter::try_new(filter).map_err(|error| format!("the log filter '{filter}': {error}"))?;
         let terminal = io::stdout().is_terminal() && format == LogFormat::Text;
         let live = terminal.then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
@@ -31,10 +30,22 @@ impl Console {
             bar.enable_steady_tick(Duration::from_millis(250));
             bar
         });
-        let console = Self { live, format };
+        Self::log_to(Self { live, format }, filter)
+    }
+
+    /// As [`Console::start`], for a command whose standard output is all its own: there is no live line.
+    ///
+    /// # Errors
+    /// When the filter can't be read.
+    pub fn log_only(format: LogFormat, filter: &str) -> Result<Self, String> {
+        Self::log_to(Self { live: None, format }, filter)
+    }
+
+    fn log_to(console: Self, filter: &str) -> Result<Self, String> {
+        let filter = EnvFilter::try_new(filter).map_err(|error| format!("the log filter '{filter}': {error}"))?;
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(console.clone());
         // A second start in one process, as in tests, keeps the first log.
-        let _ = match format {
+        let _ = match console.format {
             LogFormat::Json => log.json().flatten_event(true).try_init(),
             LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).with_target(false).try_init(),
         };

@@ -15,6 +15,8 @@ use crate::decision::{headers_bytes, record_bytes};
 use crate::record::{Header, Record};
 use crate::verdict::Failure;
 
+pub use envelope::input_of;
+
 use envelope::Envelope;
 use fingerprint::Fingerprints;
 
@@ -98,7 +100,8 @@ impl<'a> Letter<'a> {
     }
 }
 
-fn kept_headers(record: Record<'_>) -> impl Iterator<Item = Header<'_>> {
+/// The headers of a record without those that make it a dead letter.
+pub(crate) fn kept_headers(record: Record<'_>) -> impl Iterator<Item = Header<'_>> {
     record.headers().filter(|(name, _)| !name.starts_with(CONNECT_PREFIX) && !name.starts_with(OWN_PREFIX))
 }
 

@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
+use mapper_host::author::{self, Outcome};
 use mapper_host::cli::{self, CliError};
 use mapper_host::config::{Command, LogConfig};
 use mapper_host::console::Console;
 use mapper_host::shutdown::{Cause, Halt, Shutdown};
-use mapper_host::{app, author, project};
+use mapper_host::{app, project};
 
 // The allocator of the system keeps what librdkafka frees.
 #[global_allocator]
@@ -22,7 +23,7 @@ fn main() -> ExitCode {
         Err(CliError::Wrong(message)) => return fail(&Halt::configuration(message)),
     };
     match run(command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(outcome) => ExitCode::from(outcome.exit_code()),
         Err(halt) => fail(&halt),
     }
 }
@@ -32,27 +33,24 @@ fn fail(halt: &Halt) -> ExitCode {
     ExitCode::from(halt.cause.exit_code())
 }
 
-fn run(command: Command) -> Result<(), Halt> {
+fn run(command: Command) -> Result<Outcome, Halt> {
     match command {
         Command::Run(config) => {
             let console = start_console(&config.log)?;
-            app::run(&config, &console, &on_signal()?)
+            app::run(&config, &console, &on_signal()?)?;
         }
         Command::Generate(config) => {
             let console = start_console(&config.log)?;
-            app::generate(&config, &console, &on_signal()?)
+            app::generate(&config, &console, &on_signal()?)?;
         }
         Command::Build(config) => {
             let built = project::build(&config.dir, config.output.as_deref());
             let plugin = built.map_err(|error| Halt::plugin(format!("{error:#}")))?;
             println!("{}", plugin.display());
-            Ok(())
         }
-        Command::New(config) => {
-            println!("{}", author::new::new(&config)?);
-            Ok(())
-        }
+        Command::Author(command) => return author::run(&command),
     }
+    Ok(Outcome::Good)
 }
 
 fn start_console(log: &LogConfig) -> Result<Console, Halt> {

@@ -1,11 +1,13 @@
 //! The whole host on a real Kafka: one binary, so that the broker is started once.
 
 mod admin;
+mod author;
 mod cli;
 mod containment;
 mod delivery;
 mod fidelity;
 mod guests;
+mod map;
 mod reference;
 mod worlds;
 

@@ -212,6 +212,26 @@ mod tests {
     }
 
     #[test]
+    fn what_the_rust_template_needs_is_what_this_release_was_built_with() {
+        let packages = |lock: &str| {
+            let lock: toml::Table = lock.parse().unwrap();
+            let package = |package: &toml::Value| {
+                [&package["name"], &package["version"]].map(|field| field.as_str().unwrap().to_owned())
+            };
+            lock["package"].as_array().unwrap().iter().map(package).collect::<Vec<_>>()
+        };
+        let ours = packages(include_str!("../../../Cargo.lock"));
+        let files = Language::named("rust").unwrap().project(&ProjectName::new("x").unwrap());
+        let lock = files.iter().find(|(path, _)| path == "Cargo.lock").unwrap();
+        for package in packages(std::str::from_utf8(&lock.1).unwrap()) {
+            assert!(
+                ours.contains(&package) || package[0] == "x",
+                "{package:?}: cargo update in a new project, and copy"
+            );
+        }
+    }
+
+    #[test]
     fn names_are_those_that_every_language_takes() {
         for name in ["a", "my_mapper", "my-mapper2"] {
             assert!(ProjectName::new(name).is_ok(), "{name}");

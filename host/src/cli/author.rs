@@ -1,54 +1,70 @@
 //! The commands of a plugin's author: their arguments, read and checked.
 
+mod map;
+mod new;
+mod test;
+
 use std::path::PathBuf;
 
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::CliError;
-use super::settings::near;
-use crate::author::templates::Language;
-use crate::config::NewConfig;
+use super::sources::{Environment, Sources};
+use super::{CliError, definition, run, sandbox, settings};
+use crate::config::{self, AuthorCommand, GuestConfig};
 
-/// `host new`.
-pub(super) fn new_command() -> Command {
-    Command::new("new")
-        .about("Makes a plugin project: a mapper that reduces visits, with its cases")
-        .arg(
-            Arg::new("dir")
-                .value_name("NAME")
-                .required(true)
-                .value_parser(clap::value_parser!(PathBuf))
-                .help("The folder to make; the last part of it is the name of the project"),
-        )
-        .arg(
-            Arg::new("lang")
-                .long("lang")
-                .value_name("LANGUAGE")
-                .required(true)
-                .help(format!("What it is written in: {}", languages())),
-        )
+/// All of them, as clap wants them.
+pub(super) fn commands() -> [Command; 3] {
+    [new::command(), test::command(), map::command()]
 }
 
-fn languages() -> String {
-    let names: Vec<_> = Language::all().map(Language::name).collect();
-    match names.split_last() {
-        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
-        _ => names.concat(),
-    }
+/// Whether a command is one of them.
+pub(super) fn is_one(name: &str) -> bool {
+    commands().iter().any(|command| command.get_name() == name)
 }
 
 /// Reads and checks.
 ///
 /// # Errors
-/// When there is no such language.
-pub(super) fn new(matches: &ArgMatches) -> Result<NewConfig, CliError> {
-    // Without either, clap has refused already.
-    let dir = matches.get_one::<PathBuf>("dir").cloned().unwrap_or_default();
-    let language = matches.get_one::<String>("lang").map(String::as_str).unwrap_or_default();
-    let Some(language) = Language::named(language) else {
-        let hint = near(language, Language::all().map(|known| known.name().to_owned()));
-        let hint = hint.map_or_else(String::new, |name| format!("; did you mean {name}?"));
-        return Err(CliError::Wrong(format!("flag --lang: {language:?} is not allowed: give {}{hint}", languages())));
+/// The first argument or setting that is wrong, and what is allowed.
+pub(super) fn command(
+    name: &str,
+    matches: &ArgMatches,
+    environment: &Environment,
+) -> Result<config::Command, CliError> {
+    let sources = |settings| Sources::new(settings, matches, environment);
+    let command = match name {
+        "new" => AuthorCommand::New(new::config(matches)?),
+        "test" => AuthorCommand::Test(Box::new(test::config(matches, &sources(&settings::TEST)?)?)),
+        _ => AuthorCommand::Map(Box::new(map::config(matches, &sources(&settings::MAP)?)?)),
     };
-    Ok(NewConfig { dir, language })
+    Ok(config::Command::Author(command))
+}
+
+/// How the plugin is run.
+fn guest(sources: &Sources<'_>) -> Result<GuestConfig, CliError> {
+    Ok(GuestConfig {
+        set: sources.pairs("set", |_| None)?,
+        cache_dir: run::cache_dir(sources)?,
+        limits: sandbox::limits(sources)?,
+        grants: sandbox::grants(sources)?,
+        batch_records: run::batch_records(sources)?,
+        log: run::log(sources)?,
+    })
+}
+
+fn path(name: &'static str, placeholder: &'static str) -> Arg {
+    definition::path(Arg::new(name).value_name(placeholder))
+}
+
+fn switch(name: &'static str) -> Arg {
+    Arg::new(name).long(name).action(ArgAction::SetTrue)
+}
+
+fn given_path(matches: &ArgMatches, name: &str) -> Option<PathBuf> {
+    matches.get_one::<PathBuf>(name).cloned()
+}
+
+/// What is wrong with a flag.
+fn wrong(flag: &str, text: &str, allowed: &str) -> CliError {
+    CliError::Wrong(format!("flag --{flag}: {text:?} is not allowed: {allowed}"))
 }

@@ -11,13 +11,13 @@ use super::settings::{GENERATE, Kind, OPTIONS, RUN, Setting, Standard};
 /// Wider than this, help is hard to read.
 const HELP_COLUMNS: usize = 110;
 
-const AFTER: &str =
+pub(super) const AFTER: &str =
     "Every setting is a flag, an environment variable or a key of the file given with --config; a flag \
     beats a variable, which beats the file. Durations have a unit (100ms, 1s, 2m), sizes may have one (64KiB, 16MiB, \
     1GiB; without one: bytes). Relative paths start at the working directory.
 
 Exit codes: 0 all is done, or ended as asked; 1 internal error; 2 bad configuration; 3 plugin refused; 4 Kafka \
-    unreachable for good, or refuses.";
+    unreachable for good, or refuses. host test: 1 a case doesn't hold. host map: 10 a record could not be mapped.";
 
 const ABOUT: &str = "Runs a WebAssembly mapper between Kafka topics.
 
@@ -26,6 +26,8 @@ Without --brokers it is a demo on an embedded broker: visits are generated, mapp
 const USAGE: &str = "host [run] --plugin FILE [OPTIONS]
        host new NAME --lang LANGUAGE
        host build DIR [--output FILE]
+       host test [DIR|FILE] [OPTIONS]
+       host map FILE [INPUT]... [OPTIONS]
        host generate --brokers LIST [OPTIONS]";
 
 /// The whole command line.
@@ -49,23 +51,24 @@ pub(super) fn command() -> Command {
             path(Arg::new("output").long("output").value_name("FILE"))
                 .help("Where the plugin goes [default: plugins/NAME.wasm]"),
         );
-    command.subcommands([
-        run.override_usage("host run --plugin FILE [OPTIONS]").args(RUN.iter().map(argument)).after_help(AFTER),
-        author::new_command(),
-        build,
-        generate
-            .override_usage("host generate --brokers LIST [OPTIONS]")
-            .args(GENERATE.iter().map(argument))
-            .after_help(AFTER),
-    ])
+    command
+        .subcommands([
+            run.override_usage("host run --plugin FILE [OPTIONS]").args(RUN.iter().map(argument)).after_help(AFTER),
+            build,
+            generate
+                .override_usage("host generate --brokers LIST [OPTIONS]")
+                .args(GENERATE.iter().map(argument))
+                .after_help(AFTER),
+        ])
+        .subcommands(author::commands())
 }
 
-fn path(argument: Arg) -> Arg {
+pub(super) fn path(argument: Arg) -> Arg {
     argument.value_parser(clap::value_parser!(PathBuf))
 }
 
 /// All values are text to clap: they are read where those of variables and of the file are, with the same messages.
-fn argument(setting: &Setting) -> Arg {
+pub(super) fn argument(setting: &Setting) -> Arg {
     let argument = Arg::new(setting.name)
         .long(setting.name)
         .value_name(setting.placeholder)

@@ -41,7 +41,7 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
     Ok(RunConfig {
         plugin,
         set: sources.pairs("set", |_| None)?,
-        cache_dir: folder(sources, "cache-dir", "XDG_CACHE_HOME", ".cache")?,
+        cache_dir: cache_dir(sources)?,
         brokers,
         group: sources.value("group", values::name)?,
         connect_timeout: connect_timeout(sources)?,
@@ -62,12 +62,22 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
         state_dir: folder(sources, "state-dir", "XDG_STATE_HOME", ".local/state")?,
         drain_timeout: sources.value("drain-timeout", within(Duration::ZERO, HOUR))?,
         workers: sources.value("workers", |text| values::count(text, 1..=256))?,
-        batch_records: sources.value("batch-records", |text| values::count(text, 1..=10_000))?,
+        batch_records: batch_records(sources)?,
         limits: sandbox::limits(sources)?,
         grants: sandbox::grants(sources)?,
         admin: admin::config(sources)?,
         log: log(sources)?,
     })
+}
+
+/// Records the plugin is given in one call, at most.
+pub(super) fn batch_records(sources: &Sources<'_>) -> Result<usize, CliError> {
+    sources.value("batch-records", |text| values::count(text, 1..=10_000))
+}
+
+/// Where compiled plugins are kept.
+pub(super) fn cache_dir(sources: &Sources<'_>) -> Result<PathBuf, CliError> {
+    folder(sources, "cache-dir", "XDG_CACHE_HOME", ".cache")
 }
 
 /// How long to try to reach Kafka.

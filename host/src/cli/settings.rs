@@ -1,6 +1,7 @@
 //! The table of all settings: from it come the flags, the variables, the keys of the file, the defaults and the help.
 
 mod admin;
+mod author;
 mod delivery;
 mod generate;
 mod grants;
@@ -97,6 +98,8 @@ pub(crate) static RUN: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     ]
     .concat()
 });
+
+pub(crate) use author::{MAP, TEST};
 
 /// Settings of `host generate`.
 pub(crate) static GENERATE: LazyLock<Vec<Setting>> = LazyLock::new(|| generate::SETTINGS.to_vec());

@@ -4,6 +4,33 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
 
+/// What an envelope has of the input of its record; `None` is Kafka's null.
+///
+/// # Errors
+/// When it is no envelope.
+pub fn input_of(envelope: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    #[derive(serde::Deserialize)]
+    struct Parts {
+        input_json: Option<String>,
+        input_encoding: Option<String>,
+    }
+    let wrong = |error: serde_json::Error| format!("it is no dead letter's value: {error}");
+    // An absent field would be read as null.
+    let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(envelope).map_err(wrong)?;
+    if !fields.contains_key("input_json") {
+        return Err("it is no dead letter's value: it has no \"input_json\"".to_owned());
+    }
+    let parts: Parts = serde_json::from_slice(envelope).map_err(wrong)?;
+    match (parts.input_json, parts.input_encoding.as_deref()) {
+        (None, _) => Ok(None),
+        (Some(text), None) => Ok(Some(text.into_bytes())),
+        (Some(text), Some("base64")) => {
+            BASE64_STANDARD.decode(text).map(Some).map_err(|error| format!("its \"input_json\" is not base64: {error}"))
+        }
+        (Some(_), Some(other)) => Err(format!("its \"input_encoding\" is {other:?}; only \"base64\" is known")),
+    }
+}
+
 /// Writes envelopes, one at a time, into a buffer of its own.
 #[derive(Default)]
 pub(super) struct Envelope {

@@ -127,7 +127,15 @@ fn the_envelope_is_that_of_the_reference_job() {
 #[test]
 fn nothing_of_the_input_is_lost() {
     for value in [&b"text"[..], "\"\\\n\r\t\u{8}\u{c}\u{1f}é\u{2028}".as_bytes(), b"\xc3", b"\x00\xff\xfe", b""] {
-        assert_eq!(write(&of_value(value), MESSAGE, NO_LIMIT).input().as_deref(), Some(value));
+        let written = write(&of_value(value), MESSAGE, NO_LIMIT);
+        assert_eq!(written.input().as_deref(), Some(value));
+        assert_eq!(super::input_of(&written.value).unwrap().as_deref(), Some(value));
+    }
+    let tombstone = write(&Input { value: None, ..of_value(b"") }, MESSAGE, NO_LIMIT);
+    assert_eq!(super::input_of(&tombstone.value), Ok(None));
+    for wrong in [&b"text"[..], b"[]", b"{}", br#"{"input_json": 1}"#, br#"{"input_json": "", "input_encoding": "x"}"#]
+    {
+        assert!(super::input_of(wrong).is_err(), "{}", wrong.escape_ascii());
     }
 }
 

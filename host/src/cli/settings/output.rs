@@ -4,19 +4,15 @@ use super::Kind::Text;
 use super::Standard::{Empty, Value};
 use super::{OPTIONS, Setting, setting};
 
-const HEADING: &str = "Output";
+pub(super) const HEADING: &str = "Output";
+
+pub(super) const LOG_LEVEL_TEXT: &str =
+    "off, error, warn, info, debug or trace, or directives such as info,kafka=debug";
 
 pub(super) const LOG_FORMAT: Setting =
     setting(HEADING, "log-format", "FORMAT", Text, Value("text"), "text, for people, or json, one object a line");
 
-pub(super) const LOG_LEVEL: Setting = setting(
-    HEADING,
-    "log-level",
-    "LEVEL",
-    Text,
-    Value("info"),
-    "off, error, warn, info, debug or trace, or directives such as info,kafka=debug",
-);
+pub(super) const LOG_LEVEL: Setting = setting(HEADING, "log-level", "LEVEL", Text, Value("info"), LOG_LEVEL_TEXT);
 
 pub(super) const CONFIG: Setting = setting(
     OPTIONS,

@@ -1,0 +1,39 @@
+//! The outcome of cases in JUnit's XML, which CI systems show.
+
+use std::path::Path;
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use super::cases::{CaseFile, Judged};
+use super::diff;
+use super::paint::Paint;
+
+/// The report: a suite per file.
+///
+/// # Errors
+/// When it can't be written as XML.
+pub(super) fn report(plugin: &Path, files: &[(CaseFile, Vec<Judged>)], took: Duration) -> anyhow::Result<String> {
+    let name = plugin.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut report = Report::new(name.as_str());
+    report.set_time(took);
+    for (file, judged) in files {
+        let path = file.path.display().to_string();
+        let mut suite = TestSuite::new(path.as_str());
+        for (case, judged) in file.cases.iter().zip(judged) {
+            let mut status = TestCaseStatus::success();
+            if !judged.passed {
+                status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+                status
+                    .set_message(format!("{path}:{}: what came is not what must come", case.line))
+                    .set_description(diff::text(judged, Paint::none()));
+            }
+            let title = case.name.clone().unwrap_or_else(|| format!("line {}", case.line));
+            let mut test = TestCase::new(title, status);
+            test.set_classname(name.as_str());
+            suite.add_test_case(test);
+        }
+        report.add_test_suite(suite);
+    }
+    Ok(report.to_string()?)
+}

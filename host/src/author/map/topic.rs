@@ -1,0 +1,72 @@
+//! Records of a topic, read without leaving a trace.
+
+use std::time::Duration;
+
+use super::{BATCH_BYTES, Filled, Input};
+use crate::config::{Delivery, MapFormat, TopicInput};
+use crate::dead_letter;
+use crate::kafka::{KafkaSettings, TopicReader};
+use crate::record::{Batch, NO_TIMESTAMP, Record};
+use crate::shutdown::{Halt, Shutdown};
+
+/// How long to wait for records before it is looked again whether the end is reached.
+const WAIT: Duration = Duration::from_millis(100);
+
+/// A topic from its beginning to where it ended at the start.
+pub(super) struct Topic {
+    reader: TopicReader,
+    format: MapFormat,
+    fetched: Batch,
+}
+
+impl Topic {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When Kafka can't be reached, or there is no such topic.
+    pub(super) fn open(input: &TopicInput, format: MapFormat) -> Result<Self, Halt> {
+        let settings = KafkaSettings {
+            brokers: input.brokers.clone(),
+            group: String::new(),
+            delivery: Delivery::AtLeastOnce,
+            properties: input.kafka.to_vec(),
+            transaction_timeout: Duration::ZERO,
+            session_timeout: Duration::ZERO,
+            workers: 1,
+        };
+        let reader = TopicReader::open(&settings, &input.topic, input.connect_timeout, &Shutdown::default())?;
+        Ok(Self { reader, format, fetched: Batch::new(input.topic.as_str()) })
+    }
+}
+
+fn push(batch: &mut Batch, record: Record<'_>, format: MapFormat) -> Result<(), String> {
+    let at = (record.partition(), record.offset());
+    let timestamp = record.timestamp_ms().unwrap_or(NO_TIMESTAMP);
+    if format == MapFormat::DeadLetter {
+        let value = dead_letter::input_of(record.value().unwrap_or_default())?;
+        batch.push(at, timestamp, record.key(), value.as_deref(), dead_letter::kept_headers(record));
+    } else {
+        batch.push(at, timestamp, record.key(), record.value(), record.headers());
+    }
+    Ok(())
+}
+
+impl Input for Topic {
+    fn fill(&mut self, filled: &mut Filled, most: usize) -> Result<bool, Halt> {
+        self.fetched.clear();
+        let more = self.reader.fetch(&mut self.fetched, most, BATCH_BYTES, WAIT)?;
+        filled.batch.topic = self.fetched.topic.clone();
+        for record in self.fetched.records() {
+            let place = format!("{}[{}]@{}", record.topic(), record.partition(), record.offset());
+            match push(&mut filled.batch, record, self.format) {
+                Ok(()) => filled.places.push(place),
+                Err(reason) => filled.refuse(place, reason),
+            }
+        }
+        Ok(more)
+    }
+
+    fn progress(&self) -> Option<(u64, u64)> {
+        None
+    }
+}

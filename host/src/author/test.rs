@@ -1,0 +1,154 @@
+//! `host test`: runs the cases of a plugin in the real plugin, in its real limits.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Context;
+
+use super::cases::{self, Case, CaseFile, Judged};
+use super::guest::{Guest, build_if_absent};
+use super::paint::Paint;
+use super::{Outcome, diff, junit};
+use crate::config::{GuestConfig, TestConfig};
+use crate::project;
+use crate::shutdown::Halt;
+
+/// Runs the cases, and prints which hold, and of the others what came instead.
+///
+/// # Errors
+/// When there are no cases, the plugin can't be built or used, or something can't be written.
+pub fn test(config: &TestConfig) -> Result<Outcome, Halt> {
+    let (plugin, project) = plugin_of(&config.target)?;
+    let files = select(find(config, &plugin, project.as_deref())?, config.filter.as_deref())?;
+    let guest = Guest::new(&config.guest, &plugin)?;
+    let started = Instant::now();
+    let mut judged = Vec::new();
+    for file in files {
+        let verdicts = judge(&guest, &file.cases, &config.guest)?;
+        judged.push((file, verdicts));
+    }
+    let took = started.elapsed();
+    let failed = |error: anyhow::Error| Halt::internal(&error);
+    let (passed, wrong) = print(&judged, &mut io::stdout().lock()).context("writing to stdout").map_err(failed)?;
+    if let Some(path) = &config.junit {
+        let written = junit::report(&plugin, &judged, took).and_then(|xml| Ok(std::fs::write(path, xml)?));
+        written.with_context(|| format!("writing {}", path.display())).map_err(failed)?;
+    }
+    if config.bless && wrong > 0 {
+        bless(&judged).map_err(failed)?;
+        println!("{passed} passed, {wrong} blessed");
+        return Ok(Outcome::Good);
+    }
+    println!("{passed} passed, {wrong} failed");
+    Ok(if wrong == 0 { Outcome::Good } else { Outcome::CasesFailed })
+}
+
+/// The plugin, and the project that makes it; one that is named is built.
+fn plugin_of(target: &Path) -> Result<(PathBuf, Option<PathBuf>), Halt> {
+    if target.is_dir() {
+        let built = project::build(target, None).map_err(|error| Halt::plugin(format!("{error:#}")))?;
+        // Without the dot that nobody would write: `cases.jsonl:3`, as editors know it.
+        let dir = target.strip_prefix(".").unwrap_or(target);
+        return Ok((built, Some(dir.to_owned())));
+    }
+    build_if_absent(target)?;
+    Ok((target.to_owned(), project::of_plugin(target)))
+}
+
+fn find(config: &TestConfig, plugin: &Path, project: Option<&Path>) -> Result<Vec<CaseFile>, Halt> {
+    let path = config.cases.clone().or_else(|| cases::find(plugin, project)).ok_or_else(|| {
+        let within =
+            project.map_or_else(String::new, |dir| format!(", nor cases.jsonl or cases/ in {}", dir.display()));
+        Halt::configuration(format!(
+            "there are no cases: there is no {}{within}; give a file or folder of cases with --cases PATH",
+            plugin.with_extension("cases.jsonl").display()
+        ))
+    })?;
+    cases::read(&path).map_err(|wrong| Halt::configuration(format!("the cases can't be read: {wrong}")))
+}
+
+/// Only what the filter leaves; a filter or a file that leaves nothing is more likely a slip than a wish.
+fn select(mut files: Vec<CaseFile>, filter: Option<&str>) -> Result<Vec<CaseFile>, Halt> {
+    if let Some(filter) = filter {
+        for file in &mut files {
+            let path = file.path.clone();
+            file.cases.retain(|case| title(&path, case).contains(filter));
+        }
+    }
+    if files.iter().all(|file| file.cases.is_empty()) {
+        let paths: Vec<_> = files.iter().map(|file| file.path.display().to_string()).collect();
+        let reason = filter.map_or_else(
+            || "there is no case in it".to_owned(),
+            |filter| format!("no case has {filter:?} in its name or place (--filter)"),
+        );
+        return Err(Halt::configuration(format!("{}: {reason}", paths.join(", "))));
+    }
+    Ok(files)
+}
+
+fn judge(guest: &Guest, all: &[Case], config: &GuestConfig) -> Result<Vec<Judged>, Halt> {
+    let mut judged = Vec::with_capacity(all.len());
+    // The same settings again need no new plugin.
+    let mut loaded: Option<(Vec<(String, String)>, _)> = None;
+    for run in cases::runs(all) {
+        let cases = &all[run];
+        let settings = cases[0].settings_over(&config.set);
+        let mut mapper = match loaded.take() {
+            Some((same, mapper)) if same == settings => mapper,
+            _ => guest.mapper(&settings)?,
+        };
+        for batch in cases.chunks(config.batch_records) {
+            judged.extend(cases::judge(&mut mapper, batch));
+        }
+        loaded = Some((settings, mapper));
+    }
+    Ok(judged)
+}
+
+fn title(path: &Path, case: &Case) -> String {
+    let place = format!("{}:{}", path.display(), case.line);
+    case.name.as_ref().map_or_else(|| place.clone(), |name| format!("{name}  ({place})"))
+}
+
+/// Returns how many passed and how many failed.
+fn print(judged: &[(CaseFile, Vec<Judged>)], out: &mut (impl Write + io::IsTerminal)) -> io::Result<(usize, usize)> {
+    let paint = Paint::of(out);
+    let (mut passed, mut failed) = (0, 0);
+    for (file, verdicts) in judged {
+        for (case, judged) in file.cases.iter().zip(verdicts) {
+            let title = title(&file.path, case);
+            if judged.passed {
+                passed += 1;
+                writeln!(out, "{}  {title}", paint.green("ok    "))?;
+                continue;
+            }
+            failed += 1;
+            writeln!(out, "{}  {title}", paint.red("FAILED"))?;
+            for line in diff::text(judged, paint).lines() {
+                writeln!(out, "        {line}")?;
+            }
+        }
+    }
+    if failed > 0 {
+        writeln!(out, "\n{} only what must come, {} only what came", paint.red("-"), paint.green("+"))?;
+    }
+    Ok((passed, failed))
+}
+
+fn bless(judged: &[(CaseFile, Vec<Judged>)]) -> anyhow::Result<()> {
+    for (file, verdicts) in judged {
+        let path = file.path.display().to_string();
+        let failed = file.cases.iter().zip(verdicts).filter(|(_, judged)| !judged.passed);
+        let failed: BTreeMap<usize, &Judged> = failed.map(|(case, judged)| (case.line, judged)).collect();
+        if failed.is_empty() {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file.path).with_context(|| path.clone())?;
+        let blessed =
+            cases::bless(&text, &failed).map_err(|reason| anyhow::anyhow!("{path} was changed meanwhile: {reason}"))?;
+        std::fs::write(&file.path, blessed).with_context(|| path.clone())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! `host new`.
+
+use clap::{Arg, ArgMatches, Command};
+
+use super::{CliError, given_path, path, settings, wrong};
+use crate::author::templates::Language;
+use crate::config::NewConfig;
+
+pub(super) fn command() -> Command {
+    Command::new("new")
+        .about("Makes a plugin project: a mapper that reduces visits, with its cases")
+        .arg(
+            path("dir", "NAME")
+                .required(true)
+                .help("The folder to make; the last part of it is the name of the project"),
+        )
+        .arg(
+            Arg::new("lang")
+                .long("lang")
+                .value_name("LANGUAGE")
+                .required(true)
+                .help(format!("What it is written in: {}", languages())),
+        )
+}
+
+fn languages() -> String {
+    let names: Vec<_> = Language::all().map(Language::name).collect();
+    match names.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} or {last}", others.join(", ")),
+        _ => names.concat(),
+    }
+}
+
+/// Reads and checks.
+///
+/// # Errors
+/// When there is no such language.
+pub(super) fn config(matches: &ArgMatches) -> Result<NewConfig, CliError> {
+    // Without either, clap has refused already.
+    let dir = given_path(matches, "dir").unwrap_or_default();
+    let language = matches.get_one::<String>("lang").map(String::as_str).unwrap_or_default();
+    let Some(language) = Language::named(language) else {
+        let hint = settings::near(language, Language::all().map(|known| known.name().to_owned()));
+        let hint = hint.map_or_else(String::new, |name| format!("; did you mean {name}?"));
+        return Err(wrong("lang", language, &format!("give {}{hint}", languages())));
+    };
+    Ok(NewConfig { dir, language })
+}

@@ -1,0 +1,47 @@
+//! `host test`.
+
+use clap::{Arg, ArgMatches, Command};
+
+use super::super::sources::Sources;
+use super::{CliError, definition, given_path, guest, path, settings, switch};
+use crate::config::TestConfig;
+
+pub(super) fn command() -> Command {
+    Command::new("test")
+        .about("Runs the cases of a plugin: what goes in, and what must come of it")
+        .override_usage("host test [DIR|FILE] [OPTIONS]")
+        .arg(
+            path("target", "DIR|FILE")
+                .default_value(".")
+                .help("The folder of a plugin project, which is built first, or a plugin"),
+        )
+        .arg(path("cases", "PATH").long("cases").help(
+            "A file of cases, or a folder of .jsonl files [default: NAME.cases.jsonl beside the plugin, else cases.jsonl or \
+             cases/ in its project]",
+        ))
+        .arg(
+            Arg::new("filter")
+                .long("filter")
+                .value_name("TEXT")
+                .help("Only the cases that have this text in their name or place (FILE:LINE)"),
+        )
+        .arg(switch("bless").help("Write what comes into the cases that don't hold, as what must come"))
+        .arg(path("junit", "FILE").long("junit").help("Also write a report in JUnit's XML"))
+        .args(settings::TEST.iter().map(definition::argument))
+        .after_help(definition::AFTER)
+}
+
+/// Reads and checks.
+///
+/// # Errors
+/// The first setting that is wrong.
+pub(super) fn config(matches: &ArgMatches, sources: &Sources<'_>) -> Result<TestConfig, CliError> {
+    Ok(TestConfig {
+        target: given_path(matches, "target").unwrap_or_default(),
+        cases: given_path(matches, "cases"),
+        filter: matches.get_one("filter").cloned(),
+        bless: matches.get_flag("bless"),
+        junit: given_path(matches, "junit"),
+        guest: guest(sources)?,
+    })
+}

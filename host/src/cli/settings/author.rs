@@ -1,0 +1,31 @@
+//! Settings of the commands of a plugin's author: the plugin is run as `host run` runs it.
+
+use std::sync::LazyLock;
+
+use super::Kind::Text;
+use super::Standard::{Empty, Value};
+use super::kafka::{self, BROKERS_TEXT, CONNECT_TIMEOUT, KAFKA_PAIRS};
+use super::output::{self, CONFIG, LOG_FORMAT};
+use super::{Setting, grants, limits, plugin, setting};
+
+/// What the plugin is run with, apart from which it is, and in how many threads.
+fn guest() -> impl Iterator<Item = Setting> {
+    const OTHERS: [&str; 2] = ["plugin", "workers"];
+    let all = [plugin::SETTINGS, limits::SETTINGS, grants::SETTINGS];
+    all.into_iter().flatten().filter(|setting| !OTHERS.contains(&setting.name)).copied()
+}
+
+/// The host itself has little to say there, but what the guest writes is wanted.
+const LOG_LEVEL: Setting =
+    setting(output::HEADING, "log-level", "LEVEL", Text, Value("warn,guest=info"), output::LOG_LEVEL_TEXT);
+
+/// Settings of `host test`.
+pub(crate) static TEST: LazyLock<Vec<Setting>> =
+    LazyLock::new(|| guest().chain([LOG_FORMAT, LOG_LEVEL, CONFIG]).collect());
+
+/// Settings of `host map`.
+pub(crate) static MAP: LazyLock<Vec<Setting>> = LazyLock::new(|| {
+    let brokers = setting(kafka::HEADING, "brokers", "LIST", Text, Empty, BROKERS_TEXT);
+    let kafka = [brokers, CONNECT_TIMEOUT, KAFKA_PAIRS];
+    guest().chain(kafka).chain([LOG_FORMAT, LOG_LEVEL, CONFIG]).collect()
+});

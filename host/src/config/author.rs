@@ -1,0 +1,114 @@
+//! What the commands of a plugin's author were asked to do.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{LogConfig, Pairs};
+use crate::author::templates::Language;
+use crate::plugin::{Grants, Limits};
+
+/// What a plugin's author asked for.
+#[derive(Debug, Clone)]
+pub enum AuthorCommand {
+    /// Make a plugin project.
+    New(NewConfig),
+    /// Run the cases of a plugin.
+    Test(Box<TestConfig>),
+    /// Map lines, or the records of a topic, without producing anything.
+    Map(Box<MapConfig>),
+}
+
+/// All settings of `host new`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewConfig {
+    /// The folder of the new project; the last part of it is its name.
+    pub dir: PathBuf,
+    /// What it is written in.
+    pub language: Language,
+}
+
+/// How a plugin is run outside of the record path: as `host run` would.
+#[derive(Debug, Clone)]
+pub struct GuestConfig {
+    /// The plugin's own configuration.
+    pub set: Pairs,
+    /// Where compiled plugins are kept.
+    pub cache_dir: PathBuf,
+    /// What an instance may use.
+    pub limits: Limits,
+    /// What the plugin is given of the machine.
+    pub grants: Grants,
+    /// Records the plugin is given in one call, at most.
+    pub batch_records: usize,
+    /// What is logged, and how.
+    pub log: LogConfig,
+}
+
+/// All settings of `host test`.
+#[derive(Debug, Clone)]
+pub struct TestConfig {
+    /// A plugin, or the folder of a project, which is built first.
+    pub target: PathBuf,
+    /// Where the cases are; `None`: beside the plugin or in its project.
+    pub cases: Option<PathBuf>,
+    /// Only cases whose name or place has this text.
+    pub filter: Option<String>,
+    /// What comes is written into the cases as what must come.
+    pub bless: bool,
+    /// Where a report in JUnit's XML goes.
+    pub junit: Option<PathBuf>,
+    /// How the plugin is run.
+    pub guest: GuestConfig,
+}
+
+/// All settings of `host map`.
+#[derive(Debug, Clone)]
+pub struct MapConfig {
+    /// The plugin.
+    pub plugin: PathBuf,
+    /// Where records come from.
+    pub input: MapInput,
+    /// What a line, or a record of a topic, is.
+    pub format: MapFormat,
+    /// After how many records to end; `None`: at the end.
+    pub limit: Option<u64>,
+    /// Whether counts and times are printed at the end.
+    pub stats: bool,
+    /// Whether failures are printed with where the guest was, and what it had logged.
+    pub verbose: bool,
+    /// How the plugin is run.
+    pub guest: GuestConfig,
+}
+
+/// Where the records of `host map` come from.
+#[derive(Debug, Clone)]
+pub enum MapInput {
+    /// Lines of these files, `-` for standard input.
+    Files(Vec<PathBuf>),
+    /// A topic, from its beginning to where it ends now; nothing is committed.
+    Topic(TopicInput),
+}
+
+/// A topic to read.
+#[derive(Debug, Clone)]
+pub struct TopicInput {
+    /// Its name.
+    pub topic: String,
+    /// The brokers, as `host:port,…`.
+    pub brokers: String,
+    /// The user's librdkafka properties, none of which the host owns.
+    pub kafka: Pairs,
+    /// How long to try to reach Kafka.
+    pub connect_timeout: Duration,
+}
+
+/// What a line of `host map` is, and what comes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MapFormat {
+    /// The value of a record; values come out.
+    Value,
+    /// A record in JSON; records in JSON come out.
+    Record,
+    /// The value of a dead letter, whose input is mapped; values come out.
+    DeadLetter,
+}

@@ -1,0 +1,141 @@
+//! `host map`: what comes out, in which order, and what the exit code says.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::Stdio;
+
+use harness::kafka::Kafka;
+use harness::{reference, topics};
+
+use crate::author::{in_dir, pipe};
+
+const GOOD: &str = r#"{"visit_id": 1, "event_time": "2023-11-01", "page": "home"}"#;
+const REDUCED: &str = r#"{"visit_id":1,"event_time":1698796800,"page":"home"}"#;
+
+#[test]
+fn the_reference_data_is_mapped_in_order_and_failures_have_their_line() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plugin = crate::reduce_visit().display().to_string();
+    let cases = reference::cases();
+    let values: String = cases.iter().map(|case| format!("{}\n", case.value)).collect();
+    let (code, out, err) = pipe(dir.path(), &["map", &plugin, "--stats"], values.as_bytes());
+    assert_eq!(code, Some(10), "{err}");
+    let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+    let reduced: Vec<_> = cases.iter().filter_map(|case| case.reduced.as_deref()).map(json).collect();
+    assert_eq!(out.lines().map(json).collect::<Vec<_>>(), reduced);
+    let failed: Vec<usize> =
+        cases.iter().enumerate().filter(|(_, case)| case.error.is_some()).map(|(index, _)| index + 1).collect();
+    let said: Vec<&str> = err.lines().filter(|line| line.starts_with("line ")).collect();
+    assert_eq!(said.len(), failed.len());
+    for (line, said) in failed.iter().zip(said) {
+        assert!(said.starts_with(&format!("line {line}: rejected: ")), "{said}");
+    }
+    assert!(
+        err.contains("3000 records in ") && err.contains(" 1403 outputs, 1597 failed (1597 rejected), 0 skipped\n"),
+        "{err}"
+    );
+    assert!(err.contains(" µs a record"), "{err}");
+}
+
+#[test]
+fn records_go_in_and_come_out_whole() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plugin = harness::plugins::build(crate::HOST, "tests/guests/commands_batch").display().to_string();
+    let input = r#"{"value": "keep", "key_base64": "/w==", "headers": [["h", null], [{"base64": "/w=="}, "1"]], "timestamp_ms": 7}
+
+{"value": "three", "topic": "elsewhere"}
+{"vale": "skip"}
+{"value": "see", "topic": "elsewhere", "partition": 3, "offset": 9}
+not json
+{"value": "skip"}
+"#;
+    let (code, out, err) = pipe(dir.path(), &["map", &plugin, "--format", "record"], input.as_bytes());
+    assert_eq!(code, Some(10), "{err}");
+    assert_eq!(
+        out.lines().collect::<Vec<_>>(),
+        [
+            r#"{"headers":[["h",null],[{"base64":"/w=="},"1"]],"key_base64":"/w==","timestamp_ms":7,"value":"keep"}"#,
+            r#"{"key":null,"value":"one"}"#,
+            r#"{"key":"k","timestamp_ms":7,"value":"three"}"#,
+            r#"{"key":null,"topic":"other","value":"three"}"#,
+            r#"{"key":null,"value":"elsewhere 3 9 None None Some([115, 101, 101]) []"}"#,
+        ]
+    );
+    assert_eq!(
+        err,
+        "line 4: not a record: unknown key \"vale\"; did you mean \"value\"?\n\
+         line 6: not a record: expected ident at line 1 column 2\n"
+    );
+}
+
+#[test]
+fn a_dead_letter_is_mapped_again() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plugin = crate::reduce_visit().display().to_string();
+    let letter =
+        serde_json::json!({"processing_time": "2024-01-13T04:21:50.037894", "input_json": GOOD, "error_message": "x"});
+    let letters = format!("{letter}\n{{\"input_json\": \"/w==\", \"input_encoding\": \"base64\"}}\n{{}}\n");
+    let (code, out, err) = pipe(dir.path(), &["map", &plugin, "--format", "dead-letter"], letters.as_bytes());
+    assert_eq!((code, out), (Some(10), format!("{REDUCED}\n")), "{err}");
+    assert!(err.starts_with("line 2: rejected: not a visit"), "{err}");
+    assert!(err.ends_with("line 3: not a record: it is no dead letter's value: it has no \"input_json\"\n"), "{err}");
+}
+
+#[test]
+fn limits_details_and_all_good_are_told() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plugin = harness::plugins::build(crate::HOST, "tests/guests/commands_batch").display().to_string();
+    let args = |more: &[&'static str]| [&["map", plugin.as_str()][..], more].concat();
+    let (code, out, err) = pipe(dir.path(), &args(&["--limit", "2"]), b"value 1\nvalue 2\npanic x\n");
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "1\n2\n", ""));
+    // A file without an end of line, a blank line, and a tombstone.
+    let (code, out, _) = pipe(dir.path(), &args(&["--limit", "9"]), b"tombstone\n \nvalue 2");
+    assert_eq!((code, out.as_str()), (Some(0), "null\n2\n"));
+    let (code, out, err) =
+        pipe(dir.path(), &args(&["-v", "--record-timeout", "100ms"]), b"spin\npanic oh no\nvalue 3\n");
+    assert_eq!((code, out.as_str()), (Some(10), "3\n"));
+    assert!(err.contains("line 1: timeout: ") && err.contains("line 2: trap: "), "{err}");
+    assert!(err.contains("oh no") && err.contains("    ") && err.contains("commands_batch"), "{err}");
+}
+
+#[test]
+fn what_has_come_is_mapped_before_more_is_waited_for_and_a_closed_pipe_ends_it_quietly() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plugin = crate::reduce_visit().display().to_string();
+    let mut command = in_dir(dir.path(), &["map", &plugin]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the host can be run");
+    let (mut stdin, stdout) = (child.stdin.take().expect("a pipe"), child.stdout.take().expect("a pipe"));
+    let mut stdout = BufReader::new(stdout);
+    for _ in 0..2 {
+        writeln!(stdin, "{GOOD}").expect("it reads");
+        let mut line = String::new();
+        stdout.read_line(&mut line).expect("it writes");
+        assert_eq!(line, format!("{REDUCED}\n"));
+    }
+    drop(stdout);
+    // It notices with its next output; then nobody reads any more.
+    while writeln!(stdin, "{GOOD}").is_ok() {}
+    let mut err = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut err).expect("UTF-8");
+    assert_eq!((child.wait().expect("our child").code(), err.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_topic_is_mapped_from_its_beginning_without_a_trace() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plugin = crate::reduce_visit().display().to_string();
+    let kafka = Kafka::shared();
+    let topic = topics::unique("map-from");
+    topics::create(kafka, &topic, 2, &[]);
+    topics::produce(kafka, &topic, (0..40).map(|_| topics::NewRecord::value(GOOD)));
+    let args = ["map", &plugin, "--from-topic", &topic, "--brokers", kafka.brokers()];
+    let (code, out, err) = pipe(dir.path(), &args, b"");
+    assert_eq!((code, out.lines().count()), (Some(0), 40), "{err}");
+    let limited = [&args[..], &["--limit", "7", "--format", "record", "--batch-records", "3"]].concat();
+    let (code, out, err) = pipe(dir.path(), &limited, b"");
+    assert_eq!((code, out.lines().count()), (Some(0), 7), "{err}");
+    assert!(out.lines().all(|line| line.contains("\"timestamp_ms\":")), "{out}");
+    let (code, _, err) =
+        pipe(dir.path(), &["map", &plugin, "--from-topic", "no-such", "--brokers", kafka.brokers()], b"");
+    assert!(code == Some(2) && err.contains("'no-such' doesn't exist"), "{err}");
+}
