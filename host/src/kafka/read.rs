@@ -15,6 +15,8 @@ use super::until::Until;
 use crate::record::Batch;
 use crate::shutdown::{Halt, Shutdown};
 
+const NO_GROUP: &str = "mapper-host-reads-without-a-group";
+
 /// A reader of one topic; of its partitions, each in order.
 pub struct TopicReader {
     // Before the consumer, so that it is dropped first.
@@ -41,6 +43,10 @@ impl TopicReader {
         let failed = |error: KafkaError| Halt::kafka(format!("the topic '{topic}' can't be read: {error}"));
         let mut config = settings.asking();
         config.set("enable.partition.eof", "true");
+        if settings.group.is_empty() {
+            // librdkafka assigns no partitions without a name; with them assigned, the group is neither joined nor asked.
+            config.set("group.id", NO_GROUP);
+        }
         let consumer = Arc::new(BaseConsumer::from_config_and_context(&config, Quiet).map_err(failed)?);
         let queue = RecordQueue::new(consumer.clone());
         let mut list = TopicPartitionList::new();
