@@ -76,6 +76,7 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown) -> Result
             bytes: config.commit_bytes,
         },
         batch_records: config.batch_records,
+        failures: config.failures,
         until: kafka.until.clone(),
         plugin,
         telemetry: telemetry.clone(),

@@ -3,6 +3,7 @@
 mod admin;
 mod author;
 mod definition;
+mod failures;
 mod file;
 mod generate;
 mod run;

@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 mod author;
 mod bytes;
+mod failures;
 pub(crate) mod properties;
 pub(crate) mod values;
 
@@ -17,6 +18,7 @@ use std::time::Duration;
 pub use admin::AdminConfig;
 pub use author::{AuthorCommand, GuestConfig, MapConfig, MapFormat, MapInput, NewConfig, TestConfig, TopicInput};
 pub use bytes::{Bytes, NotBytes};
+pub use failures::{BreakerRecords, Failures};
 
 use crate::plugin::{Grants, Limits};
 use crate::visits::Profile;
@@ -90,6 +92,8 @@ pub struct RunConfig {
     pub limits: Limits,
     /// What the plugin is given of the machine.
     pub grants: Grants,
+    /// What is done when the plugin fails again and again.
+    pub failures: Failures,
     /// Where the admin server listens; `None`: there is none.
     pub admin: Option<AdminConfig>,
     /// What is logged, and how.

@@ -88,7 +88,7 @@ pub struct Letter<'a> {
 }
 
 impl<'a> Letter<'a> {
-    /// The same for failures of the same making.
+    /// The same for failures of the same making: 16 hexadecimal digits.
     pub fn fingerprint(&self) -> &'a str {
         &self.letters.fields[Field::Fingerprint as usize]
     }

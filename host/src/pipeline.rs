@@ -2,23 +2,33 @@
 //!
 //! It is written against three small contracts, so that the same code runs on fakes, on the embedded broker and on Kafka.
 
+mod breaker;
 mod contracts;
+mod error_ratio;
+mod held;
+mod process;
 mod transaction;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
+
+use breaker::Breaker;
 pub use contracts::{Fetched, Mapper, Outgoing, Sink, Source, Trouble};
+use error_ratio::ErrorRatio;
+use held::Held;
 use transaction::{Careful, Transaction};
 pub use transaction::{CommitPolicy, Positions};
 
+use crate::config::Failures;
 use crate::dead_letter::DeadLetters;
-use crate::decision::{Decision, RouteIndex, Routes, decide};
-use crate::record::{Batch, Record};
+use crate::decision::Routes;
+use crate::record::Batch;
 use crate::shutdown::{Halt, Shutdown};
 use crate::telemetry::{Activity, Telemetry, Worker};
-use crate::verdict::{Failure, FailureKind, Output, Verdict, Verdicts};
+use crate::verdict::Verdicts;
 
 /// How long a fetch waits when nothing is due. A rebalance or a shutdown is noticed within this time.
 const IDLE_WAIT: Duration = Duration::from_millis(50);
@@ -35,6 +45,10 @@ pub struct Settings {
     pub commit: CommitPolicy,
     /// The most records of a batch.
     pub batch_records: usize,
+    /// What is done about failures.
+    pub failures: Failures,
+    /// Whether it ends at the end of the input, so that nobody is there to mend anything.
+    pub ends_by_itself: bool,
 }
 
 /// One worker's loop.
@@ -48,8 +62,15 @@ pub struct Pipeline<S, M, K> {
     worker: Arc<Worker>,
     shutdown: Shutdown,
     batch: Batch,
+    /// How many records of the batch are judged.
+    judged: usize,
     verdicts: Verdicts,
     transaction: Transaction,
+    breaker: Breaker,
+    held: Held,
+    error_ratio: Option<ErrorRatio>,
+    /// When the last verdicts came.
+    now: DateTime<Utc>,
     careful: Option<Careful>,
     /// Records of which the broker refused what was made of them, and how often.
     refused: HashMap<(i32, i64), u32>,
@@ -66,18 +87,24 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         telemetry: Arc<Telemetry>,
         shutdown: Shutdown,
     ) -> Self {
+        let failures = &settings.failures;
         Self {
             source,
             mapper,
             sink,
             worker: telemetry.workers.worker(settings.worker),
-            settings,
             dead_letters,
             telemetry,
             shutdown,
             batch: Batch::new(topic.clone()),
+            judged: 0,
             verdicts: Verdicts::default(),
             transaction: Transaction::default(),
+            breaker: Breaker::new(failures.breaker_after, failures.breaker_retry),
+            held: Held::default(),
+            error_ratio: failures.halt_on_error_ratio.map(|limit| ErrorRatio::new(limit, failures.error_ratio_window)),
+            settings,
+            now: DateTime::UNIX_EPOCH,
             careful: None,
             refused: HashMap::new(),
             backoff: FIRST_BACKOFF,
@@ -115,14 +142,15 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
 
     /// One round. Tells whether all is done.
     fn step(&mut self) -> Result<bool, Trouble> {
-        let now = Instant::now();
-        let wait = self.transaction.due_in(&self.settings.commit, now).map_or(IDLE_WAIT, |due| due.min(IDLE_WAIT));
-        let most = self.room();
-        self.worker.does(Activity::Fetching);
-        match self.source.fetch(&mut self.batch, most, wait)? {
+        match self.next()? {
             Fetched::Records => self.process()?,
+            Fetched::Idle if self.breaker.is_open() => {}
             Fetched::Idle => {
-                if let Some(ends) = self.source.finished() {
+                let ends = self.source.finished();
+                if ends.is_some() || self.held.is_due(Instant::now()) {
+                    self.let_go_of_held()?;
+                }
+                if let Some(ends) = ends {
                     self.transaction.advance(&ends);
                     self.commit()?;
                     return Ok(true);
@@ -132,11 +160,12 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             Fetched::Revoked { lost } => {
                 self.telemetry.rebalanced();
                 if lost {
-                    self.give_up_transaction()?;
+                    self.abandon()?;
                 } else {
                     self.commit()?;
-                    self.source.settle()?;
                 }
+                self.source.settle()?;
+                self.go_back()?;
             }
         }
         let full = self.room() == 0;
@@ -146,66 +175,32 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         Ok(false)
     }
 
+    /// What is to be done next: records that are left of the batch, or else what comes. While the breaker is open nothing is
+    /// fetched until its mapper is to be tried; but the group is answered.
+    fn next(&mut self) -> Result<Fetched, Trouble> {
+        self.worker.does(Activity::Fetching);
+        let now = Instant::now();
+        if let Some(wait) = self.breaker.wait(now).filter(|wait| !wait.is_zero()) {
+            return self.source.attend(wait.min(IDLE_WAIT));
+        }
+        if self.judged < self.batch.len() {
+            let attended = self.source.attend(Duration::ZERO)?;
+            return Ok(if attended == Fetched::Idle { Fetched::Records } else { attended });
+        }
+        let wait = self.transaction.due_in(&self.settings.commit, now).map_or(IDLE_WAIT, |due| due.min(IDLE_WAIT));
+        let most = self.room();
+        self.judged = 0;
+        self.source.fetch(&mut self.batch, most, wait)
+    }
+
     /// How many records the next batch may have.
     fn room(&self) -> usize {
+        if self.breaker.is_open() {
+            return 1;
+        }
         let careful = self.careful.as_ref().map_or(usize::MAX, Careful::limit);
         let left = self.settings.commit.records.min(careful).saturating_sub(self.transaction.records());
         left.min(self.settings.batch_records)
-    }
-
-    fn process(&mut self) -> Result<(), Trouble> {
-        let started = Instant::now();
-        self.verdicts.clear();
-        self.worker.does(Activity::Mapping);
-        self.mapper.map(&self.batch, &mut self.verdicts);
-        assert_eq!(self.verdicts.len(), self.batch.len(), "a mapper gives one verdict per record");
-        self.telemetry.mapped(self.batch.len(), started.elapsed());
-        self.worker.does(Activity::Producing);
-        // Added before anything can fail: what is not in the transaction is not gone back to.
-        let begun = self.transaction.is_open();
-        self.transaction.add(&self.batch, started);
-        if !begun {
-            self.sink.begin()?;
-        }
-        let now = chrono::Utc::now();
-        self.dead_letters.set_time(now);
-        for (record, verdict) in self.batch.records().zip(self.verdicts.iter()) {
-            let refused = if self.refused.is_empty() {
-                0
-            } else {
-                self.refused.get(&(record.partition(), record.offset())).copied().unwrap_or(0)
-            };
-            let verdict = match verdict {
-                Verdict::Mapped(_) if refused > 0 => Verdict::Failed(refused_by_broker()),
-                verdict => verdict,
-            };
-            let counts = &mut self.transaction.counts;
-            counts.records_in += 1;
-            match decide(record, verdict, &self.settings.routes) {
-                Decision::Skip => counts.skipped += 1,
-                Decision::ProduceOne(route, output) => {
-                    counts.records_out += 1;
-                    send_output(&mut self.sink, route, record, output)?;
-                }
-                Decision::Produce(outputs) => {
-                    for (route, output) in outputs {
-                        counts.records_out += 1;
-                        send_output(&mut self.sink, route, record, output)?;
-                    }
-                }
-                Decision::DeadLetter(failure) => {
-                    counts.dead_letter(failure.kind);
-                    self.telemetry.failed(record, &failure);
-                    // What was refused even as a dead letter is tried once more with all that may be left out.
-                    let route = self.settings.routes.dead_letter_index();
-                    let letter = self.dead_letters.write(record, &failure, refused > 1);
-                    self.transaction.failures.note(letter.fingerprint(), record, &failure, now);
-                    let (key, value, timestamp_ms) = (letter.key, Some(letter.value), record.timestamp_ms());
-                    self.sink.send(Outgoing { route, key, value, timestamp_ms }, &mut letter.headers())?;
-                }
-            }
-        }
-        Ok(())
     }
 
     fn commit(&mut self) -> Result<(), Trouble> {
@@ -225,23 +220,39 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             self.refused.retain(|(p, offset), _| p != partition || offset >= next);
         }
         self.transaction = Transaction::default();
+        self.transaction.reach_back(self.held.first());
+        self.transaction.reach(&self.batch, self.judged..self.batch.len());
+        self.breaker.committed(self.held.len());
         self.backoff = FIRST_BACKOFF;
         self.careful = self.careful.take().and_then(|careful| careful.relaxed(self.settings.commit.records));
         Ok(())
     }
 
-    /// Partitions are lost: aborts, lets them go, and goes back on those that stay.
-    fn give_up_transaction(&mut self) -> Result<(), Trouble> {
-        if !self.transaction.is_open() {
-            return self.source.settle();
+    /// Aborts the transaction, if there is one.
+    fn abandon(&mut self) -> Result<(), Trouble> {
+        if self.transaction.is_open() {
+            self.telemetry.aborted();
+            self.worker.does(Activity::Recovering);
+            self.sink.abort()?;
         }
-        self.telemetry.aborted();
-        self.worker.does(Activity::Recovering);
-        self.sink.abort()?;
-        self.source.settle()?;
-        self.source.rewind(self.transaction.first())?;
-        self.transaction = Transaction::default();
         Ok(())
+    }
+
+    /// What was fetched and is not committed will come again.
+    fn go_back(&mut self) -> Result<(), Trouble> {
+        if !self.transaction.first().is_empty() {
+            self.source.rewind(self.transaction.first())?;
+        }
+        self.forget();
+        Ok(())
+    }
+
+    /// Forgets what was fetched and is not committed.
+    fn forget(&mut self) {
+        self.transaction = Transaction::default();
+        self.held.take();
+        self.judged = self.batch.len();
+        self.breaker.rewound();
     }
 
     /// Brings everything back to the last commit, so that the loop can go on from there.
@@ -263,7 +274,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             let recovered = self.sink.abort().and_then(|()| self.source.rewind(&firsts));
             match recovered {
                 Ok(()) => {
-                    self.transaction = Transaction::default();
+                    self.forget();
                     return Ok(());
                 }
                 Err(Trouble::Again(reason)) if self.shutdown.requested() => {
@@ -272,7 +283,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
                         "not everything could be undone; the next start goes on from the last commit"
                     );
                     // There is nothing left that the last commit may take along.
-                    self.transaction = Transaction::default();
+                    self.forget();
                     return Ok(());
                 }
                 Err(again) => trouble = again,
@@ -289,7 +300,8 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             return Ok(());
         }
         self.careful = Some(Careful::below(1));
-        let Some((&partition, &offset)) = self.transaction.first().iter().next() else { return Ok(()) };
+        let Some((&partition, &next)) = self.transaction.next().iter().next() else { return Ok(()) };
+        let offset = next - 1;
         let times = self.refused.entry((partition, offset)).or_default();
         *times += 1;
         tracing::warn!(reason, partition, offset, times, "the broker refuses what is made of this record");
@@ -302,19 +314,6 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             )));
         }
         Ok(())
-    }
-}
-
-fn refused_by_broker() -> Failure<'static> {
-    Failure::new(FailureKind::Undeliverable, "the broker refused what the mapper made of this record")
-}
-
-fn send_output<K: Sink>(sink: &mut K, route: RouteIndex, input: Record<'_>, output: Output<'_>) -> Result<(), Trouble> {
-    let (key, value, timestamp_ms) = (output.key(input), output.value(input), output.timestamp_ms(input));
-    let outgoing = Outgoing { route, key, value, timestamp_ms };
-    match output.own_headers() {
-        Some(mut headers) => sink.send(outgoing, &mut headers),
-        None => sink.send(outgoing, &mut input.headers()),
     }
 }
 

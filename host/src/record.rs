@@ -86,6 +86,11 @@ pub fn span(ends: &[u32], index: usize) -> Range<usize> {
     start..ends[index] as usize
 }
 
+/// The range of some items in a list of ends.
+fn extent(ends: &[u32], items: Range<usize>) -> Range<usize> {
+    if items.is_empty() { 0..0 } else { span(ends, items.start).start..span(ends, items.end - 1).end }
+}
+
 /// A header: its name, which need not be UTF-8, and its value, which may be Kafka's null.
 pub type Header<'a> = (&'a [u8], Option<&'a [u8]>);
 
@@ -179,6 +184,14 @@ impl Batch {
     pub fn bytes(&self) -> usize {
         let headers = self.headers.names.bytes.len() + self.headers.values.bytes.len();
         self.keys.bytes.len() + self.values.bytes.len() + headers
+    }
+
+    /// The bytes of the keys, values and headers of some records.
+    pub fn bytes_of(&self, records: Range<usize>) -> usize {
+        let headers = extent(&self.headers.ends, records.clone());
+        let names = extent(&self.headers.names.ends, headers.clone()).len();
+        let values = extent(&self.headers.values.ends, headers).len();
+        extent(&self.keys.ends, records.clone()).len() + extent(&self.values.ends, records).len() + names + values
     }
 
     /// Removes all records; keeps the memory.
@@ -305,6 +318,9 @@ mod tests {
     fn a_slice_has_the_same_records() {
         let batch = batch();
         assert_eq!(batch.slice(0..3), batch);
+        for range in [0..0, 0..1, 0..2, 0..3, 1..1, 1..2, 1..3, 2..3] {
+            assert_eq!(batch.bytes_of(range.clone()), batch.slice(range).bytes());
+        }
         let tail = batch.slice(1..3);
         assert_eq!((tail.record(0).key(), tail.record(1).key()), (None, Some(&b""[..])));
         assert_eq!(tail.record(1).headers().collect::<Vec<_>>(), batch.record(2).headers().collect::<Vec<_>>());

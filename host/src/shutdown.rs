@@ -48,6 +48,8 @@ pub enum Cause {
     Plugin,
     /// Kafka can't be reached, or refuses for good; nothing beyond the last commit was done.
     Kafka,
+    /// The plugin fails on too much; nothing beyond the last commit was done.
+    Failing,
 }
 
 impl Cause {
@@ -58,6 +60,7 @@ impl Cause {
             Self::Configuration => 2,
             Self::Plugin => 3,
             Self::Kafka => 4,
+            Self::Failing => 5,
         }
     }
 }
@@ -81,6 +84,11 @@ impl Halt {
     /// The plugin can't be used.
     pub fn plugin(reason: impl Into<String>) -> Self {
         Self { cause: Cause::Plugin, reason: reason.into() }
+    }
+
+    /// The plugin fails on too much.
+    pub fn failing(reason: impl Into<String>) -> Self {
+        Self { cause: Cause::Failing, reason: reason.into() }
     }
 
     /// The configuration is wrong.

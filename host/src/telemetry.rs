@@ -1,6 +1,7 @@
 //! What has happened so far, counted by all workers and read by whoever reports it.
 
 mod about;
+mod breakers;
 mod failures;
 mod guests;
 mod rates;
@@ -17,6 +18,7 @@ use crate::record::Record;
 use crate::verdict::{Failure, FailureKind};
 
 pub use about::{About, Mapping, Work};
+pub use breakers::Breakers;
 pub use failures::{Example, Failures, Group};
 pub use guests::{Guests, Renewal};
 pub use rates::{EVERY, Rate, Rates};
@@ -100,6 +102,8 @@ pub struct Telemetry {
     /// How fast it goes.
     pub rates: Rates,
     failed: Mutex<Failures>,
+    /// Which workers have stopped.
+    pub breakers: Breakers,
     counts: Mutex<Counts>,
     transactions: AtomicU64,
     aborts: AtomicU64,

@@ -195,6 +195,16 @@ impl Columns {
             + headers
     }
 
+    /// The verdicts in the order of the records.
+    pub fn verdicts(&self) -> impl Iterator<Item = Verdict<'_>> {
+        let mut rejected = 0;
+        (0..self.statuses.len()).map(move |index| {
+            let verdict = self.verdict(index, rejected);
+            rejected += usize::from(self.statuses[index]);
+            verdict
+        })
+    }
+
     /// The verdict on a record.
     pub fn verdict(&self, index: usize, rejected_before: usize) -> Verdict<'_> {
         if self.statuses[index] == 1 {
@@ -291,9 +301,12 @@ pub struct Verdicts {
     parts: Vec<Part>,
 }
 
+/// The verdicts on records that follow each other.
 #[derive(Debug)]
-enum Part {
+pub enum Part {
+    /// The mapper came back with these.
     Columns(Box<Columns>),
+    /// The host says that this one record failed.
     Failed(Failure<'static>),
 }
 
@@ -323,22 +336,19 @@ impl Verdicts {
         self.parts.is_empty()
     }
 
-    /// The verdicts in the order of the records.
+    /// The verdicts in the order of the records, as they were added.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The verdicts in the order of the records, one by one.
     pub fn iter(&self) -> impl Iterator<Item = Verdict<'_>> {
         self.parts.iter().flat_map(|part| {
             let (columns, failure) = match part {
                 Part::Columns(columns) => (Some(columns), None),
                 Part::Failed(failure) => (None, Some(Verdict::Failed(failure.clone()))),
             };
-            let mut rejected = 0;
-            let judged = columns.into_iter().flat_map(move |columns| {
-                (0..columns.statuses.len()).map(move |index| {
-                    let verdict = columns.verdict(index, rejected);
-                    rejected += usize::from(columns.statuses[index]);
-                    verdict
-                })
-            });
-            judged.chain(failure)
+            columns.into_iter().flat_map(|columns| columns.verdicts()).chain(failure)
         })
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crate::config::Delivery;
+use crate::config::{Delivery, Failures};
 use crate::dead_letter::{DeadLetters, Origin};
 use crate::decision::Routes;
 use crate::kafka::{KafkaSettings, KafkaSink, KafkaSource, Until};
@@ -27,6 +27,8 @@ pub struct Job {
     pub commit: CommitPolicy,
     /// The most records of a batch.
     pub batch_records: usize,
+    /// What is done about failures.
+    pub failures: Failures,
     /// Where to end, if anywhere.
     pub until: Option<Arc<Until>>,
     /// The mapper.
@@ -95,8 +97,14 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
         contract: identity.contract,
     };
     let dead_letters = DeadLetters::new(origin, job.routes.dead_letters.max_record_bytes);
-    let settings =
-        Settings { worker: number, routes: job.routes.clone(), commit: job.commit, batch_records: job.batch_records };
+    let settings = Settings {
+        routes: job.routes.clone(),
+        commit: job.commit,
+        batch_records: job.batch_records,
+        failures: job.failures,
+        worker: number,
+        ends_by_itself: job.until.is_some(),
+    };
     let mapper = PluginMapper::new(job.plugin.clone()).reporting(job.telemetry.clone(), number);
     let parts = (source, mapper, sink);
     let mut pipeline =

@@ -5,6 +5,7 @@ mod author;
 mod cli;
 mod containment;
 mod delivery;
+mod failures;
 mod fidelity;
 mod guests;
 mod map;

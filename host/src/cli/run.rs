@@ -65,6 +65,7 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
         batch_records: batch_records(sources)?,
         limits: sandbox::limits(sources)?,
         grants: sandbox::grants(sources)?,
+        failures: super::failures::config(sources)?,
         admin: admin::config(sources)?,
         log: log(sources)?,
     })

@@ -3,6 +3,7 @@
 mod admin;
 mod author;
 mod delivery;
+mod failures;
 mod generate;
 mod grants;
 mod kafka;
@@ -92,6 +93,7 @@ pub(crate) static RUN: LazyLock<Vec<Setting>> = LazyLock::new(|| {
         delivery::SETTINGS,
         limits::SETTINGS,
         grants::SETTINGS,
+        failures::SETTINGS,
         kafka::SETTINGS,
         admin::SETTINGS,
         output::SETTINGS,

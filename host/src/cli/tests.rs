@@ -11,7 +11,8 @@ use tempfile::NamedTempFile;
 use super::settings::{GENERATE, RUN, Setting};
 use super::{CliError, parse, settings_table};
 use crate::config::{
-    AdminConfig, BuildConfig, Command, Delivery, GenerateConfig, LogConfig, LogFormat, Rhythm, RunConfig,
+    AdminConfig, BreakerRecords, BuildConfig, Command, Delivery, GenerateConfig, LogConfig, LogFormat, Rhythm,
+    RunConfig,
 };
 use crate::plugin::{Grants, Limits};
 use crate::visits::Profile;
@@ -304,4 +305,17 @@ fn passwords_are_not_shown() {
     assert!(!format!("{config:?}").contains("hunter2"));
     let message = wrong(&[KAFKA], &[("MAPPER_KAFKA", "sasl.password=hun;ter2")]);
     assert_eq!(message, "variable MAPPER_KAFKA: entry 2 is not KEY=VALUE");
+}
+
+#[test]
+fn what_is_done_about_failures_is_read_and_fits_together() {
+    let failures = |arguments: &[&str]| run(&[PLUGIN, arguments], &[]).failures;
+    let standard = failures(&[]);
+    assert_eq!((standard.breaker_after, standard.breaker_records), (100, BreakerRecords::DeadLetter));
+    assert_eq!((standard.breaker_retry, standard.halt_on_error_ratio), (ms(1000), None));
+    assert_eq!(failures(&["--breaker-records", "hold"]).breaker_records, BreakerRecords::Hold);
+    let ratio = failures(&["--halt-on-error-ratio", "0.9", "--error-ratio-window", "50"]);
+    assert_eq!((ratio.halt_on_error_ratio, ratio.error_ratio_window), (Some(0.9), 50));
+    let message = wrong(&[PLUGIN, &["--breaker-after", "0", "--breaker-records", "hold"]], &[]);
+    assert!(message.starts_with("flag --breaker-records: ") && message.contains("no worker ever stops"), "{message}");
 }

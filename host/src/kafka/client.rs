@@ -72,9 +72,24 @@ impl KafkaSettings {
         let mut config = self.client();
         if !self.group.is_empty() {
             config.set("group.id", &self.group);
+            self.set_session(&mut config);
         }
         config.set("enable.auto.commit", "false").set("isolation.level", "read_committed");
         self.with_own(config)
+    }
+
+    /// Sets when a member counts as gone, unless the broker decides that. Every consumer has it, even one that never joins:
+    /// librdkafka compares it with the user's `max.poll.interval.ms`.
+    fn set_session(&self, config: &mut ClientConfig) -> bool {
+        let decided_by_broker =
+            self.properties.iter().any(|(key, value)| key == "group.protocol" && value == "consumer");
+        if !decided_by_broker {
+            // With KIP-848 these two are the broker's, and librdkafka refuses to be told.
+            config
+                .set("heartbeat.interval.ms", (self.session_timeout / 3).min(HEARTBEAT).as_millis().to_string())
+                .set("session.timeout.ms", self.session_timeout.as_millis().to_string());
+        }
+        !decided_by_broker
     }
 
     /// A worker's consumer. `to_end`: it is told where a partition ends.
@@ -89,14 +104,8 @@ impl KafkaSettings {
             .set("max.partition.fetch.bytes", "1048576")
             // How long a partition pauses when the buffer is full: by default a second, which is an age here.
             .set("fetch.queue.backoff.ms", "5");
-        let decided_by_broker =
-            self.properties.iter().any(|(key, value)| key == "group.protocol" && value == "consumer");
-        if !decided_by_broker {
-            // With KIP-848 these two are the broker's, and librdkafka refuses to be told.
-            config
-                .set("partition.assignment.strategy", "cooperative-sticky")
-                .set("heartbeat.interval.ms", (self.session_timeout / 3).min(HEARTBEAT).as_millis().to_string())
-                .set("session.timeout.ms", self.session_timeout.as_millis().to_string());
+        if self.set_session(&mut config) {
+            config.set("partition.assignment.strategy", "cooperative-sticky");
         }
         let mut config = self.with_own(config);
         config

@@ -149,9 +149,10 @@ impl KafkaSource {
         }
     }
 
-    /// Serves everything that is not records; the rebalances among it are kept by the context.
-    fn serve_events(&self) -> Result<(), Trouble> {
-        while let Some(event) = self.consumer.poll(Duration::ZERO) {
+    /// Serves everything that is not records; the rebalances among it are kept by the context. Waits for the first.
+    fn serve_events(&self, wait: Duration) -> Result<(), Trouble> {
+        let mut wait = wait;
+        while let Some(event) = self.consumer.poll(std::mem::take(&mut wait)) {
             match event {
                 // A partition's queue is routed before its first fetch, so this can't be; if it is, nothing is lost by ending.
                 Ok(record) => {
@@ -231,7 +232,7 @@ fn complain(what: &str, code: Option<RDKafkaErrorCode>) -> Result<(), Trouble> {
 impl Source for KafkaSource {
     fn fetch(&mut self, batch: &mut Batch, most: usize, wait: Duration) -> Result<Fetched, Trouble> {
         batch.clear();
-        self.serve_events()?;
+        self.serve_events(Duration::ZERO)?;
         if let Some(announced) = self.announced() {
             return Ok(announced);
         }
@@ -264,6 +265,15 @@ impl Source for KafkaSource {
         self.take_events()?;
         self.tell(false);
         Ok(if batch.is_empty() { Fetched::Idle } else { Fetched::Records })
+    }
+
+    fn attend(&mut self, wait: Duration) -> Result<Fetched, Trouble> {
+        self.serve_events(Duration::ZERO)?;
+        if self.announced().is_none() && !wait.is_zero() {
+            // A rebalance is no event, so it doesn't cut this short.
+            self.serve_events(wait)?;
+        }
+        Ok(self.announced().unwrap_or(Fetched::Idle))
     }
 
     fn settle(&mut self) -> Result<(), Trouble> {

@@ -50,6 +50,12 @@ pub trait Source {
     /// See [`Trouble`].
     fn fetch(&mut self, batch: &mut Batch, most: usize, wait: Duration) -> Result<Fetched, Trouble>;
 
+    /// Like a fetch, but brings no records: for when none are wanted, yet the group must be answered.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    fn attend(&mut self, wait: Duration) -> Result<Fetched, Trouble>;
+
     /// Carries out the rebalance that the last fetch announced.
     ///
     /// # Errors
@@ -69,8 +75,21 @@ pub trait Source {
 
 /// From record to verdict. Whatever happens in there, each record gets its verdict.
 pub trait Mapper {
+    /// Adds verdicts on the first records of the batch, in order: on all, or up to and including the first that made a
+    /// call fail. That may have taken its time, and what is done about it may be to leave the others alone.
+    fn map_until_failure(&mut self, batch: &Batch, verdicts: &mut Verdicts);
+
     /// Adds one verdict per record of the batch, in order.
-    fn map(&mut self, batch: &Batch, verdicts: &mut Verdicts);
+    fn map(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
+        let (before, mut judged) = (verdicts.len(), 0);
+        while judged < batch.len() {
+            match judged {
+                0 => self.map_until_failure(batch, verdicts),
+                _ => self.map_until_failure(&batch.slice(judged..batch.len()), verdicts),
+            }
+            judged = verdicts.len() - before;
+        }
+    }
 }
 
 /// One record to produce.

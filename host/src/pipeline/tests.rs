@@ -1,16 +1,21 @@
 //! The loop on an in-memory Kafka: what each trouble must lead to, one rule a test; `properties` mixes them all.
 
+mod breaker;
 mod kafka;
 mod mapper;
 mod properties;
+mod script;
 
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::config::BreakerRecords;
 use crate::dead_letter::Origin;
-use crate::decision::Route;
-use kafka::{Call, Event, Fake, Produced, Revoke, Script};
+use crate::decision::{Route, RouteIndex};
+use crate::verdict::FailureKind;
+use kafka::{Fake, Produced};
 use mapper::{ByValue, Handled, handled};
+use script::{Call, Event, Revoke, Script};
 
 /// The settings that matter here.
 #[derive(Debug, Clone, Copy)]
@@ -19,23 +24,42 @@ struct Work {
     records: usize,
     bytes: usize,
     batch_records: usize,
+    failures: Failures,
+    ends_by_itself: bool,
 }
 
+/// Nothing is done about failures.
+const CALM: Failures = Failures {
+    halt_on_error_ratio: None,
+    error_ratio_window: 1,
+    breaker_after: 0,
+    breaker_records: BreakerRecords::DeadLetter,
+    breaker_retry: Duration::from_millis(1),
+};
+
 /// All in one transaction.
-const ALL_AT_ONCE: Work =
-    Work { interval: Duration::from_secs(60), records: 1000, bytes: usize::MAX, batch_records: 100 };
+const ALL_AT_ONCE: Work = Work {
+    interval: Duration::from_secs(60),
+    records: 1000,
+    bytes: usize::MAX,
+    batch_records: 100,
+    failures: CALM,
+    ends_by_itself: true,
+};
 
 /// A new process begins to work.
 fn start(fake: &Fake, work: Work, telemetry: &Arc<Telemetry>) -> Pipeline<Fake, ByValue, Fake> {
     let route = |topic: &str, max_record_bytes| Route { topic: topic.into(), max_record_bytes };
     let routes =
         Routes { outputs: vec![route("reduced", 1000), route("other", 1000)], dead_letters: route("dlq", 4000) };
-    let Work { interval, records, bytes, batch_records } = work;
+    let Work { interval, records, bytes, batch_records, failures, ends_by_itself } = work;
     let settings = Settings {
-        worker: 0,
         routes: Arc::new(routes),
         commit: CommitPolicy { interval, records, bytes },
         batch_records,
+        failures,
+        worker: 7,
+        ends_by_itself,
     };
     let text = |text: &str| text.to_owned();
     let origin = Origin {
@@ -49,7 +73,7 @@ fn start(fake: &Fake, work: Work, telemetry: &Arc<Telemetry>) -> Pipeline<Fake, 
     };
     fake.join();
     let shutdown = fake.kafka().shutdown.clone();
-    let parts = (fake.clone(), ByValue, fake.clone());
+    let parts = (fake.clone(), ByValue(fake.clone()), fake.clone());
     Pipeline::new(parts, &"visits".into(), settings, DeadLetters::new(origin, 4000), telemetry.clone(), shutdown)
 }
 
@@ -77,6 +101,9 @@ fn check(fake: &Fake, telemetry: &Telemetry) {
             match handled(value) {
                 _ if *offset >= committed => assert!(made.is_empty(), "{what} is visible: {made:?}"),
                 _ if may_be_refused && made.len() == 1 && letters == ["undeliverable"] => {}
+                Handled::OutputOr(kind) => {
+                    assert!(made.len() == 1 && (letters.is_empty() || letters == [kind.name()]), "{what}: {made:?}");
+                }
                 Handled::DeadLetter(kind) => {
                     assert_eq!((letters, made.len()), (vec![kind.name()], 1), "{what}");
                 }

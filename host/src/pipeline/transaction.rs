@@ -1,6 +1,7 @@
 //! What is done but not committed yet, and when it is time to commit it.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use crate::record::Batch;
@@ -35,22 +36,39 @@ pub(super) struct Transaction {
 }
 
 impl Transaction {
-    /// Adds the records of a batch.
-    pub(super) fn add(&mut self, batch: &Batch, now: Instant) {
+    /// These records were fetched: what fails from now on is gone back to.
+    pub(super) fn reach(&mut self, batch: &Batch, records: Range<usize>) {
+        let mut last = None;
+        for (&partition, &offset) in batch.partitions[records.clone()].iter().zip(&batch.offsets[records]) {
+            if last.replace(partition) != Some(partition) {
+                self.first.entry(partition).or_insert(offset);
+            }
+        }
+    }
+
+    /// These offsets are still to be done, and gone back to if that fails.
+    pub(super) fn reach_back(&mut self, firsts: Positions) {
+        for (partition, offset) in firsts {
+            let first = self.first.entry(partition).or_insert(offset);
+            *first = offset.min(*first);
+        }
+    }
+
+    /// Adds records of a batch: they are judged, and about to be sent.
+    pub(super) fn add(&mut self, batch: &Batch, records: Range<usize>, now: Instant) {
         let mut last: Option<(i32, &mut i64)> = None;
-        for (&partition, &offset) in batch.partitions.iter().zip(&batch.offsets) {
+        for (&partition, &offset) in batch.partitions[records.clone()].iter().zip(&batch.offsets[records.clone()]) {
             match &mut last {
                 Some((known, next)) if *known == partition => **next = offset + 1,
                 _ => {
-                    self.first.entry(partition).or_insert(offset);
                     let next = self.next.entry(partition).or_default();
                     *next = offset + 1;
                     last = Some((partition, next));
                 }
             }
         }
-        self.records += batch.len();
-        self.bytes += batch.bytes();
+        self.records += records.len();
+        self.bytes += batch.bytes_of(records);
         self.since.get_or_insert(now);
     }
 
@@ -74,7 +92,7 @@ impl Transaction {
         self.records
     }
 
-    /// The first offset of each partition.
+    /// The first offset of each partition that is not committed, whether it is judged yet or not.
     pub(super) fn first(&self) -> &Positions {
         &self.first
     }

@@ -170,10 +170,9 @@ impl PluginMapper {
             }
         }
     }
-}
 
-impl Mapper for PluginMapper {
-    fn map(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
+    /// Up to and including the first record that failed: what was found out of later ones is found out again.
+    fn judge(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
         let mut tasks = vec![Task::Map { records: 0..batch.len(), belief: Belief::Believed }];
         while let Some(task) = tasks.pop() {
             let (records, belief) = match task {
@@ -181,10 +180,7 @@ impl Mapper for PluginMapper {
                     verdicts.push_columns(*columns);
                     continue;
                 }
-                Task::Put(Judged::Failed(failure)) => {
-                    verdicts.push_failure(failure);
-                    continue;
-                }
+                Task::Put(Judged::Failed(failure)) => return verdicts.push_failure(failure),
                 Task::Map { records, .. } if records.is_empty() => continue,
                 Task::Map { records, belief } => (records, belief),
             };
@@ -209,6 +205,12 @@ impl Mapper for PluginMapper {
                 None => {}
             }
         }
+    }
+}
+
+impl Mapper for PluginMapper {
+    fn map_until_failure(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
+        self.judge(batch, verdicts);
         if let Some((telemetry, worker)) = &self.report {
             let memory = self.instance.as_ref().map_or(0, Instance::memory);
             telemetry.guests.uses_memory(*worker, memory as u64);

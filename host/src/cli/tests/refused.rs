@@ -36,6 +36,12 @@ fn values_beyond_their_limits() {
         ("--commit-bytes=0", "give a size of 1 or more bytes, such as 64KiB, 16MiB or a plain number of bytes"),
         ("--memory-limit=1023KiB", "give a size from 1MiB to 4GiB, such as 64KiB, 16MiB or a plain number of bytes"),
         ("--memory-limit=5GiB", "give a size from 1MiB to 4GiB, such as 64KiB, 16MiB or a plain number of bytes"),
+        ("--breaker-after=-1", "give a whole number from 0 to 4294967295"),
+        ("--breaker-retry=9ms", "give a duration from 10ms to 1m with its unit, such as 500ms, 2s or 1m"),
+        ("--breaker-records=drop", "give dead-letter or hold"),
+        ("--halt-on-error-ratio=0", "give a share above 0, up to 1, such as 0.9"),
+        ("--halt-on-error-ratio=1.1", "give a share above 0, up to 1, such as 0.9"),
+        ("--error-ratio-window=10", "it means nothing without --halt-on-error-ratio; give that too, or leave this out"),
         ("--delivery=exactly", "give exactly-once or at-least-once"),
         ("--log-format=xml", "give text or json"),
         (

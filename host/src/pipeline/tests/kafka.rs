@@ -7,49 +7,14 @@ use std::time::Duration;
 
 use super::super::*;
 use super::mapper::{Handled, handled};
+use super::script::{Call, Event, Revoke, Script};
+use crate::decision::RouteIndex;
 use crate::record::Header;
+use crate::verdict::FailureKind;
 
 /// A case that fetches more often goes in circles.
 const MOST_FETCHES: usize = 10_000;
-
-/// The calls at which something can happen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Call {
-    Fetch,
-    Settle,
-    Rewind,
-    Begin,
-    Send,
-    Commit,
-    Abort,
-}
-
-/// What happens at a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Event {
-    Again,
-    Refused,
-    Halt,
-    /// Of a commit: it is carried out, but reported as `Again`.
-    Unanswered,
-    Shutdown,
-    /// Of a fetch: partitions are about to go.
-    Revoke(Revoke),
-}
-
-/// Partitions go to another member, who does some work there, and come back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Revoke {
-    pub(super) partitions: Vec<i32>,
-    pub(super) lost: bool,
-    /// How many records of each partition are done by the other member.
-    pub(super) records_elsewhere: usize,
-    /// In fetches.
-    pub(super) back_after: usize,
-}
-
-/// What happens at the n-th call, counted from 1.
-pub(super) type Script = Vec<(Call, usize, Event)>;
+const MOST_IDLE: usize = 50;
 
 /// A committed record of an output topic, and which input it was made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,8 +66,12 @@ pub(super) struct Kafka {
     pub(super) until_end: bool,
     /// Whether dead letters are refused whatever they say, if they are of this kind.
     pub(super) refused_kind: Option<FailureKind>,
+    /// How many more times sick records trap.
+    pub(super) sick: usize,
     pub(super) shutdown: Shutdown,
     calls: BTreeMap<Call, usize>,
+    /// Fetches without a record, one after the other.
+    idle: usize,
     /// Of the assigned partitions.
     positions: Positions,
     rebalances: VecDeque<(usize, Rebalance)>,
@@ -132,8 +101,10 @@ impl Fake {
             portions: vec![usize::MAX],
             until_end: true,
             refused_kind: None,
+            sick: usize::MAX,
             shutdown: Shutdown::default(),
             calls: BTreeMap::new(),
+            idle: 0,
             positions: Positions::new(),
             rebalances: VecDeque::new(),
             lost: BTreeSet::new(),
@@ -148,7 +119,7 @@ impl Fake {
     /// A new process joins the group: what was open is aborted, and all partitions come.
     pub(super) fn join(&self) {
         let mut kafka = self.kafka();
-        kafka.shutdown = Shutdown::default();
+        (kafka.shutdown, kafka.idle) = (Shutdown::default(), 0);
         (kafka.open, kafka.positions) = (None, Positions::new());
         kafka.lost.clear();
         kafka.rebalances.clear();
@@ -206,6 +177,7 @@ impl Kafka {
                 Handled::Outputs(outputs) => {
                     outputs.into_iter().for_each(|(route, value)| self.topics[route].push(produced(value, vec![])));
                 }
+                Handled::OutputOr(_) => self.topics[0].push(produced(b"1st".to_vec(), vec![])),
                 Handled::DeadLetter(kind) => {
                     let headers = vec![("mapper-host.kind".to_owned(), kind.name().to_owned())];
                     self.topics[2].push(produced(vec![], headers));
@@ -281,10 +253,29 @@ impl Source for Fake {
             }
         }
         if !batch.is_empty() {
+            kafka.idle = 0;
             return Ok(Fetched::Records);
+        }
+        // Its operator ends what waits for a record with an open breaker.
+        kafka.idle += 1;
+        if kafka.until_end && kafka.idle > MOST_IDLE {
+            kafka.shutdown.request();
         }
         // A run that ends has no time to wait.
         std::thread::sleep(if kafka.until_end { Duration::ZERO } else { wait });
+        Ok(Fetched::Idle)
+    }
+
+    fn attend(&mut self, wait: Duration) -> Result<Fetched, Trouble> {
+        let mut kafka = self.kafka();
+        if let Some(Event::Revoke(revoke)) = kafka.call(Call::Attend)? {
+            let at = kafka.fetches();
+            kafka.rebalances.push_back((at, Rebalance::Revoke(revoke)));
+        }
+        if let Some(announced) = kafka.announced() {
+            return Ok(announced);
+        }
+        std::thread::sleep(wait);
         Ok(Fetched::Idle)
     }
 

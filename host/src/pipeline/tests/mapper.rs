@@ -1,13 +1,27 @@
 //! A mapper that does what the value of a record says.
 
 use super::super::*;
+use super::kafka::Fake;
+use crate::decision::RouteIndex;
 use crate::record::Column;
-use crate::verdict::{Columns, OutputTopics};
+use crate::verdict::{Columns, Failure, FailureKind, OutputTopics};
 
 /// All that a value can say. What is `bad` is mapped to an output that the broker refuses; what says `refuse` is refused
-/// by the broker wherever it appears, in a dead letter too.
-pub(super) const VALUES: [&str; 11] =
-    ["skip", "one", "two", "three", "reject", "trap", "nowhere", "huge", "bad@send", "bad@commit", "refuse@send"];
+/// by the broker wherever it appears, in a dead letter too. What is `sick` traps as often as the fake says.
+pub(super) const VALUES: [&str; 12] = [
+    "skip",
+    "one",
+    "two",
+    "three",
+    "reject",
+    "trap",
+    "sick",
+    "nowhere",
+    "huge",
+    "bad@send",
+    "bad@commit",
+    "refuse@send",
+];
 
 /// What must become of a record in the end.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,11 +29,14 @@ pub(super) enum Handled {
     /// Routes and values.
     Outputs(Vec<(RouteIndex, Vec<u8>)>),
     DeadLetter(FailureKind),
+    /// Either of both, by when it was judged.
+    OutputOr(FailureKind),
 }
 
 pub(super) fn handled(value: &str) -> Handled {
     match value {
         "reject" => Handled::DeadLetter(FailureKind::Rejected),
+        "sick" => Handled::OutputOr(FailureKind::Trap),
         "trap" => Handled::DeadLetter(FailureKind::Trap),
         "nowhere" => Handled::DeadLetter(FailureKind::InvalidOutput),
         "huge" => Handled::DeadLetter(FailureKind::Oversize),
@@ -33,7 +50,7 @@ fn outputs(value: &str) -> Vec<(u32, Vec<u8>)> {
     let all = [(0, b"1st".to_vec()), (1, b"2nd".to_vec()), (0, b"3rd".to_vec())];
     match value {
         "skip" => vec![],
-        "one" => all[..1].to_vec(),
+        "one" | "sick" => all[..1].to_vec(),
         "two" => all[..2].to_vec(),
         "three" => all.to_vec(),
         "nowhere" => vec![all[0].clone(), (2, vec![])],
@@ -42,15 +59,23 @@ fn outputs(value: &str) -> Vec<(u32, Vec<u8>)> {
     }
 }
 
-pub(super) struct ByValue;
+pub(super) struct ByValue(pub(super) Fake);
+
+impl ByValue {
+    fn is_sick(&self, value: &str) -> bool {
+        let mut kafka = self.0.kafka();
+        let sick = value == "sick" && kafka.sick > 0;
+        kafka.sick -= usize::from(sick);
+        sick
+    }
+}
 
 impl Mapper for ByValue {
-    fn map(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
+    fn map_until_failure(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
         for (index, record) in batch.records().enumerate() {
             let value = std::str::from_utf8(record.value().unwrap()).unwrap();
-            if value == "trap" {
-                verdicts.push_failure(Failure::new(FailureKind::Trap, "unreachable"));
-                continue;
+            if value == "trap" || self.is_sick(value) {
+                return verdicts.push_failure(Failure::new(FailureKind::Trap, "unreachable"));
             }
             let mut columns = Columns { statuses: vec![u8::from(value == "reject")], ..Columns::default() };
             let mut topics =

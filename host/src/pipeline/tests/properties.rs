@@ -6,9 +6,10 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
-use super::kafka::{Call, Event, Fake, Revoke, Script};
+use super::kafka::Fake;
 use super::mapper::VALUES;
-use super::{Work, check, start};
+use super::script::{Call, Event, Revoke, Script};
+use super::{BreakerRecords, CALM, Failures, Work, check, start};
 use crate::telemetry::Telemetry;
 
 /// Cases mostly wait for a backoff, so they run side by side.
@@ -24,31 +25,50 @@ struct Scenario {
     values: Vec<Vec<&'static str>>,
     portions: Vec<usize>,
     work: Work,
+    sick: usize,
     script: Script,
 }
 
 fn scenario() -> impl Strategy<Value = Scenario> {
-    let value = prop_oneof![6 => select(&VALUES[..8]), 1 => select(&VALUES[8..])];
+    // A trap that can't be mended may open the breaker for good: there are none but those of sick records.
+    let mendable: Vec<&str> = VALUES[..9].iter().copied().filter(|value| *value != "trap").collect();
+    let value = prop_oneof![6 => select(mendable), 1 => select(&VALUES[9..]), 2 => Just("sick")];
     let values = proptest::collection::vec(proptest::collection::vec(value, 0..16), 1..4);
     let portions = proptest::collection::vec(0_usize..8, 0..4).prop_map(|mut portions| {
         portions.push(3);
         portions
     });
     let interval = select(vec![Duration::ZERO, Duration::from_secs(60)]);
-    let work = (interval, 1_usize..16, select(vec![20, usize::MAX]), 1_usize..10)
-        .prop_map(|(interval, records, bytes, batch_records)| Work { interval, records, bytes, batch_records });
-    (values, portions, work, script()).prop_map(|(values, portions, work, script)| Scenario {
+    let work = (interval, 1_usize..16, select(vec![20, usize::MAX]), 1_usize..10, failures()).prop_map(
+        |(interval, records, bytes, batch_records, failures)| Work {
+            interval,
+            records,
+            bytes,
+            batch_records,
+            failures,
+            ends_by_itself: false,
+        },
+    );
+    (values, portions, work, 0_usize..8, script()).prop_map(|(values, portions, work, sick, script)| Scenario {
         values,
         portions,
         work,
+        sick,
         script,
     })
+}
+
+/// Any breaker; but what can't be mended must not open it, or nothing ever ends.
+fn failures() -> impl Strategy<Value = Failures> {
+    let records = select(vec![BreakerRecords::DeadLetter, BreakerRecords::Hold]);
+    (1_u32..6, records).prop_map(|(breaker_after, breaker_records)| Failures { breaker_after, breaker_records, ..CALM })
 }
 
 fn script() -> impl Strategy<Value = Script> {
     use Event::{Again, Halt, Refused, Shutdown, Unanswered};
     let calls = vec![
         (Call::Fetch, vec![Again, Halt, Shutdown]),
+        (Call::Attend, vec![Again, Halt, Shutdown]),
         (Call::Settle, vec![Again, Halt, Shutdown]),
         (Call::Rewind, vec![Again, Halt, Shutdown]),
         (Call::Begin, vec![Again, Halt, Shutdown]),
@@ -58,9 +78,10 @@ fn script() -> impl Strategy<Value = Script> {
     ];
     let trouble = select(calls).prop_flat_map(|(call, events)| (Just(call), 1_usize..12, select(events)));
     let partitions = proptest::collection::vec(0..3, 1..3);
-    let revoke = (1_usize..12, partitions, any::<bool>(), 0_usize..4, 0_usize..4);
-    let revoke = revoke.prop_map(|(at, partitions, lost, records_elsewhere, back_after)| {
-        (Call::Fetch, at, Event::Revoke(Revoke { partitions, lost, records_elsewhere, back_after }))
+    let revoke =
+        (select(vec![Call::Fetch, Call::Attend]), 1_usize..12, partitions, any::<bool>(), 0_usize..4, 0_usize..4);
+    let revoke = revoke.prop_map(|(call, at, partitions, lost, records_elsewhere, back_after)| {
+        (call, at, Event::Revoke(Revoke { partitions, lost, records_elsewhere, back_after }))
     });
     proptest::collection::vec(prop_oneof![2 => trouble, 1 => revoke], 0..7).prop_map(|mut script| {
         let mut agains = 0;
@@ -76,6 +97,7 @@ fn script() -> impl Strategy<Value = Script> {
 fn holds(scenario: &Scenario) {
     let fake = Fake::new(&scenario.values, scenario.script.clone());
     fake.kafka().portions = scenario.portions.clone();
+    fake.kafka().sick = scenario.sick;
     let telemetry = std::sync::Arc::new(Telemetry::default());
     for _ in 0..MOST_RUNS {
         let ended = start(&fake, scenario.work, &telemetry).run();

@@ -1,0 +1,52 @@
+//! The settings of the heading "Failures", read and checked.
+
+use std::time::Duration;
+
+use super::CliError;
+use super::sources::Sources;
+use crate::config::{BreakerRecords, Failures, values};
+
+/// A window is a few bytes a record, per worker.
+const LARGEST_WINDOW: u64 = 1_000_000;
+const SHORTEST_RETRY: Duration = Duration::from_millis(10);
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+/// Reads and checks.
+///
+/// # Errors
+/// See [`super::run::config`].
+pub(super) fn config(sources: &Sources<'_>) -> Result<Failures, CliError> {
+    let window = sources.present("error-ratio-window");
+    let ratio = sources.optional("halt-on-error-ratio", share)?;
+    if window.explicit() && ratio.is_none() {
+        return Err(window.refuse("it means nothing without --halt-on-error-ratio; give that too, or leave this out"));
+    }
+    let after = sources.value("breaker-after", |text| values::whole32(text, 0..=u32::MAX))?;
+    let records = sources.present("breaker-records");
+    let breaker_records = records.read(breaker_records)?;
+    if after == 0 && breaker_records == BreakerRecords::Hold {
+        return Err(
+            records.refuse("with --breaker-after 0 no worker ever stops, so there is nothing to hold records for")
+        );
+    }
+    Ok(Failures {
+        halt_on_error_ratio: ratio,
+        error_ratio_window: window.read(|text| values::count(text, 1..=LARGEST_WINDOW))?,
+        breaker_after: after,
+        breaker_records,
+        breaker_retry: sources.value("breaker-retry", |text| values::duration(text, SHORTEST_RETRY..=LONGEST_RETRY))?,
+    })
+}
+
+/// Above 0, or every first record would end the host.
+fn share(text: &str) -> values::Read<f64> {
+    values::share(text)
+        .ok()
+        .filter(|share| *share > 0.0)
+        .ok_or_else(|| "give a share above 0, up to 1, such as 0.9".to_owned())
+}
+
+fn breaker_records(text: &str) -> values::Read<BreakerRecords> {
+    let all = [BreakerRecords::DeadLetter, BreakerRecords::Hold];
+    all.into_iter().find(|what| what.to_string() == text).ok_or_else(|| "give dead-letter or hold".to_owned())
+}

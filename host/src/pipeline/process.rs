@@ -1,0 +1,269 @@
+//! What is done with the records of a batch: they are judged, and each verdict is carried out.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use super::breaker::Sign;
+use super::error_ratio::Exceeded;
+use super::{Mapper, Outgoing, Pipeline, Sink, Source, Trouble};
+use crate::config::BreakerRecords;
+use crate::decision::{Decision, RouteIndex, decide};
+use crate::record::{Batch, Record};
+use crate::shutdown::Halt;
+use crate::telemetry::Activity;
+use crate::verdict::{Failure, FailureKind, Output, Part, Verdict, Verdicts};
+
+/// When failures make a batch take longer than this, what is judged of it is seen to before the rest: it may be due, and
+/// the group must be answered.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Where a batch stands.
+enum Came {
+    /// So many records are judged.
+    To(usize),
+    /// So many records are judged, and that was one broken call too many.
+    ToBreaking(usize),
+    /// The record that the mapper was tried with did not pass.
+    InVain(FailureKind),
+}
+
+impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
+    /// Judges what is left of the batch, and carries the verdicts out; or comes as far as it should.
+    pub(super) fn process(&mut self) -> Result<(), Trouble> {
+        // Taken apart from the rest, which carrying out the verdicts changes.
+        let mut batch = Batch::new(self.batch.topic.clone());
+        std::mem::swap(&mut batch, &mut self.batch);
+        let mut verdicts = std::mem::take(&mut self.verdicts);
+        let came = self.work_through(&batch, &mut verdicts);
+        (self.batch, self.verdicts) = (batch, verdicts);
+        match came? {
+            Came::To(_) => Ok(()),
+            Came::ToBreaking(_) => self.open_breaker(),
+            Came::InVain(kind) => {
+                let wait = self.breaker.tried_in_vain(Instant::now());
+                let wait = humantime::format_duration(wait).to_string();
+                tracing::warn!(worker = self.settings.worker, kind = kind.name(), wait, "the breaker stays open");
+                Ok(())
+            }
+        }
+    }
+
+    fn work_through(&mut self, batch: &Batch, verdicts: &mut Verdicts) -> Result<Came, Trouble> {
+        let began = Instant::now();
+        // Before anything can fail: what is not in the transaction is not gone back to.
+        self.transaction.reach(batch, self.judged..batch.len());
+        loop {
+            let started = Instant::now();
+            verdicts.clear();
+            self.ask(batch, self.judged..batch.len(), verdicts);
+            let came = self.carry_out(batch, verdicts, started)?;
+            if let Came::To(judged) | Came::ToBreaking(judged) = came {
+                self.judged = judged;
+            }
+            let goes_on = matches!(came, Came::To(judged) if judged < batch.len());
+            if !goes_on || began.elapsed() >= PATIENCE {
+                return Ok(came);
+            }
+        }
+    }
+
+    /// Has the mapper judge some of the records.
+    fn ask(&mut self, batch: &Batch, records: Range<usize>, verdicts: &mut Verdicts) {
+        let started = Instant::now();
+        let whole = records.len() == batch.len();
+        let part = if whole { Cow::Borrowed(batch) } else { Cow::Owned(batch.slice(records)) };
+        self.worker.does(Activity::Mapping);
+        self.mapper.map_until_failure(&part, verdicts);
+        let judged = verdicts.len();
+        assert!((1..=part.len()).contains(&judged), "a mapper gives a verdict on each record up to a failure");
+        self.telemetry.mapped(judged, started.elapsed());
+        self.worker.does(Activity::Producing);
+    }
+
+    fn carry_out(&mut self, batch: &Batch, verdicts: &Verdicts, started: Instant) -> Result<Came, Trouble> {
+        self.now = chrono::Utc::now();
+        self.dead_letters.set_time(self.now);
+        let mut at = self.judged;
+        for part in verdicts.parts() {
+            let failure = match part {
+                Part::Columns(columns) if columns.statuses.is_empty() => continue,
+                Part::Columns(columns) => {
+                    self.sound()?;
+                    let records = at..at + columns.statuses.len();
+                    self.enter(batch, records.clone(), started)?;
+                    for (index, verdict) in records.zip(columns.verdicts()) {
+                        self.settle(batch.record(index), verdict)?;
+                    }
+                    at += columns.statuses.len();
+                    continue;
+                }
+                Part::Failed(failure) => failure,
+            };
+            let broken = Sign::of(failure.kind) == Sign::Broken;
+            if broken && self.breaker.is_open() {
+                return Ok(Came::InVain(failure.kind));
+            }
+            if !broken {
+                self.sound()?;
+            }
+            let breaks = broken && self.breaker.judged(Sign::Broken);
+            if broken && self.settings.failures.breaker_records == BreakerRecords::Hold {
+                self.held.push(batch.slice(at..at + 1), failure.clone(), started);
+            } else {
+                self.enter(batch, at..at + 1, started)?;
+                self.settle(batch.record(at), Verdict::Failed(failure.clone()))?;
+            }
+            at += 1;
+            // What is held is bounded like a transaction, of which it may become a part.
+            if breaks || self.held.bytes() >= self.settings.commit.bytes {
+                return Ok(Came::ToBreaking(at));
+            }
+        }
+        Ok(Came::To(at))
+    }
+
+    /// The mapper came back from its call: it is not broken, and what failed before is for the dead letters.
+    fn sound(&mut self) -> Result<(), Trouble> {
+        self.breaker.judged(Sign::Sound);
+        if self.breaker.is_open() {
+            self.close_breaker("a record passed");
+        }
+        self.let_go_of_held()
+    }
+
+    /// Makes dead letters of what was held back.
+    pub(super) fn let_go_of_held(&mut self) -> Result<(), Trouble> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        for (record, failure) in self.held.take() {
+            self.enter(&record, 0..1, Instant::now())?;
+            self.settle(record.record(0), Verdict::Failed(failure))?;
+        }
+        Ok(())
+    }
+
+    /// Takes records into the transaction, which begins with the first.
+    fn enter(&mut self, batch: &Batch, records: Range<usize>, started: Instant) -> Result<(), Trouble> {
+        let begun = self.transaction.is_open();
+        self.transaction.add(batch, records, started);
+        if begun { Ok(()) } else { self.sink.begin() }
+    }
+
+    /// Does with one record what its verdict calls for.
+    fn settle(&mut self, record: Record<'_>, verdict: Verdict<'_>) -> Result<(), Trouble> {
+        let refused = if self.refused.is_empty() {
+            0
+        } else {
+            self.refused.get(&(record.partition(), record.offset())).copied().unwrap_or(0)
+        };
+        let verdict = match verdict {
+            Verdict::Mapped(_) if refused > 0 => Verdict::Failed(refused_by_broker()),
+            verdict => verdict,
+        };
+        let counts = &mut self.transaction.counts;
+        counts.records_in += 1;
+        match decide(record, verdict, &self.settings.routes) {
+            Decision::Skip => counts.skipped += 1,
+            Decision::ProduceOne(route, output) => {
+                counts.records_out += 1;
+                send_output(&mut self.sink, route, record, output)?;
+            }
+            Decision::Produce(outputs) => {
+                for (route, output) in outputs {
+                    counts.records_out += 1;
+                    send_output(&mut self.sink, route, record, output)?;
+                }
+            }
+            Decision::DeadLetter(failure) => {
+                counts.dead_letter(failure.kind);
+                self.telemetry.failed(record, &failure);
+                // What was refused even as a dead letter is tried once more with all that may be left out.
+                let route = self.settings.routes.dead_letter_index();
+                let letter = self.dead_letters.write(record, &failure, refused > 1);
+                self.transaction.failures.note(letter.fingerprint(), record, &failure, self.now);
+                let (key, value, timestamp_ms) = (letter.key, Some(letter.value), record.timestamp_ms());
+                self.sink.send(Outgoing { route, key, value, timestamp_ms }, &mut letter.headers())?;
+                let exceeded = self.error_ratio.as_mut().and_then(|ratio| ratio.failed(&failure, letter.fingerprint()));
+                return exceeded.map_or(Ok(()), |exceeded| self.halt_on_errors(&exceeded));
+            }
+        }
+        if let Some(ratio) = &mut self.error_ratio {
+            ratio.passed();
+        }
+        Ok(())
+    }
+
+    fn halt_on_errors(&mut self, exceeded: &Exceeded) -> Result<(), Trouble> {
+        self.abandon()?;
+        let Exceeded { failed, of, limit, commonest: (times, words) } = exceeded;
+        Err(Halt::failing(format!(
+            "{failed} of the last {of} records failed, and {limit} of them are too many (--halt-on-error-ratio, \
+             --error-ratio-window). The most common failure, {times} times: {words}. Nothing beyond the last commit is done; \
+             mend the plugin or the input, or give another ratio, and start again"
+        ))
+        .into())
+    }
+
+    /// Commits what was judged before, lets the rest go, and leaves the mapper alone.
+    fn open_breaker(&mut self) -> Result<(), Trouble> {
+        let (worker, run, held) = (self.settings.worker, self.breaker.run(), self.held.len());
+        let last = self.last_words();
+        self.commit()?;
+        self.go_back()?;
+        let fate = if held > 0 { "they come again once it is mended" } else { "they are dead letters" };
+        let reason =
+            format!("{run} records in a row trapped, timed out or ran out of memory; {fate}. The last: {last}");
+        if self.settings.ends_by_itself {
+            return Err(Halt::failing(format!(
+                "the plugin is broken: {reason}. Nothing beyond them is done; mend the plugin, or give another \
+                 --breaker-after, and start again"
+            ))
+            .into());
+        }
+        self.breaker.open(Instant::now());
+        self.telemetry.breakers.opened(&self.telemetry.health, worker, &reason);
+        Ok(())
+    }
+
+    /// The failure that was judged last, in words.
+    fn last_words(&self) -> String {
+        match self.verdicts.parts().last() {
+            Some(Part::Failed(failure)) => format!("{}: {}", failure.kind, failure.message),
+            _ => String::new(),
+        }
+    }
+
+    /// The mapper is another one from now on: what was broken may be mended, and what was held back is for it to judge.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    pub fn mapper_renewed(&mut self) -> Result<(), Trouble> {
+        self.commit()?;
+        if !self.held.is_empty() {
+            self.go_back()?;
+        }
+        self.close_breaker("there is a new plugin");
+        Ok(())
+    }
+
+    fn close_breaker(&mut self, why: &str) {
+        if self.breaker.close() {
+            self.telemetry.breakers.closed(&self.telemetry.health, self.settings.worker, why);
+        }
+    }
+}
+
+fn refused_by_broker() -> Failure<'static> {
+    Failure::new(FailureKind::Undeliverable, "the broker refused what the mapper made of this record")
+}
+
+fn send_output<K: Sink>(sink: &mut K, route: RouteIndex, input: Record<'_>, output: Output<'_>) -> Result<(), Trouble> {
+    let (key, value, timestamp_ms) = (output.key(input), output.value(input), output.timestamp_ms(input));
+    let outgoing = Outgoing { route, key, value, timestamp_ms };
+    match output.own_headers() {
+        Some(mut headers) => sink.send(outgoing, &mut headers),
+        None => sink.send(outgoing, &mut input.headers()),
+    }
+}

@@ -1,0 +1,127 @@
+//! Plugins that are broken, on a real Kafka: workers stop, stay in their group, and go on when a record passes.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use harness::host::{Host, Job};
+use harness::kafka::Kafka;
+use harness::topics::{self, NewRecord};
+
+use crate::HOST;
+
+fn commands() -> PathBuf {
+    harness::plugins::build(HOST, "tests/guests/commands_batch")
+}
+
+fn job<'k>(name: &str) -> Job<'k> {
+    Job::new(Kafka::shared(), name, HOST, &commands())
+}
+
+fn put(job: &Job<'_>, partition: i32, values: &[&str]) {
+    topics::produce(job.kafka, &job.input, values.iter().map(|value| NewRecord::value(*value).partition(partition)));
+}
+
+fn committed(job: &Job<'_>) -> Vec<Option<i64>> {
+    topics::committed(job.kafka, &job.group, &job.input).into_iter().map(|(_, offset)| offset).collect()
+}
+
+fn values(job: &Job<'_>, topic: &str) -> Vec<String> {
+    let records = topics::read_all(job.kafka, topic);
+    let text = |value: Option<Vec<u8>>| String::from_utf8(value.unwrap_or_default()).expect("text");
+    records.into_iter().map(|record| text(record.value)).collect()
+}
+
+/// Looks until it is so; what it looks at has no event to wait for.
+fn wait_for(host: &Host, what: &str, mut reached: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !reached() {
+        assert!(Instant::now() < deadline, "{what} never happened:\n{}", host.output());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_plugin_that_traps_on_all_stops_its_worker_and_a_mended_one_goes_on_from_there() {
+    for (what, letters, next) in [("dead-letter", 5, 6), ("hold", 0, 1)] {
+        let job = job("breaker");
+        let mut inputs = vec!["value first"];
+        inputs.extend(["panic oh no"; 20]);
+        put(&job, 0, &inputs);
+        let args = ["--breaker-after", "5", "--breaker-records", what, "--breaker-retry", "50ms", "--workers", "1"];
+        let mut host = job.start(&args);
+        host.wait_for("breaker open");
+        // It was tried, and is left alone for longer.
+        host.wait_for("the breaker stays open");
+        let ended = host.stop();
+        assert_eq!(ended.code, Some(0), "{}", ended.output);
+        assert!(
+            ended.output.contains("5 records in a row trapped") && ended.output.contains("oh no"),
+            "{}",
+            ended.output
+        );
+        assert_eq!(topics::read_all(job.kafka, &job.dead_letters).len(), letters, "{what}");
+        assert_eq!(committed(&job)[0], Some(next), "{what}");
+
+        // Another plugin, which knows no commands, finds what the broken one has left.
+        let mended = harness::plugins::build(HOST, "plugins/reduce_visit").display().to_string();
+        job.run_to_end(&["--plugin", &mended, "--workers", "1"]);
+        assert_eq!(topics::read_all(job.kafka, &job.dead_letters).len(), 20, "{what}");
+        assert_eq!(values(&job, &job.output), ["first"], "{what}");
+    }
+}
+
+#[test]
+fn a_batch_of_timeouts_neither_loses_the_group_nor_holds_back_what_is_done() {
+    let job = job("slow");
+    let inputs = vec!["spin"; 40];
+    put(&job, 0, &inputs);
+    // The group misses a member within two seconds, and the broker a transaction within as many.
+    let args =
+        ["--record-timeout", "300ms", "--workers", "1", "--session-timeout", "2s", "--transaction-timeout", "2s"];
+    let args = [&args[..], &["--kafka", "max.poll.interval.ms=2000", "--breaker-after", "12"]].concat();
+    let mut host = job.start(&args);
+    host.wait_for("breaker open");
+    let ended = host.stop();
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
+    assert!(!ended.output.contains("going back") && ended.output.contains("12 timeout"), "{}", ended.output);
+    assert_eq!(committed(&job)[0], Some(12));
+}
+
+#[test]
+fn an_open_breaker_gives_its_partitions_up_when_another_host_comes() {
+    let job = job("breaker-group");
+    put(&job, 0, &["panic x"; 10]);
+    put(&job, 1, &["panic y"; 10]);
+    let args = ["--workers", "1", "--breaker-after", "3", "--breaker-retry", "60s", "--session-timeout", "6s"];
+    let mut first = job.start(&args);
+    first.wait_for("breaker open");
+    let before = committed(&job).into_iter().flatten().sum::<i64>();
+    assert_eq!(before, 3, "only what was judged");
+    let mended = harness::plugins::build(HOST, "plugins/reduce_visit").display().to_string();
+    let second = job.start(&["--workers", "1", "--plugin", &mended]);
+    // Half of the topic goes to the newcomer: only if the one that waits answers.
+    let done = |committed: &[Option<i64>]| committed.iter().filter(|offset| **offset == Some(10)).count();
+    wait_for(&second, "its partition", || done(&committed(&job)) == 1);
+    let ended = first.stop();
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
+    wait_for(&second, "the other partition", || done(&committed(&job)) == 2);
+    assert_eq!(second.stop().code, Some(0));
+    assert_eq!(topics::read_all(job.kafka, &job.dead_letters).len(), 20);
+}
+
+#[test]
+fn a_backfill_with_a_broken_plugin_ends_and_so_does_too_large_a_share_of_errors() {
+    let job = job("failing");
+    put(&job, 0, &["panic x"; 50]);
+    let ended = job.start(&["--until-end", "--breaker-after", "7"]).wait();
+    assert_eq!(ended.code, Some(5), "{}", ended.output);
+    assert!(ended.output.contains("error: the plugin is broken: 7 records in a row"), "{}", ended.output);
+    assert_eq!(committed(&job)[0], Some(7));
+
+    put(&job, 1, &["reject no", "reject no", "value x", "reject no", "reject no", "value y"]);
+    let args = ["--halt-on-error-ratio", "0.8", "--error-ratio-window", "5", "--breaker-after", "0"];
+    let ended = job.start(&args).wait();
+    assert_eq!(ended.code, Some(5), "{}", ended.output);
+    assert!(ended.output.contains("of the last 5 records failed"), "{}", ended.output);
+    assert_eq!(committed(&job), [Some(7), None]);
+}
