@@ -12,7 +12,7 @@ use crate::verdict::{Columns, Failure, OutputHeaders, OutputTopics, Verdicts};
 struct Obedient;
 
 impl Mapper for Obedient {
-    fn map(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
+    fn map_until_failure(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
         for record in batch.records() {
             let value = String::from_utf8_lossy(record.value().unwrap_or(b"skip")).into_owned();
             if let Some(words) = value.strip_prefix("trap ") {
