@@ -7,6 +7,7 @@ mod containment;
 mod delivery;
 mod failures;
 mod fidelity;
+mod grants;
 mod guests;
 mod map;
 mod reference;

@@ -129,7 +129,8 @@ pub fn obey(seen: &Seen<'_>, log: impl Fn(&str)) -> Action {
         }
         "random" => {
             use std::hash::{BuildHasher, RandomState};
-            vec![Out { value: bytes(&RandomState::new().hash_one(0).to_string()), ..out }]
+            let hashed = RandomState::new().hash_one(0);
+            vec![Out { value: bytes(&format!("{:?} {hashed}", random())), ..out }]
         }
         "print-lines" => {
             (0..number(rest)).for_each(|line| println!("line {line}"));
@@ -193,6 +194,22 @@ fn unreachable() -> ! {
 
 #[cfg(not(target_arch = "wasm32"))]
 fn unreachable() -> ! {
+    unreachable!("only guests are built for wasm")
+}
+
+#[cfg(target_arch = "wasm32")]
+fn random() -> [u8; 8] {
+    unsafe extern "C" {
+        fn getentropy(buffer: *mut u8, length: usize) -> i32;
+    }
+    let mut bytes = [0; 8];
+    // SAFETY: it is given a buffer and its length.
+    assert_eq!(unsafe { getentropy(bytes.as_mut_ptr(), bytes.len()) }, 0, "there are always random numbers");
+    bytes
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn random() -> [u8; 8] {
     unreachable!("only guests are built for wasm")
 }
 

@@ -1,6 +1,7 @@
 //! Tables of arguments, variables and files, with the configuration or the message that comes of them.
 
 mod refused;
+mod sandbox;
 
 use std::ffi::OsString;
 use std::io::Write;

@@ -75,8 +75,9 @@ pub trait Source {
 
 /// From record to verdict. Whatever happens in there, each record gets its verdict.
 pub trait Mapper {
-    /// Adds verdicts on the first records of the batch, in order: on all, or up to and including the first that made a
-    /// call fail. That may have taken its time, and what is done about it may be to leave the others alone.
+    /// Adds verdicts on the first records of the batch, one at least, in order: on all, or up to and including the first that
+    /// made a call fail. That may have taken its time, and what is done about it may be to leave the others alone. Or on
+    /// as many as have outputs that should be held at once.
     fn map_until_failure(&mut self, batch: &Batch, verdicts: &mut Verdicts);
 
     /// Adds one verdict per record of the batch, in order.

@@ -15,7 +15,7 @@ use super::failure;
 use super::grants::Seed;
 use super::guest_log::{GuestLog, Stream, Vague};
 use super::limits::Limiter;
-use super::load::{Plugin, World};
+use super::load::{Plugin, Prepared};
 use super::waiting::Waiting;
 use crate::record::{Batch, Record};
 use crate::verdict::{Columns, Failure, FailureKind};
@@ -149,9 +149,9 @@ impl Instance {
             None => Err(Trap::Interrupt.into()),
         });
         store.set_epoch_deadline(timeout_ticks);
-        let exports = match &plugin.world {
-            World::Batch(pre) => pre.instantiate(&mut store).map(Exports::Batch),
-            World::Record(pre) => pre.instantiate(&mut store).map(Exports::Record),
+        let exports = match &plugin.prepared {
+            Prepared::Batch(pre) => pre.instantiate(&mut store).map(Exports::Batch),
+            Prepared::Record(pre) => pre.instantiate(&mut store).map(Exports::Record),
         };
         let exports =
             exports.map_err(|error| failure::of_call(&error, store.data_mut().limiter.take_denied(), &log, limits))?;

@@ -10,6 +10,9 @@ use wasmtime::component::{Component, Linker};
 
 use super::Engine;
 use super::bindings::{batch_world, record_world};
+use super::contract::{self, Exports, World};
+use super::describe::Form;
+use super::imports::{self, Import};
 use super::instance::{GuestState, Instance};
 use super::line_budget::LineBudget;
 use super::waiting::HasWaiting;
@@ -17,9 +20,9 @@ use crate::shutdown::Halt;
 
 /// The version of `wit/mapper.wit` that this host speaks.
 pub const CONTRACT_VERSION: &str = "1.0.0";
-const PACKAGE: &str = "mapper-host:mapper";
+pub(super) const PACKAGE: &str = "mapper-host:mapper";
 /// A plugin larger than this is refused before it is read.
-pub const MAX_PLUGIN_BYTES: u64 = 256 << 20;
+pub const MAX_PLUGIN_BYTES: u64 = 64 << 20;
 /// The longest name or version a plugin may give itself, in bytes (`wit/mapper.wit`).
 const MAX_NAME_BYTES: usize = 200;
 
@@ -94,8 +97,8 @@ pub struct Identity {
     pub contract: &'static str,
 }
 
-/// What a component exports, ready to be instantiated.
-pub(super) enum World {
+/// A component that keeps to the contract, ready to be instantiated.
+pub(super) enum Prepared {
     Batch(batch_world::MapperBatchPre<GuestState>),
     Record(record_world::MapperPre<GuestState>),
 }
@@ -103,7 +106,7 @@ pub(super) enum World {
 /// A plugin that was checked and configured, shared by all workers.
 pub struct Plugin {
     pub(super) engine: Arc<Engine>,
-    pub(super) world: World,
+    pub(super) prepared: Prepared,
     /// In ascending order of their keys.
     pub(super) settings: Vec<(String, String)>,
     /// Whether its guests are asked at every record where they are: set once one of them wrote or was slow.
@@ -138,19 +141,24 @@ impl Plugin {
     ) -> Result<Self, (Stage, String)> {
         let digest = Digest::of(bytes);
         let component = compile(engine, bytes, &digest, effort).map_err(|reason| (Stage::Compile, reason))?;
-        let world = check_world(engine, &component).map_err(|reason| (Stage::Compile, reason))?;
+        Self::of_component(engine, &component, (digest, bytes.len() as u64), settings)
+    }
+
+    /// As [`Plugin::from_bytes`], of what was compiled already; with the digest and the size of the file.
+    pub(super) fn of_component(
+        engine: &Arc<Engine>,
+        component: &Component,
+        (digest, bytes): (Digest, u64),
+        settings: &[(String, String)],
+    ) -> Result<Self, (Stage, String)> {
+        let prepared = prepare(engine, component).map_err(|reason| (Stage::Compile, reason))?;
         let mut settings = settings.to_vec();
         settings.sort();
-        let identity = Identity {
-            name: String::new(),
-            version: String::new(),
-            digest,
-            bytes: bytes.len() as u64,
-            contract: CONTRACT_VERSION,
-        };
+        let identity =
+            Identity { name: String::new(), version: String::new(), digest, bytes, contract: CONTRACT_VERSION };
         let mut plugin = Self {
             engine: engine.clone(),
-            world,
+            prepared,
             settings,
             exactly: AtomicBool::new(false),
             line_budget: Arc::default(),
@@ -179,8 +187,10 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| error.to_string())
 }
 
-fn compile(engine: &Engine, bytes: &[u8], digest: &Digest, effort: Effort) -> Result<Component, String> {
-    check_header(bytes)?;
+/// # Errors
+/// What it is instead of a component, or why it is none.
+pub(super) fn compile(engine: &Engine, bytes: &[u8], digest: &Digest, effort: Effort) -> Result<Component, String> {
+    check_form(bytes)?;
     if let Some(component) = engine.cache.as_ref().and_then(|cache| cache.get(&engine.wasmtime, digest)) {
         return Ok(component);
     }
@@ -191,45 +201,41 @@ fn compile(engine: &Engine, bytes: &[u8], digest: &Digest, effort: Effort) -> Re
     Ok(component)
 }
 
-/// Tells what a file is by its first eight bytes: the magic, a version and a layer (0: module, 1: component).
-fn check_header(bytes: &[u8]) -> Result<(), String> {
-    match bytes.get(..8) {
-        Some([0, b'a', b's', b'm', _, _, 1, 0]) => Ok(()),
-        Some([0, b'a', b's', b'm', ..]) => Err("it is a core WebAssembly module, not a component; build it with \
-             `host build DIR`, or for the target wasm32-wasip2"
+fn check_form(bytes: &[u8]) -> Result<(), String> {
+    match Form::of(bytes) {
+        Form::Component => Ok(()),
+        Form::Module => Err("it is a core WebAssembly module, not a component; make one of its project with \
+             `host build DIR`, or build it for the target wasm32-wasip2"
             .to_owned()),
-        _ => Err("it is not WebAssembly: it doesn't begin with \\0asm".to_owned()),
+        Form::Other if bytes.is_empty() => Err("it is not WebAssembly: the file is empty".to_owned()),
+        Form::Other => Err("it is not WebAssembly: it doesn't begin with \\0asm".to_owned()),
     }
 }
 
-fn check_world(engine: &Engine, component: &Component) -> Result<World, String> {
+/// What a component imports.
+pub(super) fn imports(engine: &Engine, component: &Component) -> Vec<Import> {
+    component.component_type().imports(&engine.wasmtime).map(|(name, _)| Import::of(name)).collect()
+}
+
+fn prepare(engine: &Engine, component: &Component) -> Result<Prepared, String> {
     let wasmtime = &engine.wasmtime;
-    let exports: Vec<String> = component.component_type().exports(wasmtime).map(|(name, _)| name.to_owned()).collect();
-    let exports_ours = |interface: &str| exports.contains(&format!("{PACKAGE}/{interface}@{CONTRACT_VERSION}"));
-    let (batch, record) = (exports_ours("batch-mapper"), exports_ours("record-mapper"));
-    if !batch && !record {
-        let other = exports.iter().find(|name| name.starts_with(PACKAGE));
-        return Err(match other.and_then(|name| name.split_once('@')) {
-            Some((_, version)) => {
-                format!("it was built against version {version} of the contract; this host speaks {CONTRACT_VERSION}")
-            }
-            None => format!(
-                "it is no mapper: it exports neither {PACKAGE}/record-mapper nor {PACKAGE}/batch-mapper \
-                 (see wit/mapper.wit), but {}",
-                if exports.is_empty() { "nothing".to_owned() } else { exports.join(", ") }
-            ),
-        });
-    }
+    let world = Exports::of(wasmtime, component).world()?;
+    contract::check_functions(wasmtime, component, world)?;
+    imports::refusal(&imports(engine, component)).map_or(Ok(()), Err)?;
     let linker = linker(wasmtime).map_err(|error| format!("{error:#}"))?;
     let pre = linker
         .instantiate_pre(component)
-        .map_err(|error| format!("it imports what a mapper is not given: {error:#}"))?;
-    let world = if batch {
-        batch_world::MapperBatchPre::new(pre).map(World::Batch)
-    } else {
-        record_world::MapperPre::new(pre).map(World::Record)
+        .map_err(|error| format!("it imports something in another form than this host has it: {}", words(&error)))?;
+    let prepared = match world {
+        World::Batch => batch_world::MapperBatchPre::new(pre).map(Prepared::Batch),
+        World::Record => record_world::MapperPre::new(pre).map(Prepared::Record),
     };
-    world.map_err(|error| format!("it doesn't keep to the contract: {error:#}"))
+    prepared.map_err(|error| format!("it doesn't keep to wit/mapper.wit: {}", words(&error)))
+}
+
+/// What wasmtime says of it, in one line.
+fn words(error: &wasmtime::Error) -> String {
+    error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>> {

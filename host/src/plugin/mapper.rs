@@ -171,8 +171,11 @@ impl PluginMapper {
         }
     }
 
-    /// Up to and including the first record that failed: what was found out of later ones is found out again.
+    /// Up to and including the first record that failed: what was found out of later ones is found out again. Or until the
+    /// outputs are as many as a call may return, so that no batch, however it is taken apart, makes the host hold more.
     fn judge(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
+        let most = self.plugin.engine.limits.output_bytes;
+        let mut bytes = 0;
         let mut tasks = vec![Task::Map { records: 0..batch.len(), belief: Belief::Believed }];
         while let Some(task) = tasks.pop() {
             let (records, belief) = match task {
@@ -193,7 +196,11 @@ impl PluginMapper {
             };
             let judged = columns.statuses.len();
             if judged > 0 {
+                bytes += columns.bytes();
                 verdicts.push_columns(columns);
+                if bytes >= most {
+                    return;
+                }
             }
             if piece.end < records.end {
                 tasks.push(Task::Map { records: piece.end..records.end, belief });

@@ -2,12 +2,15 @@
 
 mod bindings;
 mod cache;
+mod contract;
 mod convert;
 mod deadline;
+mod describe;
 mod engine;
 mod failure;
 mod grants;
 mod guest_log;
+mod imports;
 mod instance;
 mod limits;
 mod line_budget;
@@ -16,8 +19,15 @@ mod mapper;
 mod waiting;
 
 pub use cache::Cache;
+pub use contract::World;
+pub use describe::{Description, Form, describe};
 pub use engine::Engine;
 pub use grants::{GrantedDir, Grants};
+pub use imports::{Access, Import};
+use instance::Instance;
 pub use limits::Limits;
 pub use load::{CONTRACT_VERSION, Digest, Effort, Identity, MAX_PLUGIN_BYTES, Plugin, PluginRefused, Stage};
 pub use mapper::PluginMapper;
+
+#[cfg(test)]
+mod tests;

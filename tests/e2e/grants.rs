@@ -1,0 +1,126 @@
+//! What a guest finds of the machine: nothing, and what was granted by name.
+
+use mapper_host::plugin::{GrantedDir, Grants, Limits};
+
+use crate::guests::{Guest, WORLDS, batch, limits, load, load_with};
+
+/// The values that these commands return, each from a record of its own.
+fn values(guest: &mut Guest, commands: &[&str]) -> Vec<String> {
+    let commands: Vec<&[u8]> = commands.iter().map(|command| command.as_bytes()).collect();
+    let told = guest.verdicts(&batch(&commands));
+    told.iter()
+        .map(|told| {
+            let value = told.strip_prefix("[- key ").and_then(|told| told.rsplit_once(" Some("));
+            value.map_or_else(|| told.clone(), |(value, _)| value.to_owned())
+        })
+        .collect()
+}
+
+fn granted(world: &str, grants: Grants) -> Guest {
+    load_with(limits(), grants, world, &[]).expect("it loads")
+}
+
+#[test]
+fn a_guest_has_no_files_no_network_no_environment_and_no_arguments() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("secret");
+    std::fs::write(&file, "secret").expect("a file");
+    let file = file.display();
+    // Somebody listens, so that it is not for want of that.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("it has one");
+    for world in WORLDS {
+        let mut guest = load(limits(), world);
+        let told = values(
+            &mut guest,
+            &[
+                "environment",
+                &format!("read {file}"),
+                &format!("write {file}"),
+                "read /etc/hostname",
+                "read ../../../../etc/hostname",
+                &format!("connect {address}"),
+                "listen 127.0.0.1:0",
+                "resolve localhost",
+            ],
+        );
+        assert_eq!(told[0], "[] []", "{world}");
+        for told in &told[1..] {
+            assert!(told.starts_with("error: "), "{world}: {told}");
+        }
+        assert_eq!(std::fs::read_to_string(dir.path().join("secret")).expect("it is there"), "secret");
+    }
+    listener.set_nonblocking(true).expect("it can be asked without waiting");
+    assert_eq!(listener.accept().expect_err("nobody came").kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[test]
+fn what_is_granted_is_there_and_no_more() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (shared, own) = (dir.path().join("shared"), dir.path().join("own"));
+    for dir in [&shared, &own] {
+        std::fs::create_dir(dir).expect("a folder");
+        std::fs::write(dir.join("file"), "content").expect("a file");
+    }
+    std::fs::write(dir.path().join("beside"), "secret").expect("a file");
+    std::os::unix::fs::symlink("../beside", shared.join("way-out")).expect("a link");
+    for world in WORLDS {
+        let grants = Grants {
+            env: vec![("REGION".to_owned(), "north".to_owned())],
+            dirs: vec![
+                GrantedDir { host: shared.clone(), guest: "/shared".to_owned(), writable: false },
+                GrantedDir { host: own.clone(), guest: "/own".to_owned(), writable: true },
+            ],
+            ..Grants::default()
+        };
+        let mut guest = granted(world, grants);
+        let told = values(
+            &mut guest,
+            &[
+                "environment",
+                "read /shared/file",
+                "write /own/new",
+                "write /shared/file",
+                "read /shared/../beside",
+                "read /shared/way-out",
+                "read /elsewhere/file",
+            ],
+        );
+        assert_eq!(told[..3], ["[\"REGION=north\"] []", "content", "written"], "{world}");
+        for told in &told[3..] {
+            assert!(told.starts_with("error: "), "{world}: {told}");
+        }
+        assert_eq!(std::fs::read_to_string(own.join("new")).expect("it was written"), "written");
+        assert_eq!(std::fs::read_to_string(shared.join("file")).expect("it is there"), "content");
+    }
+}
+
+#[test]
+fn deterministic_guests_say_the_same_of_the_same_record_whatever_came_before() {
+    // The seed of Rust's hash maps is kept as long as an instance lives, which so must be that of a record.
+    let limits = Limits { recycle_after: std::num::NonZeroUsize::new(1), ..limits() };
+    let fixed = |world| {
+        let grants = Grants { deterministic: true, ..Grants::default() };
+        load_with(limits, grants, world, &[]).expect("it loads")
+    };
+    for world in WORLDS {
+        let first = values(&mut fixed(world), &["random", "clocks", "random"]);
+        assert_eq!(first[1], "946684800 0", "{world}");
+        // The same records, each on an instance of its own.
+        let mut commands: Vec<&[u8]> = vec![b"random", b"clocks", b"random"];
+        for index in 0..3 {
+            let single = batch(&commands).slice(index..index + 1);
+            let told = fixed(world).verdicts(&single).remove(0);
+            assert!(told.contains(&first[index]), "{world}, {index}: {told} {first:?}");
+        }
+        // Other records have other numbers, and without the setting so has the same record.
+        assert_ne!(first[0], first[2], "{world}");
+        commands.truncate(1);
+        let random = || values(&mut load(limits, world), &["random"]);
+        assert_ne!(random(), random(), "{world}");
+        let clocks = &values(&mut load(limits, world), &["clocks"])[0];
+        let (now, slept) = clocks.split_once(' ').expect("two numbers");
+        assert!(now.parse().is_ok_and(|now: u64| now > 946_684_800), "{world}: {clocks}");
+        assert!(slept.parse().is_ok_and(|slept: u64| slept >= 2_000_000), "{world}: {clocks}");
+    }
+}
