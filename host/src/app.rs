@@ -8,6 +8,7 @@ use crate::author::guest::build_if_absent;
 use crate::config::{Delivery, GenerateConfig, Rhythm, RunConfig};
 use crate::console::Console;
 use crate::decision::Routes;
+use crate::intents::Intents;
 use crate::kafka::embedded::EmbeddedBroker;
 use crate::kafka::setup::Setup;
 use crate::kafka::{KafkaSettings, TopicProducer, Until};
@@ -77,6 +78,14 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown) -> Result
         },
         batch_records: config.batch_records,
         failures: config.failures,
+        intents: Arc::new(match kafka.demo {
+            // Its offsets are those of a topic that is gone with it.
+            Some(_) => Intents::none(),
+            None => {
+                let (group, topic) = (&config.group, &config.input_topic);
+                Intents::open(&config.state_dir, (group, topic), config.failures.poison_after)
+            }
+        }),
         until: kafka.until.clone(),
         plugin,
         telemetry: telemetry.clone(),

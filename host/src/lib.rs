@@ -11,6 +11,7 @@ pub mod dead_letter;
 pub mod decision;
 pub mod demo;
 pub mod health;
+pub mod intents;
 pub mod kafka;
 pub mod pipeline;
 pub mod plugin;

@@ -25,6 +25,7 @@ pub use transaction::{CommitPolicy, Positions};
 use crate::config::Failures;
 use crate::dead_letter::DeadLetters;
 use crate::decision::Routes;
+use crate::intents::{Intent, Intents};
 use crate::record::Batch;
 use crate::shutdown::{Halt, Shutdown};
 use crate::telemetry::{Activity, Telemetry, Worker};
@@ -47,6 +48,8 @@ pub struct Settings {
     pub batch_records: usize,
     /// What is done about failures.
     pub failures: Failures,
+    /// Where it is written down what the mapper is given.
+    pub intents: Arc<Intents>,
     /// Whether it ends at the end of the input, so that nobody is there to mend anything.
     pub ends_by_itself: bool,
 }
@@ -68,6 +71,7 @@ pub struct Pipeline<S, M, K> {
     transaction: Transaction,
     breaker: Breaker,
     held: Held,
+    intent: Intent,
     error_ratio: Option<ErrorRatio>,
     /// When the last verdicts came.
     now: DateTime<Utc>,
@@ -102,6 +106,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             transaction: Transaction::default(),
             breaker: Breaker::new(failures.breaker_after, failures.breaker_retry),
             held: Held::default(),
+            intent: Intent::of(settings.intents.clone(), settings.worker),
             error_ratio: failures.halt_on_error_ratio.map(|limit| ErrorRatio::new(limit, failures.error_ratio_window)),
             settings,
             now: DateTime::UNIX_EPOCH,
@@ -216,6 +221,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         self.telemetry.committed(&self.transaction.counts, started.elapsed());
         self.telemetry.committed_failures(std::mem::take(&mut self.transaction.failures));
         self.worker.committed(self.transaction.next());
+        self.intent.committed(self.transaction.next());
         for (partition, next) in self.transaction.next() {
             self.refused.retain(|(p, offset), _| p != partition || offset >= next);
         }

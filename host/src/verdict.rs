@@ -22,11 +22,13 @@ pub enum FailureKind {
     Oversize,
     /// The broker refused an output, on its own, for what it is.
     Undeliverable,
+    /// The record, alone in the call, took the host down again and again; it was not given to the mapper any more.
+    HostCrash,
 }
 
 impl FailureKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Rejected,
         Self::Trap,
         Self::Timeout,
@@ -34,6 +36,7 @@ impl FailureKind {
         Self::InvalidOutput,
         Self::Oversize,
         Self::Undeliverable,
+        Self::HostCrash,
     ];
 
     /// The kind as one word.
@@ -46,6 +49,7 @@ impl FailureKind {
             Self::InvalidOutput => "invalid-output",
             Self::Oversize => "oversize",
             Self::Undeliverable => "undeliverable",
+            Self::HostCrash => "host-crash",
         }
     }
 }

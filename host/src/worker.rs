@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use crate::config::{Delivery, Failures};
 use crate::dead_letter::{DeadLetters, Origin};
 use crate::decision::Routes;
+use crate::intents::Intents;
 use crate::kafka::{KafkaSettings, KafkaSink, KafkaSource, Until};
 use crate::pipeline::{CommitPolicy, Pipeline, Settings, Trouble};
 use crate::plugin::{Plugin, PluginMapper};
@@ -29,6 +30,8 @@ pub struct Job {
     pub batch_records: usize,
     /// What is done about failures.
     pub failures: Failures,
+    /// Where it is written down what the plugin is given.
+    pub intents: Arc<Intents>,
     /// Where to end, if anywhere.
     pub until: Option<Arc<Until>>,
     /// The mapper.
@@ -103,6 +106,7 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
         batch_records: job.batch_records,
         failures: job.failures,
         worker: number,
+        intents: job.intents.clone(),
         ends_by_itself: job.until.is_some(),
     };
     let mapper = PluginMapper::new(job.plugin.clone()).reporting(job.telemetry.clone(), number);

@@ -125,3 +125,31 @@ fn a_backfill_with_a_broken_plugin_ends_and_so_does_too_large_a_share_of_errors(
     assert!(ended.output.contains("of the last 5 records failed"), "{}", ended.output);
     assert_eq!(committed(&job), [Some(7), None]);
 }
+
+#[test]
+fn a_record_that_takes_the_host_down_again_and_again_is_a_dead_letter_of_its_own_kind() {
+    let job = job("poison");
+    let mut inputs: Vec<String> = (0..40).map(|number| format!("value {number}")).collect();
+    inputs[17] = "announce deadly".to_owned();
+    put(&job, 0, &inputs.iter().map(String::as_str).collect::<Vec<_>>());
+    let args = ["--workers", "1", "--record-timeout", "5m", "--session-timeout", "2s", "--poison-after", "2"];
+    // Once with the others, and twice alone.
+    for _ in 0..3 {
+        let mut host = job.start(&args);
+        host.wait_for("deadly");
+        host.kill();
+        assert_eq!(topics::read_all(job.kafka, &job.dead_letters), []);
+    }
+    let ended = job.run_to_end(&args);
+    assert!(ended.output.contains("alone in the call of 2 that died"), "{}", ended.output);
+    let [letter] = &topics::read_all(job.kafka, &job.dead_letters)[..] else { panic!("{}", ended.output) };
+    let header =
+        |name: &str| letter.headers.iter().find(|(known, _)| known == name).and_then(|(_, value)| value.clone());
+    assert_eq!(header("mapper-host.kind"), Some(b"host-crash".to_vec()));
+    assert_eq!(header("__connect.errors.offset"), Some(b"17".to_vec()));
+    let expected: Vec<String> = (0..40).filter(|number| *number != 17).map(|number| number.to_string()).collect();
+    assert_eq!(values(&job, &job.output), expected);
+    // It is done with.
+    let ended = job.run_to_end(&args);
+    assert!(!ended.output.contains("taken alone"), "{}", ended.output);
+}

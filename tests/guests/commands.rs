@@ -65,9 +65,11 @@ pub fn obey(seen: &Seen<'_>, log: impl Fn(&str)) -> Action {
         "see" => vec![Out { value: bytes(&see(seen)), ..out }],
         "reject" => return Action::Reject(rest.to_owned()),
         "panic" => panic!("{rest}"),
-        "spin" => loop {
-            std::hint::black_box(());
-        },
+        "spin" => spin(),
+        "announce" => {
+            println!("{rest}");
+            spin()
+        }
         "recurse" => vec![Out { value: bytes(&recurse(0).to_string()), ..out }],
         "allocate" => {
             let mut hoard: Vec<Vec<u8>> = Vec::new();
@@ -155,6 +157,12 @@ pub fn obey(seen: &Seen<'_>, log: impl Fn(&str)) -> Action {
         other => return Action::Reject(format!("unknown command {other}")),
     };
     Action::Outputs(outputs)
+}
+
+fn spin() -> ! {
+    loop {
+        std::hint::black_box(());
+    }
 }
 
 fn see(seen: &Seen<'_>) -> String {

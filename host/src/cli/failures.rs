@@ -34,6 +34,7 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<Failures, CliError> {
         error_ratio_window: window.read(|text| values::count(text, 1..=LARGEST_WINDOW))?,
         breaker_after: after,
         breaker_records,
+        poison_after: sources.value("poison-after", |text| values::whole32(text, 0..=1000))?,
         breaker_retry: sources.value("breaker-retry", |text| values::duration(text, SHORTEST_RETRY..=LONGEST_RETRY))?,
     })
 }

@@ -16,6 +16,8 @@ pub struct Failures {
     pub breaker_records: BreakerRecords,
     /// How long a worker that stopped waits before it tries one record again; doubled after each that was tried in vain.
     pub breaker_retry: Duration,
+    /// After how many deaths of the host with the same record alone in the call that is a dead letter; 0: it never is.
+    pub poison_after: u32,
 }
 
 /// What becomes of the records that made a worker stop.

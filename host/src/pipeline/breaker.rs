@@ -20,13 +20,12 @@ pub(super) enum Sign {
 }
 
 impl Sign {
-    /// The sign that a failure is.
-    pub(super) fn of(kind: FailureKind) -> Self {
+    /// The sign that a failure is; `None` if the mapper was not asked.
+    pub(super) fn of(kind: FailureKind) -> Option<Self> {
         match kind {
-            FailureKind::Trap | FailureKind::Timeout | FailureKind::OutOfMemory => Self::Broken,
-            FailureKind::Rejected | FailureKind::InvalidOutput | FailureKind::Oversize | FailureKind::Undeliverable => {
-                Self::Sound
-            }
+            FailureKind::Trap | FailureKind::Timeout | FailureKind::OutOfMemory => Some(Self::Broken),
+            FailureKind::Rejected | FailureKind::InvalidOutput | FailureKind::Oversize => Some(Self::Sound),
+            FailureKind::Undeliverable | FailureKind::HostCrash => None,
         }
     }
 }
@@ -136,7 +135,7 @@ mod tests {
     fn what_is_only_an_answer_is_no_sign_of_a_broken_mapper() {
         for kind in FailureKind::ALL {
             let broken = ["trap", "timeout", "out-of-memory"].contains(&kind.name());
-            assert_eq!(Sign::of(kind) == Broken, broken, "{kind}");
+            assert_eq!(Sign::of(kind) == Some(Broken), broken, "{kind}");
         }
     }
 

@@ -9,6 +9,7 @@ use super::error_ratio::Exceeded;
 use super::{Mapper, Outgoing, Pipeline, Sink, Source, Trouble};
 use crate::config::BreakerRecords;
 use crate::decision::{Decision, RouteIndex, decide};
+use crate::intents::Taken;
 use crate::record::{Batch, Record};
 use crate::shutdown::Halt;
 use crate::telemetry::Activity;
@@ -56,7 +57,11 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         loop {
             let started = Instant::now();
             verdicts.clear();
-            self.ask(batch, self.judged..batch.len(), verdicts);
+            let (count, taken) = self.intent.next(batch, self.judged..batch.len());
+            match taken {
+                Taken::Never(times) => verdicts.push_failure(host_crash(times)),
+                Taken::Together | Taken::Alone => self.ask(batch, self.judged..self.judged + count, verdicts),
+            }
             let came = self.carry_out(batch, verdicts, started)?;
             if let Came::To(judged) | Came::ToBreaking(judged) = came {
                 self.judged = judged;
@@ -74,7 +79,9 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         let whole = records.len() == batch.len();
         let part = if whole { Cow::Borrowed(batch) } else { Cow::Owned(batch.slice(records)) };
         self.worker.does(Activity::Mapping);
+        self.intent.begin(&part, 0..part.len());
         self.mapper.map_until_failure(&part, verdicts);
+        self.intent.end(&part, 0..part.len());
         let judged = verdicts.len();
         assert!((1..=part.len()).contains(&judged), "a mapper gives a verdict on each record up to a failure");
         self.telemetry.mapped(judged, started.elapsed());
@@ -100,12 +107,13 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
                 }
                 Part::Failed(failure) => failure,
             };
-            let broken = Sign::of(failure.kind) == Sign::Broken;
-            if broken && self.breaker.is_open() {
-                return Ok(Came::InVain(failure.kind));
-            }
-            if !broken {
-                self.sound()?;
+            let sign = Sign::of(failure.kind);
+            let broken = sign == Some(Sign::Broken);
+            match sign {
+                Some(Sign::Broken) if self.breaker.is_open() => return Ok(Came::InVain(failure.kind)),
+                Some(Sign::Broken) => {}
+                Some(Sign::Sound) => self.sound()?,
+                None => self.let_go_of_held()?,
             }
             let breaks = broken && self.breaker.judged(Sign::Broken);
             if broken && self.settings.failures.breaker_records == BreakerRecords::Hold {
@@ -253,6 +261,14 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             self.telemetry.breakers.closed(&self.telemetry.health, self.settings.worker, why);
         }
     }
+}
+
+fn host_crash(times: u32) -> Failure<'static> {
+    let message = format!(
+        "the host died {times} times while the mapper had this record alone; it was not given to the mapper again \
+         (--poison-after)"
+    );
+    Failure::new(FailureKind::HostCrash, message)
 }
 
 fn refused_by_broker() -> Failure<'static> {

@@ -3,6 +3,7 @@
 mod breaker;
 mod kafka;
 mod mapper;
+mod poison;
 mod properties;
 mod script;
 
@@ -35,6 +36,7 @@ const CALM: Failures = Failures {
     breaker_after: 0,
     breaker_records: BreakerRecords::DeadLetter,
     breaker_retry: Duration::from_millis(1),
+    poison_after: 3,
 };
 
 /// All in one transaction.
@@ -59,6 +61,7 @@ fn start(fake: &Fake, work: Work, telemetry: &Arc<Telemetry>) -> Pipeline<Fake, 
         batch_records,
         failures,
         worker: 7,
+        intents: fake.kafka().intents.clone(),
         ends_by_itself,
     };
     let text = |text: &str| text.to_owned();

@@ -60,7 +60,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "DIR",
         Text,
         Told("mapper-host in the user's state folder"),
-        "Where the host keeps what must survive a restart: the transactional ids of its own",
+        "Where the host keeps what must survive a restart: the transactional ids of its own, and which records the plugin has",
     ),
     setting(
         HEADING,

@@ -35,6 +35,15 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     setting(
         HEADING,
+        "poison-after",
+        "TIMES",
+        Whole,
+        Value("3"),
+        "Make a record a dead letter, and give it to the plugin no more, when the host died this often while the plugin had \
+         that record alone. 0: never",
+    ),
+    setting(
+        HEADING,
         "halt-on-error-ratio",
         "SHARE",
         Number,

@@ -2,6 +2,7 @@
 
 use std::cell::{RefCell, RefMut};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -68,6 +69,8 @@ pub(super) struct Kafka {
     pub(super) refused_kind: Option<FailureKind>,
     /// How many more times sick records trap.
     pub(super) sick: usize,
+    /// Where the next pipeline writes down what its mapper is given.
+    pub(super) intents: Arc<Intents>,
     pub(super) shutdown: Shutdown,
     calls: BTreeMap<Call, usize>,
     /// Fetches without a record, one after the other.
@@ -102,6 +105,7 @@ impl Fake {
             until_end: true,
             refused_kind: None,
             sick: usize::MAX,
+            intents: Arc::new(Intents::none()),
             shutdown: Shutdown::default(),
             calls: BTreeMap::new(),
             idle: 0,
@@ -114,6 +118,12 @@ impl Fake {
 
     pub(super) fn kafka(&self) -> RefMut<'_, Kafka> {
         self.0.borrow_mut()
+    }
+
+    /// The next process writes down its calls in this folder; the last one does so no more.
+    pub(super) fn restart_in(&self, dir: &Path, poison_after: u32) {
+        self.kafka().intents = Arc::new(Intents::none());
+        self.kafka().intents = Arc::new(Intents::open(dir, ("readers", "visits"), poison_after));
     }
 
     /// A new process joins the group: what was open is aborted, and all partitions come.
@@ -129,7 +139,7 @@ impl Fake {
 }
 
 impl Kafka {
-    fn call(&mut self, call: Call) -> Result<Option<Event>, Trouble> {
+    pub(super) fn call(&mut self, call: Call) -> Result<Option<Event>, Trouble> {
         assert!(self.fetches() < MOST_FETCHES, "in circles: {:?}", self.log.iter().rev().take(20));
         let count = self.calls.entry(call).or_default();
         *count += 1;

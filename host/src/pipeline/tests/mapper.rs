@@ -2,12 +2,14 @@
 
 use super::super::*;
 use super::kafka::Fake;
+use super::script::{Call, Event};
 use crate::decision::RouteIndex;
 use crate::record::Column;
 use crate::verdict::{Columns, Failure, FailureKind, OutputTopics};
 
 /// All that a value can say. What is `bad` is mapped to an output that the broker refuses; what says `refuse` is refused
-/// by the broker wherever it appears, in a dead letter too. What is `sick` traps as often as the fake says.
+/// by the broker wherever it appears, in a dead letter too. What is `sick` traps as often as the fake says. (What is
+/// `deadly` ends the process, and is not among them.)
 pub(super) const VALUES: [&str; 12] = [
     "skip",
     "one",
@@ -37,6 +39,7 @@ pub(super) fn handled(value: &str) -> Handled {
     match value {
         "reject" => Handled::DeadLetter(FailureKind::Rejected),
         "sick" => Handled::OutputOr(FailureKind::Trap),
+        "deadly" => Handled::DeadLetter(FailureKind::HostCrash),
         "trap" => Handled::DeadLetter(FailureKind::Trap),
         "nowhere" => Handled::DeadLetter(FailureKind::InvalidOutput),
         "huge" => Handled::DeadLetter(FailureKind::Oversize),
@@ -72,6 +75,11 @@ impl ByValue {
 
 impl Mapper for ByValue {
     fn map_until_failure(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
+        let deadly = batch.records().any(|record| record.value() == Some(b"deadly"));
+        if deadly || matches!(self.0.kafka().call(Call::Map), Ok(Some(Event::Die))) {
+            // As if it were the end of the process, and without a message.
+            std::panic::resume_unwind(Box::new("a death"));
+        }
         for (index, record) in batch.records().enumerate() {
             let value = std::str::from_utf8(record.value().unwrap()).unwrap();
             if value == "trap" || self.is_sick(value) {

@@ -1,5 +1,6 @@
 //! Exactly once, whatever happens: any records, any batches, any script of troubles and rebalances.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -17,7 +18,7 @@ const RUNNERS: usize = 16;
 const CASES: u32 = 64;
 /// Each costs a backoff.
 const MOST_AGAIN: usize = 2;
-/// More runs than halts and shutdowns in a script.
+/// More runs than deaths, halts and shutdowns in a script.
 const MOST_RUNS: usize = 12;
 
 #[derive(Debug, Clone)]
@@ -58,17 +59,23 @@ fn scenario() -> impl Strategy<Value = Scenario> {
     })
 }
 
-/// Any breaker; but what can't be mended must not open it, or nothing ever ends.
+/// Any breaker, and no record is blamed for the deaths of the script; but what can't be mended must not open it, or nothing ever ends.
 fn failures() -> impl Strategy<Value = Failures> {
     let records = select(vec![BreakerRecords::DeadLetter, BreakerRecords::Hold]);
-    (1_u32..6, records).prop_map(|(breaker_after, breaker_records)| Failures { breaker_after, breaker_records, ..CALM })
+    (1_u32..6, records).prop_map(|(breaker_after, breaker_records)| Failures {
+        breaker_after,
+        breaker_records,
+        poison_after: 0,
+        ..CALM
+    })
 }
 
 fn script() -> impl Strategy<Value = Script> {
-    use Event::{Again, Halt, Refused, Shutdown, Unanswered};
+    use Event::{Again, Die, Halt, Refused, Shutdown, Unanswered};
     let calls = vec![
         (Call::Fetch, vec![Again, Halt, Shutdown]),
         (Call::Attend, vec![Again, Halt, Shutdown]),
+        (Call::Map, vec![Die]),
         (Call::Settle, vec![Again, Halt, Shutdown]),
         (Call::Rewind, vec![Again, Halt, Shutdown]),
         (Call::Begin, vec![Again, Halt, Shutdown]),
@@ -99,8 +106,11 @@ fn holds(scenario: &Scenario) {
     fake.kafka().portions = scenario.portions.clone();
     fake.kafka().sick = scenario.sick;
     let telemetry = std::sync::Arc::new(Telemetry::default());
+    let dir = tempfile::tempdir().unwrap();
     for _ in 0..MOST_RUNS {
-        let ended = start(&fake, scenario.work, &telemetry).run();
+        fake.restart_in(dir.path(), 0);
+        let mut pipeline = start(&fake, scenario.work, &telemetry);
+        let Ok(ended) = catch_unwind(AssertUnwindSafe(|| pipeline.run())) else { continue };
         check(&fake, &telemetry);
         if ended.is_ok() && !fake.kafka().shutdown.requested() {
             let kafka = fake.kafka();

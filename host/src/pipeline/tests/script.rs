@@ -5,6 +5,7 @@
 pub(super) enum Call {
     Fetch,
     Attend,
+    Map,
     Settle,
     Rewind,
     Begin,
@@ -22,6 +23,8 @@ pub(super) enum Event {
     /// Of a commit: it is carried out, but reported as `Again`.
     Unanswered,
     Shutdown,
+    /// Of a mapping: the process ends in the middle of it.
+    Die,
     /// Of a fetch or an attendance: partitions are about to go.
     Revoke(Revoke),
 }

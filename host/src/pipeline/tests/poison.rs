@@ -1,0 +1,94 @@
+//! Records that take the whole process down, and processes that end in the middle of a call for other reasons.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use super::*;
+
+/// More processes than any of these cases needs.
+const MOST_PROCESSES: usize = 20;
+
+/// Starts processes until one ends by itself. Tells how many died.
+fn processes(fake: &Fake, dir: &Path, work: Work) -> usize {
+    let telemetry = Arc::default();
+    for died in 0..MOST_PROCESSES {
+        fake.restart_in(dir, work.failures.poison_after);
+        let mut pipeline = start(fake, work, &telemetry);
+        match catch_unwind(AssertUnwindSafe(|| pipeline.run())) {
+            Ok(ended) => {
+                ended.unwrap();
+                check(fake, &telemetry);
+                return died;
+            }
+            Err(_) => drop(pipeline),
+        }
+    }
+    panic!("none of {MOST_PROCESSES} processes came to the end: {}", log(fake));
+}
+
+fn letters(fake: &Fake) -> Vec<((i32, i64), String)> {
+    let kafka = fake.kafka();
+    kafka.topics[2].iter().map(|letter| (letter.of, letter.header("mapper-host.kind").to_owned())).collect()
+}
+
+#[test]
+fn a_record_that_takes_the_host_down_is_found_and_no_other_is_blamed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = ones(20);
+    first[13] = "deadly";
+    first[2] = "trap";
+    let fake = Fake::new(&[first, ones(5)], vec![]);
+    // Once with others, and three times alone.
+    assert_eq!(processes(&fake, dir.path(), ALL_AT_ONCE), 4);
+    everything_was_done(&fake);
+    assert_eq!(letters(&fake), [((0, 2), "trap".to_owned()), ((0, 17), "host-crash".to_owned())]);
+    let kafka = fake.kafka();
+    let message = kafka.topics[2][1].header("__connect.errors.exception.message");
+    assert!(message.starts_with("the host died 3 times"), "{message}");
+}
+
+#[test]
+fn two_of_them_are_found_one_after_the_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let fake = Fake::new(&[vec!["deadly", "one", "deadly"]], vec![]);
+    let failures = Failures { poison_after: 1, ..CALM };
+    assert_eq!(processes(&fake, dir.path(), Work { failures, ..ALL_AT_ONCE }), 3);
+    everything_was_done(&fake);
+    assert_eq!(letters(&fake).len(), 2);
+}
+
+#[test]
+fn a_process_that_is_killed_in_the_middle_of_calls_blames_no_record() {
+    let dir = tempfile::tempdir().unwrap();
+    // Never twice with the same record alone.
+    let script = [1, 2, 4, 9, 15, 22].map(|call| (Call::Map, call, Event::Die)).to_vec();
+    let fake = Fake::new(&[ones(30), ones(10)], script);
+    assert_eq!(processes(&fake, dir.path(), Work { records: 7, ..ALL_AT_ONCE }), 6);
+    everything_was_done(&fake);
+    assert_eq!(letters(&fake), []);
+}
+
+#[test]
+fn an_open_breaker_is_not_closed_by_a_record_that_the_mapper_was_not_given() {
+    let dir = tempfile::tempdir().unwrap();
+    let failures = Failures { breaker_after: 2, poison_after: 1, ..CALM };
+    let work = Work { failures, ends_by_itself: false, batch_records: 1, ..ALL_AT_ONCE };
+    let fake = Fake::new(&[vec!["sick", "sick", "deadly", "sick"]], vec![]);
+    let telemetry = Arc::default();
+    // Alone already, as batches are of one; nothing is committed before.
+    fake.kafka().sick = 0;
+    fake.restart_in(dir.path(), 1);
+    let mut pipeline = start(&fake, work, &telemetry);
+    assert!(catch_unwind(AssertUnwindSafe(|| pipeline.run())).is_err());
+    drop(pipeline);
+    fake.kafka().sick = 3;
+    fake.kafka().script = vec![(Call::Attend, 60, Event::Shutdown)];
+    fake.restart_in(dir.path(), 1);
+    start(&fake, work, &telemetry).run().unwrap();
+    check(&fake, &telemetry);
+    everything_was_done(&fake);
+    // Two traps open it, the deadly one comes, and the last is tried in vain before it passes.
+    let kinds: Vec<String> = letters(&fake).into_iter().map(|(_, kind)| kind).collect();
+    assert_eq!((kinds.join(" "), fake.kafka().sick), ("trap trap host-crash".to_owned(), 0));
+    assert_eq!(telemetry.breakers.times_opened(), 1);
+}
