@@ -1,8 +1,12 @@
 //! What a plugin's author works with: projects from templates, cases, and mapping without Kafka.
 
+pub mod bench;
+pub mod build;
 pub mod cases;
+pub mod check;
 mod diff;
 pub(crate) mod guest;
+mod input;
 mod json;
 mod junit;
 pub mod map;
@@ -11,10 +15,11 @@ mod paint;
 pub mod records;
 pub mod templates;
 pub mod test;
+mod watch;
 
 use crate::config::{AuthorCommand, LogConfig};
 use crate::console::Console;
-use crate::shutdown::Halt;
+use crate::shutdown::{Cause, Halt};
 
 /// How an author's command ended, if it could be carried out at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +28,8 @@ pub enum Outcome {
     Good,
     /// Some cases don't hold.
     CasesFailed,
+    /// A file can't be a plugin here.
+    DoesNotFit,
     /// Some records could not be mapped.
     RecordsFailed,
 }
@@ -33,6 +40,7 @@ impl Outcome {
         match self {
             Self::Good => 0,
             Self::CasesFailed => 1,
+            Self::DoesNotFit => Cause::Plugin.exit_code(),
             Self::RecordsFailed => 10,
         }
     }
@@ -52,6 +60,18 @@ pub fn run(command: &AuthorCommand) -> Result<Outcome, Halt> {
         AuthorCommand::Test(config) => {
             log(&config.guest.log)?;
             test::test(config)
+        }
+        AuthorCommand::Check(config) => {
+            log(&config.guest.log)?;
+            check::check(config)
+        }
+        AuthorCommand::Contract { json } => {
+            check::contract(*json);
+            Ok(Outcome::Good)
+        }
+        AuthorCommand::Bench(config) => {
+            log(&config.guest.log)?;
+            bench::bench(config)
         }
         AuthorCommand::Map(config) => {
             log(&config.guest.log)?;

@@ -6,6 +6,7 @@ mod definition;
 mod failures;
 mod file;
 mod generate;
+mod pages;
 mod run;
 mod sandbox;
 mod settings;
@@ -15,14 +16,13 @@ mod sources;
 mod tests;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 
 pub use definition::settings_table;
 pub(crate) use settings::near;
 
-use crate::config::{BuildConfig, Command};
+use crate::config::Command;
 use sources::{Environment, Sources};
 
 /// Why there is nothing to run.
@@ -48,11 +48,8 @@ pub fn parse(
     let matches = definition::command().try_get_matches_from(arguments).map_err(|error| from_clap(&error))?;
     let environment = Environment::new(environment);
     match matches.subcommand() {
-        Some(("build", matches)) => {
-            let path = |name| matches.get_one::<PathBuf>(name).cloned();
-            // Without DIR, clap has refused already.
-            Ok(Command::Build(BuildConfig { dir: path("dir").unwrap_or_default(), output: path("output") }))
-        }
+        Some(("completions", matches)) => Ok(pages::completions(matches)),
+        Some(("man", matches)) => Ok(pages::man(matches)),
         Some(("generate", matches)) => {
             let sources = Sources::new(&settings::GENERATE, matches, &environment)?;
             generate::config(&sources).map(|config| Command::Generate(Box::new(config)))

@@ -16,7 +16,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use admin::AdminConfig;
-pub use author::{AuthorCommand, GuestConfig, MapConfig, MapFormat, MapInput, NewConfig, TestConfig, TopicInput};
+pub use author::{
+    AuthorCommand, BenchConfig, CheckConfig, GuestConfig, MapConfig, MapFormat, MapInput, NewConfig, TestConfig,
+    TopicInput, WatchConfig,
+};
 pub use bytes::{Bytes, NotBytes};
 pub use failures::{BreakerRecords, Failures};
 
@@ -32,6 +35,10 @@ pub enum Command {
     Generate(Box<GenerateConfig>),
     /// Build a plugin project.
     Build(BuildConfig),
+    /// Print this.
+    Show(String),
+    /// Write man pages.
+    Man(ManConfig),
     /// What a plugin's author does.
     Author(AuthorCommand),
 }
@@ -124,12 +131,23 @@ pub struct GenerateConfig {
 }
 
 /// All settings of `host build`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct BuildConfig {
     /// The folder of the plugin project.
     pub dir: PathBuf,
     /// Where the plugin goes; `None`: `plugins/NAME.wasm`, of which the project knows the name.
     pub output: Option<PathBuf>,
+    /// Whether it is built again at each change, and what else is done then.
+    pub watch: Option<Box<WatchConfig>>,
+}
+
+/// What `host man` writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManConfig {
+    /// The folder that they go to; `None`: the first one is printed.
+    pub dir: Option<PathBuf>,
+    /// Names of files, and what goes into them.
+    pub pages: Vec<(String, String)>,
 }
 
 /// How sure it is that each record is handled exactly once.

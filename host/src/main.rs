@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
+use mapper_host::app;
 use mapper_host::author::{self, Outcome};
 use mapper_host::cli::{self, CliError};
-use mapper_host::config::{Command, LogConfig};
+use mapper_host::config::{Command, LogConfig, ManConfig};
 use mapper_host::console::Console;
 use mapper_host::shutdown::{Cause, Halt, Shutdown};
-use mapper_host::{app, project};
 
 // The allocator of the system keeps what librdkafka frees.
 #[global_allocator]
@@ -43,14 +43,25 @@ fn run(command: Command) -> Result<Outcome, Halt> {
             let console = start_console(&config.log)?;
             app::generate(&config, &console, &on_signal()?)?;
         }
-        Command::Build(config) => {
-            let built = project::build(&config.dir, config.output.as_deref());
-            let plugin = built.map_err(|error| Halt::plugin(format!("{error:#}")))?;
-            println!("{}", plugin.display());
-        }
+        Command::Build(config) => return author::build::build(&config),
+        Command::Show(text) => print!("{text}"),
+        Command::Man(config) => write_pages(&config)?,
         Command::Author(command) => return author::run(&command),
     }
     Ok(Outcome::Good)
+}
+
+fn write_pages(config: &ManConfig) -> Result<(), Halt> {
+    let Some(dir) = &config.dir else {
+        config.pages.iter().take(1).for_each(|(_, text)| print!("{text}"));
+        return Ok(());
+    };
+    for (name, text) in &config.pages {
+        let path = dir.join(name);
+        let failed = |error| anyhow::Error::new(error).context(format!("writing {}", path.display()));
+        std::fs::write(&path, text).map_err(|error| Halt::internal(&failed(error)))?;
+    }
+    Ok(())
 }
 
 fn start_console(log: &LogConfig) -> Result<Console, Halt> {

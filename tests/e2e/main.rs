@@ -2,6 +2,8 @@
 
 mod admin;
 mod author;
+mod author_watch;
+mod check;
 mod cli;
 mod containment;
 mod delivery;

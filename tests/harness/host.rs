@@ -145,8 +145,13 @@ impl Host {
 
     /// Waits until it has written this.
     pub fn wait_for(&mut self, text: &str) {
+        self.wait_for_times(text, 1);
+    }
+
+    /// Waits until it has written this so many times.
+    pub fn wait_for_times(&mut self, text: &str, times: usize) {
         let deadline = Instant::now() + END_TIMEOUT;
-        while !self.output().contains(text) {
+        while self.output().matches(text).count() < times {
             assert!(Instant::now() < deadline, "'{text}' never came:\n{}", self.output());
             assert!(
                 self.child.try_wait().expect("our child").is_none(),

@@ -31,7 +31,7 @@ use super::records::{self, JsonRecord, OwnHeader};
 use crate::verdict::FailureKind;
 
 pub use bless::bless;
-pub use files::{CaseFile, CasesWrong, find, read};
+pub use files::{CaseFile, CasesWrong, beside, find, read};
 pub use judge::{Judged, judge, runs};
 
 const KEYS: [&str; 9] = ["name", "settings", "input", "output", "outputs", "error", "error_matches", "kind", "skipped"];

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::GuestConfig;
-use crate::plugin::{Engine, Plugin, PluginMapper};
+use crate::plugin::{Engine, MAX_PLUGIN_BYTES, Plugin, PluginMapper, PluginRefused, Stage};
 use crate::project;
 use crate::shutdown::Halt;
 
@@ -33,6 +33,29 @@ impl Guest {
     pub(super) fn mapper(&self, settings: &[(String, String)]) -> Result<PluginMapper, Halt> {
         Ok(PluginMapper::new(Arc::new(Plugin::load(&self.engine, &self.path, settings)?)))
     }
+}
+
+/// An engine with the limits and grants of a command; without a cache, everything is compiled anew.
+///
+/// # Errors
+/// When something that is granted isn't there, or the folder of compiled plugins can't be used.
+pub(super) fn engine(config: &GuestConfig, cache_dir: Option<PathBuf>) -> Result<Engine, Halt> {
+    config.grants.check().map_err(Halt::configuration)?;
+    let engine = Engine::new(config.limits, cache_dir).map_err(|error| Halt::internal(&error))?;
+    Ok(engine.granting(config.grants.clone()))
+}
+
+/// The content of a plugin's file.
+///
+/// # Errors
+/// When it can't be read, or is larger than any plugin.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Halt> {
+    let refused = |reason| Halt::from(PluginRefused { path: path.to_owned(), stage: Stage::Read, reason });
+    let size = std::fs::metadata(path).map_err(|error| refused(error.to_string()))?.len();
+    if size > MAX_PLUGIN_BYTES {
+        return Err(refused(format!("it has {size} bytes; the most that is taken is {MAX_PLUGIN_BYTES}")));
+    }
+    std::fs::read(path).map_err(|error| refused(error.to_string()))
 }
 
 /// Builds a plugin that isn't there yet, if its project is.

@@ -1,8 +1,6 @@
 //! `host map`: records in, outputs on stdout, failures on stderr, in order; a batch at a time, so that memory is bounded.
 
 mod counts;
-mod lines;
-mod topic;
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::Instant;
@@ -10,56 +8,18 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::guest::{Guest, build_if_absent};
+use super::input::{Filled, Input, Lines, Topic};
 use super::{Outcome, records};
 use crate::config::{MapConfig, MapFormat, MapInput};
 use crate::pipeline::Mapper;
-use crate::record::{Batch, Record};
+use crate::record::Record;
 use crate::shutdown::Halt;
 use crate::verdict::{Output, Verdict, Verdicts};
 
 use counts::Counts;
 
-/// A batch is mapped once it has this many bytes, however few records that are.
-const BATCH_BYTES: usize = 1 << 20;
 /// A smaller file is mapped before anybody looks.
 const PROGRESS_FROM_BYTES: u64 = 8 << 20;
-
-/// Records that are mapped together.
-struct Filled {
-    batch: Batch,
-    /// Where each record is from, for a person.
-    places: Vec<String>,
-    /// What could not be made a record: before which of the records it was, where, and what is wrong with it.
-    bad: Vec<(usize, String, String)>,
-}
-
-impl Filled {
-    fn new(topic: &str) -> Self {
-        Self { batch: Batch::new(topic), places: Vec::new(), bad: Vec::new() }
-    }
-
-    fn clear(&mut self) {
-        self.batch.clear();
-        self.places.clear();
-        self.bad.clear();
-    }
-
-    fn refuse(&mut self, place: String, reason: String) {
-        self.bad.push((self.batch.len(), place, reason));
-    }
-}
-
-/// Where records come from.
-trait Input {
-    /// Adds records, `most` at most; waits for the first one only. `false`: that was the end.
-    ///
-    /// # Errors
-    /// When it can't be read.
-    fn fill(&mut self, filled: &mut Filled, most: usize) -> Result<bool, Halt>;
-
-    /// Bytes that were read, and how many there are, if that is known.
-    fn progress(&self) -> Option<(u64, u64)>;
-}
 
 /// Maps all of the input.
 ///
@@ -69,8 +29,8 @@ pub fn map(config: &MapConfig) -> Result<Outcome, Halt> {
     build_if_absent(&config.plugin)?;
     // Before the plugin, which may take its time to compile.
     let mut input: Box<dyn Input> = match &config.input {
-        MapInput::Files(paths) => Box::new(lines::Lines::open(paths, config.format)?),
-        MapInput::Topic(input) => Box::new(topic::Topic::open(input, config.format)?),
+        MapInput::Files(paths) => Box::new(Lines::open(paths, config.format)?),
+        MapInput::Topic(input) => Box::new(Topic::open(input, config.format)?),
     };
     let mut mapper = Guest::new(&config.guest, &config.plugin)?.mapper(&config.guest.set)?;
     let mut report = Report::new(config, input.progress());

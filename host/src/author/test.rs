@@ -22,16 +22,12 @@ use crate::shutdown::Halt;
 pub fn test(config: &TestConfig) -> Result<Outcome, Halt> {
     let (plugin, project) = plugin_of(&config.target)?;
     let files = select(find(config, &plugin, project.as_deref())?, config.filter.as_deref())?;
-    let guest = Guest::new(&config.guest, &plugin)?;
     let started = Instant::now();
-    let mut judged = Vec::new();
-    for file in files {
-        let verdicts = judge(&guest, &file.cases, &config.guest)?;
-        judged.push((file, verdicts));
-    }
+    let judged = run(&plugin, files, &config.guest)?;
     let took = started.elapsed();
     let failed = |error: anyhow::Error| Halt::internal(&error);
-    let (passed, wrong) = print(&judged, &mut io::stdout().lock()).context("writing to stdout").map_err(failed)?;
+    let printed = print(&judged, Shown::All, &mut io::stdout().lock());
+    let (passed, wrong) = printed.context("writing to stdout").map_err(failed)?;
     if let Some(path) = &config.junit {
         let written = junit::report(&plugin, &judged, took).and_then(|xml| Ok(std::fs::write(path, xml)?));
         written.with_context(|| format!("writing {}", path.display())).map_err(failed)?;
@@ -43,6 +39,30 @@ pub fn test(config: &TestConfig) -> Result<Outcome, Halt> {
     }
     println!("{passed} passed, {wrong} failed");
     Ok(if wrong == 0 { Outcome::Good } else { Outcome::CasesFailed })
+}
+
+/// The cases of some files, each with what became of it.
+pub(super) type Ran = Vec<(CaseFile, Vec<Judged>)>;
+
+/// Runs cases in a plugin.
+///
+/// # Errors
+/// When the plugin can't be used, be it with the settings of one case only.
+pub(super) fn run(plugin: &Path, files: Vec<CaseFile>, config: &GuestConfig) -> Result<Ran, Halt> {
+    let guest = Guest::new(config, plugin)?;
+    let judged = files.into_iter().map(|file| {
+        let verdicts = judge(&guest, &file.cases, config)?;
+        Ok((file, verdicts))
+    });
+    judged.collect()
+}
+
+/// Which cases are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shown {
+    All,
+    /// Those that don't hold.
+    Failed,
 }
 
 /// The plugin, and the project that makes it; one that is named is built.
@@ -63,7 +83,7 @@ fn find(config: &TestConfig, plugin: &Path, project: Option<&Path>) -> Result<Ve
             project.map_or_else(String::new, |dir| format!(", nor cases.jsonl or cases/ in {}", dir.display()));
         Halt::configuration(format!(
             "there are no cases: there is no {}{within}; give a file or folder of cases with --cases PATH",
-            plugin.with_extension("cases.jsonl").display()
+            cases::beside(plugin).display()
         ))
     })?;
     cases::read(&path).map_err(|wrong| Halt::configuration(format!("the cases can't be read: {wrong}")))
@@ -113,7 +133,11 @@ fn title(path: &Path, case: &Case) -> String {
 }
 
 /// Returns how many passed and how many failed.
-fn print(judged: &[(CaseFile, Vec<Judged>)], out: &mut (impl Write + io::IsTerminal)) -> io::Result<(usize, usize)> {
+pub(super) fn print(
+    judged: &[(CaseFile, Vec<Judged>)],
+    shown: Shown,
+    out: &mut (impl Write + io::IsTerminal),
+) -> io::Result<(usize, usize)> {
     let paint = Paint::of(out);
     let (mut passed, mut failed) = (0, 0);
     for (file, verdicts) in judged {
@@ -121,7 +145,9 @@ fn print(judged: &[(CaseFile, Vec<Judged>)], out: &mut (impl Write + io::IsTermi
             let title = title(&file.path, case);
             if judged.passed {
                 passed += 1;
-                writeln!(out, "{}  {title}", paint.green("ok    "))?;
+                if shown == Shown::All {
+                    writeln!(out, "{}  {title}", paint.green("ok    "))?;
+                }
                 continue;
             }
             failed += 1;

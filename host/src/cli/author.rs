@@ -1,5 +1,9 @@
 //! The commands of a plugin's author: their arguments, read and checked.
 
+mod bench;
+mod build;
+mod check;
+mod format;
 mod map;
 mod new;
 mod test;
@@ -13,8 +17,8 @@ use super::{CliError, definition, run, sandbox, settings};
 use crate::config::{self, AuthorCommand, GuestConfig};
 
 /// All of them, as clap wants them.
-pub(super) fn commands() -> [Command; 3] {
-    [new::command(), test::command(), map::command()]
+pub(super) fn commands() -> [Command; 6] {
+    [new::command(), build::command(), test::command(), map::command(), check::command(), bench::command()]
 }
 
 /// Whether a command is one of them.
@@ -33,8 +37,11 @@ pub(super) fn command(
 ) -> Result<config::Command, CliError> {
     let sources = |settings| Sources::new(settings, matches, environment);
     let command = match name {
+        "build" => return build::config(matches, environment).map(config::Command::Build),
         "new" => AuthorCommand::New(new::config(matches)?),
         "test" => AuthorCommand::Test(Box::new(test::config(matches, &sources(&settings::TEST)?)?)),
+        "check" => check::config(matches, &sources(&settings::TEST)?)?,
+        "bench" => AuthorCommand::Bench(Box::new(bench::config(matches, &sources(&settings::BENCH)?)?)),
         _ => AuthorCommand::Map(Box::new(map::config(matches, &sources(&settings::MAP)?)?)),
     };
     Ok(config::Command::Author(command))

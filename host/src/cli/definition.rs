@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, Command};
 
-use super::author;
 use super::settings::{GENERATE, Kind, OPTIONS, RUN, Setting, Standard};
+use super::{author, pages};
 
 /// Wider than this, help is hard to read.
 const HELP_COLUMNS: usize = 110;
@@ -26,9 +26,11 @@ Without --brokers it is a demo on an embedded broker: visits are generated, mapp
 
 const USAGE: &str = "host [run] --plugin FILE [OPTIONS]
        host new NAME --lang LANGUAGE
-       host build DIR [--output FILE]
-       host test [DIR|FILE] [OPTIONS]
-       host map FILE [INPUT]... [OPTIONS]
+       host build DIR [--watch]
+       host test [DIR|FILE]
+       host map FILE [INPUT]...
+       host check FILE
+       host bench FILE
        host generate --brokers LIST [OPTIONS]";
 
 /// The whole command line.
@@ -45,23 +47,18 @@ pub(super) fn command() -> Command {
         .disable_help_subcommand(true);
     let run = Command::new("run").about("Maps the records of a topic; what host does when no command is given");
     let generate = Command::new("generate").about("Fills a topic with visits, as the reference generator does");
-    let build = Command::new("build")
-        .about("Builds a plugin project")
-        .arg(path(Arg::new("dir").value_name("DIR").required(true)).help("The folder of the plugin project"))
-        .arg(
-            path(Arg::new("output").long("output").value_name("FILE"))
-                .help("Where the plugin goes [default: plugins/NAME.wasm]"),
-        );
     command
-        .subcommands([
+        .subcommand(
             run.override_usage("host run --plugin FILE [OPTIONS]").args(RUN.iter().map(argument)).after_help(AFTER),
-            build,
+        )
+        .subcommands(author::commands())
+        .subcommand(
             generate
                 .override_usage("host generate --brokers LIST [OPTIONS]")
                 .args(GENERATE.iter().map(argument))
                 .after_help(AFTER),
-        ])
-        .subcommands(author::commands())
+        )
+        .subcommands(pages::commands())
 }
 
 pub(super) fn path(argument: Arg) -> Arg {

@@ -59,7 +59,7 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
         commit_bytes: sources.value("commit-bytes", |text| values::size(text, 1..=u64::MAX))?,
         transaction_timeout,
         transactional_id: sources.optional("transactional-id", values::name)?,
-        state_dir: folder(sources, "state-dir", "XDG_STATE_HOME", ".local/state")?,
+        state_dir: state_dir(sources)?,
         drain_timeout: sources.value("drain-timeout", within(Duration::ZERO, HOUR))?,
         workers: sources.value("workers", |text| values::count(text, 1..=256))?,
         batch_records: batch_records(sources)?,
@@ -79,6 +79,11 @@ pub(super) fn batch_records(sources: &Sources<'_>) -> Result<usize, CliError> {
 /// Where compiled plugins are kept.
 pub(super) fn cache_dir(sources: &Sources<'_>) -> Result<PathBuf, CliError> {
     folder(sources, "cache-dir", "XDG_CACHE_HOME", ".cache")
+}
+
+/// Where the host keeps what must survive a restart.
+pub(super) fn state_dir(sources: &Sources<'_>) -> Result<PathBuf, CliError> {
+    folder(sources, "state-dir", "XDG_STATE_HOME", ".local/state")
 }
 
 /// How long to try to reach Kafka.

@@ -1,5 +1,6 @@
 //! Tables of arguments, variables and files, with the configuration or the message that comes of them.
 
+mod author;
 mod refused;
 mod sandbox;
 
@@ -9,11 +10,10 @@ use std::time::Duration;
 
 use tempfile::NamedTempFile;
 
-use super::settings::{GENERATE, RUN, Setting};
+use super::settings::{BENCH, GENERATE, MAP, RUN, Setting, TEST};
 use super::{CliError, parse, settings_table};
 use crate::config::{
-    AdminConfig, BreakerRecords, BuildConfig, Command, Delivery, GenerateConfig, LogConfig, LogFormat, Rhythm,
-    RunConfig,
+    AdminConfig, BreakerRecords, Command, Delivery, GenerateConfig, LogConfig, LogFormat, Rhythm, RunConfig,
 };
 use crate::plugin::{Grants, Limits};
 use crate::visits::Profile;
@@ -125,17 +125,6 @@ fn generate_has_the_reference_behaviour_by_default() {
 }
 
 #[test]
-fn build_reads_no_environment() {
-    let variables = [("MAPPER_BUILD_NUMBER", "7")];
-    let built = |arguments: &[&str]| match parsed(arguments, &variables) {
-        Ok(Command::Build(config)) => config,
-        other => panic!("{other:?}"),
-    };
-    assert_eq!(built(&["build", "plugins/x"]), BuildConfig { dir: "plugins/x".into(), output: None });
-    assert_eq!(built(&["build", "x", "--output", "y"]), BuildConfig { dir: "x".into(), output: Some("y".into()) });
-}
-
-#[test]
 fn flag_beats_variable_beats_file() {
     let file = file(
         "plugin = \"file.wasm\"\nworkers = 3\nbrokers = \"file:1\"\ncommit-bytes = 1000\nuntil-end = true\n\
@@ -176,10 +165,17 @@ fn flag_beats_variable_beats_file() {
 fn every_setting_has_a_flag_and_a_variable() {
     // No setting takes this value, apart from those that are paths: so it is seen to be read from there.
     const NEVER: &str = "\u{1}";
-    let commands: [(&str, &[Setting], &[&str]); 2] = [("run", &RUN, PLUGIN), ("generate", &GENERATE, &[])];
+    let commands: [(&str, &[Setting], &[&str]); 5] = [
+        ("run", &RUN, PLUGIN),
+        ("generate", &GENERATE, &[]),
+        ("test", &TEST, &[]),
+        ("map", &MAP, &["p.wasm", "--from-topic", "t"]),
+        ("bench", &BENCH, &["p.wasm"]),
+    ];
     for (command, settings, base) in commands {
         for setting in settings.iter().filter(|setting| !["plugin", "cache-dir", "state-dir"].contains(&setting.name)) {
-            let brokers: &[&str] = if setting.name == "brokers" { &[] } else { &["--brokers", "k"] };
+            let given = setting.name == "brokers" || settings.iter().all(|other| other.name != "brokers");
+            let brokers: &[&str] = if given { &[] } else { &["--brokers", "k"] };
             let arguments = [&[command], base, brokers].concat();
             let flag = format!("--{}", setting.name);
             let message = wrong(&[&arguments, &[&format!("{flag}={NEVER}")]], &[]);

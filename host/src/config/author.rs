@@ -14,6 +14,15 @@ pub enum AuthorCommand {
     New(NewConfig),
     /// Run the cases of a plugin.
     Test(Box<TestConfig>),
+    /// Say what a file is, and whether it can be a plugin here.
+    Check(Box<CheckConfig>),
+    /// Say which versions of the contract this host speaks.
+    Contract {
+        /// For programs.
+        json: bool,
+    },
+    /// Measure what a plugin costs.
+    Bench(Box<BenchConfig>),
     /// Map lines, or the records of a topic, without producing anything.
     Map(Box<MapConfig>),
 }
@@ -111,4 +120,37 @@ pub enum MapFormat {
     Record,
     /// The value of a dead letter, whose input is mapped; values come out.
     DeadLetter,
+}
+
+/// All settings of `host check`.
+#[derive(Debug, Clone)]
+pub struct CheckConfig {
+    /// The file.
+    pub plugin: PathBuf,
+    /// Whether what is found is printed as JSON.
+    pub json: bool,
+    /// How the plugin is run.
+    pub guest: GuestConfig,
+}
+
+/// All settings of `host bench`.
+#[derive(Debug, Clone)]
+pub struct BenchConfig {
+    /// The plugin.
+    pub plugin: PathBuf,
+    /// A file of records; `None`: generated visits.
+    pub input: Option<PathBuf>,
+    /// What a line of it is.
+    pub format: MapFormat,
+    /// Where what was measured is kept.
+    pub state_dir: PathBuf,
+    /// How the plugin is run.
+    pub guest: GuestConfig,
+}
+
+/// What `host build --watch` does beside building.
+#[derive(Debug, Clone)]
+pub struct WatchConfig {
+    /// How the plugin is run in its cases.
+    pub guest: GuestConfig,
 }

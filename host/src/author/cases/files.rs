@@ -40,9 +40,13 @@ impl fmt::Display for CasesWrong {
 
 /// The cases of a plugin: `NAME.cases.jsonl` beside it; or, of the project that makes it, `cases.jsonl` or `cases/`.
 pub fn find(plugin: &Path, project: Option<&Path>) -> Option<PathBuf> {
-    let beside = plugin.with_extension(format!("cases.{EXTENSION}"));
     let within = project.into_iter().flat_map(|dir| [dir.join("cases.jsonl"), dir.join("cases")]);
-    [beside].into_iter().chain(within).find(|path| path.exists())
+    [beside(plugin)].into_iter().chain(within).find(|path| path.exists())
+}
+
+/// Where cases lie beside a plugin: `NAME.cases.jsonl`.
+pub fn beside(plugin: &Path) -> PathBuf {
+    plugin.with_extension(format!("cases.{EXTENSION}"))
 }
 
 /// Reads a file of cases, or all `.jsonl` files of a folder in the order of their names.

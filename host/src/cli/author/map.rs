@@ -3,8 +3,8 @@
 use clap::{Arg, ArgMatches, Command};
 
 use super::super::sources::Sources;
-use super::{CliError, definition, guest, path, run, settings, switch, wrong};
-use crate::config::{MapConfig, MapFormat, MapInput, TopicInput, properties, values};
+use super::{CliError, definition, format, guest, path, run, settings, switch, wrong};
+use crate::config::{MapConfig, MapInput, TopicInput, properties, values};
 
 const NO_BROKERS: &str =
     "flag --from-topic: it needs a Kafka; give it with --brokers LIST, for example --brokers localhost:9092";
@@ -16,24 +16,13 @@ pub(super) fn command() -> Command {
         .override_usage("host map FILE [INPUT]... [OPTIONS]")
         .arg(path("plugin", "FILE").required(true).help("The plugin"))
         .arg(path("input", "INPUT").num_args(0..).help("Files of records, a line each; none, or -, is standard input"))
-        .arg(Arg::new("format").long("format").value_name("FORMAT").default_value("value").help(
-            "What a line is. value: the value of a record, and the values of the outputs are printed. record: a record in JSON, \
-             with value, key, headers, timestamp_ms, topic, partition and offset, and so are the outputs. dead-letter: the \
-             value of a dead letter, whose input is mapped again",
+        .arg(format::argument())
+        .arg(Arg::new("from-topic").long("from-topic").value_name("TOPIC").help(
+            "Map the records of a topic, from its beginning to where it ends now. Nothing is written or committed",
         ))
-        .arg(
-            Arg::new("from-topic")
-                .long("from-topic")
-                .value_name("TOPIC")
-                .help("Map the records of a topic, from its beginning to where it ends now. Nothing is written or committed"),
-        )
         .arg(Arg::new("limit").long("limit").value_name("N").help("End after this many records"))
         .arg(switch("stats").help("Print counts and times on stderr at the end"))
-        .arg(
-            switch("verbose")
-                .short('v')
-                .help("Print with each failure where the plugin was, and what it had logged"),
-        )
+        .arg(switch("verbose").short('v').help("Print with each failure where the plugin was, and what it had logged"))
         .args(settings::MAP.iter().map(definition::argument))
         .after_help(definition::AFTER)
 }
@@ -44,12 +33,7 @@ pub(super) fn command() -> Command {
 /// The first argument or setting that is wrong.
 pub(super) fn config(matches: &ArgMatches, sources: &Sources<'_>) -> Result<MapConfig, CliError> {
     let text = |name: &str| matches.get_one::<String>(name);
-    let format = match text("format").map(String::as_str) {
-        None | Some("value") => MapFormat::Value,
-        Some("record") => MapFormat::Record,
-        Some("dead-letter") => MapFormat::DeadLetter,
-        Some(other) => return Err(wrong("format", other, "give value, record or dead-letter")),
-    };
+    let format = format::read(matches)?;
     let limit =
         text("limit").map(|text| values::whole(text, 1..=u64::MAX).map_err(|allowed| wrong("limit", text, &allowed)));
     let files: Vec<_> = matches.get_many("input").into_iter().flatten().cloned().collect();

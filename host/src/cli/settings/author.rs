@@ -6,7 +6,7 @@ use super::Kind::Text;
 use super::Standard::{Empty, Value};
 use super::kafka::{self, BROKERS_TEXT, CONNECT_TIMEOUT, KAFKA_PAIRS};
 use super::output::{self, CONFIG, LOG_FORMAT};
-use super::{Setting, grants, limits, plugin, setting};
+use super::{RUN, Setting, grants, limits, plugin, setting};
 
 /// What the plugin is run with, apart from which it is, and in how many threads.
 fn guest() -> impl Iterator<Item = Setting> {
@@ -19,7 +19,7 @@ fn guest() -> impl Iterator<Item = Setting> {
 const LOG_LEVEL: Setting =
     setting(output::HEADING, "log-level", "LEVEL", Text, Value("warn,guest=info"), output::LOG_LEVEL_TEXT);
 
-/// Settings of `host test`.
+/// Settings of `host test`, and of all else that runs a plugin and no more.
 pub(crate) static TEST: LazyLock<Vec<Setting>> =
     LazyLock::new(|| guest().chain([LOG_FORMAT, LOG_LEVEL, CONFIG]).collect());
 
@@ -28,4 +28,10 @@ pub(crate) static MAP: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     let brokers = setting(kafka::HEADING, "brokers", "LIST", Text, Empty, BROKERS_TEXT);
     let kafka = [brokers, CONNECT_TIMEOUT, KAFKA_PAIRS];
     guest().chain(kafka).chain([LOG_FORMAT, LOG_LEVEL, CONFIG]).collect()
+});
+
+/// Settings of `host bench`.
+pub(crate) static BENCH: LazyLock<Vec<Setting>> = LazyLock::new(|| {
+    let state_dir = RUN.iter().filter(|setting| setting.name == "state-dir").copied();
+    guest().chain(state_dir).chain([LOG_FORMAT, LOG_LEVEL, CONFIG]).collect()
 });

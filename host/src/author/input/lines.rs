@@ -17,7 +17,7 @@ const MAX_LINE_BYTES: usize = 64 << 20;
 const BUFFER_BYTES: usize = 1 << 20;
 
 /// Lines of some files, one after the other.
-pub(super) struct Lines {
+pub(in crate::author) struct Lines {
     files: VecDeque<Open>,
     format: MapFormat,
     read: u64,
@@ -46,7 +46,7 @@ impl Lines {
     ///
     /// # Errors
     /// When one can't be opened.
-    pub(super) fn open(paths: &[PathBuf], format: MapFormat) -> Result<Self, Halt> {
+    pub(in crate::author) fn open(paths: &[PathBuf], format: MapFormat) -> Result<Self, Halt> {
         let stdin = [PathBuf::from("-")];
         let mut all = Some(0);
         let mut files = VecDeque::new();

@@ -13,7 +13,7 @@ use crate::shutdown::{Halt, Shutdown};
 const WAIT: Duration = Duration::from_millis(100);
 
 /// A topic from its beginning to where it ended at the start.
-pub(super) struct Topic {
+pub(in crate::author) struct Topic {
     reader: TopicReader,
     format: MapFormat,
     fetched: Batch,
@@ -24,7 +24,7 @@ impl Topic {
     ///
     /// # Errors
     /// When Kafka can't be reached, or there is no such topic.
-    pub(super) fn open(input: &TopicInput, format: MapFormat) -> Result<Self, Halt> {
+    pub(in crate::author) fn open(input: &TopicInput, format: MapFormat) -> Result<Self, Halt> {
         let settings = KafkaSettings {
             brokers: input.brokers.clone(),
             group: String::new(),

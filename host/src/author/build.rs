@@ -1,0 +1,20 @@
+//! `host build`: builds a project, once or at each change.
+
+use super::{Outcome, watch};
+use crate::config::BuildConfig;
+use crate::project;
+use crate::shutdown::Halt;
+
+/// Builds, and prints where the plugin is; or watches until the process is ended.
+///
+/// # Errors
+/// When the project can't be built, or not be watched.
+pub fn build(config: &BuildConfig) -> Result<Outcome, Halt> {
+    if let Some(watching) = &config.watch {
+        watch::watch(config, watching)?;
+    } else {
+        let built = project::build(&config.dir, config.output.as_deref());
+        println!("{}", built.map_err(|error| Halt::plugin(format!("{error:#}")))?.display());
+    }
+    Ok(Outcome::Good)
+}

@@ -1,0 +1,210 @@
+//! `host build --watch`: at each change of a project it is built, and its cases are run.
+//!
+//! What tells a change is the content of the files, not the event: a build that writes into its project doesn't go on for
+//! ever, and an editor that saves the same again builds nothing.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use notify::{EventKind, RecursiveMode, Watcher};
+
+use super::cases;
+use super::test::{self, Shown};
+use crate::config::{BuildConfig, WatchConfig};
+use crate::plugin::Digest;
+use crate::project;
+use crate::shutdown::Halt;
+
+/// Changes come in bursts: so long must it be quiet before it is built.
+const QUIET: Duration = Duration::from_millis(100);
+/// And so long is waited for that at most.
+const LONGEST_BURST: Duration = Duration::from_secs(2);
+/// Of a larger file, only its size and time are looked at.
+const MAX_HASHED_BYTES: u64 = 4 << 20;
+/// What the tools of all languages write, and nobody edits.
+const NOT_SOURCES: [&str; 6] = ["target", "node_modules", "__pycache__", "build", "dist", "venv"];
+
+/// The files of a project, each with what tells its content.
+type Snapshot = BTreeMap<PathBuf, String>;
+
+/// Watches until the process is ended.
+///
+/// # Errors
+/// When the folder can't be watched.
+pub(super) fn watch(config: &BuildConfig, watching: &WatchConfig) -> Result<(), Halt> {
+    let failed = |error: anyhow::Error| Halt::internal(&error);
+    let plugin = config.output.clone().map_or_else(|| project::plugin_of(&config.dir), Ok).map_err(failed)?;
+    let mut changes = Changes::new(&config.dir, cases::beside(&plugin)).map_err(failed)?;
+    loop {
+        // Before the build: what is changed during it is built next.
+        let built = changes.look().map_err(failed)?;
+        if let Err(halt) = round(config, watching) {
+            eprintln!("error: {halt}");
+        }
+        eprintln!("waiting for changes in {}; Ctrl-C ends it", config.dir.display());
+        while changes.look().map_err(failed)? == built {
+            changes.wait()?;
+        }
+    }
+}
+
+/// One build, with all that follows it.
+fn round(config: &BuildConfig, watching: &WatchConfig) -> Result<(), Halt> {
+    let started = Instant::now();
+    let plugin = project::build(&config.dir, config.output.as_deref());
+    let plugin = plugin.map_err(|error| Halt::plugin(format!("{error:#}")))?;
+    println!("built {} in {:.1} s", plugin.display(), started.elapsed().as_secs_f64());
+    run_cases(config, watching, &plugin)
+}
+
+fn run_cases(config: &BuildConfig, watching: &WatchConfig, plugin: &Path) -> Result<(), Halt> {
+    let Some(path) = cases::find(plugin, Some(&config.dir)) else {
+        println!("there are no cases (cases.jsonl)");
+        return Ok(());
+    };
+    let files = cases::read(&path).map_err(|wrong| Halt::configuration(format!("the cases can't be read: {wrong}")))?;
+    let judged = test::run(plugin, files, &watching.guest)?;
+    let printed = test::print(&judged, Shown::Failed, &mut io::stdout().lock());
+    let (passed, failed) =
+        printed.map_err(|error| Halt::internal(&anyhow::Error::new(error).context("writing to stdout")))?;
+    println!("{passed} passed, {failed} failed");
+    Ok(())
+}
+
+/// The changes of a folder.
+struct Changes {
+    dir: PathBuf,
+    /// Cases that lie elsewhere.
+    cases: PathBuf,
+    watcher: notify::RecommendedWatcher,
+    /// Folders that are watched already.
+    watched: Vec<PathBuf>,
+    events: Receiver<()>,
+}
+
+impl Changes {
+    fn new(dir: &Path, cases: PathBuf) -> anyhow::Result<Self> {
+        // One event is as good as many: what changed is looked up.
+        let (sender, events): (SyncSender<()>, _) = sync_channel(1);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            let is_change = event.as_ref().map_or(true, |event| !matches!(event.kind, EventKind::Access(_)));
+            if is_change {
+                let _ = sender.try_send(());
+            }
+        });
+        let mut watcher = watcher.context("watching for changes")?;
+        let around = cases.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let watched = watcher.watch(around, RecursiveMode::NonRecursive);
+        watched.with_context(|| format!("watching {}", around.display()))?;
+        Ok(Self { dir: dir.to_owned(), cases, watcher, watched: Vec::new(), events })
+    }
+
+    /// The files as they are now. New folders are watched from here on.
+    fn look(&mut self) -> anyhow::Result<Snapshot> {
+        let mut snapshot = Snapshot::new();
+        if let Ok(metadata) = std::fs::metadata(&self.cases) {
+            snapshot.insert(self.cases.clone(), content(&self.cases, &metadata));
+        }
+        let mut dirs = vec![self.dir.clone()];
+        while let Some(dir) = dirs.pop() {
+            if !self.watched.contains(&dir) {
+                let watched = self.watcher.watch(&dir, RecursiveMode::NonRecursive);
+                watched.with_context(|| format!("watching {}", dir.display()))?;
+                self.watched.push(dir.clone());
+            }
+            // What goes while it is looked at is gone.
+            let Ok(entries) = std::fs::read_dir(&dir) else { continue };
+            for path in entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| is_source(path)) {
+                match std::fs::metadata(&path) {
+                    Ok(metadata) if metadata.is_dir() => dirs.push(path),
+                    Ok(metadata) => {
+                        snapshot.insert(path.clone(), content(&path, &metadata));
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+        self.watched.retain(|dir| dir.is_dir());
+        Ok(snapshot)
+    }
+
+    /// Waits for an event, and until it is quiet again.
+    fn wait(&self) -> Result<(), Halt> {
+        let gone = |_| Halt::internal(&anyhow::anyhow!("nobody watches for changes any more"));
+        self.events.recv().map_err(gone)?;
+        let started = Instant::now();
+        while started.elapsed() < LONGEST_BURST {
+            match self.events.recv_timeout(QUIET) {
+                Ok(()) => {}
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(error @ RecvTimeoutError::Disconnected) => {
+                    return Err(Halt::internal(&anyhow::Error::new(error).context("watching for changes")));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Neither what the tools write, nor plugins, nor what an editor keeps for itself.
+fn is_source(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    !name.starts_with('.') && !name.ends_with('~') && !name.ends_with(".wasm") && !NOT_SOURCES.contains(&&*name)
+}
+
+fn content(path: &Path, metadata: &std::fs::Metadata) -> String {
+    if metadata.len() <= MAX_HASHED_BYTES
+        && let Ok(bytes) = std::fs::read(path)
+    {
+        return Digest::of(&bytes).to_string();
+    }
+    format!("{} {:?}", metadata.len(), metadata.modified().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_watched_are_sources_and_only_their_content_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("src/lib.rs", "1");
+        let outside = tempfile::tempdir().unwrap();
+        let mut changes = Changes::new(dir.path(), outside.path().join("x.cases.jsonl")).unwrap();
+        let before = changes.look().unwrap();
+        for name in ["target/x.rs", "x.wasm", ".git/x", "src/.lib.rs.swp", "src/lib.rs~", "node_modules/x.js"] {
+            write(name, "2");
+            assert_eq!(changes.look().unwrap(), before, "{name}");
+        }
+        write("src/lib.rs", "1");
+        changes.wait().unwrap();
+        assert_eq!(changes.look().unwrap(), before);
+        for (name, text) in
+            [("src/lib.rs", "2"), ("src/new/mod.rs", "3"), ("src/new/mod.rs", "4"), ("cases.jsonl", "5")]
+        {
+            let before = changes.look().unwrap();
+            write(name, text);
+            changes.wait().unwrap();
+            assert_ne!(changes.look().unwrap(), before, "{name}");
+        }
+        let before = changes.look().unwrap();
+        std::fs::write(outside.path().join("x.cases.jsonl"), "6").unwrap();
+        changes.wait().unwrap();
+        assert_ne!(changes.look().unwrap(), before);
+        std::fs::remove_dir_all(dir.path().join("src/new")).unwrap();
+        let before = changes.look().unwrap();
+        write("src/new/mod.rs", "6");
+        assert_ne!(changes.look().unwrap(), before);
+        write("src/new/mod.rs", "7");
+        changes.wait().unwrap();
+    }
+}

@@ -1,0 +1,32 @@
+//! `host bench`.
+
+use clap::{ArgMatches, Command};
+
+use super::super::sources::Sources;
+use super::{CliError, definition, format, given_path, guest, path, run, settings};
+use crate::config::BenchConfig;
+
+pub(super) fn command() -> Command {
+    Command::new("bench")
+        .about("Measures what a plugin costs per record, against what it cost the last time")
+        .override_usage("host bench FILE [--input FILE] [OPTIONS]")
+        .arg(path("plugin", "FILE").required(true).help("The plugin"))
+        .arg(path("input", "FILE").long("input").help("Records to map, a line each [default: generated visits]"))
+        .arg(format::argument())
+        .args(settings::BENCH.iter().map(definition::argument))
+        .after_help(definition::AFTER)
+}
+
+/// Reads and checks.
+///
+/// # Errors
+/// The first argument or setting that is wrong.
+pub(super) fn config(matches: &ArgMatches, sources: &Sources<'_>) -> Result<BenchConfig, CliError> {
+    Ok(BenchConfig {
+        plugin: given_path(matches, "plugin").unwrap_or_default(),
+        input: given_path(matches, "input"),
+        format: format::read(matches)?,
+        state_dir: run::state_dir(sources)?,
+        guest: guest(sources)?,
+    })
+}

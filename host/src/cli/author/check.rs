@@ -1,0 +1,35 @@
+//! `host check`.
+
+use clap::{ArgMatches, Command};
+
+use super::super::sources::Sources;
+use super::{CliError, definition, given_path, guest, path, settings, switch};
+use crate::config::{AuthorCommand, CheckConfig};
+
+pub(super) fn command() -> Command {
+    Command::new("check")
+        .about("Says what a file is, what it imports, and whether it can be a plugin here")
+        .override_usage("host check FILE [OPTIONS]\n       host check --contract [--json]")
+        .arg(path("plugin", "FILE").required_unless_present("contract").help("The file"))
+        .arg(switch("json").help("Print JSON, for programs"))
+        .arg(
+            switch("contract")
+                .conflicts_with("plugin")
+                .help("Say which versions of the contract (wit/mapper.wit) this host speaks"),
+        )
+        .args(settings::TEST.iter().map(definition::argument))
+        .after_help(definition::AFTER)
+}
+
+/// Reads and checks.
+///
+/// # Errors
+/// The first setting that is wrong.
+pub(super) fn config(matches: &ArgMatches, sources: &Sources<'_>) -> Result<AuthorCommand, CliError> {
+    let json = matches.get_flag("json");
+    if matches.get_flag("contract") {
+        return Ok(AuthorCommand::Contract { json });
+    }
+    let plugin = given_path(matches, "plugin").unwrap_or_default();
+    Ok(AuthorCommand::Check(Box::new(CheckConfig { plugin, json, guest: guest(sources)? })))
+}

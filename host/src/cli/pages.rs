@@ -1,0 +1,64 @@
+//! Completions for shells, and man pages: the command line once more, in other forms.
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgMatches, Command};
+use clap_complete::Shell;
+use clap_mangen::Man;
+
+use super::definition;
+use crate::config::{self, ManConfig};
+
+/// Both commands.
+pub(super) fn commands() -> [Command; 2] {
+    let completions = Command::new("completions")
+        .about("Prints completions for a shell")
+        .arg(
+            Arg::new("shell")
+                .value_name("SHELL")
+                .required(true)
+                .value_parser(clap::value_parser!(Shell))
+                .help("Which shell"),
+        )
+        .after_help(
+            "bash: host completions bash > ~/.local/share/bash-completion/completions/host\n\
+             zsh:  host completions zsh > a folder of $fpath/_host\n\
+             fish: host completions fish > ~/.config/fish/completions/host.fish",
+        );
+    let man = Command::new("man").about("Prints the man page, or writes those of all commands").arg(
+        definition::path(Arg::new("dir").long("dir").value_name("DIR"))
+            .help("Write host.1, host-run.1, … into this folder, which may be one of $MANPATH/man1"),
+    );
+    [completions, man]
+}
+
+/// What `host completions` prints.
+pub(super) fn completions(matches: &ArgMatches) -> config::Command {
+    let mut text = Vec::new();
+    // Without it, clap has refused already.
+    if let Some(shell) = matches.get_one::<Shell>("shell") {
+        clap_complete::generate(*shell, &mut definition::command(), "host", &mut text);
+    }
+    config::Command::Show(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The man pages.
+pub(super) fn man(matches: &ArgMatches) -> config::Command {
+    let dir = matches.get_one::<PathBuf>("dir").cloned();
+    let mut pages = vec![page(definition::command())];
+    for command in definition::command().get_subcommands() {
+        let name = format!("host-{}", command.get_name());
+        // clap wants names that live as long as the program.
+        pages.push(page(command.clone().name(name.clone().leak() as &'static str).display_name(name)));
+    }
+    config::Command::Man(ManConfig { dir, pages })
+}
+
+fn page(command: Command) -> (String, String) {
+    let command = command.version(env!("CARGO_PKG_VERSION")).disable_help_flag(true).disable_version_flag(true);
+    let name = format!("{}.1", command.get_name());
+    let mut text = Vec::new();
+    // Writing to a vector can't fail.
+    let _ = Man::new(command).source(format!("mapper-host {}", env!("CARGO_PKG_VERSION"))).render(&mut text);
+    (name, String::from_utf8_lossy(&text).into_owned())
+}
