@@ -15,6 +15,7 @@ use crate::kafka::{KafkaSettings, TopicProducer, Until};
 use crate::pipeline::CommitPolicy;
 use crate::plugin::{Engine, Identity, Plugin};
 use crate::shutdown::{Halt, Shutdown};
+use crate::spans::Spans;
 use crate::telemetry::{Telemetry, Work};
 use crate::transactional_id::TransactionalId;
 use crate::visits::{BURST_ROWS, Generator};
@@ -64,6 +65,10 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown) -> Result
         None if config.delivery == Delivery::ExactlyOnce => TransactionalId::claim(&config.state_dir, &config.group),
         None => TransactionalId::chosen(String::new()),
     };
+    let names = (config.input_topic.as_str(), config.group.as_str());
+    let spans = config.tracing.as_ref().map(|tracing| Spans::start(tracing, names, &telemetry.spans)).transpose();
+    let spans =
+        spans.map_err(|error| Halt::configuration(format!("spans can't be sent: {error}")))?.unwrap_or_default();
     // The workers end before what only watches them.
     let workers_end = Shutdown::default();
     let job = Arc::new(Job {
@@ -88,6 +93,7 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown) -> Result
         }),
         until: kafka.until.clone(),
         plugin,
+        spans: spans.clone(),
         telemetry: telemetry.clone(),
         shutdown: workers_end.clone(),
     });
@@ -115,6 +121,7 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown) -> Result
         watchers_end.request();
         ended
     });
+    spans.finish();
     console.finish();
     match (&ended, console.is_for_people()) {
         (Ok(()), true) => console.print(&report::summary(&telemetry, started.elapsed())),

@@ -5,6 +5,7 @@ mod author;
 mod bytes;
 mod failures;
 pub(crate) mod properties;
+pub(crate) mod tracing;
 pub(crate) mod values;
 
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub use author::{
 };
 pub use bytes::{Bytes, NotBytes};
 pub use failures::{BreakerRecords, Failures};
+pub use tracing::TracingConfig;
 
 use crate::plugin::{Grants, Limits};
 use crate::visits::Profile;
@@ -103,6 +105,8 @@ pub struct RunConfig {
     pub failures: Failures,
     /// Where the admin server listens; `None`: there is none.
     pub admin: Option<AdminConfig>,
+    /// Where spans go; `None`: there are none.
+    pub tracing: Option<TracingConfig>,
     /// What is logged, and how.
     pub log: LogConfig,
 }

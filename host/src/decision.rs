@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::record::Record;
+use crate::trace_context::carried;
 use crate::verdict::{Failure, FailureKind, Output, Verdict};
 
 /// What Kafka adds to a record around its key, value and headers at most, in bytes: the batch header, the lengths
@@ -78,6 +79,16 @@ pub enum Decision<'a> {
     DeadLetter(Failure<'a>),
 }
 
+impl Decision<'_> {
+    /// What kind of failure it is about, if any.
+    pub fn failure(&self) -> Option<FailureKind> {
+        match self {
+            Self::DeadLetter(failure) => Some(failure.kind),
+            Self::Skip | Self::Produce(_) | Self::ProduceOne(..) => None,
+        }
+    }
+}
+
 /// Decides on one record. All of its outputs are produced, or none is.
 pub fn decide<'a>(record: Record<'a>, verdict: Verdict<'a>, routes: &Routes) -> Decision<'a> {
     let mut outputs = match verdict {
@@ -114,7 +125,7 @@ fn route<'a>(record: Record<'a>, output: Output<'a>, routes: &Routes) -> Result<
         Failure::new(FailureKind::InvalidOutput, message)
     })?;
     let header_bytes = match output.own_headers() {
-        Some(headers) => headers_bytes(headers),
+        Some(headers) => headers_bytes(headers.clone()) + headers_bytes(carried(record, &mut { headers })),
         None => headers_bytes(record.headers()),
     };
     let bytes = record_bytes(output.key(record), output.value(record), header_bytes);

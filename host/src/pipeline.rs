@@ -28,6 +28,7 @@ use crate::decision::Routes;
 use crate::intents::{Intent, Intents};
 use crate::record::Batch;
 use crate::shutdown::{Halt, Shutdown};
+use crate::spans::{Spans, WorkerSpans};
 use crate::telemetry::{Activity, Telemetry, Worker};
 use crate::verdict::Verdicts;
 
@@ -40,6 +41,8 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 pub struct Settings {
     /// The worker's number.
     pub worker: usize,
+    /// What makes spans.
+    pub spans: Spans,
     /// The topics.
     pub routes: Arc<Routes>,
     /// When to commit.
@@ -63,6 +66,7 @@ pub struct Pipeline<S, M, K> {
     dead_letters: DeadLetters,
     telemetry: Arc<Telemetry>,
     worker: Arc<Worker>,
+    spans: WorkerSpans,
     shutdown: Shutdown,
     batch: Batch,
     /// How many records of the batch are judged.
@@ -97,6 +101,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             mapper,
             sink,
             worker: telemetry.workers.worker(settings.worker),
+            spans: settings.spans.of_worker(settings.worker),
             dead_letters,
             telemetry,
             shutdown,
@@ -218,7 +223,9 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         let started = Instant::now();
         self.worker.does(Activity::Committing);
         self.sink.commit(self.transaction.next())?;
-        self.telemetry.committed(&self.transaction.counts, started.elapsed());
+        let took = started.elapsed();
+        self.telemetry.committed(&self.transaction.counts, took);
+        self.spans.committed(self.transaction.records(), took);
         self.telemetry.committed_failures(std::mem::take(&mut self.transaction.failures));
         self.worker.committed(self.transaction.next());
         self.intent.committed(self.transaction.next());
@@ -238,6 +245,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
     fn abandon(&mut self) -> Result<(), Trouble> {
         if self.transaction.is_open() {
             self.telemetry.aborted();
+            self.spans.aborted("what is in it can't be committed any more");
             self.worker.does(Activity::Recovering);
             self.sink.abort()?;
         }
@@ -276,6 +284,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
                 Trouble::RecordRefused(ref reason) => self.narrow_down(reason)?,
             }
             self.telemetry.aborted();
+            self.spans.aborted("it failed, and is done again");
             let firsts = self.transaction.first().clone();
             let recovered = self.sink.abort().and_then(|()| self.source.rewind(&firsts));
             match recovered {

@@ -8,13 +8,14 @@ mod rates;
 mod workers;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::metrics::histogram::Histogram;
 
 use crate::health::Health;
 use crate::record::Record;
+use crate::spans::Sent;
 use crate::verdict::{Failure, FailureKind};
 
 pub use about::{About, Mapping, Work};
@@ -101,6 +102,8 @@ pub struct Telemetry {
     pub distributions: Distributions,
     /// How fast it goes.
     pub rates: Rates,
+    /// What became of spans.
+    pub spans: Arc<Sent>,
     failed: Mutex<Failures>,
     /// Which workers have stopped.
     pub breakers: Breakers,

@@ -12,6 +12,7 @@ use crate::kafka::{KafkaSettings, KafkaSink, KafkaSource, Until};
 use crate::pipeline::{CommitPolicy, Pipeline, Settings, Trouble};
 use crate::plugin::{Plugin, PluginMapper};
 use crate::shutdown::{Halt, Shutdown};
+use crate::spans::Spans;
 use crate::telemetry::{Activity, Telemetry};
 
 /// What the workers of a process have in common.
@@ -36,6 +37,8 @@ pub struct Job {
     pub until: Option<Arc<Until>>,
     /// The mapper.
     pub plugin: Arc<Plugin>,
+    /// What makes spans.
+    pub spans: Spans,
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
     /// How the workers are asked to end.
@@ -106,6 +109,7 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
         batch_records: job.batch_records,
         failures: job.failures,
         worker: number,
+        spans: job.spans.clone(),
         intents: job.intents.clone(),
         ends_by_itself: job.until.is_some(),
     };

@@ -13,6 +13,7 @@ mod grants;
 mod guests;
 mod map;
 mod reference;
+mod traces;
 mod worlds;
 
 use std::path::PathBuf;

@@ -21,7 +21,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::process;
-use crate::telemetry::{Place, Telemetry};
+use crate::telemetry::{Place, Renewal, Telemetry};
 
 const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// What the names of our own metrics start with; those of the process have the names that every exporter gives them.
@@ -122,6 +122,7 @@ impl Collector for Ours {
         let ready = telemetry.health.reasons().is_empty();
         families.gauge("ready", "Whether /readyz says ready: 1, or 0", None, f64::from(u8::from(ready)))?;
         records(telemetry, &mut families)?;
+        guests(telemetry, &mut families)?;
         kafka(telemetry, &mut families)?;
         partitions(telemetry, &mut families)
     }
@@ -140,11 +141,33 @@ fn records(telemetry: &Telemetry, families: &mut Families<'_>) -> Result<(), Err
     families.histogram("batch_records", "Records of a batch", None, &distributions.batch)
 }
 
+fn guests(telemetry: &Telemetry, families: &mut Families<'_>) -> Result<(), Error> {
+    let renewals =
+        Renewal::ALL.map(|reason| ([("reason", reason.name().to_owned())], telemetry.guests.renewals(reason)));
+    let help = "Instances of the plugin that were replaced, by reason";
+    families.counters("instance_renewals", help, renewals.into_iter())?;
+    let memory = telemetry.guests.memory();
+    let memory = memory.iter().map(|(worker, bytes)| ([("worker", worker.to_string())], *bytes as f64));
+    let help = "Linear memory of the instance of each worker, after its last batch";
+    families.gauges("guest_memory", help, Some(Unit::Bytes), memory)?;
+    let open = telemetry.breakers.open();
+    let state = telemetry
+        .workers
+        .all()
+        .into_keys()
+        .map(|worker| ([("worker", worker.to_string())], f64::from(u8::from(open.contains_key(&worker)))));
+    let help = "Whether the breaker of each worker is open, so that it maps nothing: 1, or 0";
+    families.gauges("breaker_open", help, None, state)?;
+    families.counter("breaker_openings", "Times that a breaker opened", telemetry.breakers.times_opened())
+}
+
 fn kafka(telemetry: &Telemetry, families: &mut Families<'_>) -> Result<(), Error> {
     families.histogram("commit", "What a commit took", Some(Unit::Seconds), &telemetry.distributions.commit)?;
     families.counter("transactions", "Transactions that were committed", telemetry.transactions())?;
     families.counter("aborts", "Transactions that were aborted, and done again", telemetry.aborts())?;
-    families.counter("rebalances", "Times that partitions were taken away", telemetry.rebalances())
+    families.counter("rebalances", "Times that partitions were taken away", telemetry.rebalances())?;
+    families.counter("spans_sent", "Spans that a collector took", telemetry.spans.sent())?;
+    families.counter("spans_dropped", "Spans that were lost on the way to a collector", telemetry.spans.dropped())
 }
 
 fn partitions(telemetry: &Telemetry, families: &mut Families<'_>) -> Result<(), Error> {

@@ -10,7 +10,7 @@ use axum::{Json, Router};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
-use crate::telemetry::{Counts, Group, Mapping, Place, Telemetry, Worker};
+use crate::telemetry::{Counts, Group, Mapping, Place, Renewal, Telemetry, Worker};
 
 pub(super) fn routes() -> Router<Arc<Telemetry>> {
     Router::new().route("/status", get(status))
@@ -99,6 +99,10 @@ struct Totals {
     aborts: u64,
     /// Times that partitions were taken away.
     rebalances: u64,
+    /// Instances of the plugin that were replaced, by reason; without those that there are none of.
+    instance_renewals: BTreeMap<&'static str, u64>,
+    /// Times that a breaker opened.
+    breaker_openings: u64,
 }
 
 /// Over the last seconds, of what is committed.
@@ -120,6 +124,10 @@ struct WorkerStatus {
     activity_seconds: f64,
     /// Its partitions.
     partitions: Vec<i32>,
+    /// Linear memory of its instance, after the last batch; null before the first.
+    guest_memory_bytes: Option<u64>,
+    /// Why its breaker is open, so that it maps nothing; null while it is closed.
+    breaker_open: Option<String>,
 }
 
 /// Offsets are null as long as they are not known, or there are none.
@@ -188,12 +196,7 @@ impl Status {
                 dead_letters_per_second: rounded(rate.dead_letters),
                 over_seconds: rounded(rate.over.as_secs_f64()),
             },
-            workers: telemetry
-                .workers
-                .all()
-                .iter()
-                .map(|(number, worker)| of_worker(*number, worker, &places))
-                .collect(),
+            workers: of_workers(telemetry, &places),
             failures: failures.latest().into_iter().map(|(print, group)| of_group(topic, print, group)).collect(),
             failures_in_other_groups: failures.others(),
             partitions: places.into_iter().map(Partition::from).collect(),
@@ -210,6 +213,7 @@ impl Status {
 
 impl Totals {
     fn of(telemetry: &Telemetry, counts: &Counts) -> Self {
+        let renewals = Renewal::ALL.into_iter().map(|reason| (reason.name(), telemetry.guests.renewals(reason)));
         Self {
             records_in: counts.records_in,
             records_out: counts.records_out,
@@ -219,6 +223,8 @@ impl Totals {
             transactions: telemetry.transactions(),
             aborts: telemetry.aborts(),
             rebalances: telemetry.rebalances(),
+            instance_renewals: renewals.filter(|(_, count)| *count > 0).collect(),
+            breaker_openings: telemetry.breakers.times_opened(),
         }
     }
 }
@@ -244,15 +250,21 @@ impl From<(i32, Place)> for Partition {
     }
 }
 
-fn of_worker(number: usize, worker: &Worker, places: &BTreeMap<i32, Place>) -> WorkerStatus {
-    let (activity, took) = worker.activity();
-    let partitions = places.iter().filter(|(_, place)| place.worker == number).map(|(partition, _)| *partition);
-    WorkerStatus {
-        worker: number,
-        activity: activity.name(),
-        activity_seconds: rounded(took.as_secs_f64()),
-        partitions: partitions.collect(),
-    }
+fn of_workers(telemetry: &Telemetry, places: &BTreeMap<i32, Place>) -> Vec<WorkerStatus> {
+    let (memory, mut open) = (telemetry.guests.memory(), telemetry.breakers.open());
+    let of_worker = |(number, worker): (&usize, &Arc<Worker>)| {
+        let (activity, took) = worker.activity();
+        let partitions = places.iter().filter(|(_, place)| place.worker == *number).map(|(partition, _)| *partition);
+        WorkerStatus {
+            worker: *number,
+            activity: activity.name(),
+            activity_seconds: rounded(took.as_secs_f64()),
+            partitions: partitions.collect(),
+            guest_memory_bytes: memory.get(number).copied(),
+            breaker_open: open.remove(number),
+        }
+    };
+    telemetry.workers.all().iter().map(of_worker).collect()
 }
 
 fn of_group(topic: &str, fingerprint: &str, group: &Group) -> FailureGroup {

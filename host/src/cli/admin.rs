@@ -1,13 +1,55 @@
 //! The settings of what is seen of the host from outside, read and checked.
 
 use super::CliError;
-use super::sources::Sources;
-use crate::config::AdminConfig;
+use super::sources::{Environment, Given, Sources};
 use crate::config::admin::address;
+use crate::config::tracing::{base, whole};
+use crate::config::{AdminConfig, TracingConfig};
+
+/// What the host calls itself to a collector of spans if nobody says otherwise.
+const SERVICE: &str = "mapper-host";
+/// The only way in which spans are sent.
+const PROTOCOL: &str = "http/protobuf";
 
 /// Where the admin server listens, if there is to be one.
 pub(super) fn config(sources: &Sources<'_>) -> Result<Option<AdminConfig>, CliError> {
     let given = sources.present("admin");
     let asked = given.explicit();
     Ok(given.read(address)?.map(|address| AdminConfig { address, asked }))
+}
+
+/// Where spans go, if anywhere: by our setting, or by the variables of OpenTelemetry.
+pub(super) fn tracing(sources: &Sources<'_>) -> Result<Option<TracingConfig>, CliError> {
+    let environment = sources.environment;
+    let endpoint = match sources.find("otlp-endpoint") {
+        Some(given) if given.text == "off" => None,
+        Some(given) => Some(given.read(base)?),
+        None => standard_endpoint(environment)?,
+    };
+    let Some(endpoint) = endpoint else { return Ok(None) };
+    if let Some(given) = first(environment, ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"])
+        && given.text != PROTOCOL
+    {
+        return Err(
+            given.refuse(&format!("spans are sent as {PROTOCOL}; unset it, and give the port for that, 4318 usually"))
+        );
+    }
+    let service = environment.standard("OTEL_SERVICE_NAME").map_or_else(|| SERVICE.to_owned(), |given| given.text);
+    Ok(Some(TracingConfig { endpoint, service }))
+}
+
+/// The endpoint of the OpenTelemetry SDK configuration specification.
+fn standard_endpoint(environment: &Environment) -> Result<Option<String>, CliError> {
+    let is = |name, value: &str| environment.standard(name).is_some_and(|given| given.text.eq_ignore_ascii_case(value));
+    if is("OTEL_SDK_DISABLED", "true") || is("OTEL_TRACES_EXPORTER", "none") {
+        return Ok(None);
+    }
+    match environment.standard("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") {
+        Some(given) => given.read(whole).map(Some),
+        None => environment.standard("OTEL_EXPORTER_OTLP_ENDPOINT").map(|given| given.read(base)).transpose(),
+    }
+}
+
+fn first(environment: &Environment, names: [&str; 2]) -> Option<Given> {
+    names.into_iter().find_map(|name| environment.standard(name))
 }

@@ -67,6 +67,7 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
         grants: sandbox::grants(sources)?,
         failures: super::failures::config(sources)?,
         admin: admin::config(sources)?,
+        tracing: admin::tracing(sources)?,
         log: log(sources)?,
     })
 }

@@ -90,6 +90,13 @@ impl Environment {
         self.all.get(name)
     }
 
+    /// A variable that OpenTelemetry standardises. One that is empty counts as not set, as its specification says.
+    pub(super) fn standard(&self, name: &str) -> Option<Given> {
+        let text = self.variable(name)?.to_string_lossy().into_owned();
+        let origin = format!("variable {name}");
+        (!text.is_empty()).then_some(Given { text, layer: Some(Layer::Variable), origin })
+    }
+
     /// A folder of this program: in that of `variable`, or in `below_home`, or without a home, in a temporary one.
     pub(super) fn folder(&self, variable: &str, below_home: &str) -> PathBuf {
         let home = || self.folders.get("HOME").map(|home| home.join(below_home));

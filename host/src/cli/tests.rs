@@ -297,6 +297,33 @@ fn an_admin_address_that_is_given_is_asked_for() {
 }
 
 #[test]
+fn spans_go_where_our_setting_or_the_standard_variables_say() {
+    let tracing = |arguments: &[&str], variables: &[_]| {
+        run(&[PLUGIN, arguments], variables).tracing.map(|tracing| (tracing.endpoint, tracing.service))
+    };
+    let to = |url: &str| Some((url.to_owned(), "mapper-host".to_owned()));
+    let [all, traces] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
+    let flag = &["--otlp-endpoint", "http://flag:4318"];
+    assert_eq!(tracing(&[], &[("OTEL_SERVICE_NAME", "x")]), None);
+    assert_eq!(tracing(&[], &[(all, "")]), None);
+    assert_eq!(tracing(&[], &[(all, "http://all/")]), to("http://all/v1/traces"));
+    assert_eq!(tracing(&[], &[(all, "http://all"), (traces, "http://traces/x")]), to("http://traces/x"));
+    assert_eq!(tracing(flag, &[(all, "http://all")]), to("http://flag:4318/v1/traces"));
+    assert_eq!(tracing(&["--otlp-endpoint", "off"], &[(all, "http://all")]), None);
+    for off in [("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_EXPORTER", "none")] {
+        assert_eq!(tracing(&[], &[(all, "http://all"), off]), None);
+    }
+    let named = tracing(flag, &[("OTEL_SERVICE_NAME", "my-service")]);
+    assert_eq!(named, Some(("http://flag:4318/v1/traces".to_owned(), "my-service".to_owned())));
+    let protocol = |name| wrong(&[PLUGIN, flag], &[(name, "grpc")]);
+    for name in ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] {
+        assert!(protocol(name).starts_with(&format!("variable {name}: \"grpc\" is not allowed")), "{}", protocol(name));
+    }
+    let message = wrong(&[PLUGIN], &[(all, "https://all")]);
+    assert!(message.starts_with(&format!("variable {all}: \"https://all\" is not allowed")), "{message}");
+}
+
+#[test]
 fn passwords_are_not_shown() {
     let config = run(&[KAFKA, &["--kafka", "sasl.password=hunter2"]], &[]);
     assert!(!format!("{config:?}").contains("hunter2"));

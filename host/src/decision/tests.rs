@@ -70,3 +70,24 @@ fn a_failure_is_a_dead_letter_of_the_same_kind() {
             Decision::DeadLetter(failure) if failure.kind == kind && failure.message == "why"));
     }
 }
+
+#[test]
+fn the_trace_that_goes_along_counts() {
+    use crate::record::KEEP;
+    use crate::verdict::OutputHeaders;
+    let traceparent = (&b"traceparent"[..], Some(&b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"[..]));
+    let mut batch = Batch::new("visits");
+    batch.push((0, 0), 1, None, None, [traceparent].into_iter());
+    batch.push((0, 1), 1, None, None, std::iter::empty());
+    for (mark, record, fits) in [(crate::record::BYTES, 0, false), (KEEP, 0, false), (crate::record::BYTES, 1, true)] {
+        let mut headers = OutputHeaders { marks: vec![mark], ..OutputHeaders::default() };
+        headers.table.end_record();
+        let mut values = Column::default();
+        values.push(Some(&[b'x'; 60]));
+        let (statuses, output_ends) = (vec![0], vec![1]);
+        let columns = Columns { statuses, output_ends, values, headers: Some(headers), ..Columns::default() };
+        columns.check(1).unwrap();
+        let decision = decide(batch.record(record), columns.verdict(0, 0), &routes());
+        assert_eq!(decision.failure().is_none(), fits, "{mark} {record}: {decision:?}");
+    }
+}

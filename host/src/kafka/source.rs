@@ -273,6 +273,7 @@ impl Source for KafkaSource {
             // A rebalance is no event, so it doesn't cut this short.
             self.serve_events(wait)?;
         }
+        self.tell(false);
         Ok(self.announced().unwrap_or(Fetched::Idle))
     }
 

@@ -13,6 +13,7 @@ use crate::intents::Taken;
 use crate::record::{Batch, Record};
 use crate::shutdown::Halt;
 use crate::telemetry::Activity;
+use crate::trace_context::{Traceparent, carried, through};
 use crate::verdict::{Failure, FailureKind, Output, Part, Verdict, Verdicts};
 
 /// When failures make a batch take longer than this, what is judged of it is seen to before the rest: it may be due, and
@@ -84,7 +85,9 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         self.intent.end(&part, 0..part.len());
         let judged = verdicts.len();
         assert!((1..=part.len()).contains(&judged), "a mapper gives a verdict on each record up to a failure");
-        self.telemetry.mapped(judged, started.elapsed());
+        let took = started.elapsed();
+        self.telemetry.mapped(judged, took);
+        self.spans.mapped(judged, took);
         self.worker.does(Activity::Producing);
     }
 
@@ -172,16 +175,18 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         };
         let counts = &mut self.transaction.counts;
         counts.records_in += 1;
-        match decide(record, verdict, &self.settings.routes) {
+        let decision = decide(record, verdict, &self.settings.routes);
+        let ours = self.spans.decided(record, decision.failure());
+        match decision {
             Decision::Skip => counts.skipped += 1,
             Decision::ProduceOne(route, output) => {
                 counts.records_out += 1;
-                send_output(&mut self.sink, route, record, output)?;
+                send_output(&mut self.sink, route, record, output, ours.as_ref())?;
             }
             Decision::Produce(outputs) => {
                 for (route, output) in outputs {
                     counts.records_out += 1;
-                    send_output(&mut self.sink, route, record, output)?;
+                    send_output(&mut self.sink, route, record, output, ours.as_ref())?;
                 }
             }
             Decision::DeadLetter(failure) => {
@@ -275,11 +280,22 @@ fn refused_by_broker() -> Failure<'static> {
     Failure::new(FailureKind::Undeliverable, "the broker refused what the mapper made of this record")
 }
 
-fn send_output<K: Sink>(sink: &mut K, route: RouteIndex, input: Record<'_>, output: Output<'_>) -> Result<(), Trouble> {
+/// Sends an output. Where a span of ours stands between it and its input, `ours` says so.
+fn send_output<K: Sink>(
+    sink: &mut K,
+    route: RouteIndex,
+    input: Record<'_>,
+    output: Output<'_>,
+    ours: Option<&Traceparent>,
+) -> Result<(), Trouble> {
     let (key, value, timestamp_ms) = (output.key(input), output.value(input), output.timestamp_ms(input));
     let outgoing = Outgoing { route, key, value, timestamp_ms };
     match output.own_headers() {
-        Some(mut headers) => sink.send(outgoing, &mut headers),
+        Some(headers) => {
+            let carried = carried(input, &mut headers.clone()).map(|header| through(header, ours));
+            sink.send(outgoing, &mut headers.chain(carried))
+        }
+        None if ours.is_some() => sink.send(outgoing, &mut input.headers().map(|header| through(header, ours))),
         None => sink.send(outgoing, &mut input.headers()),
     }
 }

@@ -13,6 +13,7 @@ use super::*;
 use crate::config::BreakerRecords;
 use crate::dead_letter::Origin;
 use crate::decision::{Route, RouteIndex};
+use crate::spans::Spans;
 use crate::verdict::FailureKind;
 use kafka::{Fake, Produced};
 use mapper::{ByValue, Handled, handled};
@@ -56,6 +57,7 @@ fn start(fake: &Fake, work: Work, telemetry: &Arc<Telemetry>) -> Pipeline<Fake, 
         Routes { outputs: vec![route("reduced", 1000), route("other", 1000)], dead_letters: route("dlq", 4000) };
     let Work { interval, records, bytes, batch_records, failures, ends_by_itself } = work;
     let settings = Settings {
+        spans: Spans::default(),
         routes: Arc::new(routes),
         commit: CommitPolicy { interval, records, bytes },
         batch_records,

@@ -85,7 +85,9 @@ pub struct Place {
 impl Place {
     /// Records still to be fetched, counting what transactions leave in the partition beside its records.
     pub fn lag(&self) -> Option<u64> {
-        let at = self.position.or(self.committed)?;
+        // In a partition that never had a record nothing is ever fetched or committed.
+        let empty = self.end.filter(|end| *end == 0);
+        let at = self.position.or(self.committed).or(empty)?;
         Some(u64::try_from(self.end? - at).unwrap_or(0))
     }
 }
@@ -264,6 +266,7 @@ mod tests {
             (None, Some(2), Some(6), Some(4)),
             (None, None, Some(6), None),
             (Some(4), None, None, None),
+            (None, None, Some(0), Some(0)),
             // The end is older than the position.
             (Some(7), None, Some(6), Some(0)),
         ] {

@@ -94,6 +94,10 @@ fn everything_that_is_counted_is_shown() {
     let worker = telemetry.workers.worker(1);
     worker.is_at([(3, Some(10), Some(25)), (4, None, None)].into_iter());
     worker.committed(&Positions::from([(3, 8)]));
+    telemetry.workers.worker(2);
+    telemetry.guests.renewed(Renewal::Failure);
+    telemetry.guests.uses_memory(2, 65536);
+    telemetry.breakers.opened(&telemetry.health, 2, "trap: unreachable");
 
     let text = render(&telemetry).unwrap();
     let samples = checked(&text);
@@ -119,6 +123,14 @@ fn everything_that_is_counted_is_shown() {
         ("mapper_host_batch_mapping_seconds_bucket{le=\"0.00025\"}", 1.0),
         ("mapper_host_batch_records_sum", 10.0),
         ("mapper_host_batch_records_bucket{le=\"+Inf\"}", 1.0),
+        ("mapper_host_instance_renewals_total{reason=\"failure\"}", 1.0),
+        ("mapper_host_instance_renewals_total{reason=\"memory\"}", 0.0),
+        ("mapper_host_guest_memory_bytes{worker=\"2\"}", 65536.0),
+        ("mapper_host_breaker_open{worker=\"1\"}", 0.0),
+        ("mapper_host_breaker_open{worker=\"2\"}", 1.0),
+        ("mapper_host_breaker_openings_total", 1.0),
+        ("mapper_host_spans_sent_total", 0.0),
+        ("mapper_host_spans_dropped_total", 0.0),
         ("mapper_host_ready", 0.0),
         ("mapper_host_partition_lag_records{topic=\"visits\",partition=\"3\"}", 15.0),
         ("mapper_host_partition_position{topic=\"visits\",partition=\"3\"}", 10.0),

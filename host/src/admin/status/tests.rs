@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::health::Health;
 use crate::pipeline::Positions;
 use crate::plugin::{Digest, Identity};
 use crate::record::Batch;
@@ -37,7 +38,7 @@ fn before_all_there_is_a_host_and_nothing_else() {
         "work": {"delivery": "", "group": "", "input_topic": "", "output_topics": [], "dead_letter_topic": ""},
         "counts": {
             "records_in": 0, "records_out": 0, "skipped": 0, "dead_letters": 0, "dead_letters_by_kind": {},
-            "transactions": 0, "aborts": 0, "rebalances": 0,
+            "transactions": 0, "aborts": 0, "rebalances": 0, "instance_renewals": {}, "breaker_openings": 0,
         },
         "rates": {
             "records_in_per_second": 0.0, "records_out_per_second": 0.0, "dead_letters_per_second": 0.0,
@@ -63,6 +64,9 @@ fn all_of_a_host_at_work() {
     let identity = Identity { name: text("p"), version: text("1.0"), digest, bytes: 7, contract: "1.0.0" };
     telemetry.about.set_plugin(identity, "plugins/p.wasm".into());
     telemetry.set_member(1, false);
+    telemetry.guests.renewed(Renewal::Memory);
+    telemetry.guests.uses_memory(1, 4096);
+    telemetry.breakers.opened(&Health::default(), 1, "trap: unreachable");
     let worker = telemetry.workers.worker(1);
     worker.does(Activity::Mapping);
     worker.is_at([(0, Some(12), Some(20)), (3, None, None)].into_iter());
@@ -97,10 +101,11 @@ fn all_of_a_host_at_work() {
         },
         "counts": {
             "records_in": 10, "records_out": 9, "skipped": 0, "dead_letters": 1, "dead_letters_by_kind": {"trap": 1},
-            "transactions": 1, "aborts": 1, "rebalances": 0,
+            "transactions": 1, "aborts": 1, "rebalances": 0, "instance_renewals": {"memory": 1}, "breaker_openings": 1,
         },
         "rates": null,
-        "workers": [{"worker": 1, "activity": "mapping", "activity_seconds": 0.0, "partitions": [0, 3]}],
+        "workers": [{"worker": 1, "activity": "mapping", "activity_seconds": 0.0, "partitions": [0, 3],
+            "guest_memory_bytes": 4096, "breaker_open": "trap: unreachable"}],
         "partitions": [
             {"partition": 0, "worker": 1, "position": 12, "committed": 10, "end": 20, "lag": 8},
             {"partition": 3, "worker": 1, "position": null, "committed": null, "end": null, "lag": null},

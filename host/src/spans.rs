@@ -1,0 +1,195 @@
+//! Spans for OpenTelemetry: of transactions, of the batches in them, and of records that come with a sampled trace.
+//!
+//! Names and attributes are those of the semantic conventions for messaging. A worker only makes spans and puts them in a
+//! bounded queue; they are sent by a thread of their own.
+
+mod queue;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use opentelemetry::trace::{
+    Link, Span as _, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId,
+    TraceState, Tracer as _, TracerProvider as _,
+};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span, SpanExporter as Export};
+
+use crate::config::TracingConfig;
+use crate::record::Record;
+use crate::trace_context::{Parent, Traceparent, traceparent};
+use crate::verdict::FailureKind;
+use queue::Queue;
+pub use queue::Sent;
+
+/// Records of a batch that get a span at most; the trace of any other goes on unchanged.
+const MOST_RECORDS: u32 = 32;
+/// How long the spans that are left at the end may take to be sent.
+const LAST_EXPORT: Duration = Duration::from_secs(2);
+
+/// What makes spans for all workers. Cheap to clone; by default, it makes none.
+#[derive(Clone, Default)]
+pub struct Spans(Option<Arc<Maker>>);
+
+struct Maker {
+    provider: SdkTracerProvider,
+    tracer: SdkTracer,
+    topic: String,
+    group: String,
+}
+
+impl Spans {
+    /// Spans about this topic and group, sent as OTLP over HTTP. What was sent is counted in `sent`.
+    ///
+    /// # Errors
+    /// When the endpoint, or one of the standard variables that say more about it, is not valid.
+    pub fn start(config: &TracingConfig, (topic, group): (&str, &str), sent: &Arc<Sent>) -> anyhow::Result<Self> {
+        let exporter = SpanExporter::builder()
+            .with_http()
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(&config.endpoint)
+            .build()?;
+        Ok(Self::to(exporter, &config.service, (topic, group), sent))
+    }
+
+    fn to(exporter: impl Export + 'static, service: &str, (topic, group): (&str, &str), sent: &Arc<Sent>) -> Self {
+        let resource = Resource::builder()
+            .with_service_name(service.to_owned())
+            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .build();
+        let queue = Queue::start(exporter, sent.clone());
+        let provider = SdkTracerProvider::builder().with_resource(resource).with_span_processor(queue).build();
+        let tracer = provider.tracer("mapper-host");
+        Self(Some(Arc::new(Maker { provider, tracer, topic: topic.to_owned(), group: group.to_owned() })))
+    }
+
+    /// Those of one worker.
+    pub fn of_worker(&self, worker: usize) -> WorkerSpans {
+        WorkerSpans { maker: self.0.clone(), worker, transaction: None, batch: None }
+    }
+
+    /// Sends what is left, unless that takes too long.
+    pub fn finish(&self) {
+        if let Some(maker) = &self.0
+            && let Err(error) = maker.provider.shutdown_with_timeout(LAST_EXPORT)
+        {
+            tracing::debug!(%error, "the last spans");
+        }
+    }
+}
+
+/// The spans of one worker: of the transaction it is at, and of the last batch.
+pub struct WorkerSpans {
+    maker: Option<Arc<Maker>>,
+    worker: usize,
+    transaction: Option<Span>,
+    batch: Option<Mapped>,
+}
+
+/// A batch that was mapped.
+struct Mapped {
+    context: SpanContext,
+    started: SystemTime,
+    ended: SystemTime,
+    left: u32,
+}
+
+impl Maker {
+    fn span(&self, operation: &'static str, kind: SpanKind, started: SystemTime) -> SpanBuilder {
+        self.tracer
+            .span_builder(format!("{operation} {}", self.topic))
+            .with_kind(kind)
+            .with_start_time(started)
+            .with_attributes([
+                KeyValue::new("messaging.system", "kafka"),
+                KeyValue::new("messaging.operation.name", operation),
+                KeyValue::new("messaging.destination.name", self.topic.clone()),
+                KeyValue::new("messaging.consumer.group.name", self.group.clone()),
+            ])
+    }
+}
+
+impl WorkerSpans {
+    /// A batch was mapped, and that took so long. A transaction begins with its first batch.
+    pub fn mapped(&mut self, records: usize, took: Duration) {
+        let Some(maker) = &self.maker else { return };
+        let ended = SystemTime::now();
+        let started = ended.checked_sub(took).unwrap_or(ended);
+        let worker = self.worker;
+        let transaction = self.transaction.get_or_insert_with(|| {
+            let mut span = maker
+                .tracer
+                .build_with_context(maker.span("transaction", SpanKind::Internal, started), &Context::new());
+            span.set_attribute(KeyValue::new("mapper_host.worker", worker as i64));
+            span
+        });
+        let within = Context::new().with_remote_span_context(transaction.span_context().clone());
+        let mut span = maker.tracer.build_with_context(maker.span("process", SpanKind::Consumer, started), &within);
+        span.set_attribute(KeyValue::new("messaging.operation.type", "process"));
+        span.set_attribute(KeyValue::new("messaging.batch.message_count", records as i64));
+        self.batch = Some(Mapped { context: span.span_context().clone(), started, ended, left: MOST_RECORDS });
+        span.end_with_timestamp(ended);
+    }
+
+    /// A record of the last batch was decided on. If it came with a sampled trace, and not too many others did, it gets a
+    /// span there, linked with that of the batch; what is made of the record is to be that span's child.
+    pub fn decided(&mut self, record: Record<'_>, failure: Option<FailureKind>) -> Option<Traceparent> {
+        let (maker, batch) = (self.maker.as_ref()?, self.batch.as_mut().filter(|batch| batch.left > 0)?);
+        let parent = Parent::of(record).filter(|parent| parent.sampled)?;
+        batch.left -= 1;
+        let state = parent.state.and_then(|state| state.parse().ok());
+        let parent = SpanContext::new(
+            TraceId::from(parent.trace),
+            SpanId::from(parent.span),
+            TraceFlags::SAMPLED,
+            true,
+            state.unwrap_or_else(TraceState::default),
+        );
+        let builder = maker
+            .span("process", SpanKind::Consumer, batch.started)
+            .with_links(vec![Link::with_context(batch.context.clone())]);
+        let within = Context::new().with_remote_span_context(parent);
+        let mut span = maker.tracer.build_with_context(builder, &within);
+        span.set_attribute(KeyValue::new("messaging.operation.type", "process"));
+        span.set_attribute(KeyValue::new("messaging.destination.partition.id", record.partition().to_string()));
+        span.set_attribute(KeyValue::new("messaging.kafka.offset", record.offset()));
+        if let Some(kind) = failure {
+            span.set_attribute(KeyValue::new("error.type", kind.name()));
+            span.set_status(Status::error(kind.name()));
+        }
+        let (context, recording) = (span.span_context().clone(), span.is_recording());
+        span.end_with_timestamp(batch.ended);
+        let [trace, span] = [context.trace_id().to_bytes().to_vec(), context.span_id().to_bytes().to_vec()];
+        let trace = u128::from_be_bytes(trace.try_into().ok()?);
+        recording.then(|| traceparent(trace, u64::from_be_bytes(span.try_into().unwrap_or_default())))
+    }
+
+    /// The transaction was committed, and that took so long.
+    pub fn committed(&mut self, records: usize, took: Duration) {
+        let (Some(maker), Some(mut transaction)) = (&self.maker, self.transaction.take()) else { return };
+        let ended = SystemTime::now();
+        let within = Context::new().with_remote_span_context(transaction.span_context().clone());
+        let builder = maker.span("commit", SpanKind::Client, ended.checked_sub(took).unwrap_or(ended));
+        let mut span = maker.tracer.build_with_context(builder, &within);
+        span.set_attribute(KeyValue::new("messaging.operation.type", "settle"));
+        span.end_with_timestamp(ended);
+        transaction.set_attribute(KeyValue::new("messaging.batch.message_count", records as i64));
+        transaction.end_with_timestamp(ended);
+        self.batch = None;
+    }
+
+    /// The transaction was aborted, for this reason.
+    pub fn aborted(&mut self, reason: &str) {
+        if let Some(mut transaction) = self.transaction.take() {
+            transaction.set_attribute(KeyValue::new("error.type", "aborted"));
+            transaction.set_status(Status::error(reason.to_owned()));
+            transaction.end();
+        }
+        self.batch = None;
+    }
+}
+
+#[cfg(test)]
+mod tests;

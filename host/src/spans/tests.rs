@@ -1,0 +1,162 @@
+//! The spans of a worker, as an exporter is given them.
+
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex};
+
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::trace::SpanData;
+
+use super::*;
+use crate::record::Batch;
+
+/// Keeps what it is given, once it may.
+#[derive(Debug, Clone, Default)]
+struct Collector(Arc<(Mutex<Collected>, Condvar)>);
+
+#[derive(Debug, Default)]
+struct Collected {
+    open: bool,
+    refuses: bool,
+    spans: Vec<SpanData>,
+    service: String,
+}
+
+impl Collector {
+    fn set(&self, change: impl FnOnce(&mut Collected)) {
+        change(&mut self.0.0.lock().unwrap());
+        self.0.1.notify_all();
+    }
+}
+
+impl Export for Collector {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let collected = self.0.0.lock().unwrap();
+        let mut collected = self.0.1.wait_while(collected, |collected| !collected.open).unwrap();
+        if collected.refuses {
+            return Err(OTelSdkError::InternalFailure("no".into()));
+        }
+        collected.spans.extend(batch);
+        Ok(())
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        let service = resource.get(&"service.name".into()).unwrap().to_string();
+        self.set(|collected| collected.service = service);
+    }
+}
+
+fn spans(open: bool) -> (Spans, Collector, Arc<Sent>) {
+    let (collector, sent) = (Collector::default(), Arc::new(Sent::default()));
+    collector.set(|collected| collected.open = open);
+    (Spans::to(collector.clone(), "my-service", ("visits", "readers"), &sent), collector, sent)
+}
+
+fn batch(traceparents: &[&str]) -> Batch {
+    let mut batch = Batch::new("visits");
+    for (offset, traceparent) in traceparents.iter().enumerate() {
+        let headers = [(&b"traceparent"[..], Some(traceparent.as_bytes()))];
+        batch.push((1, offset as i64), 0, None, None, headers.into_iter());
+    }
+    batch
+}
+
+fn attributes(span: &SpanData) -> BTreeMap<&str, String> {
+    span.attributes.iter().map(|pair| (pair.key.as_str(), pair.value.to_string())).collect()
+}
+
+const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+const NOT_SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+
+#[test]
+fn a_transaction_has_its_batches_and_its_commit_within() {
+    let (spans, collector, sent) = spans(true);
+    let mut worker = spans.of_worker(3);
+    worker.mapped(10, Duration::from_millis(2));
+    worker.mapped(5, Duration::from_millis(1));
+    worker.committed(15, Duration::from_millis(4));
+    worker.mapped(1, Duration::from_millis(1));
+    worker.aborted("the broker went");
+    spans.finish();
+    let collected = collector.0.0.lock().unwrap();
+    assert_eq!((collected.service.as_str(), sent.sent(), sent.dropped()), ("my-service", 6, 0));
+    let names: Vec<&str> = collected.spans.iter().map(|span| &*span.name).collect();
+    let [process, commit, transaction] = ["process visits", "commit visits", "transaction visits"];
+    assert_eq!(names, [process, process, commit, transaction, process, transaction]);
+    let of = |index: usize| &collected.spans[index];
+    for child in 0..3 {
+        assert_eq!(of(child).parent_span_id, of(3).span_context.span_id());
+        assert_eq!(of(child).span_context.trace_id(), of(3).span_context.trace_id());
+    }
+    assert_ne!(of(5).span_context.trace_id(), of(3).span_context.trace_id());
+    assert_eq!(of(0).end_time.duration_since(of(0).start_time).unwrap(), Duration::from_millis(2));
+    let told = attributes(of(0));
+    assert_eq!((&*told["messaging.system"], &*told["messaging.batch.message_count"]), ("kafka", "10"));
+    assert_eq!(told["messaging.consumer.group.name"], "readers");
+    assert_eq!(attributes(of(3))["mapper_host.worker"], "3");
+    assert_eq!(of(5).status, Status::error("the broker went"));
+}
+
+#[test]
+fn a_record_with_a_sampled_trace_has_a_span_there_and_no_other() {
+    let (spans, collector, _) = spans(true);
+    let mut worker = spans.of_worker(0);
+    let batch = batch(&[SAMPLED, NOT_SAMPLED, "nonsense", SAMPLED]);
+    worker.mapped(batch.len(), Duration::from_millis(1));
+    let ours: Vec<_> = batch
+        .records()
+        .zip([None, None, None, Some(FailureKind::Trap)])
+        .map(|(record, failure)| worker.decided(record, failure))
+        .collect();
+    worker.committed(4, Duration::ZERO);
+    spans.finish();
+    let collected = collector.0.0.lock().unwrap();
+    let [ref mapped, ref first, ref last, ..] = collected.spans[..] else { panic!("{collected:?}") };
+    assert_eq!(ours.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, false, true]);
+    for (span, offset) in [(first, 0), (last, 3)] {
+        assert_eq!(span.parent_span_id.to_string(), "b7ad6b7169203331");
+        assert_eq!(span.links.links[0].span_context, mapped.span_context);
+        let ours = ours[offset].unwrap();
+        let expected = format!("00-0af7651916cd43dd8448eb211c80319c-{}-01", span.span_context.span_id());
+        assert_eq!(std::str::from_utf8(&ours).unwrap(), expected);
+        assert_eq!(attributes(span)["messaging.kafka.offset"], offset.to_string());
+    }
+    assert_eq!((&first.status, &last.status), (&Status::Unset, &Status::error("trap")));
+    assert_eq!(attributes(last)["error.type"], "trap");
+}
+
+#[test]
+fn records_with_a_span_are_bounded() {
+    let (spans, _, _) = spans(true);
+    let mut worker = spans.of_worker(0);
+    let batch = batch(&vec![SAMPLED; 100]);
+    for _ in 0..2 {
+        worker.mapped(batch.len(), Duration::ZERO);
+        let with = batch.records().filter_map(|record| worker.decided(record, None)).count();
+        assert_eq!(with, MOST_RECORDS as usize);
+    }
+}
+
+#[test]
+fn who_is_slow_or_gone_costs_spans_and_nothing_else() {
+    let (spans, collector, sent) = spans(false);
+    let mut worker = spans.of_worker(0);
+    // Nobody takes any, and yet none of these calls waits.
+    for _ in 0..10_000 {
+        worker.mapped(1, Duration::ZERO);
+    }
+    assert!(sent.dropped() > 1000 && sent.sent() == 0, "{sent:?}");
+    let before = sent.dropped();
+    collector.set(|collected| (collected.open, collected.refuses) = (true, true));
+    spans.finish();
+    assert_eq!((sent.sent(), sent.dropped()), (0, 10_000), "refused ones are dropped, too: {before} before");
+}
+
+#[test]
+fn without_an_endpoint_there_are_none() {
+    let mut worker = Spans::default().of_worker(0);
+    worker.mapped(1, Duration::ZERO);
+    assert_eq!(worker.decided(batch(&[SAMPLED]).record(0), None), None);
+    worker.committed(1, Duration::ZERO);
+    worker.aborted("");
+    Spans::default().finish();
+}
