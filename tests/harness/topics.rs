@@ -210,9 +210,16 @@ pub fn committed(kafka: &Kafka, group: &str, topic: &str) -> Vec<(i32, Option<i6
 #[track_caller]
 pub fn end_offsets(kafka: &Kafka, topic: &str) -> Vec<i64> {
     let consumer = consumer(kafka, &unique("harness"), "read_uncommitted");
-    let end = |partition| consumer.fetch_watermarks(topic, partition, TIMEOUT).map(|(_, end)| end);
-    let ends: Result<_, _> = partitions(&consumer, topic).map(end).collect();
-    ends.unwrap_or_else(|error| panic!("no end offsets of {topic}: {error}"))
+    let deadline = Instant::now() + TIMEOUT;
+    let end = |partition| loop {
+        match consumer.fetch_watermarks(topic, partition, TIMEOUT) {
+            Ok((_, end)) => return end,
+            // A broker that was restarted answers before it leads its partitions again.
+            Err(error) => assert!(Instant::now() < deadline, "no end offsets of {topic}: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    partitions(&consumer, topic).map(end).collect()
 }
 
 /// Reads until at least `n` records are there and every partition has been read to its end since.
