@@ -76,7 +76,7 @@ fn a_dead_letter_says_where_it_comes_from_and_why() {
         r#"{"visit_id": "1", "event_time": null, "page": "ä"}"#
     );
     assert!(of("the record has no value")["input_json"].is_null());
-    let odd = of("not a visit: expected a JSON object");
+    let odd = of("not a visit: expected value");
     assert_eq!((odd["input_json"].as_str(), odd["input_encoding"].as_str()), (Some("//57"), Some("base64")));
     let first = letters.iter().find(|letter| letter.timestamp == Some(42)).expect("the timestamp is kept");
     assert_eq!(header(first, "__connect.errors.topic"), job.input);

@@ -3,7 +3,7 @@
 pub mod fromisoformat;
 pub mod reduce;
 
-use mapper_sdk::{Json, Record, mapper};
+use mapper_sdk::{Record, mapper};
 use reduce::{Reduced, Refused, reduce};
 
 mapper!(reduce_visit);
@@ -12,6 +12,6 @@ mapper!(reduce_visit);
 ///
 /// # Errors
 /// When the value is no visit, or its time is none.
-pub fn reduce_visit<'a>(record: &Record<'a>) -> Result<Json<Reduced<'a>>, Refused> {
-    reduce(record.value.ok_or(Refused::Tombstone)?).map(Json)
+pub fn reduce_visit<'a>(record: &Record<'a>) -> Result<Reduced<'a>, Refused> {
+    reduce(record.value.ok_or(Refused::Tombstone)?)
 }

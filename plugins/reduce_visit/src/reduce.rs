@@ -4,30 +4,12 @@
 //! `{"visit_id": e["visit_id"], "event_time": int(datetime.fromisoformat(e["event_time"]).timestamp()), "page": e["page"]}`:
 //! an id or page of any kind passes through, null too; a missing field, or a time that is none, is refused.
 
-use std::borrow::Cow;
-
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use mapper_sdk::json::{self, Object};
 
 use crate::fromisoformat::{self, timestamp};
 
-#[derive(Deserialize)]
-struct Visit<'a> {
-    #[serde(borrow)]
-    visit_id: &'a RawValue,
-    #[serde(borrow)]
-    event_time: &'a RawValue,
-    #[serde(borrow)]
-    page: &'a RawValue,
-}
-
-/// What is left of a visit, with the fields in this order.
-#[derive(Debug, Serialize)]
-pub struct Reduced<'a> {
-    visit_id: &'a RawValue,
-    event_time: i64,
-    page: &'a RawValue,
-}
+/// What is left of a visit: `visit_id`, `event_time` in epoch seconds, and `page`.
+pub type Reduced<'a> = Object<'a, 3>;
 
 /// Why a record can't be reduced.
 #[derive(Debug, thiserror::Error)]
@@ -35,12 +17,12 @@ pub enum Refused {
     /// It has no value at all.
     #[error("the record has no value (a tombstone)")]
     Tombstone,
-    /// Its value is not JSON, or not an object, or lacks a field.
+    /// Its value is not JSON, or not an object.
     #[error("not a visit: {0}")]
     NotAVisit(#[from] serde_json::Error),
-    /// Its value is JSON, or at least text, but not an object.
-    #[error("not a visit: expected a JSON object")]
-    NotAnObject,
+    /// It lacks a field.
+    #[error("not a visit: missing field `{0}`")]
+    Missing(&'static str),
     /// Its time is null, a number or anything else but text; in Python's words.
     #[error("fromisoformat: argument must be str")]
     TimeIsNotText,
@@ -52,24 +34,14 @@ pub enum Refused {
 /// Reduces a visit.
 ///
 /// # Errors
-/// When it is no visit, or its time is none.
+/// When it is no visit, or its time is none: the first that is wrong in the order of the expression above.
 pub fn reduce(value: &[u8]) -> Result<Reduced<'_>, Refused> {
-    // serde would also take an array of the three values for a struct.
-    if !value.trim_ascii_start().starts_with(b"{") {
-        return Err(Refused::NotAnObject);
-    }
-    let visit: Visit = serde_json::from_slice(value)?;
-    let event_time = timestamp(&text(visit.event_time)?)?;
-    Ok(Reduced { visit_id: visit.visit_id, event_time, page: visit.page })
-}
-
-fn text(json: &RawValue) -> Result<Cow<'_, str>, Refused> {
-    let quoted = json.get().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    match quoted {
-        None => Err(Refused::TimeIsNotText),
-        Some(plain) if !plain.contains('\\') => Ok(plain.into()),
-        Some(_) => Ok(serde_json::from_str::<String>(json.get())?.into()),
-    }
+    let [visit_id, event_time, page] = json::fields(value, ["visit_id", "event_time", "page"])?;
+    let visit_id = visit_id.ok_or(Refused::Missing("visit_id"))?;
+    let event_time = event_time.ok_or(Refused::Missing("event_time"))?;
+    let event_time = timestamp(&event_time.as_str()?.ok_or(Refused::TimeIsNotText)?)?;
+    let page = page.ok_or(Refused::Missing("page"))?;
+    Ok(Object([("visit_id", visit_id.into()), ("event_time", event_time.into()), ("page", page.into())]))
 }
 
 #[cfg(test)]
@@ -78,7 +50,7 @@ mod tests {
 
     fn reduced(value: &str) -> String {
         match reduce(value.as_bytes()) {
-            Ok(reduced) => serde_json::to_string(&reduced).unwrap(),
+            Ok(reduced) => reduced.to_string(),
             Err(refused) => refused.to_string(),
         }
     }
@@ -121,12 +93,19 @@ mod tests {
     fn what_is_no_visit_is_refused() {
         for (value, expected) in [
             ("{........", "not a visit: key must be a string at line 1 column 2"),
-            ("", "not a visit: expected a JSON object"),
-            ("[\"1\", \"2023-11-01\", \"home\"]", "not a visit: expected a JSON object"),
-            ("\"{........\"", "not a visit: expected a JSON object"),
-            ("{}", "not a visit: missing field `visit_id` at line 1 column 2"),
-            (r#"{"visit_id": 1, "page": 2}"#, "not a visit: missing field `event_time` at line 1 column 26"),
-            (r#"{"visit_id": 1, "event_time": "2023-11-01"}"#, "not a visit: missing field `page` at line 1 column 43"),
+            ("", "not a visit: EOF while parsing a value at line 1 column 0"),
+            (
+                "[\"1\", \"2023-11-01\", \"home\"]",
+                "not a visit: invalid type: sequence, expected a JSON object at line 1 column 0",
+            ),
+            (
+                "\"{........\"",
+                "not a visit: invalid type: string \"{........\", expected a JSON object at line 1 column 11",
+            ),
+            ("{}", "not a visit: missing field `visit_id`"),
+            (r#"{"visit_id": 1, "page": 2}"#, "not a visit: missing field `event_time`"),
+            (r#"{"visit_id": 1, "event_time": "2023-11-01"}"#, "not a visit: missing field `page`"),
+            (r#"{"visit_id": 1, "event_time": null}"#, "fromisoformat: argument must be str"),
         ] {
             assert_eq!(reduced(value), expected);
         }

@@ -110,12 +110,6 @@ impl ColumnWriter {
         }
     }
 
-    /// Drops what was written of an item that was not ended.
-    fn undo(&mut self) {
-        let end = self.column.ends.last().copied().unwrap_or(0);
-        self.column.bytes.truncate(end as usize);
-    }
-
     /// Makes up the items of outputs that came before the first one that needed this column.
     fn fill(&mut self, items: usize, mark: u8) {
         while self.len() < items {
@@ -173,16 +167,10 @@ impl OutputColumns {
     }
 
     /// Adds an output whose value `write` appends to the buffer, with all else kept.
-    pub(crate) fn push_value<E>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<(), E> {
-        let written = write(&mut self.values.column.bytes);
-        match written {
-            Ok(()) => {
-                self.values.end(BYTES);
-                self.keep_the_rest();
-            }
-            Err(_) => self.values.undo(),
-        }
-        written
+    pub(crate) fn push_value(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        write(&mut self.values.column.bytes);
+        self.values.end(BYTES);
+        self.keep_the_rest();
     }
 
     pub(crate) fn push_output(&mut self, output: &crate::Output) {

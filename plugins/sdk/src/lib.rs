@@ -39,6 +39,7 @@
 mod columns;
 #[doc(hidden)]
 pub mod guest;
+pub mod json;
 mod output;
 mod progress;
 mod record;

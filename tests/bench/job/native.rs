@@ -237,7 +237,7 @@ fn process(
     value.clear();
     let (topic, headers) = match record.payload().ok_or(Refused::Tombstone).and_then(reduce) {
         Ok(reduced) => {
-            serde_json::to_writer(&mut *value, &reduced)?;
+            reduced.write(value);
             (&topics.output, record.headers().map(|headers| headers.detach()))
         }
         Err(refused) => (&topics.dead_letters, letters.write(record, &refused.to_string(), value)?),
