@@ -116,9 +116,8 @@ proptest! {
                 _ => json.truncate(at),
             }
         }
-        match (scan::fields(&json, &NAMES), thorough::fields(&json, &NAMES)) {
-            (Some(fast), thorough) => prop_assert_eq!(text(fast), text(thorough.unwrap())),
-            (None, _) => {}
+        if let Some(fast) = scan::fields(&json, &NAMES) {
+            prop_assert_eq!(text(fast), text(thorough::fields(&json, &NAMES).unwrap()));
         }
     }
 }
