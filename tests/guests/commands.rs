@@ -82,7 +82,7 @@ pub fn obey(seen: &Seen<'_>, log: impl Fn(&str)) -> Action {
         "out-of-bounds" => out_of_bounds(),
         "divide" => vec![Out { value: bytes(&divide(0).to_string()), ..out }],
         "overflow" => vec![Out { value: bytes(&overflowing(rest).to_string()), ..out }],
-        "return" => vec![Out { value: Some(Some(vec![b'x'; number(rest)])), ..out }],
+        "return" => vec![Out { value: Some(Some(vec![0; number(rest)])), ..out }],
         "return-many" => vec![Out { value: Some(Some(vec![b'x'; 1024])), ..out }; number(rest)],
         "every" => {
             // Counts from the beginning of the instance.

@@ -78,7 +78,7 @@ pub fn describe(engine: &Arc<Engine>, bytes: &[u8], settings: &[(String, String)
     description.world = exports.world().ok();
     description.contract = exports.version;
     description.exports = exports.names;
-    description.plugin = Plugin::of_component(engine, &component, (digest, description.bytes), settings);
+    description.plugin = Plugin::of_component(engine, &component, (digest, bytes), settings);
     if let Ok(plugin) = &description.plugin {
         description.identity = Some(plugin.identity.clone());
         let started = Instant::now();

@@ -76,7 +76,8 @@ fn configuration(limits: &Limits) -> wasmtime::Config {
     let mut config = wasmtime::Config::new();
     config
         .epoch_interruption(true)
-        .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Enable)
+        // Files and lines are found by `Symbols`.
+        .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(32))
         .max_wasm_stack(limits.stack_bytes)
         .cranelift_opt_level(wasmtime::OptLevel::Speed);

@@ -1,9 +1,12 @@
 //! From what wasmtime says of a call to the kind of failure, in words.
 
+use std::sync::Arc;
+
 use wasmtime::{Trap, WasmBacktrace};
 
 use super::guest_log::GuestLog;
 use super::limits::{Denied, Limits};
+use super::symbols::Symbols;
 use crate::config::Bytes;
 use crate::verdict::{Failure, FailureKind};
 
@@ -15,21 +18,27 @@ pub(super) fn is_of_the_answer(error: &wasmtime::Error) -> bool {
     error.downcast_ref::<Trap>().is_none() && !error.is::<WasmBacktrace>()
 }
 
-/// The failure of a call, with what the guest had written.
-pub(super) fn of_call(
-    error: &wasmtime::Error,
-    denied: Option<Denied>,
-    log: &GuestLog,
-    limits: &Limits,
-) -> Failure<'static> {
-    let written = log.take_kept();
-    let (kind, mut message) = cause(error, denied, limits);
-    if let Some(said) = written.lines().rev().find(|line| !line.trim().is_empty() && !line.starts_with("note:")) {
-        message = format!("{message}; the guest's last words: {said}");
+/// What the failures of an instance are told with.
+#[derive(Clone)]
+pub(super) struct Teller {
+    pub(super) log: GuestLog,
+    pub(super) limits: Limits,
+    pub(super) symbols: Arc<Symbols>,
+}
+
+impl Teller {
+    /// The failure of a call, with what the guest had written.
+    pub(super) fn tell(&self, error: &wasmtime::Error, denied: Option<Denied>) -> Failure<'static> {
+        let written = self.log.take_kept();
+        let (kind, mut message) = cause(error, denied, &self.limits);
+        if let Some(said) = written.lines().rev().find(|line| !line.trim().is_empty() && !line.starts_with("note:")) {
+            message = format!("{message}; the guest's last words: {said}");
+        }
+        let backtrace = error.downcast_ref::<WasmBacktrace>().map(|trace| self.symbols.backtrace(trace));
+        let details =
+            [backtrace.as_deref().unwrap_or_default(), written.trim_end()].into_iter().filter(|part| !part.is_empty());
+        Failure { kind, message: message.into(), details: details.collect::<Vec<_>>().join("\n").into() }
     }
-    let backtrace = error.downcast_ref::<WasmBacktrace>().map(ToString::to_string).unwrap_or_default();
-    let details = [backtrace.trim_end(), written.trim_end()].into_iter().filter(|part| !part.is_empty());
-    Failure { kind, message: message.into(), details: details.collect::<Vec<_>>().join("\n").into() }
 }
 
 fn cause(error: &wasmtime::Error, denied: Option<Denied>, limits: &Limits) -> (FailureKind, String) {

@@ -11,7 +11,7 @@ use super::bindings::batch_world::mapper_host::mapper::{logging, progress};
 use super::bindings::{batch_world, record_world};
 use super::convert;
 use super::deadline::Deadline;
-use super::failure;
+use super::failure::{self, Teller};
 use super::grants::Seed;
 use super::guest_log::{GuestLog, Stream, Vague};
 use super::limits::Limiter;
@@ -72,7 +72,7 @@ enum Exports {
 pub(super) struct Instance {
     store: Store<GuestState>,
     exports: Exports,
-    log: GuestLog,
+    teller: Teller,
     timeout_ticks: u64,
     /// Records it was given.
     records: usize,
@@ -127,7 +127,8 @@ impl Instance {
         let log = GuestLog::new(plugin.line_budget.clone());
         log.name(&plugin.identity.name);
         let seed = Seed::default();
-        let mut wasi = engine.grants.wasi(&seed).map_err(|error| failure::of_call(&error, None, &log, limits))?;
+        let teller = Teller { log: log.clone(), limits: *limits, symbols: plugin.symbols.clone() };
+        let mut wasi = engine.grants.wasi(&seed).map_err(|error| teller.tell(&error, None))?;
         wasi.stdout(Stream::new(log.clone(), false)).stderr(Stream::new(log.clone(), true));
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
@@ -153,10 +154,9 @@ impl Instance {
             Prepared::Batch(pre) => pre.instantiate(&mut store).map(Exports::Batch),
             Prepared::Record(pre) => pre.instantiate(&mut store).map(Exports::Record),
         };
-        let exports =
-            exports.map_err(|error| failure::of_call(&error, store.data_mut().limiter.take_denied(), &log, limits))?;
+        let exports = exports.map_err(|error| teller.tell(&error, store.data_mut().limiter.take_denied()))?;
         let engine = engine.clone();
-        let mut instance = Self { store, exports, log, timeout_ticks, records: 0, base_memory: 0, engine };
+        let mut instance = Self { store, exports, teller, timeout_ticks, records: 0, base_memory: 0, engine };
         instance.configure(&plugin.settings)?;
         Ok(instance)
     }
@@ -202,7 +202,7 @@ impl Instance {
 
     fn failure(&mut self, error: &wasmtime::Error) -> Failure<'static> {
         let denied = self.store.data_mut().limiter.take_denied();
-        failure::of_call(error, denied, &self.log, &self.engine.limits)
+        self.teller.tell(error, denied)
     }
 
     fn configure(&mut self, settings: &[(String, String)]) -> Result<(), Failure<'static>> {
@@ -237,11 +237,11 @@ impl Instance {
     pub(super) fn map(&mut self, batch: &Batch, stride: u32) -> Result<Columns, Box<Failed>> {
         match &self.exports {
             Exports::Batch(_) => {
-                self.log.begin(batch, stride);
+                self.teller.log.begin(batch, stride);
                 self.map_batch(batch, stride)
             }
             Exports::Record(_) => {
-                self.log.begin(batch, 1);
+                self.teller.log.begin(batch, 1);
                 self.map_records(batch)
             }
         }
@@ -256,7 +256,7 @@ impl Instance {
         let lowered = convert::batch(batch, &names);
         let verdicts = world.mapper_host_mapper_batch_mapper().call_process(&mut self.store, lowered);
         let used_up = !fresh && self.store.data().limiter.denied().is_some();
-        let vague = self.log.is_vague();
+        let vague = self.teller.log.is_vague();
         let alone = batch.len() == 1;
         let why = match verdicts.map(convert::columns) {
             Ok(_) if used_up => Why::UsedUp,
@@ -273,7 +273,7 @@ impl Instance {
             Err(error) if alone && fresh => Why::Record(self.failure(&error)),
             Err(error) if failure::is_of_the_answer(&error) => Why::Somewhere,
             Err(_) => {
-                let index = (self.log.index() as usize).min(batch.len() - 1);
+                let index = (self.teller.log.index() as usize).min(batch.len() - 1);
                 Why::At { index, among: if vague { stride as usize } else { 1 } }
             }
         };
@@ -284,7 +284,7 @@ impl Instance {
         let mut columns = convert::RecordColumns::default();
         for (index, record) in batch.records().enumerate() {
             let fresh = self.records == 0;
-            self.log.at(index as u32);
+            self.teller.log.at(index as u32);
             self.enter(0);
             self.begin_seed(record);
             let Exports::Record(world) = &self.exports else { unreachable!("asked by map") };

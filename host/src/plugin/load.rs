@@ -15,6 +15,7 @@ use super::describe::Form;
 use super::imports::{self, Import};
 use super::instance::{GuestState, Instance};
 use super::line_budget::LineBudget;
+use super::symbols::Symbols;
 use super::waiting::HasWaiting;
 use crate::shutdown::Halt;
 
@@ -113,6 +114,8 @@ pub struct Plugin {
     pub(super) exactly: AtomicBool,
     /// What its guests may write to the log.
     pub(super) line_budget: Arc<LineBudget>,
+    /// Where its code comes from.
+    pub(super) symbols: Arc<Symbols>,
     /// Who it is.
     pub identity: Identity,
 }
@@ -141,27 +144,33 @@ impl Plugin {
     ) -> Result<Self, (Stage, String)> {
         let digest = Digest::of(bytes);
         let component = compile(engine, bytes, &digest, effort).map_err(|reason| (Stage::Compile, reason))?;
-        Self::of_component(engine, &component, (digest, bytes.len() as u64), settings)
+        Self::of_component(engine, &component, (digest, bytes), settings)
     }
 
-    /// As [`Plugin::from_bytes`], of what was compiled already; with the digest and the size of the file.
+    /// As [`Plugin::from_bytes`], of what was compiled already; with the digest and the content of the file.
     pub(super) fn of_component(
         engine: &Arc<Engine>,
         component: &Component,
-        (digest, bytes): (Digest, u64),
+        (digest, bytes): (Digest, &[u8]),
         settings: &[(String, String)],
     ) -> Result<Self, (Stage, String)> {
         let prepared = prepare(engine, component).map_err(|reason| (Stage::Compile, reason))?;
         let mut settings = settings.to_vec();
         settings.sort();
-        let identity =
-            Identity { name: String::new(), version: String::new(), digest, bytes, contract: CONTRACT_VERSION };
+        let identity = Identity {
+            name: String::new(),
+            version: String::new(),
+            digest,
+            bytes: bytes.len() as u64,
+            contract: CONTRACT_VERSION,
+        };
         let mut plugin = Self {
             engine: engine.clone(),
             prepared,
             settings,
             exactly: AtomicBool::new(false),
             line_budget: Arc::default(),
+            symbols: Arc::new(Symbols::of(bytes)),
             identity,
         };
         let (name, version) = Instance::new(&plugin)
