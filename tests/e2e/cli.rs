@@ -39,10 +39,13 @@ fn a_plugin_that_can_not_be_used_ends_with_3_and_says_why() {
         std::fs::write(&path, bytes).expect("a file");
         path.display().to_string()
     };
+    let large = dir.path().join("large.wasm");
+    std::fs::File::create(&large).and_then(|file| file.set_len(100_000_000)).expect("a file");
     let mut cut = std::fs::read(reduce_visit()).expect("the plugin");
     cut.truncate(cut.len() / 2);
     for (plugin, words) in [
         (dir.path().join("absent.wasm").display().to_string(), "No such file"),
+        (large.display().to_string(), "it has 100000000 bytes; a plugin has 64MiB at most"),
         (broken("text.wasm", b"hello"), "it is not WebAssembly"),
         (broken("empty.wasm", b""), "it is not WebAssembly"),
         (broken("module.wasm", b"\0asm\x01\0\0\0"), "it is a core WebAssembly module, not a component"),

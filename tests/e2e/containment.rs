@@ -1,6 +1,9 @@
 //! Guests that sin, in both worlds: what goes wrong costs its own record, and no other.
 
-use mapper_host::plugin::{Grants, Limits};
+use std::sync::Arc;
+
+use harness::mutate::{Numbers, mutated};
+use mapper_host::plugin::{Effort, Engine, Grants, Limits, Plugin};
 use mapper_host::telemetry::Renewal;
 
 use crate::guests::{Guest, Told, WORLDS, batch, limits, load, load_with, quick};
@@ -220,4 +223,33 @@ fn a_configuration_that_never_ends_or_fails_refuses_the_plugin() {
             assert!(refused.contains("could not be started") && refused.contains(words), "{world}: {refused}");
         }
     }
+}
+
+#[test]
+fn traps_of_the_same_making_have_the_same_fingerprint_whatever_their_records_say() {
+    for world in WORLDS {
+        let mut guest = load(limits(), world);
+        let records =
+            batch(&[b"panic no room for 7", b"panic no room for 123456", b"unreachable", b"panic not at all"]);
+        let [one, same, trap, other] = guest.fingerprints(&records).try_into().expect("four failures");
+        assert_eq!(one, same, "{world}");
+        assert!(one != trap && one != other && trap != other, "{world}");
+    }
+}
+
+#[test]
+fn a_real_plugin_with_changes_is_refused_or_contained() {
+    const MUTATIONS: usize = 100;
+    let original = std::fs::read(crate::reduce_visit()).expect("the plugin");
+    let engine = Arc::new(Engine::new(quick(), None).expect("an engine"));
+    let mut numbers = Numbers::new(3);
+    let mut judged = 0;
+    for _ in 0..MUTATIONS {
+        // What comes after the first half is debug information, to change which is of no consequence.
+        let changed = mutated(&original, original.len() / 2, &mut numbers);
+        let Ok(plugin) = Plugin::from_bytes(&engine, &changed, &[], Effort::Full) else { continue };
+        let mut guest = Guest::of(plugin);
+        judged += guest.map(&batch(&[b"{}", b"value", b"\xff"])).len();
+    }
+    assert!(judged > 0 && judged < MUTATIONS * 3, "{judged} records");
 }

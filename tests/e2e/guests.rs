@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mapper_host::dead_letter::{DeadLetters, Origin};
 use mapper_host::pipeline::Mapper;
 use mapper_host::plugin::{Engine, Grants, Limits, Plugin, PluginMapper};
 use mapper_host::record::Batch;
@@ -48,10 +49,7 @@ pub(crate) fn load_with(
     let engine = Arc::new(Engine::new(limits, None).expect("an engine").granting(grants));
     let settings: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let plugin = Plugin::load(&engine, &harness::plugins::build(HOST, project), &settings);
-    let telemetry = Arc::new(Telemetry::default());
-    plugin
-        .map(|plugin| Guest { mapper: PluginMapper::new(Arc::new(plugin)).reporting(telemetry.clone(), 0), telemetry })
-        .map_err(|refused| refused.to_string())
+    plugin.map(Guest::of).map_err(|refused| refused.to_string())
 }
 
 pub(crate) fn load(limits: Limits, project: &str) -> Guest {
@@ -69,6 +67,32 @@ pub(crate) fn batch(commands: &[&[u8]]) -> Batch {
 }
 
 impl Guest {
+    pub(crate) fn of(plugin: Plugin) -> Self {
+        let telemetry = Arc::new(Telemetry::default());
+        Self { mapper: PluginMapper::new(Arc::new(plugin)).reporting(telemetry.clone(), 0), telemetry }
+    }
+
+    /// The fingerprints in the dead letters of the records that fail.
+    pub(crate) fn fingerprints(&mut self, batch: &Batch) -> Vec<String> {
+        let origin = Origin {
+            group: String::new(),
+            worker: 0,
+            topic: "visits".to_owned(),
+            plugin_name: String::new(),
+            plugin_version: String::new(),
+            plugin_digest: String::new(),
+            contract: "",
+        };
+        let mut letters = DeadLetters::new(origin, usize::MAX);
+        let mut verdicts = Verdicts::default();
+        self.mapper.map(batch, &mut verdicts);
+        let failed = verdicts.iter().zip(batch.records()).filter_map(|(verdict, record)| match verdict {
+            Verdict::Failed(failure) => Some(letters.write(record, &failure, false).fingerprint().to_owned()),
+            Verdict::Mapped(_) => None,
+        });
+        failed.collect()
+    }
+
     /// The verdicts as text, one line a record.
     pub(crate) fn verdicts(&mut self, batch: &Batch) -> Vec<String> {
         self.map(batch).into_iter().map(|told| told.text).collect()

@@ -2,6 +2,7 @@
 
 pub mod host;
 pub mod kafka;
+pub mod mutate;
 pub mod plugins;
 pub mod reference;
 pub mod topics;

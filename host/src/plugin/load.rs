@@ -17,6 +17,7 @@ use super::instance::{GuestState, Instance};
 use super::line_budget::LineBudget;
 use super::symbols::Symbols;
 use super::waiting::HasWaiting;
+use crate::config::Bytes;
 use crate::shutdown::Halt;
 
 /// The version of `wit/mapper.wit` that this host speaks.
@@ -191,7 +192,7 @@ impl Plugin {
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
     if size > MAX_PLUGIN_BYTES {
-        return Err(format!("it has {size} bytes; the most that is taken is {MAX_PLUGIN_BYTES}"));
+        return Err(format!("it has {size} bytes; a plugin has {} at most", Bytes(MAX_PLUGIN_BYTES)));
     }
     std::fs::read(path).map_err(|error| error.to_string())
 }

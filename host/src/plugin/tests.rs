@@ -1,6 +1,7 @@
 //! Guests written by hand in the text format, for what no compiler would make.
 
 mod hostile;
+mod mutated;
 mod refused;
 mod resources;
 
