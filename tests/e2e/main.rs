@@ -6,6 +6,7 @@ mod author_watch;
 mod check;
 mod cli;
 mod containment;
+mod contract;
 mod delivery;
 mod failures;
 mod fidelity;
