@@ -142,7 +142,7 @@ fn a_project_is_built_beside_itself_and_what_is_none_is_refused() {
     assert_eq!(code, Some(3), "{output}");
     assert!(output.contains("it has no Cargo.toml"), "{output}");
     let built = Command::new(HOST).args(["build", "--help"]).output().expect("the host can be run");
-    assert!(String::from_utf8_lossy(&built.stdout).contains("plugins/NAME.wasm"));
+    assert!(String::from_utf8_lossy(&built.stdout).contains("NAME.wasm beside the folder"));
 }
 
 #[test]
