@@ -30,24 +30,28 @@ impl Console {
             bar.enable_steady_tick(Duration::from_millis(250));
             bar
         });
-        Self::log_to(Self { live, format }, filter)
+        Self::log_to(Self { live, format }, filter, true)
     }
 
-    /// As [`Console::start`], for a command whose standard output is all its own: there is no live line.
+    /// As [`Console::start`], for a command whose standard output is all its own: there is no live line, and lines for a person
+    /// have no time: they are read as they come.
     ///
     /// # Errors
     /// When the filter can't be read.
     pub fn log_only(format: LogFormat, filter: &str) -> Result<Self, String> {
-        Self::log_to(Self { live: None, format }, filter)
+        Self::log_to(Self { live: None, format }, filter, false)
     }
 
-    fn log_to(console: Self, filter: &str) -> Result<Self, String> {
+    fn log_to(console: Self, filter: &str, timed: bool) -> Result<Self, String> {
         let filter = EnvFilter::try_new(filter).map_err(|error| format!("the log filter '{filter}': {error}"))?;
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(console.clone());
         // A second start in one process, as in tests, keeps the first log.
         let _ = match console.format {
             LogFormat::Json => log.json().flatten_event(true).try_init(),
-            LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).with_target(false).try_init(),
+            LogFormat::Text => {
+                let log = log.with_ansi(io::stderr().is_terminal()).with_target(false);
+                if timed { log.try_init() } else { log.without_time().try_init() }
+            }
         };
         Ok(console)
     }

@@ -12,7 +12,7 @@ use super::Outcome;
 use super::guest::{build_if_absent, engine};
 use super::input::{Filled, Input, Lines};
 use super::records::TOPIC;
-use crate::config::{BenchConfig, Bytes};
+use crate::config::BenchConfig;
 use crate::plugin::{Description, Digest, Effort, PluginRefused, describe};
 use crate::record::{Batch, NO_TIMESTAMP};
 use crate::shutdown::Halt;
@@ -89,11 +89,11 @@ pub fn bench(config: &BenchConfig) -> Result<Outcome, Halt> {
     let failed = |error: anyhow::Error| Halt::internal(&error);
     let before = history::last(&config.state_dir, &identity.name).map_err(failed)?;
     println!(
-        "{}: {} {}, {}, sha256 {}",
+        "{}: {} {}, {:.1} MiB, sha256 {}",
         config.plugin.display(),
         identity.name,
         identity.version,
-        Bytes(identity.bytes),
+        mib(identity.bytes),
         &run.digest[..12]
     );
     println!("{}: {} records, {} B each\n", sample.name, sample.records(), sample.bytes() / sample.records());
@@ -151,6 +151,10 @@ fn read(input: &mut dyn Input, most: usize) -> Result<Vec<Batch>, Halt> {
     Ok(batches)
 }
 
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
 fn millis(duration: Option<Duration>) -> f64 {
     duration.unwrap_or_default().as_secs_f64() * 1e3
 }
@@ -167,7 +171,7 @@ fn table(run: &Run, before: Option<&Run>) -> String {
         ("one by one, p99".to_owned(), |run| run.single_p99_us, "µs/record"),
         ("to compile".to_owned(), |run| run.compile_ms, "ms"),
         ("a new instance".to_owned(), |run| run.instance_ms, "ms"),
-        ("its memory".to_owned(), |run| run.memory_bytes as f64 / (1 << 20) as f64, "MiB"),
+        ("its memory".to_owned(), |run| mib(run.memory_bytes), "MiB"),
     ];
     let rows = rows.map(|(name, value, unit)| {
         let now = value(run);

@@ -1,23 +1,21 @@
 //! The outcome of cases in JUnit's XML, which CI systems show.
 
-use std::path::Path;
-use std::time::Duration;
-
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::cases::{CaseFile, Judged};
 use super::diff;
 use super::paint::Paint;
+use super::test::Suite;
 
 /// The report: a suite per file.
 ///
 /// # Errors
 /// When it can't be written as XML.
-pub(super) fn report(plugin: &Path, files: &[(CaseFile, Vec<Judged>)], took: Duration) -> anyhow::Result<String> {
-    let name = plugin.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let mut report = Report::new(name.as_str());
-    report.set_time(took);
-    for (file, judged) in files {
+pub(super) fn report(plugins: &[Suite]) -> anyhow::Result<String> {
+    let mut report = Report::new("host test");
+    report.set_time(plugins.iter().map(|suite| suite.took).sum());
+    let files = plugins.iter().flat_map(|suite| suite.judged.iter().map(move |(file, judged)| (suite, file, judged)));
+    for (suite, file, judged) in files {
+        let name = suite.plugin.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let path = file.path.display().to_string();
         let mut suite = TestSuite::new(path.as_str());
         for (case, judged) in file.cases.iter().zip(judged) {

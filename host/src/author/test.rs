@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
@@ -18,27 +18,46 @@ use crate::shutdown::Halt;
 /// Runs the cases, and prints which hold, and of the others what came instead.
 ///
 /// # Errors
-/// When there are no cases, the plugin can't be built or used, or something can't be written.
+/// When there are no cases, a plugin can't be built or used, or something can't be written.
 pub fn test(config: &TestConfig) -> Result<Outcome, Halt> {
-    let (plugin, project) = plugin_of(&config.target)?;
-    let files = select(find(config, &plugin, project.as_deref())?, config.filter.as_deref())?;
-    let started = Instant::now();
-    let judged = run(&plugin, files, &config.guest)?;
-    let took = started.elapsed();
     let failed = |error: anyhow::Error| Halt::internal(&error);
-    let printed = print(&judged, Shown::All, &mut io::stdout().lock());
-    let (passed, wrong) = printed.context("writing to stdout").map_err(failed)?;
+    let (mut passed, mut wrong) = (0, 0);
+    let mut suites = Vec::new();
+    for target in &config.targets {
+        let (plugin, project) = plugin_of(target)?;
+        let files = select(find(config, &plugin, project.as_deref())?, config.filter.as_deref())?;
+        let started = Instant::now();
+        let judged = run(&plugin, files, &config.guest)?;
+        let took = started.elapsed();
+        let printed = print(&judged, Shown::All, &mut io::stdout().lock());
+        let counts = printed.context("writing to stdout").map_err(failed)?;
+        (passed, wrong) = (passed + counts.0, wrong + counts.1);
+        if config.bless {
+            bless(&judged).map_err(failed)?;
+        }
+        suites.push(Suite { plugin, judged, took });
+    }
     if let Some(path) = &config.junit {
-        let written = junit::report(&plugin, &judged, took).and_then(|xml| Ok(std::fs::write(path, xml)?));
+        let written = junit::report(&suites).and_then(|xml| Ok(std::fs::write(path, xml)?));
         written.with_context(|| format!("writing {}", path.display())).map_err(failed)?;
     }
-    if config.bless && wrong > 0 {
-        bless(&judged).map_err(failed)?;
-        println!("{passed} passed, {wrong} blessed");
-        return Ok(Outcome::Good);
+    if wrong > 0 {
+        println!("\n{} only what must come, {} only what came", paint().red("-"), paint().green("+"));
     }
-    println!("{passed} passed, {wrong} failed");
-    Ok(if wrong == 0 { Outcome::Good } else { Outcome::CasesFailed })
+    let said = if config.bless && wrong > 0 { "blessed" } else { "failed" };
+    println!("{passed} passed, {wrong} {said}");
+    Ok(if wrong == 0 || config.bless { Outcome::Good } else { Outcome::CasesFailed })
+}
+
+fn paint() -> Paint {
+    Paint::of(&io::stdout())
+}
+
+/// All cases of one plugin.
+pub(super) struct Suite {
+    pub(super) plugin: PathBuf,
+    pub(super) judged: Ran,
+    pub(super) took: Duration,
 }
 
 /// The cases of some files, each with what became of it.
@@ -156,9 +175,6 @@ pub(super) fn print(
                 writeln!(out, "        {line}")?;
             }
         }
-    }
-    if failed > 0 {
-        writeln!(out, "\n{} only what must come, {} only what came", paint.red("-"), paint.green("+"))?;
     }
     Ok((passed, failed))
 }

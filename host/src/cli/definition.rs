@@ -27,7 +27,7 @@ Without --brokers it is a demo on an embedded broker: visits are generated, mapp
 const USAGE: &str = "host [run] --plugin FILE [OPTIONS]
        host new NAME --lang LANGUAGE
        host build DIR [--watch]
-       host test [DIR|FILE]
+       host test [DIR|FILE]...
        host map FILE [INPUT]...
        host check FILE
        host bench FILE

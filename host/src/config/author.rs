@@ -56,9 +56,9 @@ pub struct GuestConfig {
 /// All settings of `host test`.
 #[derive(Debug, Clone)]
 pub struct TestConfig {
-    /// A plugin, or the folder of a project, which is built first.
-    pub target: PathBuf,
-    /// Where the cases are; `None`: beside the plugin or in its project.
+    /// Plugins, or the folders of projects, which are built first; never none.
+    pub targets: Vec<PathBuf>,
+    /// Where the cases are, for one target alone; `None`: beside the plugin or in its project.
     pub cases: Option<PathBuf>,
     /// Only cases whose name or place has this text.
     pub filter: Option<String>,

@@ -9,11 +9,12 @@ use crate::config::TestConfig;
 pub(super) fn command() -> Command {
     Command::new("test")
         .about("Runs the cases of a plugin: what goes in, and what must come of it")
-        .override_usage("host test [DIR|FILE] [OPTIONS]")
+        .override_usage("host test [DIR|FILE]... [OPTIONS]")
         .arg(
             path("target", "DIR|FILE")
+                .num_args(0..)
                 .default_value(".")
-                .help("The folder of a plugin project, which is built first, or a plugin"),
+                .help("The folder of a plugin project, which is built first, or a plugin; or several of them"),
         )
         .arg(path("cases", "PATH").long("cases").help(
             "A file of cases, or a folder of .jsonl files [default: NAME.cases.jsonl beside the plugin, else cases.jsonl or \
@@ -36,9 +37,14 @@ pub(super) fn command() -> Command {
 /// # Errors
 /// The first setting that is wrong.
 pub(super) fn config(matches: &ArgMatches, sources: &Sources<'_>) -> Result<TestConfig, CliError> {
+    let targets: Vec<_> = matches.get_many("target").into_iter().flatten().cloned().collect();
+    let cases = given_path(matches, "cases");
+    if cases.is_some() && targets.len() > 1 {
+        return Err(CliError::Wrong("flag --cases: there are several plugins; give one".to_owned()));
+    }
     Ok(TestConfig {
-        target: given_path(matches, "target").unwrap_or_default(),
-        cases: given_path(matches, "cases"),
+        targets,
+        cases,
         filter: matches.get_one("filter").cloned(),
         bless: matches.get_flag("bless"),
         junit: given_path(matches, "junit"),

@@ -47,7 +47,7 @@ fn build_reads_no_environment_unless_it_runs_cases() {
 fn a_plugin_is_run_as_run_would() {
     let variables = [("MAPPER_SET", "a=1"), ("MAPPER_PLUGIN", "ignored.wasm"), ("HOME", "/home/me")];
     let config = test(&["--memory-limit", "2MiB", "--allow-env", "HOME"], &variables);
-    assert_eq!((config.target.to_str(), config.cases, config.filter), (Some("."), None, None));
+    assert_eq!((config.targets, config.cases, config.filter), (vec![".".into()], None, None));
     assert!(!config.bless && config.junit.is_none());
     let guest = config.guest;
     assert_eq!((pairs(&guest.set), guest.limits.memory_bytes, guest.batch_records), (vec![("a", "1")], 2 << 20, 500));
@@ -55,7 +55,9 @@ fn a_plugin_is_run_as_run_would() {
     assert_eq!(guest.log.filter, "warn,guest=info");
     assert_eq!(guest.cache_dir.to_str(), Some("/home/me/.cache/mapper-host"));
     let config = test(&["x.wasm", "--cases", "c", "--filter", "f", "--bless", "--junit", "j"], &[]);
-    assert_eq!((config.target, config.cases, config.junit), ("x.wasm".into(), Some("c".into()), Some("j".into())));
+    assert_eq!((config.targets, config.cases), (vec!["x.wasm".into()], Some("c".into())));
+    assert_eq!(config.junit, Some("j".into()));
+    assert_eq!(test(&["x", "y", "--bless"], &[]).targets.len(), 2);
     assert!(config.bless && config.filter.as_deref() == Some("f"));
 }
 
@@ -75,6 +77,7 @@ fn map_takes_files_or_a_topic() {
         (&["map", "p", "--from-topic", "t"], "it needs a Kafka"),
         (&["map", "p", "x", "--from-topic", "t", "--brokers", "k"], "give one or the other"),
         (&["map", "p", "--from-topic", "a/b", "--brokers", "k"], "flag --from-topic: \"a/b\" is not allowed"),
+        (&["test", "x", "y", "--cases", "c"], "flag --cases: there are several plugins; give one"),
         (&["check"], "<FILE>"),
         (&["check", "x", "--contract"], "cannot be used with"),
         (&["new", "x"], "--lang"),
