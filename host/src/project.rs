@@ -1,29 +1,61 @@
-//! From a plugin project to a plugin: `host build DIR` makes `NAME.wasm` beside the project.
+//! From a plugin project to a plugin: `host build DIR` makes `NAME.wasm` beside the project, with the tools of the
+//! project's own language.
+
+mod python;
+mod rust;
+mod tools;
+mod wit;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 
-const TARGET: &str = "wasm32-wasip2";
-/// The cargo profile for plugins: one that a workspace may define, see the `Cargo.toml` of this project.
-const PROFILE: &str = "plugin";
+/// A language that plugins are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// Rust.
+    Rust,
+    /// Python.
+    Python,
+}
+
+impl Language {
+    /// Every language, in the order in which a project's manifests are looked for.
+    pub const ALL: [Self; 2] = [Self::Rust, Self::Python];
+
+    /// The file that every project of the language has.
+    pub fn manifest(self) -> &'static str {
+        match self {
+            Self::Rust => "Cargo.toml",
+            Self::Python => "pyproject.toml",
+        }
+    }
+
+    /// The language of the project in a folder, if there is one.
+    pub fn of(dir: &Path) -> Option<Self> {
+        Self::ALL.into_iter().find(|language| dir.join(language.manifest()).is_file())
+    }
+}
 
 /// Builds the project in `dir`, and puts the plugin at `output`, or where [`plugin_of`] says.
 ///
 /// # Errors
 /// When `dir` holds no project, a tool is missing, or the build fails; what the tools say of it stands on stderr then.
 pub fn build(dir: &Path, output: Option<&Path>) -> anyhow::Result<PathBuf> {
-    if !dir.join("Cargo.toml").is_file() {
-        bail!("{} is no plugin project: it has no Cargo.toml", dir.display());
-    }
+    let Some(language) = Language::of(dir) else {
+        let manifests = Language::ALL.map(Language::manifest).join(", ");
+        bail!("{} is no plugin project: it has no {manifests}", dir.display());
+    };
     let output = match output {
         Some(output) => output.to_owned(),
         None => plugin_of(dir)?,
     };
     let dir = dir.canonicalize().with_context(|| dir.display().to_string())?;
-    add_target(&dir)?;
-    let built = cargo_build(&dir)?;
+    let work = tempfile::Builder::new().prefix("mapper-build-").tempdir().context("a folder to build in")?;
+    let built = match language {
+        Language::Rust => rust::build(&dir),
+        Language::Python => python::build(&dir, work.path()),
+    }?;
     copy(&built, &output).with_context(|| format!("writing the plugin to {}", output.display()))?;
     Ok(output)
 }
@@ -34,7 +66,7 @@ pub fn of_plugin(plugin: &Path) -> Option<PathBuf> {
     let beside = plugin.with_extension("");
     let around = plugin.parent().map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir });
     let around = around.filter(|dir| dir.canonicalize().is_ok_and(|dir| dir.file_name() == plugin.file_stem()));
-    let is_project = |dir: &PathBuf| dir.join("Cargo.toml").is_file();
+    let is_project = |dir: &PathBuf| Language::of(dir).is_some();
     let found = [Some(beside), around.map(Path::to_owned)].into_iter().flatten().find(is_project);
     found.filter(|_| plugin.extension().is_some_and(|extension| extension == "wasm"))
 }
@@ -67,87 +99,26 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn tool(name: &str, dir: &Path) -> Command {
-    let mut command = Command::new(name);
-    command.current_dir(dir);
-    command
-}
-
-fn output_of(command: &mut Command, name: &str) -> anyhow::Result<String> {
-    let missing = || format!("'{name}' can't be run; install Rust with rustup");
-    let output = command.stderr(Stdio::inherit()).output().with_context(missing)?;
-    if !output.status.success() {
-        bail!("'{name}' failed ({})", output.status);
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// Adds the target that plugins are built for, if the toolchain lacks it.
-fn add_target(dir: &Path) -> anyhow::Result<()> {
-    let found = output_of(tool("rustc", dir).args(["--print", "target-libdir", "--target", TARGET]), "rustc")?;
-    if Path::new(found.trim()).is_dir() {
-        return Ok(());
-    }
-    eprintln!("Adding the Rust target {TARGET} (rustup target add {TARGET}) …");
-    output_of(tool("rustup", dir).args(["target", "add", TARGET]), "rustup")
-        .with_context(|| format!("the Rust target {TARGET} is missing; add it with: rustup target add {TARGET}"))?;
-    Ok(())
-}
-
-fn cargo_build(dir: &Path) -> anyhow::Result<PathBuf> {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let metadata =
-        output_of(tool(&cargo, dir).args(["metadata", "--no-deps", "--format-version", "1"]), "cargo metadata")?;
-    let metadata: serde_json::Value = serde_json::from_str(&metadata).context("what cargo metadata says")?;
-    let root = PathBuf::from(metadata["workspace_root"].as_str().unwrap_or_default());
-    let profile = if has_profile(&root.join("Cargo.toml"))? { PROFILE } else { "release" };
-    let said = output_of(
-        tool(&cargo, dir).args([
-            "build",
-            "--target",
-            TARGET,
-            "--profile",
-            profile,
-            "--message-format=json-render-diagnostics",
-        ]),
-        "cargo build",
-    )?;
-    let manifest = dir.join("Cargo.toml");
-    said.lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["reason"] == "compiler-artifact")
-        .filter(|message| message["manifest_path"].as_str().is_some_and(|path| Path::new(path) == manifest))
-        .filter_map(|message| {
-            let files = message["filenames"].as_array()?;
-            files.iter().filter_map(|file| file.as_str()).find(|file| file.ends_with(".wasm")).map(PathBuf::from)
-        })
-        .next_back()
-        .context("the build made no .wasm file; a plugin's Cargo.toml has: [lib] crate-type = [\"cdylib\"]")
-}
-
-fn has_profile(manifest: &Path) -> anyhow::Result<bool> {
-    let text = std::fs::read_to_string(manifest).with_context(|| manifest.display().to_string())?;
-    let manifest: toml::Table = text.parse().with_context(|| manifest.display().to_string())?;
-    Ok(manifest.get("profile").and_then(|profiles| profiles.get(PROFILE)).is_some())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_project_is_found_beside_its_plugin() {
-        let dir = tempfile::tempdir().unwrap();
-        let project = dir.path().join("pick");
-        std::fs::create_dir(&project).unwrap();
-        assert_eq!(of_plugin(&dir.path().join("pick.wasm")), None);
-        std::fs::write(project.join("Cargo.toml"), "").unwrap();
-        assert_eq!(of_plugin(&dir.path().join("pick.wasm")), Some(project.clone()));
-        assert_eq!(of_plugin(&project.join("pick.wasm")), Some(project.clone()));
-        assert_eq!(of_plugin(&project.join("other.wasm")), None);
-        assert_eq!(of_plugin(&project), None);
-        assert_eq!(plugin_of(&project).unwrap(), dir.path().join("pick.wasm"));
-        assert_eq!(plugin_of(&project.join("../pick")).unwrap(), project.join("../pick.wasm"));
+        for language in Language::ALL {
+            let dir = tempfile::tempdir().unwrap();
+            let project = dir.path().join("pick");
+            std::fs::create_dir(&project).unwrap();
+            assert_eq!(of_plugin(&dir.path().join("pick.wasm")), None);
+            std::fs::write(project.join(language.manifest()), "").unwrap();
+            assert_eq!(Language::of(&project), Some(language));
+            assert_eq!(of_plugin(&dir.path().join("pick.wasm")), Some(project.clone()));
+            assert_eq!(of_plugin(&project.join("pick.wasm")), Some(project.clone()));
+            assert_eq!(of_plugin(&project.join("other.wasm")), None);
+            assert_eq!(of_plugin(&project), None);
+            assert_eq!(plugin_of(&project).unwrap(), dir.path().join("pick.wasm"));
+            assert_eq!(plugin_of(&project.join("../pick")).unwrap(), project.join("../pick.wasm"));
+        }
         let here = Path::new(".").canonicalize().unwrap();
         let name = format!("{}.wasm", here.file_name().unwrap().to_string_lossy());
         assert_eq!(plugin_of(Path::new(".")).unwrap(), PathBuf::from(name));
@@ -157,6 +128,6 @@ mod tests {
     fn what_is_no_project_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let error = build(dir.path(), None).unwrap_err().to_string();
-        assert_eq!(error, format!("{} is no plugin project: it has no Cargo.toml", dir.path().display()));
+        assert!(error.starts_with(&format!("{} is no plugin project: it has no Cargo.toml,", dir.path().display())));
     }
 }

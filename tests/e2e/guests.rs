@@ -1,5 +1,6 @@
 //! Guests that do what their records say, in the plugin runtime and without Kafka.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,7 +47,8 @@ pub(crate) fn load_with(
     project: &str,
     settings: &[(&str, &str)],
 ) -> Result<Guest, String> {
-    let engine = Arc::new(Engine::new(limits, None).expect("an engine").granting(grants));
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled-guests");
+    let engine = Arc::new(Engine::new(limits, Some(cache)).expect("an engine").granting(grants));
     let settings: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     let plugin = Plugin::load(&engine, &harness::plugins::build(HOST, project), &settings);
     plugin.map(Guest::of).map_err(|refused| refused.to_string())

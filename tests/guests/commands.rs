@@ -166,10 +166,15 @@ fn spin() -> ! {
 }
 
 fn see(seen: &Seen<'_>) -> String {
-    format!(
-        "{} {} {} {:?} {:?} {:?} {:?}",
-        seen.topic, seen.partition, seen.offset, seen.timestamp_ms, seen.key, seen.value, seen.headers
-    )
+    let hex = |bytes: Option<&[u8]>| match bytes {
+        None => "null".to_owned(),
+        Some(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+    };
+    let timestamp = seen.timestamp_ms.map_or_else(|| "none".to_owned(), |ms| ms.to_string());
+    let headers: String =
+        seen.headers.iter().map(|(name, value)| format!(" {name}={}", hex(value.as_deref()))).collect();
+    let place = format!("{}/{}@{}", seen.topic, seen.partition, seen.offset);
+    format!("{place} {timestamp} {} {}{headers}", hex(seen.key), hex(seen.value))
 }
 
 /// A stack overflow, which no compiler sees coming.

@@ -24,7 +24,11 @@ pub fn build(host: &str, project: &str) -> PathBuf {
         .arg(&plugin)
         .output()
         .expect("the host can be run");
-    assert!(output.status.success(), "host build {project}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "host build {project}: {}\nThe tools of all languages are installed by plugins/toolchains.sh.",
+        String::from_utf8_lossy(&output.stderr)
+    );
     built.insert(project.to_owned(), plugin.clone());
     plugin
 }

@@ -1,0 +1,203 @@
+//! One suite for all languages: a guest that does what its records say, and the reference job, each written in every language.
+//!
+//! It needs the tools of all of them, so it runs only when asked to: `cargo test -p host --test conformance`, after
+//! `plugins/toolchains.sh`. No Kafka takes part.
+
+#[path = "../e2e/guests.rs"]
+#[expect(dead_code, reason = "the tests of single worlds need more of it")]
+mod guests;
+mod lines;
+
+use guests::{Guest, batch};
+use lines::logged;
+use mapper_host::plugin::{Grants, Limits};
+use mapper_host::record::Batch;
+
+/// The host that cargo built for these tests.
+const HOST: &str = env!("CARGO_BIN_EXE_host");
+
+/// What a language makes of a program that goes wrong.
+struct Language {
+    /// The program that does what its records say.
+    commands: &'static str,
+    /// The reference job.
+    reduce_visit: &'static str,
+    /// For each sin: the kinds of failure, and what its message or details have.
+    sins: &'static [(&'static str, &'static [&'static str], &'static [&'static str])],
+    /// Whether the errors of the reference data are its very texts.
+    errors_are_exact: bool,
+}
+
+const RUST: Language = Language {
+    commands: "tests/guests/commands_batch",
+    reduce_visit: "plugins/reduce_visit",
+    sins: &[
+        ("panic oh no", &["trap"], &["oh no", "commands.rs:"]),
+        ("recurse", &["trap"], &["stack"]),
+        ("allocate", &["trap", "out-of-memory"], &["memory"]),
+        ("exit", &["trap"], &["exit"]),
+        ("spin", &["timeout"], &[]),
+    ],
+    errors_are_exact: false,
+};
+
+const PYTHON: Language = Language {
+    commands: "tests/guests/commands_py",
+    reduce_visit: "plugins/reduce_visit_py",
+    sins: &[
+        ("panic oh no", &["rejected"], &["RuntimeError: oh no", "commands_py.py\", line ", "in process"]),
+        ("recurse", &["rejected"], &["RecursionError: ", "in recurse"]),
+        ("allocate", &["rejected", "trap", "out-of-memory"], &[]),
+        ("exit", &["trap"], &["exit"]),
+        ("spin", &["timeout"], &[]),
+    ],
+    errors_are_exact: true,
+};
+
+#[test]
+fn rust() {
+    conforms(&RUST);
+}
+
+#[test]
+fn python() {
+    conforms(&PYTHON);
+}
+
+fn conforms(language: &Language) {
+    let mut guest = load(language.commands, &[]).expect("it loads");
+    outputs_are_as_told(&mut guest, language);
+    nulls_are_seen_as_such(&mut guest, language);
+    lines_are_logged(&mut guest, language);
+    sins_cost_their_own_record(&mut guest, language);
+    settings_are_taken_or_refused(language);
+    visits_are_reduced(language);
+}
+
+fn load(project: &str, settings: &[(&str, &str)]) -> Result<Guest, String> {
+    guests::load_with(Limits::default(), Grants::default(), project, settings)
+}
+
+fn outputs_are_as_told(guest: &mut Guest, language: &Language) {
+    let name = language.commands;
+    let cases: &[(&[u8], &str)] = &[
+        (b"skip", ""),
+        (b"keep", "[- key keep Some(1001) kept]"),
+        (b"value new", "[- key new Some(1002) kept]"),
+        ("value ünï😀".as_bytes(), "[- key ünï😀 Some(1003) kept]"),
+        (b"value", "[- key  Some(1004) kept]"),
+        (b"tombstone", "[- key null Some(1005) kept]"),
+        (b"key other", "[- other key other Some(1006) kept]"),
+        (b"null-key", "[- null null-key Some(1007) kept]"),
+        (b"topic other", "[other key topic other Some(1008) kept]"),
+        (b"topic third", "[third key topic third Some(1009) kept]"),
+        (b"time 5", "[- key time 5 Some(5) kept]"),
+        (b"time 1698796800123", "[- key time 1698796800123 Some(1698796800123) kept]"),
+        (b"headers", "[- key headers Some(1012) a=1,a=null,=\\xff]"),
+        (b"no-headers", "[- key no-headers Some(1013) ]"),
+        (b"three", "[- key one Some(1014) kept][- k three Some(7) ][other key three Some(1014) kept]"),
+        (b"reject why not", "rejected: why not"),
+        ("reject für 😀".as_bytes(), "rejected: für 😀"),
+        (b"reject", "rejected: "),
+        (b"\xff", "rejected: not UTF-8"),
+        (b"see", "[- key visits/3@19 1019 6b6579 736565 h=31 h=null Some(1019) kept]"),
+    ];
+    let commands: Vec<&[u8]> = cases.iter().map(|(command, _)| *command).collect();
+    // All at once, and each alone: an SDK makes columns only when an output needs them.
+    let together = guest.verdicts(&batch(&commands));
+    for (index, ((command, expected), seen)) in cases.iter().zip(together).enumerate() {
+        assert_eq!(seen, *expected, "{name}: {}", command.escape_ascii());
+        let alone = guest.verdicts(&batch(&commands).slice(index..index + 1));
+        assert_eq!(alone, [*expected], "{name}: {} alone", command.escape_ascii());
+    }
+}
+
+fn nulls_are_seen_as_such(guest: &mut Guest, language: &Language) {
+    let name = language.commands;
+    let mut batch = Batch::new("visits");
+    let now = 1_767_225_600_123;
+    batch.push((0, 0), -1, None, None, std::iter::empty());
+    batch.push((0, 1), -1, None, Some(b"see"), [(&b"\xffname"[..], Some(&b""[..])), (b"", None)].into_iter());
+    batch.push((i32::MAX, i64::MAX), now, Some(b""), Some(b"see"), std::iter::empty());
+    let seen = guest.verdicts(&batch);
+    assert_eq!(seen[0], "rejected: no value", "{name}");
+    assert_eq!(seen[1], "[- null visits/0@1 none null 736565 \u{fffd}name= =null None kept]", "{name}");
+    let place = "visits/2147483647@9223372036854775807";
+    assert_eq!(seen[2], format!("[-  {place} {now}  736565 Some({now}) kept]"), "{name}");
+}
+
+fn lines_are_logged(guest: &mut Guest, language: &Language) {
+    let name = language.commands;
+    for command in ["print", "log"] {
+        let line = format!("{command} für 😀");
+        let mut commands: Vec<&[u8]> = vec![b"skip"; 100];
+        commands[57] = line.as_bytes();
+        let (seen, lines) = logged(|| guest.verdicts(&batch(&commands)));
+        assert_eq!(seen[57], format!("[- key {line} Some(1057) kept]"), "{name}");
+        assert!(seen.iter().enumerate().all(|(index, seen)| index == 57 || seen.is_empty()), "{name}: {seen:?}");
+        let expected = "INFO visits/3@57 für 😀";
+        assert!(lines.contains(&expected.to_owned()), "{name}, {command}: {lines:?}");
+    }
+}
+
+fn sins_cost_their_own_record(guest: &mut Guest, language: &Language) {
+    let name = language.commands;
+    for (sin, kinds, words) in language.sins {
+        for at in [0, 41, 99] {
+            let mut commands: Vec<&[u8]> = vec![b"value good"; 100];
+            commands[at] = sin.as_bytes();
+            for (index, told) in guest.map(&batch(&commands)).into_iter().enumerate() {
+                if index == at {
+                    let kind = told.text.split(": ").next().unwrap_or_default();
+                    assert!(kinds.contains(&kind), "{name}, {sin}: {told:?}");
+                    let has = |word: &&&str| told.text.contains(**word) || told.details.contains(**word);
+                    assert_eq!(words.iter().find(|word| !has(word)), None, "{name}, {sin}: {told:?}");
+                } else {
+                    let time = 1000 + index;
+                    let good = format!("[- key good Some({time}) kept]");
+                    assert_eq!(told.text, good, "{name}, {index} beside {sin} at {at}");
+                }
+            }
+        }
+    }
+}
+
+fn settings_are_taken_or_refused(language: &Language) {
+    let name = language.commands;
+    assert!(load(name, &[("greeting", "hello")]).is_ok(), "{name}");
+    for (setting, words) in [
+        (("greeting", ""), "it refuses its settings: an empty greeting"),
+        (("greetings", "x"), "unknown setting 'greetings'; known are: greeting"),
+    ] {
+        let refused = load(name, &[setting]).err().expect("refused");
+        assert!(refused.contains(words), "{name}: {refused}");
+    }
+}
+
+fn visits_are_reduced(language: &Language) {
+    let name = language.reduce_visit;
+    let mut guest = load(name, &[]).expect("it loads");
+    let cases = harness::reference::cases();
+    for (cases, start) in cases.chunks(500).zip((1..).step_by(500)) {
+        let mut batch = Batch::new("visits");
+        for (offset, case) in cases.iter().enumerate() {
+            let key = case.key.as_ref().map(String::as_bytes);
+            batch.push((0, offset as i64), 0, key, Some(case.value.as_bytes()), std::iter::empty());
+        }
+        for ((case, seen), line) in cases.iter().zip(guest.verdicts(&batch)).zip(start..) {
+            let parsed = |json: &str| serde_json::from_str::<serde_json::Value>(json).ok();
+            let key = case.key.as_deref().unwrap_or("null");
+            let value = seen.strip_prefix(&format!("[- {key} ")).and_then(|seen| seen.strip_suffix(" Some(0) kept]"));
+            let error = seen.strip_prefix("rejected: ");
+            match (value, error, &case.reduced, &case.error) {
+                (Some(value), _, Some(reduced), _) => assert_eq!(parsed(value), parsed(reduced), "{name}, line {line}"),
+                (_, Some(said), _, Some(error)) => {
+                    assert!(!language.errors_are_exact || said == error, "{name}, line {line}: {said}, not {error}");
+                }
+                _ => panic!("{name}, line {line}: {seen}"),
+            }
+        }
+    }
+    let refused = load(name, &[("x", "y")]).err().expect("refused");
+    assert!(refused.contains("unknown setting 'x': this mapper has no settings"), "{name}: {refused}");
+}
