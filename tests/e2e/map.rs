@@ -57,7 +57,7 @@ not json
             r#"{"key":null,"value":"one"}"#,
             r#"{"key":"k","timestamp_ms":7,"value":"three"}"#,
             r#"{"key":null,"topic":"other","value":"three"}"#,
-            r#"{"key":null,"value":"elsewhere 3 9 None None Some([115, 101, 101]) []"}"#,
+            r#"{"key":null,"value":"elsewhere/3@9 none null 736565"}"#,
         ]
     );
     assert_eq!(

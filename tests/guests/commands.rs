@@ -86,7 +86,7 @@ pub fn obey(seen: &Seen<'_>, log: impl Fn(&str)) -> Action {
         "return-many" => vec![Out { value: Some(Some(vec![b'x'; 1024])), ..out }; number(rest)],
         "every" => {
             // Counts from the beginning of the instance.
-            if count() % number(rest) == 0 { panic!("every {rest}") } else { vec![out] }
+            if count().is_multiple_of(number(rest)) { panic!("every {rest}") } else { vec![out] }
         }
         "count" => vec![Out { value: bytes(&count().to_string()), ..out }],
         "corrupt" => {

@@ -13,7 +13,7 @@ use crate::kafka::Kafka;
 use crate::topics;
 
 /// How long a host may take to end by itself.
-const END_TIMEOUT: Duration = Duration::from_secs(120);
+const END_TIMEOUT: Duration = Duration::from_secs(600);
 const POLL: Duration = Duration::from_millis(10);
 
 /// Topics, group and folders of one test, so that tests run side by side.
