@@ -6,6 +6,7 @@ mod breaker;
 mod contracts;
 mod error_ratio;
 mod held;
+mod pace;
 mod process;
 mod transaction;
 
@@ -19,6 +20,7 @@ use breaker::Breaker;
 pub use contracts::{Fetched, Mapper, Outgoing, Sink, Source, Trouble};
 use error_ratio::ErrorRatio;
 use held::Held;
+use pace::Pace;
 use transaction::{Careful, Transaction};
 pub use transaction::{CommitPolicy, Positions};
 
@@ -36,6 +38,8 @@ use crate::verdict::Verdicts;
 const IDLE_WAIT: Duration = Duration::from_millis(50);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+/// The target under which each step of the loop is logged, at the level trace, once it is done.
+pub const STEP: &str = "step";
 
 /// What a pipeline works by.
 pub struct Settings {
@@ -79,7 +83,10 @@ pub struct Pipeline<S, M, K> {
     error_ratio: Option<ErrorRatio>,
     /// When the last verdicts came.
     now: DateTime<Utc>,
+    pace: Pace,
     careful: Option<Careful>,
+    /// Times that it had to go back since the last commit.
+    setbacks: u32,
     /// Records of which the broker refused what was made of them, and how often.
     refused: HashMap<(i32, i64), u32>,
     backoff: Duration,
@@ -115,7 +122,9 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             error_ratio: failures.halt_on_error_ratio.map(|limit| ErrorRatio::new(limit, failures.error_ratio_window)),
             settings,
             now: DateTime::UNIX_EPOCH,
+            pace: Pace::default(),
             careful: None,
+            setbacks: 0,
             refused: HashMap::new(),
             backoff: FIRST_BACKOFF,
         }
@@ -200,7 +209,11 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         let wait = self.transaction.due_in(&self.settings.commit, now).map_or(IDLE_WAIT, |due| due.min(IDLE_WAIT));
         let most = self.room();
         self.judged = 0;
-        self.source.fetch(&mut self.batch, most, wait)
+        let fetched = self.source.fetch(&mut self.batch, most, wait)?;
+        if fetched == Fetched::Records {
+            tracing::trace!(target: STEP, worker = self.settings.worker, records = self.batch.len(), "fetched");
+        }
+        Ok(fetched)
     }
 
     /// How many records the next batch may have.
@@ -210,7 +223,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         }
         let careful = self.careful.as_ref().map_or(usize::MAX, Careful::limit);
         let left = self.settings.commit.records.min(careful).saturating_sub(self.transaction.records());
-        left.min(self.settings.batch_records)
+        left.min(self.settings.batch_records).min(self.pace.limit())
     }
 
     fn commit(&mut self) -> Result<(), Trouble> {
@@ -223,6 +236,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         let started = Instant::now();
         self.worker.does(Activity::Committing);
         self.sink.commit(self.transaction.next())?;
+        tracing::trace!(target: STEP, worker = self.settings.worker, records = self.transaction.records(), "committed");
         let took = started.elapsed();
         self.telemetry.committed(&self.transaction.counts, took);
         self.spans.committed(self.transaction.records(), took);
@@ -236,7 +250,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         self.transaction.reach_back(self.held.first());
         self.transaction.reach(&self.batch, self.judged..self.batch.len());
         self.breaker.committed(self.held.len());
-        self.backoff = FIRST_BACKOFF;
+        (self.backoff, self.setbacks) = (FIRST_BACKOFF, 0);
         self.careful = self.careful.take().and_then(|careful| careful.relaxed(self.settings.commit.records));
         Ok(())
     }
@@ -273,6 +287,13 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
     fn recover(&mut self, trouble: Trouble) -> Result<(), Halt> {
         let mut trouble = trouble;
         self.worker.does(Activity::Recovering);
+        if matches!(trouble, Trouble::Again(_)) {
+            self.setbacks += 1;
+            // Once is an outage. Twice it may be the transaction: that it takes longer than it may, for what is slow in it.
+            if self.setbacks > 1 && self.transaction.records() > 1 {
+                self.careful = Some(Careful::below(self.transaction.records()));
+            }
+        }
         loop {
             match trouble {
                 Trouble::Halt(halt) => return Err(halt),
@@ -286,9 +307,20 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             self.telemetry.aborted();
             self.spans.aborted("it failed, and is done again");
             let firsts = self.transaction.first().clone();
-            let recovered = self.sink.abort().and_then(|()| self.source.rewind(&firsts));
+            let worker = self.settings.worker;
+            let recovered = self.sink.abort().and_then(|()| {
+                tracing::trace!(target: STEP, worker, "aborted");
+                self.source.rewind(&firsts).or_else(|trouble| {
+                    // Nothing is open, so partitions may go; and what waits to go may be what can't be gone back on.
+                    if let Trouble::Again(_) = trouble {
+                        self.settle_waiting()?;
+                    }
+                    Err(trouble)
+                })
+            });
             match recovered {
                 Ok(()) => {
+                    tracing::trace!(target: STEP, worker, "rewound");
                     self.forget();
                     return Ok(());
                 }
@@ -304,6 +336,16 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
                 Err(again) => trouble = again,
             }
         }
+    }
+
+    /// Carries out a rebalance that waits.
+    fn settle_waiting(&mut self) -> Result<(), Trouble> {
+        match self.source.attend(Duration::ZERO)? {
+            Fetched::Records | Fetched::Idle => return Ok(()),
+            Fetched::Assigned => {}
+            Fetched::Revoked { .. } => self.telemetry.rebalanced(),
+        }
+        self.source.settle()
     }
 
     /// Commits ever fewer records at once until the one that the broker refuses is alone, and known.

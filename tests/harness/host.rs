@@ -1,6 +1,7 @@
 //! The host as its users run it: a process with flags, signals and an exit code.
 
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -106,6 +107,29 @@ impl<'k> Job<'k> {
     /// Starts a host with these further arguments.
     pub fn start(&self, args: &[&str]) -> Host {
         Host::spawn(command(self.binary).arg("run").args(self.args(args)))
+    }
+
+    /// Starts a host, and kills it as soon as it has written so many lines with all of these in them. It is at most a little
+    /// further then: a line is written when it is logged, and read at once.
+    pub fn kill_at(&self, args: &[&str], texts: &[&str], times: usize) {
+        let (read, write) = std::io::pipe().expect("a pipe");
+        let mut command = command(self.binary);
+        command.arg("run").args(self.args(args)).stdin(Stdio::null());
+        command.stdout(write.try_clone().expect("a pipe has many ends")).stderr(write);
+        let mut child = command.spawn().expect("the host can be run");
+        // Or its ends here would keep the pipe open.
+        drop(command);
+        let mut lines = BufReader::new(read).lines().map_while(Result::ok);
+        let mut last = Vec::new();
+        let reached = lines.by_ref().filter(|line| {
+            last.push(line.clone());
+            texts.iter().all(|text| line.contains(text))
+        });
+        let count = reached.take(times).count();
+        child.kill().expect("our child can be killed");
+        child.wait().expect("our child can be waited for");
+        let last = &last[last.len().saturating_sub(20)..];
+        assert_eq!(count, times, "it ended before {texts:?} came so often:\n{}", last.join("\n"));
     }
 
     /// Runs a host up to the end of the input, which must go well.

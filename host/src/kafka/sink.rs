@@ -19,7 +19,7 @@ use super::client::{self, KafkaSettings};
 use super::native::TopicHandle;
 use super::source::GroupConsumer;
 use crate::decision::Routes;
-use crate::pipeline::{Outgoing, Positions, Sink, Trouble};
+use crate::pipeline::{Outgoing, Positions, STEP, Sink, Trouble};
 use crate::record::Header;
 use crate::shutdown::{Halt, Shutdown};
 
@@ -104,6 +104,12 @@ fn undelivered(code: RDKafkaErrorCode, topic: &str) -> Trouble {
     }
 }
 
+/// Whether the same call is to be made again after this error.
+fn is_called_again(code: RDKafkaErrorCode, retriable: bool, requires_abort: bool) -> bool {
+    // Another call is not finished, and only that same one can finish it: this one would be told so for ever.
+    retriable && !requires_abort && code != RDKafkaErrorCode::Conflict
+}
+
 struct Open {
     topics: Vec<TopicHandle<Deliveries>>,
     producer: Arc<ThreadedProducer<Deliveries>>,
@@ -120,6 +126,8 @@ pub struct KafkaSink {
     /// None before the first transaction, and after an error that the producer does not survive.
     open: Option<Open>,
     in_transaction: bool,
+    /// A request to end the transaction had no answer in time, and may still be on its way.
+    unanswered: bool,
     fenced: VecDeque<Instant>,
 }
 
@@ -132,8 +140,18 @@ impl KafkaSink {
         consumer: Arc<GroupConsumer>,
         shutdown: Shutdown,
     ) -> Self {
-        let (open, fenced) = (None, VecDeque::new());
-        Self { settings, transactional_id, routes, topic, consumer, shutdown, open, in_transaction: false, fenced }
+        Self {
+            settings,
+            transactional_id,
+            routes,
+            topic,
+            consumer,
+            shutdown,
+            open: None,
+            in_transaction: false,
+            unanswered: false,
+            fenced: VecDeque::new(),
+        }
     }
 
     /// Makes the producer ready before the first record needs it; it can then only fail for good.
@@ -224,6 +242,7 @@ impl KafkaSink {
     fn forget_producer(&mut self) {
         self.open = None;
         self.in_transaction = false;
+        self.unanswered = false;
     }
 
     fn offsets(&self, next: &Positions) -> Result<TopicPartitionList, KafkaError> {
@@ -243,7 +262,10 @@ impl KafkaSink {
             let Some(open) = &self.open else { return Err(Trouble::Again("the producer is gone".to_owned())) };
             match call(&open.producer) {
                 Ok(()) => return Ok(()),
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && !error.txn_requires_abort() => {
+                Err(KafkaError::Transaction(error))
+                    if is_called_again(error.code(), error.is_retriable(), error.txn_requires_abort()) =>
+                {
+                    self.unanswered |= error.code() == RDKafkaErrorCode::OperationTimedOut;
                     tracing::debug!(target: "kafka", %error, "trying again");
                     self.shutdown.sleep(Duration::from_millis(50));
                 }
@@ -259,8 +281,9 @@ impl KafkaSink {
             return Err(Trouble::Again("this worker is in no group at the moment".to_owned()));
         };
         self.insist(|producer| producer.send_offsets_to_transaction(&offsets, &member, Timeout::Never))?;
+        tracing::trace!(target: STEP, id = self.transactional_id, "offsets sent");
         self.insist(|producer| producer.commit_transaction(Timeout::Never))?;
-        self.in_transaction = false;
+        (self.in_transaction, self.unanswered) = (false, false);
         Ok(())
     }
 
@@ -309,6 +332,11 @@ impl Sink for KafkaSink {
 
     fn abort(&mut self) -> Result<(), Trouble> {
         let transactional = self.transactional_id.is_some();
+        if self.unanswered {
+            // An end of the old transaction that arrives late must not end a new one (librdkafka#5423): a new producer has a
+            // new epoch, and leaves nothing open.
+            self.forget_producer();
+        }
         if self.in_transaction && transactional && self.open.is_some() {
             // If it can't be aborted, a new producer does it: initialising it ends what the old one left open.
             match self.insist(|producer| producer.abort_transaction(Timeout::Never)) {
@@ -326,5 +354,25 @@ impl Sink for KafkaSink {
         }
         self.in_transaction = false;
         self.connect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_only_be_ended_by_another_call_is_not_tried_for_ever() {
+        use RDKafkaErrorCode::{Conflict, CoordinatorNotAvailable, OperationTimedOut};
+        let cases = [
+            (CoordinatorNotAvailable, true, false, true),
+            (OperationTimedOut, true, false, true),
+            (OperationTimedOut, true, true, false),
+            (CoordinatorNotAvailable, false, false, false),
+            (Conflict, true, false, false),
+        ];
+        for (code, retriable, requires_abort, again) in cases {
+            assert_eq!(is_called_again(code, retriable, requires_abort), again, "{code:?}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::breaker::Sign;
 use super::error_ratio::Exceeded;
-use super::{Mapper, Outgoing, Pipeline, Sink, Source, Trouble};
+use super::{Mapper, Outgoing, Pipeline, STEP, Sink, Source, Trouble};
 use crate::config::BreakerRecords;
 use crate::decision::{Decision, RouteIndex, decide};
 use crate::intents::Taken;
@@ -64,6 +64,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
                 Taken::Together | Taken::Alone => self.ask(batch, self.judged..self.judged + count, verdicts),
             }
             let came = self.carry_out(batch, verdicts, started)?;
+            tracing::trace!(target: STEP, worker = self.settings.worker, "sent");
             if let Came::To(judged) | Came::ToBreaking(judged) = came {
                 self.judged = judged;
             }
@@ -85,7 +86,9 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         self.intent.end(&part, 0..part.len());
         let judged = verdicts.len();
         assert!((1..=part.len()).contains(&judged), "a mapper gives a verdict on each record up to a failure");
+        tracing::trace!(target: STEP, worker = self.settings.worker, judged, "mapped");
         let took = started.elapsed();
+        self.pace.took(judged, took);
         self.telemetry.mapped(judged, took);
         self.spans.mapped(judged, took);
         self.worker.does(Activity::Producing);
@@ -159,7 +162,11 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
     fn enter(&mut self, batch: &Batch, records: Range<usize>, started: Instant) -> Result<(), Trouble> {
         let begun = self.transaction.is_open();
         self.transaction.add(batch, records, started);
-        if begun { Ok(()) } else { self.sink.begin() }
+        if !begun {
+            self.sink.begin()?;
+            tracing::trace!(target: STEP, worker = self.settings.worker, "begun");
+        }
+        Ok(())
     }
 
     /// Does with one record what its verdict calls for.

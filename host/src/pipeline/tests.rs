@@ -3,6 +3,7 @@
 mod breaker;
 mod kafka;
 mod mapper;
+mod outcome;
 mod poison;
 mod properties;
 mod script;
@@ -15,8 +16,9 @@ use crate::dead_letter::Origin;
 use crate::decision::{Route, RouteIndex};
 use crate::spans::Spans;
 use crate::verdict::FailureKind;
-use kafka::{Fake, Produced};
+use kafka::Fake;
 use mapper::{ByValue, Handled, handled};
+use outcome::{Produced, Told};
 use script::{Call, Event, Revoke, Script};
 
 /// The settings that matter here.
@@ -122,7 +124,7 @@ fn check(fake: &Fake, telemetry: &Telemetry) {
     }
     assert!(made.is_empty(), "made of nothing: {made:?}");
     let counts = telemetry.counts();
-    let told = kafka::Told {
+    let told = Told {
         transactions: telemetry.transactions(),
         records_in: counts.records_in,
         records_out: counts.records_out,
@@ -346,4 +348,27 @@ fn at_the_end_the_offsets_move_over_what_is_no_record() {
     fake.kafka().log.clear();
     start(&fake, ALL_AT_ONCE, &Arc::default()).run().unwrap();
     assert_eq!(log(&fake), "assigned");
+}
+
+#[test]
+fn a_transaction_that_always_takes_too_long_is_tried_with_ever_fewer_records() {
+    let fake = Fake::new(&[ones(12), ones(3)], vec![]);
+    fake.kafka().most_at_once = 1;
+    run(&fake, ALL_AT_ONCE).unwrap();
+    everything_was_done(&fake);
+    // And a larger one now and then, but not again and again.
+    let log = log(&fake);
+    assert!(log.matches("abort").count() < 12, "{log}");
+}
+
+#[test]
+fn what_can_not_be_gone_back_on_as_it_is_about_to_go_goes_first() {
+    // As often as it takes for a revocation to be seen.
+    let again = (1..=3).map(|n| (Call::Rewind, n, Event::Again));
+    let script = again.chain([(Call::Send, 4, Event::Again), (Call::Attend, 2, revoke(&[0], true))]).collect();
+    let fake = Fake::new(&[ones(3), ones(3)], script);
+    run(&fake, ALL_AT_ONCE).unwrap();
+    everything_was_done(&fake);
+    let log = log(&fake);
+    assert!(log.starts_with("assigned, begin, abort, abort, revoked, abort"), "{log}");
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::super::*;
 use super::mapper::{Handled, handled};
+use super::outcome::{Produced, Told};
 use super::script::{Call, Event, Revoke, Script};
 use crate::decision::RouteIndex;
 use crate::record::Header;
@@ -17,35 +18,10 @@ use crate::verdict::FailureKind;
 const MOST_FETCHES: usize = 10_000;
 const MOST_IDLE: usize = 50;
 
-/// A committed record of an output topic, and which input it was made of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Produced {
-    pub(super) of: (i32, i64),
-    pub(super) key: Option<Vec<u8>>,
-    pub(super) value: Vec<u8>,
-    headers: Vec<(String, String)>,
-}
-
-impl Produced {
-    pub(super) fn header(&self, name: &str) -> &str {
-        self.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
-    }
-}
-
 #[derive(Debug, Clone)]
 enum Rebalance {
     Assign(Vec<i32>),
     Revoke(Revoke),
-}
-
-/// What a pipeline was told is committed.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Told {
-    pub(super) transactions: u64,
-    pub(super) records_in: u64,
-    pub(super) records_out: u64,
-    pub(super) skipped: u64,
-    pub(super) dead_letters: BTreeMap<String, u64>,
 }
 
 /// The state of everything. It outlives the pipelines that work on it.
@@ -67,6 +43,8 @@ pub(super) struct Kafka {
     pub(super) until_end: bool,
     /// Whether dead letters are refused whatever they say, if they are of this kind.
     pub(super) refused_kind: Option<FailureKind>,
+    /// A commit of more records than this fails, as one that takes too long does.
+    pub(super) most_at_once: usize,
     /// How many more times sick records trap.
     pub(super) sick: usize,
     /// Where the next pipeline writes down what its mapper is given.
@@ -104,6 +82,7 @@ impl Fake {
             portions: vec![usize::MAX],
             until_end: true,
             refused_kind: None,
+            most_at_once: usize::MAX,
             sick: usize::MAX,
             intents: Arc::new(Intents::none()),
             shutdown: Shutdown::default(),
@@ -386,6 +365,10 @@ impl Sink for Fake {
         );
         if kafka.open.iter().flatten().any(|(route, record)| kafka.refuses(*route, record, "refuse@commit")) {
             return Err(Trouble::RecordRefused("not in my topic".to_owned()));
+        }
+        let sent: BTreeSet<(i32, i64)> = kafka.open.iter().flatten().map(|(_, record)| record.of).collect();
+        if sent.len() > kafka.most_at_once {
+            return Err(Trouble::Again("it took longer than it may".to_owned()));
         }
         kafka.make_visible(next, event.is_none());
         if event.is_some() { Err(Trouble::Again("no answer".to_owned())) } else { Ok(()) }
