@@ -1,10 +1,12 @@
 //! The admin server: what is seen of the host over HTTP. It has a thread of its own, apart from the record path.
 
+mod guard;
 mod listener;
 mod metrics;
 mod probes;
 mod process;
 mod status;
+pub(crate) mod versions;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use tokio::time::MissedTickBehavior;
 use crate::config::AdminConfig;
 use crate::shutdown::Halt;
 use crate::telemetry::{EVERY, Telemetry};
+pub use guard::{Guard, read_token};
 use listener::Bounded;
 
 /// An address that is ours, with nobody to answer yet. Taken first of all: a host that can't be watched as asked for
@@ -78,7 +81,10 @@ impl Bound {
     }
 
     /// Where it is.
-    fn address(&self) -> std::io::Result<SocketAddr> {
+    ///
+    /// # Errors
+    /// When the system doesn't say.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.0.local_addr()
     }
 }
@@ -93,9 +99,10 @@ impl Drop for Server {
     }
 }
 
-/// All that is only read. What changes something is merged with it, with a state of its own.
-pub fn routes(telemetry: &Arc<Telemetry>) -> Router {
-    probes::routes().merge(metrics::routes()).merge(status::routes()).with_state(telemetry.clone())
+/// All that is answered, to those whom the guard lets through.
+pub fn routes(telemetry: &Arc<Telemetry>, guard: Guard) -> Router {
+    let routes = probes::routes().merge(metrics::routes()).merge(status::routes()).merge(versions::routes());
+    routes.with_state(telemetry.clone()).layer(axum::middleware::from_fn_with_state(guard, guard::check))
 }
 
 /// Takes the counts every second, for ever: rates are made of them.

@@ -12,10 +12,12 @@ use crate::intents::Intents;
 use crate::kafka::embedded::EmbeddedBroker;
 use crate::kafka::setup::Setup;
 use crate::kafka::{KafkaSettings, TopicProducer, Until};
-use crate::pipeline::CommitPolicy;
+use crate::pipeline::{CommitPolicy, PROVENANCE_BYTES};
 use crate::plugin::{Engine, Identity, Plugin};
 use crate::shutdown::{Halt, Shutdown};
 use crate::spans::Spans;
+use crate::swap::candidate::PluginWorkshop;
+use crate::swap::{Reload, Versions};
 use crate::telemetry::{Telemetry, Work};
 use crate::transactional_id::TransactionalId;
 use crate::visits::{BURST_ROWS, Generator};
@@ -32,14 +34,20 @@ const ATTEMPTS: u32 = 3;
 ///
 /// # Errors
 /// Why the host had to stop.
-pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown) -> Result<(), Halt> {
+pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &Reload) -> Result<(), Halt> {
     let started = Instant::now();
     let telemetry = Arc::new(Telemetry::default());
     telemetry.health.not_ready("start", "the plugin is being loaded, and Kafka is asked what is there");
     let bound = admin::bind(config.admin)?;
-    let served = bound.map(|bound| bound.serve(admin::routes(&telemetry), &telemetry)).transpose();
+    let token = config.admin_token_file.as_deref().map(admin::read_token).transpose();
+    let token = token.map_err(|error| Halt::configuration(format!("{error:#}")))?;
+    let serve = |bound: admin::Bound| {
+        let guard = admin::Guard::new(bound.address()?, token);
+        bound.serve(admin::routes(&telemetry, guard), &telemetry)
+    };
     // Answers until the end of this function.
-    let _server = served.map_err(|error| Halt::internal(&error.context("starting the admin server")))?;
+    let _server =
+        bound.map(serve).transpose().map_err(|error| Halt::internal(&error.context("starting the admin server")))?;
     build_if_absent(&config.plugin)?;
     // Compiling and reaching Kafka both take their time: side by side.
     let (plugin, kafka) = std::thread::scope(|scope| {
@@ -47,7 +55,7 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown) -> Result
         let kafka = Kafka::prepare(config, console, shutdown);
         (plugin.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), kafka)
     });
-    let (plugin, kafka) = (Arc::new(plugin?), kafka?);
+    let ((engine, plugin), kafka) = (plugin?, kafka?);
     let identity = &plugin.identity;
     tracing::info!(
         plugin = identity.name,
@@ -69,6 +77,17 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown) -> Result
     let spans = config.tracing.as_ref().map(|tracing| Spans::start(tracing, names, &telemetry.spans)).transpose();
     let spans =
         spans.map_err(|error| Halt::configuration(format!("spans can't be sent: {error}")))?.unwrap_or_default();
+    let workshop = PluginWorkshop {
+        engine,
+        settings: config.set.to_vec(),
+        topic: config.input_topic.clone(),
+        plugin_file: config.plugin.clone(),
+        setup: kafka.setup.clone(),
+        telemetry: telemetry.clone(),
+    };
+    let versions = Versions::open(config, (plugin.clone(), workshop), kafka.routes.clone(), reload.clone());
+    // There is one run in a process, and one control of it.
+    let _ = telemetry.versions.set(versions.control.clone());
     // The workers end before what only watches them.
     let workers_end = Shutdown::default();
     let job = Arc::new(Job {
@@ -94,6 +113,9 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown) -> Result
         until: kafka.until.clone(),
         plugin,
         spans: spans.clone(),
+        slot: versions.slot.clone(),
+        speaker: versions.speaker.clone(),
+        provenance: config.swap.provenance,
         telemetry: telemetry.clone(),
         shutdown: workers_end.clone(),
     });
@@ -115,9 +137,12 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown) -> Result
             }
         }
         telemetry.health.ready("start");
-        let ended = worker::start(&job)
-            .map_err(|error| Halt::internal(&error))
-            .and_then(|workers| supervise(workers, config, &kafka, &telemetry, (shutdown, &workers_end)));
+        let ended = worker::start(&job).map_err(|error| Halt::internal(&error)).and_then(|workers| {
+            let swapping = versions.start(scope, &workers_end);
+            let swapping = swapping.map_err(|error| Halt::internal(&anyhow::Error::new(error).context("swapping")));
+            let ended = supervise(workers, config, &kafka, &telemetry, (shutdown, &workers_end));
+            swapping.map(|swapping| swapping.wake()).and(ended)
+        });
         watchers_end.request();
         ended
     });
@@ -145,11 +170,12 @@ fn describe(config: &RunConfig, telemetry: &Telemetry, plugin: &Identity) {
     (0..config.workers).for_each(|worker| telemetry.set_member(worker, false));
 }
 
-fn load(config: &RunConfig) -> Result<Plugin, Halt> {
+fn load(config: &RunConfig) -> Result<(Arc<Engine>, Arc<Plugin>), Halt> {
     let engine = Engine::new(config.limits, Some(config.cache_dir.clone())).map_err(|error| Halt::internal(&error))?;
     config.grants.check().map_err(Halt::configuration)?;
-    let engine = engine.granting(config.grants.clone());
-    Ok(Plugin::load(&Arc::new(engine), &config.plugin, &config.set)?)
+    let engine = Arc::new(engine.granting(config.grants.clone()));
+    let plugin = Plugin::load(&engine, &config.plugin, &config.set)?;
+    Ok((engine, Arc::new(plugin)))
 }
 
 fn demo_topics(config: &RunConfig) -> demo::Topics<'_> {
@@ -162,7 +188,7 @@ struct Kafka {
     settings: KafkaSettings,
     routes: Arc<Routes>,
     until: Option<Arc<Until>>,
-    setup: Setup,
+    setup: Arc<Setup>,
     demo: Option<EmbeddedBroker>,
 }
 
@@ -191,8 +217,10 @@ impl Kafka {
             Some(_) => Routes::with_default_sizes(&topics.outputs, topics.dead_letters),
             None => setup.routes(&topics.outputs, topics.dead_letters)?,
         };
+        let added_bytes = if config.swap.provenance { PROVENANCE_BYTES } else { 0 };
+        let routes = Routes { added_bytes, ..routes };
         let until = if config.until_end { Some(Arc::new(setup.until(&config.input_topic)?)) } else { None };
-        Ok(Self { settings, routes: Arc::new(routes), until, setup, demo })
+        Ok(Self { settings, routes: Arc::new(routes), until, setup: Arc::new(setup), demo })
     }
 }
 

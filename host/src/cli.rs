@@ -7,10 +7,12 @@ mod failures;
 mod file;
 mod generate;
 mod pages;
+mod remote;
 mod run;
 mod sandbox;
 mod settings;
 mod sources;
+mod swap;
 
 #[cfg(test)]
 mod tests;
@@ -55,6 +57,10 @@ pub fn parse(
             generate::config(&sources).map(|config| Command::Generate(Box::new(config)))
         }
         Some((name, matches)) if author::is_one(name) => author::command(name, matches, &environment),
+        Some((name, matches)) if remote::NAMES.contains(&name) => {
+            let sources = Sources::new(&settings::REMOTE, matches, &environment)?;
+            remote::config(name, matches, &sources).map(Command::Remote)
+        }
         run => {
             let matches = run.map_or(&matches, |(_run, matches)| matches);
             let sources = Sources::new(&settings::RUN, matches, &environment)?;

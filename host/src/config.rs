@@ -5,6 +5,8 @@ mod author;
 mod bytes;
 mod failures;
 pub(crate) mod properties;
+pub(crate) mod remote;
+mod swap;
 pub(crate) mod tracing;
 pub(crate) mod values;
 
@@ -23,6 +25,8 @@ pub use author::{
 };
 pub use bytes::{Bytes, NotBytes};
 pub use failures::{BreakerRecords, Failures};
+pub use remote::{RemoteCommand, RemoteConfig};
+pub use swap::SwapConfig;
 pub use tracing::TracingConfig;
 
 use crate::plugin::{Grants, Limits};
@@ -35,6 +39,8 @@ pub enum Command {
     Run(Box<RunConfig>),
     /// Fill a topic with visits.
     Generate(Box<GenerateConfig>),
+    /// Ask a running host for something.
+    Remote(RemoteConfig),
     /// Build a plugin project.
     Build(BuildConfig),
     /// Print this.
@@ -107,6 +113,10 @@ pub struct RunConfig {
     pub admin: Option<AdminConfig>,
     /// Where spans go; `None`: there are none.
     pub tracing: Option<TracingConfig>,
+    /// What must be shown to change anything through the admin server: the first line of this file. It was not read yet.
+    pub admin_token_file: Option<PathBuf>,
+    /// How versions of the plugin are swapped.
+    pub swap: SwapConfig,
     /// What is logged, and how.
     pub log: LogConfig,
 }

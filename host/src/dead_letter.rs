@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 
 use crate::decision::{headers_bytes, record_bytes};
 use crate::record::{Header, Record};
+use crate::swap::{Speaker, Version};
 use crate::verdict::Failure;
 
 pub use envelope::input_of;
@@ -69,6 +70,7 @@ enum Value {
 
 /// Writes dead letters, one at a time, into buffers of its own.
 pub struct DeadLetters {
+    origin: Origin,
     layout: Vec<(&'static str, Value)>,
     fields: [String; FIELDS],
     max_bytes: usize,
@@ -105,40 +107,52 @@ pub(crate) fn kept_headers(record: Record<'_>) -> impl Iterator<Item = Header<'_
     record.headers().filter(|(name, _)| !name.starts_with(CONNECT_PREFIX) && !name.starts_with(OWN_PREFIX))
 }
 
+fn layout(origin: &Origin) -> Vec<(&'static str, Value)> {
+    use Value::Fixed;
+    vec![
+        ("__connect.errors.topic", Fixed(origin.topic.clone())),
+        ("__connect.errors.partition", Value::Field(Field::Partition)),
+        ("__connect.errors.offset", Value::Field(Field::Offset)),
+        ("__connect.errors.connector.name", Fixed(origin.group.clone())),
+        ("__connect.errors.task.id", Fixed(origin.worker.to_string())),
+        ("__connect.errors.stage", Fixed("TRANSFORMATION".to_owned())),
+        ("__connect.errors.class.name", Fixed(origin.plugin_name.clone())),
+        ("__connect.errors.exception.class.name", Value::Field(Field::Kind)),
+        ("__connect.errors.exception.message", Value::Field(Field::Message)),
+        ("__connect.errors.exception.stacktrace", Value::Field(Field::Trace)),
+        ("mapper-host.headers", Fixed(HEADERS_VERSION.to_owned())),
+        ("mapper-host.kind", Value::Field(Field::Kind)),
+        ("mapper-host.fingerprint", Value::Field(Field::Fingerprint)),
+        ("mapper-host.plugin.name", Fixed(origin.plugin_name.clone())),
+        ("mapper-host.plugin.version", Fixed(origin.plugin_version.clone())),
+        ("mapper-host.plugin.digest", Fixed(origin.plugin_digest.clone())),
+        ("mapper-host.contract", Fixed(origin.contract.to_owned())),
+        ("mapper-host.group", Fixed(origin.group.clone())),
+        ("mapper-host.attempt", Value::Field(Field::Attempt)),
+        ("mapper-host.source.timestamp-ms", Value::Field(Field::TimestampMs)),
+        ("mapper-host.cut", Value::Field(Field::Cut)),
+    ]
+}
+
 impl DeadLetters {
     /// Dead letters of at most that many bytes.
     pub fn new(origin: Origin, max_bytes: usize) -> Self {
-        use Value::Fixed;
-        let layout = vec![
-            ("__connect.errors.topic", Fixed(origin.topic)),
-            ("__connect.errors.partition", Value::Field(Field::Partition)),
-            ("__connect.errors.offset", Value::Field(Field::Offset)),
-            ("__connect.errors.connector.name", Fixed(origin.group.clone())),
-            ("__connect.errors.task.id", Fixed(origin.worker.to_string())),
-            ("__connect.errors.stage", Fixed("TRANSFORMATION".to_owned())),
-            ("__connect.errors.class.name", Fixed(origin.plugin_name.clone())),
-            ("__connect.errors.exception.class.name", Value::Field(Field::Kind)),
-            ("__connect.errors.exception.message", Value::Field(Field::Message)),
-            ("__connect.errors.exception.stacktrace", Value::Field(Field::Trace)),
-            ("mapper-host.headers", Fixed(HEADERS_VERSION.to_owned())),
-            ("mapper-host.kind", Value::Field(Field::Kind)),
-            ("mapper-host.fingerprint", Value::Field(Field::Fingerprint)),
-            ("mapper-host.plugin.name", Fixed(origin.plugin_name)),
-            ("mapper-host.plugin.version", Fixed(origin.plugin_version)),
-            ("mapper-host.plugin.digest", Fixed(origin.plugin_digest)),
-            ("mapper-host.contract", Fixed(origin.contract.to_owned())),
-            ("mapper-host.group", Fixed(origin.group)),
-            ("mapper-host.attempt", Value::Field(Field::Attempt)),
-            ("mapper-host.source.timestamp-ms", Value::Field(Field::TimestampMs)),
-            ("mapper-host.cut", Value::Field(Field::Cut)),
-        ];
         Self {
-            layout,
+            layout: layout(&origin),
+            origin,
             fields: Default::default(),
             max_bytes,
             envelope: Envelope::default(),
             fingerprints: Fingerprints::default(),
         }
+    }
+
+    /// From now on another version of the plugin is who failed.
+    pub fn set_plugin(&mut self, speaker: &Speaker) {
+        let Version { name, version, digest } = speaker.version.clone();
+        (self.origin.plugin_name, self.origin.plugin_version, self.origin.plugin_digest) = (name, version, digest);
+        self.origin.contract = speaker.contract;
+        self.layout = layout(&self.origin);
     }
 
     /// The time at which the next records were processed: once per batch.

@@ -10,7 +10,7 @@ use crate::verdict::{Failure, FailureKind, Output, Verdict};
 /// and the deltas (Kafka's message format v2).
 const RECORD_OVERHEAD_BYTES: usize = 61 + 8 * 5;
 /// The same for a header: the lengths of its name and value.
-const HEADER_OVERHEAD_BYTES: usize = 10;
+pub(crate) const HEADER_OVERHEAD_BYTES: usize = 10;
 
 /// A topic that may be written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Routes {
     pub outputs: Vec<Route>,
     /// The dead-letter topic.
     pub dead_letters: Route,
+    /// What the host adds to each output, in bytes.
+    pub added_bytes: usize,
 }
 
 /// The largest record of a topic when the broker doesn't say, in bytes: Kafka's own default for `max.message.bytes`.
@@ -40,7 +42,8 @@ impl Routes {
     /// Routes to these topics, of which nothing more is known.
     pub fn with_default_sizes(outputs: &[&str], dead_letters: &str) -> Self {
         let route = |topic: &str| Route { topic: topic.into(), max_record_bytes: DEFAULT_RECORD_BYTES };
-        Self { outputs: outputs.iter().map(|topic| route(topic)).collect(), dead_letters: route(dead_letters) }
+        let outputs = outputs.iter().map(|topic| route(topic)).collect();
+        Self { outputs, dead_letters: route(dead_letters), added_bytes: 0 }
     }
 
     /// The index of the dead-letter topic.
@@ -128,7 +131,7 @@ fn route<'a>(record: Record<'a>, output: Output<'a>, routes: &Routes) -> Result<
         Some(headers) => headers_bytes(headers.clone()) + headers_bytes(carried(record, &mut { headers })),
         None => headers_bytes(record.headers()),
     };
-    let bytes = record_bytes(output.key(record), output.value(record), header_bytes);
+    let bytes = record_bytes(output.key(record), output.value(record), header_bytes + routes.added_bytes);
     let route = routes.get(index);
     if bytes > route.max_record_bytes {
         let (topic, most) = (&route.topic, route.max_record_bytes);

@@ -2,16 +2,20 @@
 
 use std::process::ExitCode;
 
-use mapper_host::app;
 use mapper_host::author::{self, Outcome};
 use mapper_host::cli::{self, CliError};
-use mapper_host::config::{Command, LogConfig, ManConfig};
+use mapper_host::config::{Command, LogConfig, ManConfig, RemoteCommand};
 use mapper_host::console::Console;
 use mapper_host::shutdown::{Cause, Halt, Shutdown};
+use mapper_host::swap::Reload;
+use mapper_host::{app, remote};
 
 // The allocator of the system keeps what librdkafka frees.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// What a second signal means for a run.
+const AGAIN: &str = "ended at once; what was not committed is done again at the next start";
 
 fn main() -> ExitCode {
     let command = match cli::parse(std::env::args_os(), std::env::vars_os()) {
@@ -37,11 +41,24 @@ fn run(command: Command) -> Result<Outcome, Halt> {
     match command {
         Command::Run(config) => {
             let console = start_console(&config.log)?;
-            app::run(&config, &console, &on_signal()?)?;
+            let reload = Reload::default();
+            app::run(&config, &console, &on_signal(Some(reload.clone()), AGAIN)?, &reload)?;
         }
         Command::Generate(config) => {
             let console = start_console(&config.log)?;
-            app::generate(&config, &console, &on_signal()?)?;
+            app::generate(&config, &console, &on_signal(None, AGAIN)?)?;
+        }
+        Command::Remote(config) => {
+            // Only a shadow has something to end before the process does.
+            let ends = matches!(config.command, RemoteCommand::Shadow { .. });
+            remote::run(
+                &config,
+                &if ends {
+                    on_signal(None, "ended at once; the shadow runs on until: host shadow --stop")?
+                } else {
+                    Shutdown::default()
+                },
+            )?;
         }
         Command::Build(config) => return author::build::build(&config),
         Command::Show(text) => print!("{text}"),
@@ -68,8 +85,10 @@ fn start_console(log: &LogConfig) -> Result<Console, Halt> {
     Console::start(log.format, &log.filter).map_err(Halt::configuration)
 }
 
-/// A shutdown that SIGINT and SIGTERM request. A second signal ends the process at once.
-fn on_signal() -> Result<Shutdown, Halt> {
+/// A shutdown that SIGINT and SIGTERM request. A second signal ends the process `at_once`, with
+/// these words. SIGHUP asks for a reload, if there is
+/// something to reload; else it does what it does.
+fn on_signal(reload: Option<Reload>, at_once: &'static str) -> Result<Shutdown, Halt> {
     let shutdown = Shutdown::default();
     let requested = shutdown.clone();
     let failed = |error: std::io::Error| Halt::internal(&anyhow::Error::new(error).context("waiting for signals"));
@@ -82,11 +101,23 @@ fn on_signal() -> Result<Shutdown, Halt> {
             else {
                 return tracing::warn!("signals can't be waited for; the host ends without draining");
             };
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            let reloads = async {
+                let Some(reload) = reload else { return std::future::pending().await };
+                match signal(SignalKind::hangup()) {
+                    Ok(mut hangup) => {
+                        while hangup.recv().await.is_some() {
+                            reload.request();
+                        }
+                    }
+                    Err(error) => tracing::warn!(%error, "SIGHUP can't be waited for"),
+                }
+                std::future::pending::<()>().await
+            };
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {}, () = reloads => {} }
             tracing::info!("ending: finishing and committing the work in hand");
             requested.request();
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-            eprintln!("ended at once; what was not committed is done again at the next start");
+            eprintln!("{at_once}");
             std::process::exit(Cause::Internal.exit_code().into());
         });
     });

@@ -8,7 +8,9 @@ mod error_ratio;
 mod held;
 mod pace;
 mod process;
+mod provenance;
 mod transaction;
+mod versions;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,8 +23,10 @@ pub use contracts::{Fetched, Mapper, Outgoing, Sink, Source, Trouble};
 use error_ratio::ErrorRatio;
 use held::Held;
 use pace::Pace;
+pub use provenance::PROVENANCE_BYTES;
+use provenance::Provenance;
 use transaction::{Careful, Transaction};
-pub use transaction::{CommitPolicy, Positions};
+pub use transaction::{CommitPolicy, Places, Positions};
 
 use crate::config::Failures;
 use crate::dead_letter::DeadLetters;
@@ -31,6 +35,8 @@ use crate::intents::{Intent, Intents};
 use crate::record::Batch;
 use crate::shutdown::{Halt, Shutdown};
 use crate::spans::{Spans, WorkerSpans};
+use crate::swap::WorkerSlot;
+use crate::swap::sample::Seen;
 use crate::telemetry::{Activity, Telemetry, Worker};
 use crate::verdict::Verdicts;
 
@@ -53,6 +59,8 @@ pub struct Settings {
     pub commit: CommitPolicy,
     /// The most records of a batch.
     pub batch_records: usize,
+    /// Whether outputs say which version made them.
+    pub provenance: bool,
     /// What is done about failures.
     pub failures: Failures,
     /// Where it is written down what the mapper is given.
@@ -65,6 +73,10 @@ pub struct Settings {
 pub struct Pipeline<S, M, K> {
     source: S,
     mapper: M,
+    versions: WorkerSlot<M>,
+    provenance: Option<Provenance>,
+    /// What was judged and is still to be told.
+    seen: Seen,
     sink: K,
     settings: Settings,
     dead_letters: DeadLetters,
@@ -96,6 +108,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
     /// A pipeline that reads this topic.
     pub fn new(
         (source, mapper, sink): (S, M, K),
+        versions: WorkerSlot<M>,
         topic: &Arc<str>,
         settings: Settings,
         dead_letters: DeadLetters,
@@ -106,6 +119,9 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         Self {
             source,
             mapper,
+            provenance: settings.provenance.then(|| Provenance::of(versions.speaker())),
+            versions,
+            seen: Seen::default(),
             sink,
             worker: telemetry.workers.worker(settings.worker),
             spans: settings.spans.of_worker(settings.worker),
@@ -161,6 +177,9 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
 
     /// One round. Tells whether all is done.
     fn step(&mut self) -> Result<bool, Trouble> {
+        if self.versions.is_due() {
+            self.take_version()?;
+        }
         match self.next()? {
             Fetched::Records => self.process()?,
             Fetched::Idle if self.breaker.is_open() => {}
@@ -175,7 +194,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
                     return Ok(true);
                 }
             }
-            Fetched::Assigned => self.source.settle()?,
+            Fetched::Assigned => self.settle_rebalance()?,
             Fetched::Revoked { lost } => {
                 self.telemetry.rebalanced();
                 if lost {
@@ -183,7 +202,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
                 } else {
                     self.commit()?;
                 }
-                self.source.settle()?;
+                self.settle_rebalance()?;
                 self.go_back()?;
             }
         }
@@ -235,7 +254,9 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         }
         let started = Instant::now();
         self.worker.does(Activity::Committing);
+        self.versions.committing(self.transaction.next());
         self.sink.commit(self.transaction.next())?;
+        self.versions.committed(self.transaction.next(), &self.transaction.counts);
         tracing::trace!(target: STEP, worker = self.settings.worker, records = self.transaction.records(), "committed");
         let took = started.elapsed();
         self.telemetry.committed(&self.transaction.counts, took);
@@ -322,6 +343,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
                 Ok(()) => {
                     tracing::trace!(target: STEP, worker, "rewound");
                     self.forget();
+                    self.versions.rewound(&self.source.places());
                     return Ok(());
                 }
                 Err(Trouble::Again(reason)) if self.shutdown.requested() => {
@@ -345,7 +367,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             Fetched::Assigned => {}
             Fetched::Revoked { .. } => self.telemetry.rebalanced(),
         }
-        self.source.settle()
+        self.settle_rebalance()
     }
 
     /// Commits ever fewer records at once until the one that the broker refuses is alone, and known.

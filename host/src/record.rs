@@ -283,6 +283,11 @@ impl<'a> Record<'a> {
         self.batch.values.get(self.index)
     }
 
+    /// A batch of it alone.
+    pub fn alone(&self) -> Batch {
+        self.batch.slice(self.index..self.index + 1)
+    }
+
     /// Its headers in order.
     pub fn headers(&self) -> impl ExactSizeIterator<Item = Header<'a>> + Clone + use<'a> {
         self.batch.headers.of(self.index)

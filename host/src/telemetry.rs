@@ -8,7 +8,7 @@ mod rates;
 mod workers;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::metrics::histogram::Histogram;
@@ -16,6 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use crate::health::Health;
 use crate::record::Record;
 use crate::spans::Sent;
+use crate::swap::Control;
 use crate::verdict::{Failure, FailureKind};
 
 pub use about::{About, Mapping, Work};
@@ -104,6 +105,8 @@ pub struct Telemetry {
     pub rates: Rates,
     /// What became of spans.
     pub spans: Arc<Sent>,
+    /// The versions of the plugin, once the host has started.
+    pub versions: OnceLock<Arc<Control>>,
     failed: Mutex<Failures>,
     /// Which workers have stopped.
     pub breakers: Breakers,

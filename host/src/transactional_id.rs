@@ -30,8 +30,7 @@ impl TransactionalId {
     /// kill readers wait for the transaction timeout.
     pub fn claim(dir: &Path, group: &str) -> Self {
         let host = hostname::get().map_or_else(|_| "unknown".to_owned(), |name| name.to_string_lossy().into_owned());
-        let digest: String = Sha256::digest(group).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        match lock(dir, &digest) {
+        match claim_slot(dir, &group_digest(group)) {
             Ok((slot, file)) => {
                 Self { id: format!("mapper-host-{group}-{host}-{}-{slot}", user(dir)), _lock: Some(file) }
             }
@@ -54,11 +53,20 @@ fn user(dir: &Path) -> u32 {
     fs::metadata(dir).map_or(0, |metadata| metadata.uid())
 }
 
-fn lock(dir: &Path, digest: &str) -> anyhow::Result<(usize, File)> {
+/// A group as a part of a file's name.
+pub(crate) fn group_digest(group: &str) -> String {
+    Sha256::digest(group).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The lowest number that no other process has under this name, held as long as the file is open.
+///
+/// # Errors
+/// When no lock file can be made, or there are too many.
+pub(crate) fn claim_slot(dir: &Path, name: &str) -> anyhow::Result<(usize, File)> {
     fs::create_dir_all(dir)?;
     for slot in 0..MAX_SLOTS {
         let file =
-            File::options().create(true).truncate(false).write(true).open(dir.join(format!("{digest}-{slot}.lock")))?;
+            File::options().create(true).truncate(false).write(true).open(dir.join(format!("{name}-{slot}.lock")))?;
         match file.try_lock() {
             Ok(()) => return Ok((slot, file)),
             Err(fs::TryLockError::WouldBlock) => {}

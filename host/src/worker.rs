@@ -13,6 +13,7 @@ use crate::pipeline::{CommitPolicy, Pipeline, Settings, Trouble};
 use crate::plugin::{Plugin, PluginMapper};
 use crate::shutdown::{Halt, Shutdown};
 use crate::spans::Spans;
+use crate::swap::{Slot, Speaker, WorkerSlot};
 use crate::telemetry::{Activity, Telemetry};
 
 /// What the workers of a process have in common.
@@ -35,10 +36,16 @@ pub struct Job {
     pub intents: Arc<Intents>,
     /// Where to end, if anywhere.
     pub until: Option<Arc<Until>>,
-    /// The mapper.
+    /// The mapper to begin with.
     pub plugin: Arc<Plugin>,
     /// What makes spans.
     pub spans: Spans,
+    /// Where other versions of it come from.
+    pub slot: Arc<Slot<PluginMapper>>,
+    /// The version to begin with.
+    pub speaker: Arc<Speaker>,
+    /// Whether outputs say which version made them.
+    pub provenance: bool,
     /// What is counted.
     pub telemetry: Arc<Telemetry>,
     /// How the workers are asked to end.
@@ -81,6 +88,8 @@ impl Drop for LastWords<'_> {
 }
 
 fn work(job: &Job, number: usize) -> Result<(), Halt> {
+    // Dropped whatever happens: whoever swaps must not wait for a worker that is gone.
+    let versions = WorkerSlot::new(job.slot.clone(), number, job.speaker.clone());
     let source = KafkaSource::new(&job.kafka, &job.topic, job.until.clone(), (number, job.telemetry.clone()));
     let source = source.map_err(|error| Halt::configuration(format!("the consumer can't be made: {error}")))?;
     let transactional_id =
@@ -112,11 +121,12 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
         spans: job.spans.clone(),
         intents: job.intents.clone(),
         ends_by_itself: job.until.is_some(),
+        provenance: job.provenance,
     };
     let mapper = PluginMapper::new(job.plugin.clone()).reporting(job.telemetry.clone(), number);
     let parts = (source, mapper, sink);
-    let mut pipeline =
-        Pipeline::new(parts, &job.topic, settings, dead_letters, job.telemetry.clone(), job.shutdown.clone());
+    let (telemetry, shutdown) = (job.telemetry.clone(), job.shutdown.clone());
+    let mut pipeline = Pipeline::new(parts, versions, &job.topic, settings, dead_letters, telemetry, shutdown);
     let ended = pipeline.run();
     let (source, _, sink) = pipeline.into_parts();
     drop(sink);

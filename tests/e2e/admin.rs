@@ -15,7 +15,7 @@ const SOON: Duration = Duration::from_secs(60);
 const GOOD: &str = r#"{"visit_id": "1", "event_time": "2023-11-01T00:00:00Z", "page": "main"}"#;
 
 /// Where the admin server of a host is.
-fn address(host: &mut Host) -> String {
+pub(crate) fn address(host: &mut Host) -> String {
     const SAID: &str = "admin server address=";
     host.wait_for(SAID);
     let output = host.output();
@@ -24,7 +24,7 @@ fn address(host: &mut Host) -> String {
 }
 
 /// The status and the body of an answer; `None` if nobody answers.
-fn ask(address: &str, method: &str, path: &str) -> Option<(u16, String)> {
+pub(crate) fn ask(address: &str, method: &str, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     write!(stream, "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").ok()?;
     let mut answer = String::new();
@@ -33,7 +33,7 @@ fn ask(address: &str, method: &str, path: &str) -> Option<(u16, String)> {
     Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
 }
 
-fn get(address: &str, path: &str) -> (u16, String) {
+pub(crate) fn get(address: &str, path: &str) -> (u16, String) {
     ask(address, "GET", path).unwrap_or_else(|| panic!("no answer to {path}"))
 }
 
@@ -57,7 +57,7 @@ fn sample(metrics: &str, name: &str) -> f64 {
     line.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse().expect("a number")
 }
 
-fn status(address: &str) -> Value {
+pub(crate) fn status(address: &str) -> Value {
     let (code, body) = get(address, "/status");
     assert_eq!(code, 200, "{body}");
     serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {body}"))

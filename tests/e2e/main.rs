@@ -15,6 +15,7 @@ mod grants;
 mod guests;
 mod map;
 mod reference;
+mod swap;
 mod traces;
 mod worlds;
 

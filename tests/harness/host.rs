@@ -39,6 +39,13 @@ pub struct Names {
     dir: TempDir,
 }
 
+impl Names {
+    /// The folder of the job: the host keeps its state in `state`, and compiled plugins in `cache`.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
 impl Deref for Job<'_> {
     type Target = Names;
 

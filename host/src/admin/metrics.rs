@@ -21,6 +21,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::process;
+use crate::swap::report::{Ended, Step};
 use crate::telemetry::{Place, Renewal, Telemetry};
 
 const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -124,6 +125,7 @@ impl Collector for Ours {
         records(telemetry, &mut families)?;
         guests(telemetry, &mut families)?;
         kafka(telemetry, &mut families)?;
+        swaps(telemetry, &mut families)?;
         partitions(telemetry, &mut families)
     }
 }
@@ -168,6 +170,19 @@ fn kafka(telemetry: &Telemetry, families: &mut Families<'_>) -> Result<(), Error
     families.counter("rebalances", "Times that partitions were taken away", telemetry.rebalances())?;
     families.counter("spans_sent", "Spans that a collector took", telemetry.spans.sent())?;
     families.counter("spans_dropped", "Spans that were lost on the way to a collector", telemetry.spans.dropped())
+}
+
+fn swaps(telemetry: &Telemetry, families: &mut Families<'_>) -> Result<(), Error> {
+    let counts = telemetry.versions.get().map(|versions| versions.requests.counts()).unwrap_or_default();
+    let of = |outcome: &Ended| counts.ended.get(outcome).copied().unwrap_or(0);
+    let outcomes = Ended::ALL.iter().map(|outcome| ([("outcome", outcome.name().to_owned())], of(outcome)));
+    families.counters("swaps", "Swaps of the plugin that were asked for, by how they ended", outcomes)?;
+    let of = |step: &Step| counts.refused.get(step).copied().unwrap_or(0);
+    let steps = Step::ALL.iter().map(|step| ([("step", step.name().to_owned())], of(step)));
+    families.counters("swap_refusals", "Swaps that were refused, by the step that did", steps)?;
+    let by = ["rollback", "probation"].into_iter().zip(counts.rolled_back);
+    let by = by.map(|(by, count)| ([("by", by.to_owned())], count));
+    families.counters("rollbacks", "Returns to the version before: asked for, or after a probation", by)
 }
 
 fn partitions(telemetry: &Telemetry, families: &mut Families<'_>) -> Result<(), Error> {

@@ -38,6 +38,9 @@ pub(super) struct Status {
     workers: Vec<WorkerStatus>,
     /// The partitions of the input topic that this host has.
     partitions: Vec<Partition>,
+    /// The versions of the plugin: which speaks, how the last swap ended, what is on probation or in the shadow. Null while the
+    /// host starts.
+    versions: Option<crate::swap::report::Status>,
     /// Failures in groups, the latest first.
     failures: Vec<FailureGroup>,
     /// Failures that are in none of these groups, as there are too many.
@@ -197,6 +200,7 @@ impl Status {
                 over_seconds: rounded(rate.over.as_secs_f64()),
             },
             workers: of_workers(telemetry, &places),
+            versions: telemetry.versions.get().and_then(|versions| versions.status()),
             failures: failures.latest().into_iter().map(|(print, group)| of_group(topic, print, group)).collect(),
             failures_in_other_groups: failures.others(),
             partitions: places.into_iter().map(Partition::from).collect(),

@@ -12,12 +12,12 @@ const ANYWHERE: AdminConfig = AdminConfig { address: SocketAddr::new(IpAddr::V4(
 fn serve(telemetry: &Arc<Telemetry>) -> (Server, SocketAddr) {
     let bound = bind(Some(ANYWHERE)).unwrap().unwrap();
     let address = bound.address().unwrap();
-    (bound.serve(routes(telemetry), telemetry).unwrap(), address)
+    (bound.serve(routes(telemetry, Guard::new(address, None)), telemetry).unwrap(), address)
 }
 
 fn answer(address: SocketAddr, method: &str, path: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();

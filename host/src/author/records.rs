@@ -69,7 +69,7 @@ impl JsonRecord {
     }
 
     /// Adds it to a batch; `offset` unless it has one of its own.
-    pub(super) fn push_to(&self, batch: &mut Batch, offset: i64) {
+    pub(crate) fn push_to(&self, batch: &mut Batch, offset: i64) {
         batch.push(
             (self.partition, self.offset.unwrap_or(offset)),
             self.timestamp_ms.unwrap_or(NO_TIMESTAMP),

@@ -1,6 +1,9 @@
 //! The settings of what is seen of the host from outside, read and checked.
 
+use std::path::PathBuf;
+
 use super::CliError;
+use super::run::path;
 use super::sources::{Environment, Given, Sources};
 use crate::config::admin::address;
 use crate::config::tracing::{base, whole};
@@ -11,11 +14,19 @@ const SERVICE: &str = "mapper-host";
 /// The only way in which spans are sent.
 const PROTOCOL: &str = "http/protobuf";
 
-/// Where the admin server listens, if there is to be one.
-pub(super) fn config(sources: &Sources<'_>) -> Result<Option<AdminConfig>, CliError> {
+/// Where the admin server listens, if there is to be one, and the file of its token.
+pub(super) fn config(sources: &Sources<'_>) -> Result<(Option<AdminConfig>, Option<PathBuf>), CliError> {
     let given = sources.present("admin");
     let asked = given.explicit();
-    Ok(given.read(address)?.map(|address| AdminConfig { address, asked }))
+    let admin = given.read(address)?.map(|address| AdminConfig { address, asked });
+    let token = sources.optional("admin-token-file", path)?;
+    if token.is_none() && admin.is_some_and(|admin| !admin.address.ip().is_loopback()) {
+        return Err(given.refuse(
+            "anyone who reaches that address could swap the plugin; give --admin-token-file FILE, or an address of this \
+             machine alone, such as 127.0.0.1:8080",
+        ));
+    }
+    Ok((admin, token))
 }
 
 /// Where spans go, if anywhere: by our setting, or by the variables of OpenTelemetry.

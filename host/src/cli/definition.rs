@@ -6,7 +6,7 @@ use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, Command};
 
 use super::settings::{GENERATE, Kind, OPTIONS, RUN, Setting, Standard};
-use super::{author, pages};
+use super::{author, pages, remote};
 
 /// Wider than this, help is hard to read.
 const HELP_COLUMNS: usize = 110;
@@ -31,7 +31,8 @@ const USAGE: &str = "host [run] --plugin FILE [OPTIONS]
        host map FILE [INPUT]...
        host check FILE
        host bench FILE
-       host generate --brokers LIST [OPTIONS]";
+       host generate --brokers LIST [OPTIONS]
+       host swap FILE | rollback | history | shadow FILE";
 
 /// The whole command line.
 pub(super) fn command() -> Command {
@@ -59,6 +60,7 @@ pub(super) fn command() -> Command {
                 .after_help(AFTER),
         )
         .subcommands(pages::commands())
+        .subcommands(remote::commands())
 }
 
 pub(super) fn path(argument: Arg) -> Arg {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::sandbox;
 use super::sources::{Given, Sources};
-use super::{CliError, admin};
+use super::{CliError, admin, swap};
 use crate::config::{Delivery, LogConfig, Pairs, RunConfig, properties, values};
 
 /// Topics are created with this many partitions at most: beyond, it is more likely a slip than a wish.
@@ -38,6 +38,7 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
             "the broker would abort each transaction before it is committed; give less than --transaction-timeout ({longest})"
         )));
     }
+    let (admin, admin_token_file) = admin::config(sources)?;
     Ok(RunConfig {
         plugin,
         set: sources.pairs("set", |_| None)?,
@@ -66,7 +67,9 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
         limits: sandbox::limits(sources)?,
         grants: sandbox::grants(sources)?,
         failures: super::failures::config(sources)?,
-        admin: admin::config(sources)?,
+        admin,
+        admin_token_file,
+        swap: swap::config(sources)?,
         tracing: admin::tracing(sources)?,
         log: log(sources)?,
     })
@@ -105,7 +108,7 @@ pub(super) fn within(shortest: Duration, longest: Duration) -> impl Fn(&str) -> 
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "it is a reader like the others")]
-fn path(text: &str) -> values::Read<PathBuf> {
+pub(super) fn path(text: &str) -> values::Read<PathBuf> {
     Ok(PathBuf::from(text))
 }
 

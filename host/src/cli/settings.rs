@@ -10,6 +10,7 @@ mod kafka;
 mod limits;
 mod output;
 mod plugin;
+mod swap;
 mod topics;
 
 use std::sync::LazyLock;
@@ -94,6 +95,7 @@ pub(crate) static RUN: LazyLock<Vec<Setting>> = LazyLock::new(|| {
         limits::SETTINGS,
         grants::SETTINGS,
         failures::SETTINGS,
+        swap::SETTINGS,
         kafka::SETTINGS,
         admin::SETTINGS,
         output::SETTINGS,
@@ -105,6 +107,10 @@ pub(crate) use author::{BENCH, MAP, TEST};
 
 /// Settings of `host generate`.
 pub(crate) static GENERATE: LazyLock<Vec<Setting>> = LazyLock::new(|| generate::SETTINGS.to_vec());
+
+/// Settings of the commands that speak to a running host.
+pub(crate) static REMOTE: LazyLock<Vec<Setting>> =
+    LazyLock::new(|| vec![admin::ADMIN_OF_HOST, admin::ADMIN_TOKEN_FILE, output::CONFIG]);
 
 /// Every setting once: one environment and one file may serve both commands.
 pub(crate) fn all() -> impl Iterator<Item = &'static Setting> {

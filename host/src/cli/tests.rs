@@ -13,7 +13,8 @@ use tempfile::NamedTempFile;
 use super::settings::{BENCH, GENERATE, MAP, RUN, Setting, TEST};
 use super::{CliError, parse, settings_table};
 use crate::config::{
-    AdminConfig, BreakerRecords, Command, Delivery, GenerateConfig, LogConfig, LogFormat, Rhythm, RunConfig,
+    AdminConfig, BreakerRecords, Command, Delivery, GenerateConfig, LogConfig, LogFormat, RemoteCommand, Rhythm,
+    RunConfig, SwapConfig,
 };
 use crate::plugin::{Grants, Limits};
 use crate::visits::Profile;
@@ -173,7 +174,10 @@ fn every_setting_has_a_flag_and_a_variable() {
         ("bench", &BENCH, &["p.wasm"]),
     ];
     for (command, settings, base) in commands {
-        for setting in settings.iter().filter(|setting| !["plugin", "cache-dir", "state-dir"].contains(&setting.name)) {
+        for setting in settings
+            .iter()
+            .filter(|setting| !["plugin", "cache-dir", "state-dir", "admin-token-file"].contains(&setting.name))
+        {
             let given = setting.name == "brokers" || settings.iter().all(|other| other.name != "brokers");
             let brokers: &[&str] = if given { &[] } else { &["--brokers", "k"] };
             let arguments = [&[command], base, brokers].concat();
@@ -342,4 +346,44 @@ fn what_is_done_about_failures_is_read_and_fits_together() {
     assert_eq!((ratio.halt_on_error_ratio, ratio.error_ratio_window), (Some(0.9), 50));
     let message = wrong(&[PLUGIN, &["--breaker-after", "0", "--breaker-records", "hold"]], &[]);
     assert!(message.starts_with("flag --breaker-records: ") && message.contains("no worker ever stops"), "{message}");
+}
+
+#[test]
+fn versions_are_watched_tried_out_and_on_probation_by_default() {
+    let expected =
+        SwapConfig { watch: true, max_regressions: 0, probation: 1000, probation_tolerance: 0.05, provenance: false };
+    assert_eq!(run(&[PLUGIN], &[]).swap, expected);
+    let config = run(&[PLUGIN, &["--watch", "off", "--provenance", "headers", "--probation", "0"]], &[]);
+    assert_eq!(config.swap, SwapConfig { watch: false, probation: 0, provenance: true, ..expected });
+}
+
+#[test]
+fn an_admin_address_that_others_reach_needs_a_token() {
+    for address in ["0.0.0.0:8080", "[::]:8080", "10.0.0.7:8080"] {
+        let message = wrong(&[PLUGIN, &["--admin", address]], &[]);
+        assert!(message.contains("--admin-token-file") && message.contains(address), "{message}");
+        let config = run(&[PLUGIN, &["--admin", address, "--admin-token-file", "t"]], &[]);
+        assert_eq!(config.admin_token_file.as_deref(), Some(std::path::Path::new("t")));
+    }
+    assert_eq!(run(&[PLUGIN, &["--admin", "[::1]:8080"]], &[]).admin_token_file, None);
+}
+
+#[test]
+fn commands_to_a_running_host_find_it_where_it_was_told_to_listen() {
+    let remote = |arguments: &[&str], variables: &[(&str, &str)]| match parsed(arguments, variables) {
+        Ok(Command::Remote(config)) => config,
+        other => panic!("{arguments:?}: {other:?}"),
+    };
+    let config =
+        remote(&["swap", "p.wasm", "--dry-run"], &[("MAPPER_ADMIN", "0.0.0.0:9999"), ("MAPPER_ADMIN_TOKEN_FILE", "t")]);
+    assert_eq!(config.url, "http://127.0.0.1:9999");
+    assert_eq!(config.token_file.as_deref(), Some(std::path::Path::new("t")));
+    assert_eq!(config.command, RemoteCommand::Swap { file: "p.wasm".into(), dry_run: true, force: false });
+    assert_eq!(remote(&["rollback"], &[]).url, "http://127.0.0.1:8080");
+    assert_eq!(remote(&["shadow", "--stop"], &[]).command, RemoteCommand::StopShadow);
+    assert_eq!(remote(&["history", "--json"], &[]).command, RemoteCommand::History);
+    for arguments in [&["swap"][..], &["shadow"], &["shadow", "p.wasm", "--stop"]] {
+        wrong(&[arguments], &[]);
+    }
+    assert!(wrong(&[&["rollback", "--admin", "off"]], &[]).contains("where the admin server of the host listens"));
 }

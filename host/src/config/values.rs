@@ -55,6 +55,15 @@ pub(crate) fn switch(text: &str) -> Read<bool> {
     }
 }
 
+/// One of two words; whether it is the first.
+pub(crate) fn either(text: &str, [yes, no]: [&str; 2]) -> Read<bool> {
+    match text {
+        _ if text == yes => Ok(true),
+        _ if text == no => Ok(false),
+        _ => Err(format!("give {yes} or {no}")),
+    }
+}
+
 /// A time with its unit.
 pub(crate) fn duration(text: &str, range: RangeInclusive<Duration>) -> Read<Duration> {
     humantime::parse_duration(text).ok().filter(|duration| range.contains(duration)).ok_or_else(|| {

@@ -6,7 +6,11 @@ use crate::verdict::{Columns, OutputTopics, Verdicts};
 
 fn routes() -> Routes {
     let route = |topic: &str, max_record_bytes| Route { topic: topic.into(), max_record_bytes };
-    Routes { outputs: vec![route("reduced", 200), route("other", 150)], dead_letters: route("dlq", 1000) }
+    Routes {
+        outputs: vec![route("reduced", 200), route("other", 150)],
+        dead_letters: route("dlq", 1000),
+        added_bytes: 0,
+    }
 }
 
 /// What is decided when the mapper returns these outputs, each a topic and a value.

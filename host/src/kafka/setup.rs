@@ -151,7 +151,7 @@ impl Setup {
             Route { topic: (*topic).into(), max_record_bytes }
         });
         let dead_letters = routes.next_back().expect("the dead-letter topic was asked for, last");
-        Ok(Routes { outputs: routes.collect(), dead_letters })
+        Ok(Routes { outputs: routes.collect(), dead_letters, added_bytes: 0 })
     }
 
     /// The end offsets of a topic as they are now.

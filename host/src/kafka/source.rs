@@ -20,7 +20,7 @@ use rdkafka::types::RDKafkaRespErr;
 use super::client::{self, KafkaSettings};
 use super::native::{RecordQueue, end_heard_of};
 use super::until::Until;
-use crate::pipeline::{Fetched, Positions, Source, Trouble};
+use crate::pipeline::{Fetched, Places, Positions, Source, Trouble};
 use crate::record::Batch;
 use crate::shutdown::Halt;
 use crate::telemetry::Telemetry;
@@ -353,5 +353,9 @@ impl Source for KafkaSource {
             (at < end).then_some((*partition, end))
         });
         Some(ends.collect())
+    }
+
+    fn places(&self) -> Places {
+        self.assigned.clone()
     }
 }

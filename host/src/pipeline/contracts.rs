@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Positions;
+use super::{Places, Positions};
 use crate::decision::RouteIndex;
 use crate::record::{Batch, Header};
 use crate::shutdown::Halt;
@@ -71,6 +71,9 @@ pub trait Source {
     /// Offsets beyond the last record that was fetched, up to which there is nothing to do, once all of this source's work
     /// is done; `None` as long as it isn't, or if it never is.
     fn finished(&mut self) -> Option<Positions>;
+
+    /// Where the next record of each partition is that this source has now; `None` when it has fetched none yet.
+    fn places(&self) -> Places;
 }
 
 /// From record to verdict. Whatever happens in there, each record gets its verdict.

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use super::breaker::Sign;
 use super::error_ratio::Exceeded;
+use super::provenance::Provenance;
 use super::{Mapper, Outgoing, Pipeline, STEP, Sink, Source, Trouble};
 use crate::config::BreakerRecords;
 use crate::decision::{Decision, RouteIndex, decide};
 use crate::intents::Taken;
-use crate::record::{Batch, Record};
+use crate::record::{Batch, Header, Record};
 use crate::shutdown::Halt;
 use crate::telemetry::Activity;
 use crate::trace_context::{Traceparent, carried, through};
@@ -37,7 +38,9 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         let mut batch = Batch::new(self.batch.topic.clone());
         std::mem::swap(&mut batch, &mut self.batch);
         let mut verdicts = std::mem::take(&mut self.verdicts);
+        self.seen.clear();
         let came = self.work_through(&batch, &mut verdicts);
+        self.versions.judged(&mut self.seen);
         (self.batch, self.verdicts) = (batch, verdicts);
         match came? {
             Came::To(_) => Ok(()),
@@ -55,6 +58,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         let began = Instant::now();
         // Before anything can fail: what is not in the transaction is not gone back to.
         self.transaction.reach(batch, self.judged..batch.len());
+        self.versions.began(self.transaction.first());
         loop {
             let started = Instant::now();
             verdicts.clear();
@@ -66,6 +70,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             let came = self.carry_out(batch, verdicts, started)?;
             tracing::trace!(target: STEP, worker = self.settings.worker, "sent");
             if let Came::To(judged) | Came::ToBreaking(judged) = came {
+                self.versions.shadowed(batch, self.judged..judged, verdicts);
                 self.judged = judged;
             }
             let goes_on = matches!(came, Came::To(judged) if judged < batch.len());
@@ -124,6 +129,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             let breaks = broken && self.breaker.judged(Sign::Broken);
             if broken && self.settings.failures.breaker_records == BreakerRecords::Hold {
                 self.held.push(batch.slice(at..at + 1), failure.clone(), started);
+                self.seen.judged.add_one(Some(failure.kind));
             } else {
                 self.enter(batch, at..at + 1, started)?;
                 self.settle(batch.record(at), Verdict::Failed(failure.clone()))?;
@@ -151,10 +157,13 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         if self.held.is_empty() {
             return Ok(());
         }
+        // It was told when it was judged.
+        let told = self.seen.judged;
         for (record, failure) in self.held.take() {
             self.enter(&record, 0..1, Instant::now())?;
             self.settle(record.record(0), Verdict::Failed(failure))?;
         }
+        self.seen.judged = told;
         Ok(())
     }
 
@@ -184,16 +193,17 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         counts.records_in += 1;
         let decision = decide(record, verdict, &self.settings.routes);
         let ours = self.spans.decided(record, decision.failure());
+        self.seen.note(record, &decision);
         match decision {
             Decision::Skip => counts.skipped += 1,
             Decision::ProduceOne(route, output) => {
                 counts.records_out += 1;
-                send_output(&mut self.sink, route, record, output, ours.as_ref())?;
+                send_output(&mut self.sink, route, record, output, (ours.as_ref(), self.provenance.as_ref()))?;
             }
             Decision::Produce(outputs) => {
                 for (route, output) in outputs {
                     counts.records_out += 1;
-                    send_output(&mut self.sink, route, record, output, ours.as_ref())?;
+                    send_output(&mut self.sink, route, record, output, (ours.as_ref(), self.provenance.as_ref()))?;
                 }
             }
             Decision::DeadLetter(failure) => {
@@ -255,20 +265,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         }
     }
 
-    /// The mapper is another one from now on: what was broken may be mended, and what was held back is for it to judge.
-    ///
-    /// # Errors
-    /// See [`Trouble`].
-    pub fn mapper_renewed(&mut self) -> Result<(), Trouble> {
-        self.commit()?;
-        if !self.held.is_empty() {
-            self.go_back()?;
-        }
-        self.close_breaker("there is a new plugin");
-        Ok(())
-    }
-
-    fn close_breaker(&mut self, why: &str) {
+    pub(super) fn close_breaker(&mut self, why: &str) {
         if self.breaker.close() {
             self.telemetry.breakers.closed(&self.telemetry.health, self.settings.worker, why);
         }
@@ -287,22 +284,36 @@ fn refused_by_broker() -> Failure<'static> {
     Failure::new(FailureKind::Undeliverable, "the broker refused what the mapper made of this record")
 }
 
-/// Sends an output. Where a span of ours stands between it and its input, `ours` says so.
+/// Sends an output. Where a span of ours stands between it and its input, `ours` says so; who made it, `provenance`.
 fn send_output<K: Sink>(
     sink: &mut K,
     route: RouteIndex,
     input: Record<'_>,
     output: Output<'_>,
-    ours: Option<&Traceparent>,
+    (ours, provenance): (Option<&Traceparent>, Option<&Provenance>),
 ) -> Result<(), Trouble> {
     let (key, value, timestamp_ms) = (output.key(input), output.value(input), output.timestamp_ms(input));
     let outgoing = Outgoing { route, key, value, timestamp_ms };
     match output.own_headers() {
         Some(headers) => {
             let carried = carried(input, &mut headers.clone()).map(|header| through(header, ours));
-            sink.send(outgoing, &mut headers.chain(carried))
+            send_with(sink, outgoing, headers.chain(carried), provenance)
         }
-        None if ours.is_some() => sink.send(outgoing, &mut input.headers().map(|header| through(header, ours))),
-        None => sink.send(outgoing, &mut input.headers()),
+        None if ours.is_some() => {
+            send_with(sink, outgoing, input.headers().map(|header| through(header, ours)), provenance)
+        }
+        None => send_with(sink, outgoing, input.headers(), provenance),
+    }
+}
+
+fn send_with<'h, K: Sink>(
+    sink: &mut K,
+    outgoing: Outgoing<'_>,
+    mut headers: impl Iterator<Item = Header<'h>>,
+    provenance: Option<&'h Provenance>,
+) -> Result<(), Trouble> {
+    match provenance {
+        None => sink.send(outgoing, &mut headers),
+        Some(provenance) => sink.send(outgoing, &mut provenance.added_to(headers)),
     }
 }

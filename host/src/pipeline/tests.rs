@@ -7,6 +7,7 @@ mod outcome;
 mod poison;
 mod properties;
 mod script;
+mod versions;
 
 use std::collections::BTreeMap;
 
@@ -55,14 +56,18 @@ const ALL_AT_ONCE: Work = Work {
 /// A new process begins to work.
 fn start(fake: &Fake, work: Work, telemetry: &Arc<Telemetry>) -> Pipeline<Fake, ByValue, Fake> {
     let route = |topic: &str, max_record_bytes| Route { topic: topic.into(), max_record_bytes };
-    let routes =
-        Routes { outputs: vec![route("reduced", 1000), route("other", 1000)], dead_letters: route("dlq", 4000) };
+    let routes = Routes {
+        outputs: vec![route("reduced", 1000), route("other", 1000)],
+        dead_letters: route("dlq", 4000),
+        added_bytes: 0,
+    };
     let Work { interval, records, bytes, batch_records, failures, ends_by_itself } = work;
     let settings = Settings {
         spans: Spans::default(),
         routes: Arc::new(routes),
         commit: CommitPolicy { interval, records, bytes },
         batch_records,
+        provenance: true,
         failures,
         worker: 7,
         intents: fake.kafka().intents.clone(),
@@ -75,13 +80,21 @@ fn start(fake: &Fake, work: Work, telemetry: &Arc<Telemetry>) -> Pipeline<Fake, 
         topic: text("visits"),
         plugin_name: text("by-value"),
         plugin_version: text("1.0.0"),
-        plugin_digest: text("abc"),
+        plugin_digest: text("v0"),
         contract: "1.0.0",
     };
     fake.join();
     let shutdown = fake.kafka().shutdown.clone();
     let parts = (fake.clone(), ByValue(fake.clone()), fake.clone());
-    Pipeline::new(parts, &"visits".into(), settings, DeadLetters::new(origin, 4000), telemetry.clone(), shutdown)
+    Pipeline::new(
+        parts,
+        versions::join(fake),
+        &"visits".into(),
+        settings,
+        DeadLetters::new(origin, 4000),
+        telemetry.clone(),
+        shutdown,
+    )
 }
 
 /// What is committed is complete, nothing else is visible, the order is kept, and the counts are right.
@@ -123,6 +136,7 @@ fn check(fake: &Fake, telemetry: &Telemetry) {
         }
     }
     assert!(made.is_empty(), "made of nothing: {made:?}");
+    kafka.versions.check(kafka.topics.iter().flatten());
     let counts = telemetry.counts();
     let told = Told {
         transactions: telemetry.transactions(),

@@ -10,6 +10,9 @@ use crate::telemetry::{Counts, Failures};
 /// An offset per partition.
 pub type Positions = BTreeMap<i32, i64>;
 
+/// An offset per partition where one is known.
+pub type Places = BTreeMap<i32, Option<i64>>;
+
 /// When to commit: by whichever comes first.
 #[derive(Debug, Clone, Copy)]
 pub struct CommitPolicy {

@@ -26,7 +26,7 @@ pub(super) const PACKAGE: &str = "mapper-host:mapper";
 /// A plugin larger than this is refused before it is read.
 pub const MAX_PLUGIN_BYTES: u64 = 64 << 20;
 /// The longest name or version a plugin may give itself, in bytes (`wit/mapper.wit`).
-const MAX_NAME_BYTES: usize = 200;
+pub const MAX_NAME_BYTES: usize = 200;
 
 /// The SHA-256 of a plugin file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

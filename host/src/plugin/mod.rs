@@ -27,7 +27,9 @@ pub use grants::{GrantedDir, Grants};
 pub use imports::{Access, Import};
 use instance::Instance;
 pub use limits::Limits;
-pub use load::{CONTRACT_VERSION, Digest, Effort, Identity, MAX_PLUGIN_BYTES, Plugin, PluginRefused, Stage};
+pub use load::{
+    CONTRACT_VERSION, Digest, Effort, Identity, MAX_NAME_BYTES, MAX_PLUGIN_BYTES, Plugin, PluginRefused, Stage,
+};
 pub use mapper::PluginMapper;
 
 #[cfg(test)]

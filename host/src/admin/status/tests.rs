@@ -33,6 +33,7 @@ fn timeless(mut status: Value) -> Value {
 fn before_all_there_is_a_host_and_nothing_else() {
     let expected = json!({
         "ready": true, "not_ready": [], "stuck": [],
+        "versions": null,
         "host": {"version": env!("CARGO_PKG_VERSION"), "started": null, "uptime_seconds": 0},
         "plugin": null,
         "work": {"delivery": "", "group": "", "input_topic": "", "output_topics": [], "dead_letter_topic": ""},
@@ -90,6 +91,7 @@ fn all_of_a_host_at_work() {
     assert!(rate["over_seconds"].as_f64().unwrap() >= 5.0, "{rate}");
     let expected = json!({
         "ready": false, "not_ready": [{"who": "group", "why": "not in the group yet: worker 1"}], "stuck": [],
+        "versions": null,
         "host": {"version": env!("CARGO_PKG_VERSION"), "started": null, "uptime_seconds": 0},
         "plugin": {
             "name": "p", "version": "1.0", "digest": digest.to_string(), "contract": "1.0.0",

@@ -1,7 +1,7 @@
 //! Settings of what is seen of the host from outside.
 
 use super::Kind::Text;
-use super::Standard::{Told, Value};
+use super::Standard::{Empty, Told, Value};
 use super::{Setting, setting};
 
 const HEADING: &str = "Admin";
@@ -13,9 +13,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         "ADDRESS",
         Text,
         Value("127.0.0.1:8080"),
-        "Where the admin server listens for HTTP: /livez, /readyz, /metrics and /status. Port 0 is any free one, and is \
+        "Where the admin server listens for HTTP: /livez, /readyz, /metrics, /status, and what host swap asks for. Port 0 is any free one, and is \
          logged; off is no server. If the default is taken the host does without; any other that is taken is an error",
     ),
+    ADMIN_TOKEN_FILE,
     setting(
         HEADING,
         "otlp-endpoint",
@@ -25,3 +26,22 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Where spans go: an OpenTelemetry collector that takes OTLP over HTTP, such as http://localhost:4318; or off",
     ),
 ];
+
+pub(super) const ADMIN_TOKEN_FILE: Setting = setting(
+    HEADING,
+    "admin-token-file",
+    "FILE",
+    Text,
+    Empty,
+    "A file whose first line is what must be shown to change anything through the admin server (Authorization: Bearer …). \
+     It must be given when the server listens beyond this machine",
+);
+
+pub(super) const ADMIN_OF_HOST: Setting = setting(
+    HEADING,
+    "admin",
+    "URL",
+    Text,
+    Value("127.0.0.1:8080"),
+    "Where the admin server of the running host listens: what it was given as --admin, or a URL such as http://10.0.0.7:8080",
+);

@@ -60,7 +60,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "DIR",
         Text,
         Told("mapper-host in the user's state folder"),
-        "Where the host keeps what must survive a restart: the transactional ids of its own, and which records the plugin has",
+        "Where the host keeps what must survive a restart: the transactional ids of its own, which records the plugin has, and the \
+         versions of the plugin with their history",
     ),
     setting(
         HEADING,

@@ -53,6 +53,11 @@ fn values_beyond_their_limits() {
             "give one of off, error, warn, info, debug, trace, or directives such as info,kafka=debug",
         ),
         ("--until-end=maybe", "give true or false"),
+        ("--watch=yes", "give on or off"),
+        ("--swap-max-regressions=-1", "give a whole number, 0 or more"),
+        ("--probation=some", "give a whole number, 0 or more"),
+        ("--probation-tolerance=1.1", "give a share from 0 to 1, such as 0.5"),
+        ("--provenance=on", "give headers or off"),
         ("--group= ", "give a name that is not blank"),
         ("--transactional-id= ", "give a name that is not blank"),
         (

@@ -115,7 +115,8 @@ fn a_new_mapper_closes_it_and_judges_what_was_held() {
             (kafka.sick, kafka.shutdown) = (0, Shutdown::default());
             pipeline.shutdown = kafka.shutdown.clone();
         }
-        pipeline.mapper_renewed().unwrap();
+        fake.kafka().versions.offer();
+        pipeline.take_version().unwrap();
         assert_eq!(telemetry.health.reasons(), []);
         pipeline.run().unwrap();
         check(&fake, &telemetry);
@@ -137,7 +138,8 @@ fn a_new_mapper_judges_what_was_held_before_it_opened() {
         (kafka.sick, kafka.until_end, kafka.shutdown) = (0, true, Shutdown::default());
         pipeline.shutdown = kafka.shutdown.clone();
     }
-    pipeline.mapper_renewed().unwrap();
+    fake.kafka().versions.offer();
+    pipeline.take_version().unwrap();
     pipeline.run().unwrap();
     everything_was_done(&fake);
     assert_eq!(outcome(&fake), (0, 3));

@@ -10,6 +10,7 @@ use super::super::*;
 use super::mapper::{Handled, handled};
 use super::outcome::{Produced, Told};
 use super::script::{Call, Event, Revoke, Script};
+use super::versions::{MADE_BY, Versions};
 use crate::decision::RouteIndex;
 use crate::record::Header;
 use crate::verdict::FailureKind;
@@ -50,6 +51,7 @@ pub(super) struct Kafka {
     /// Where the next pipeline writes down what its mapper is given.
     pub(super) intents: Arc<Intents>,
     pub(super) shutdown: Shutdown,
+    pub(super) versions: Versions,
     calls: BTreeMap<Call, usize>,
     /// Fetches without a record, one after the other.
     idle: usize,
@@ -62,7 +64,7 @@ pub(super) struct Kafka {
 
 /// A handle: source and sink of a pipeline at once.
 #[derive(Clone)]
-pub(super) struct Fake(Rc<RefCell<Kafka>>);
+pub(super) struct Fake(pub(super) Rc<RefCell<Kafka>>);
 
 impl Fake {
     /// Partitions from 0 with these values. Offsets have a gap now and then, as a topic of transactions has.
@@ -71,7 +73,7 @@ impl Fake {
         let partitions = (0..).zip(values);
         let inputs = partitions.map(|(p, values)| (p, (0..).map(offset).zip(values.iter().copied()).collect()));
         let ends = (0..).zip(values).filter(|(_, v)| !v.is_empty()).map(|(p, v)| (p, offset(v.len() - 1) + 2));
-        Self(Rc::new(RefCell::new(Kafka {
+        let fake = Self(Rc::new(RefCell::new(Kafka {
             inputs: inputs.collect(),
             ends: ends.collect(),
             committed: Positions::new(),
@@ -86,13 +88,16 @@ impl Fake {
             sick: usize::MAX,
             intents: Arc::new(Intents::none()),
             shutdown: Shutdown::default(),
+            versions: Versions::default(),
             calls: BTreeMap::new(),
             idle: 0,
             positions: Positions::new(),
             rebalances: VecDeque::new(),
             lost: BTreeSet::new(),
             open: None,
-        })))
+        })));
+        fake.kafka().versions.of(&fake.0);
+        fake
     }
 
     pub(super) fn kafka(&self) -> RefMut<'_, Kafka> {
@@ -129,6 +134,10 @@ impl Kafka {
             Some(Event::Halt) => Err(Halt::kafka(format!("{call:?} halts")).into()),
             Some(Event::Shutdown) => {
                 self.shutdown.request();
+                Ok(None)
+            }
+            Some(Event::Swap) => {
+                self.versions.offer();
                 Ok(None)
             }
             other => Ok(other.cloned()),
@@ -188,6 +197,8 @@ impl Kafka {
 
     fn make_visible(&mut self, next: &Positions, told: bool) {
         let open = self.open.take().expect("a commit in a transaction");
+        let made_by: BTreeSet<&str> = open.iter().map(|(_, record)| record.header(MADE_BY)).collect();
+        assert!(made_by.len() <= 1, "a transaction of several versions: {made_by:?}");
         let old = |p: &i32| self.committed.get(p).copied().unwrap_or(0);
         assert!(next.iter().any(|(p, at)| *at > old(p)), "an empty transaction");
         assert!(next.iter().all(|(p, at)| *at >= old(p)), "offsets go back: {next:?}");
@@ -314,6 +325,10 @@ impl Source for Fake {
         }
         let at = |p: &i32| positions[p].max(committed.get(p).copied().unwrap_or(0));
         Some(ends.iter().filter(|(p, end)| at(p) < **end).map(|(p, end)| (*p, *end)).collect())
+    }
+
+    fn places(&self) -> Places {
+        self.kafka().positions.iter().map(|(partition, position)| (*partition, Some(*position))).collect()
     }
 }
 

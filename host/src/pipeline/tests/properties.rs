@@ -90,7 +90,9 @@ fn script() -> impl Strategy<Value = Script> {
     let revoke = revoke.prop_map(|(call, at, partitions, lost, records_elsewhere, back_after)| {
         (call, at, Event::Revoke(Revoke { partitions, lost, records_elsewhere, back_after }))
     });
-    proptest::collection::vec(prop_oneof![2 => trouble, 1 => revoke], 0..7).prop_map(|mut script| {
+    let calls = [Call::Fetch, Call::Settle, Call::Rewind, Call::Begin, Call::Send, Call::Commit, Call::Abort];
+    let swap = (select(calls.to_vec()), 1_usize..12).prop_map(|(call, at)| (call, at, Event::Swap));
+    proptest::collection::vec(prop_oneof![2 => trouble, 1 => revoke, 1 => swap], 0..8).prop_map(|mut script| {
         let mut agains = 0;
         script.retain(|(_, _, event)| {
             agains += usize::from(matches!(event, Again | Unanswered));

@@ -25,6 +25,8 @@ pub(super) enum Event {
     Shutdown,
     /// Of a mapping: the process ends in the middle of it.
     Die,
+    /// Another version of the mapper waits from now on.
+    Swap,
     /// Of a fetch or an attendance: partitions are about to go.
     Revoke(Revoke),
 }

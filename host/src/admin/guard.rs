@@ -1,0 +1,193 @@
+//! Who may do what: requests that change something need the token, if there is one, and none may come from a web page that
+//! only happens to be open in a browser on this machine.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, HOST, ORIGIN, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use subtle::ConstantTimeEq;
+
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// A shorter token can be guessed.
+const LEAST_TOKEN_BYTES: usize = 16;
+
+/// What every request is checked against.
+#[derive(Clone)]
+pub struct Guard {
+    token: Option<Arc<str>>,
+    /// The server is reached from this machine alone, so only by names of this machine.
+    loopback: bool,
+}
+
+/// A request that is turned away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turned {
+    /// By a name that is not this machine's (DNS rebinding).
+    Name,
+    /// From a page of another origin (cross-site request forgery).
+    Origin,
+    /// Without the token, or with another one.
+    Token,
+}
+
+impl Guard {
+    /// For a server at this address, with this token.
+    pub fn new(address: SocketAddr, token: Option<String>) -> Self {
+        Self { token: token.map(Into::into), loopback: address.ip().is_loopback() }
+    }
+
+    fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), Turned> {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        if self.loopback && !host.is_some_and(is_this_machine) {
+            return Err(Turned::Name);
+        }
+        if method.is_safe() {
+            return Ok(());
+        }
+        let same_origin = |origin: &str| Some(origin.trim_start_matches("http://")) == host;
+        if headers.get(ORIGIN).is_some_and(|origin| !origin.to_str().is_ok_and(same_origin)) {
+            return Err(Turned::Origin);
+        }
+        if headers.get(FETCH_SITE).is_some_and(|site| site != "same-origin" && site != "none") {
+            return Err(Turned::Origin);
+        }
+        let Some(token) = &self.token else { return Ok(()) };
+        let shown = headers.get(AUTHORIZATION).and_then(|shown| shown.as_bytes().strip_prefix(b"Bearer "));
+        let right = shown.is_some_and(|shown| bool::from(shown.ct_eq(token.as_bytes())));
+        if right { Ok(()) } else { Err(Turned::Token) }
+    }
+}
+
+/// Whether a `Host` header is a name of this machine for itself, whatever the port.
+fn is_this_machine(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']').map_or("", |(name, _port)| name),
+        None => host.rsplit_once(':').map_or(host, |(name, _port)| name),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+/// Lets a request through, or answers it.
+pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    match guard.check(request.method(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(Turned::Name) => {
+            let why = "this server listens for this machine alone; ask it as localhost or 127.0.0.1\n";
+            (StatusCode::FORBIDDEN, why).into_response()
+        }
+        Err(Turned::Origin) => (StatusCode::FORBIDDEN, "not from a web page of another origin\n").into_response(),
+        Err(Turned::Token) => {
+            let why = "show the token of --admin-token-file: Authorization: Bearer TOKEN\n";
+            (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], why).into_response()
+        }
+    }
+}
+
+/// The token in the first line of a file.
+///
+/// # Errors
+/// When the file can't be read, or its first line is no token.
+pub fn read_token(path: &Path) -> anyhow::Result<String> {
+    let named = || format!("the token of the admin server, {}", path.display());
+    let text = std::fs::read_to_string(path).with_context(named)?;
+    let token = text.lines().next().unwrap_or_default().trim();
+    if token.len() < LEAST_TOKEN_BYTES || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        bail!(
+            "{}: its first line must be a token of {LEAST_TOKEN_BYTES} or more ASCII characters without blanks; make one with: \
+             openssl rand -hex 32",
+            named()
+        );
+    }
+    Ok(token.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "0123456789abcdef";
+
+    fn headers(all: &[(&'static str, &'static str)]) -> HeaderMap {
+        all.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
+    }
+
+    fn guard(address: &str, token: bool) -> Guard {
+        Guard::new(address.parse().unwrap(), token.then(|| TOKEN.to_owned()))
+    }
+
+    #[test]
+    fn on_this_machine_only_its_own_names_are_answered() {
+        let guard = guard("127.0.0.1:8080", false);
+        for host in ["localhost:8080", "LOCALHOST", "127.0.0.1:8080", "127.0.0.2", "[::1]:8080", "[::1]"] {
+            assert_eq!(guard.check(&Method::GET, &headers(&[("host", host)])), Ok(()), "{host}");
+        }
+        for host in
+            ["evil.example", "evil.example:8080", "localhost.evil.example", "10.0.0.1:8080", "[::2]:1", "[::1", ""]
+        {
+            assert_eq!(guard.check(&Method::GET, &headers(&[("host", host)])), Err(Turned::Name), "{host}");
+        }
+        assert_eq!(guard.check(&Method::GET, &headers(&[])), Err(Turned::Name));
+    }
+
+    #[test]
+    fn beyond_this_machine_any_name_may_read_and_the_token_changes() {
+        let guard = guard("0.0.0.0:8080", true);
+        let host = ("host", "10.0.0.1:8080");
+        assert_eq!(guard.check(&Method::GET, &headers(&[host])), Ok(()));
+        assert_eq!(guard.check(&Method::POST, &headers(&[host])), Err(Turned::Token));
+        for wrong in [
+            "Bearer 0123456789abcdeF",
+            "Bearer 0123456789abcde",
+            "Bearer ",
+            "0123456789abcdef",
+            "Basic 0123456789abcdef",
+        ] {
+            let shown = headers(&[host, ("authorization", wrong)]);
+            assert_eq!(guard.check(&Method::DELETE, &shown), Err(Turned::Token), "{wrong}");
+        }
+        let shown = headers(&[host, ("authorization", "Bearer 0123456789abcdef")]);
+        assert_eq!(guard.check(&Method::POST, &shown), Ok(()));
+    }
+
+    #[test]
+    fn pages_of_other_origins_change_nothing() {
+        for token in [false, true] {
+            let guard = guard("127.0.0.1:8080", token);
+            let check = |more: &[(&'static str, &'static str)]| {
+                let own = [("host", "localhost:8080"), ("authorization", "Bearer 0123456789abcdef")];
+                guard.check(&Method::POST, &headers(&[&own, more].concat()))
+            };
+            assert_eq!(check(&[]), Ok(()));
+            assert_eq!(check(&[("origin", "http://localhost:8080"), ("sec-fetch-site", "same-origin")]), Ok(()));
+            for origin in ["http://evil.example", "http://localhost:9999", "null", "https://localhost:8080", "file://"]
+            {
+                assert_eq!(check(&[("origin", origin)]), Err(Turned::Origin), "{origin}");
+            }
+            for site in ["cross-site", "same-site"] {
+                assert_eq!(check(&[("sec-fetch-site", site)]), Err(Turned::Origin), "{site}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_token_is_one_long_word() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("token");
+        let read = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            read_token(&path)
+        };
+        assert_eq!(read("0123456789abcdef\nmore").unwrap(), TOKEN);
+        for text in ["", "\n0123456789abcdef", "short", "0123456789 abcdef", "0123456789abcdeé"] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.contains("16 or more") && error.contains("token"), "{error}");
+        }
+        assert!(format!("{:#}", read_token(&dir.path().join("none")).unwrap_err()).contains("No such file"));
+    }
+}

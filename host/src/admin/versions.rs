@@ -1,0 +1,172 @@
+//! Swapping over HTTP: `/swap`, `/rollback`, `/history` and `/shadow`. A plugin is the body of a request, never a path.
+
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::{Deserialize, Serialize};
+
+use crate::plugin::MAX_PLUGIN_BYTES;
+use crate::swap::control::Control;
+use crate::swap::history::By;
+use crate::swap::report::{Ended, Step};
+use crate::swap::swapper::{Busy, Reply, Request};
+use crate::telemetry::Telemetry;
+
+/// The media type of a plugin. A web page can't send it to another origin without asking first.
+pub(crate) const WASM: &str = "application/wasm";
+
+pub(super) fn routes() -> Router<Arc<Telemetry>> {
+    Router::new()
+        .route("/swap", post(swap))
+        .route("/rollback", post(rollback))
+        .route("/history", get(history))
+        .route("/shadow", get(shadow).post(start_shadow).delete(stop_shadow))
+        // What is taken is limited where it is read.
+        .layer(DefaultBodyLimit::disable())
+}
+
+/// How a swap is to be done.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+struct How {
+    /// All but the swap.
+    dry_run: bool,
+    /// Without the try-out.
+    force: bool,
+}
+
+/// Why nothing was done.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct NotDone {
+    /// The step that refused it, if it came so far.
+    pub(crate) step: Option<Step>,
+    /// Why, with the way out.
+    pub(crate) reason: String,
+}
+
+struct Failed(StatusCode, NotDone);
+
+impl IntoResponse for Failed {
+    fn into_response(self) -> Response {
+        (self.0, Json(self.1)).into_response()
+    }
+}
+
+fn failed(status: StatusCode, reason: impl Into<String>) -> Failed {
+    Failed(status, NotDone { step: None, reason: reason.into() })
+}
+
+impl From<Busy> for Failed {
+    fn from(busy: Busy) -> Self {
+        let status = match busy {
+            Busy::Swapping(_) => StatusCode::CONFLICT,
+            Busy::Ending => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        failed(status, busy.to_string())
+    }
+}
+
+fn control(telemetry: &Telemetry) -> Result<&Arc<Control>, Failed> {
+    telemetry.versions.get().ok_or_else(|| failed(StatusCode::SERVICE_UNAVAILABLE, "the host is still starting"))
+}
+
+/// Reads a plugin: one at a time, as each may be large.
+async fn plugin(control: &Control, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Failed> {
+    if headers.get(CONTENT_TYPE).is_none_or(|given| given != WASM) {
+        let why = format!("send the plugin as the body, with Content-Type: {WASM}");
+        return Err(failed(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
+    }
+    let Ok(_upload) = control.uploads.try_acquire() else {
+        return Err(failed(StatusCode::CONFLICT, "another plugin is being sent; ask again when that is done"));
+    };
+    if let Some(step) = control.requests.busy() {
+        return Err(Busy::Swapping(step).into());
+    }
+    let most = usize::try_from(MAX_PLUGIN_BYTES).unwrap_or(usize::MAX);
+    let too_large = || failed(StatusCode::PAYLOAD_TOO_LARGE, format!("a plugin may have {most} bytes at most"));
+    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|bytes: u64| bytes > MAX_PLUGIN_BYTES) {
+        return Err(too_large());
+    }
+    let bytes = to_bytes(body, most).await.map_err(|error| {
+        failed(
+            StatusCode::BAD_REQUEST,
+            format!("the plugin did not come whole, or has more than {most} bytes: {error}"),
+        )
+    })?;
+    if bytes.is_empty() {
+        return Err(failed(StatusCode::BAD_REQUEST, "the body is empty; send the plugin"));
+    }
+    Ok(bytes.into())
+}
+
+async fn answer(control: &Control, request: Request) -> Result<Response, Failed> {
+    let reply = control.requests.ask(request)?.await;
+    match reply {
+        Ok(Reply::Report(report)) => {
+            let status = match report.outcome {
+                Ended::Swapped | Ended::Unchanged | Ended::Tried => StatusCode::OK,
+                Ended::Switching => StatusCode::ACCEPTED,
+                Ended::Refused => StatusCode::UNPROCESSABLE_ENTITY,
+            };
+            Ok((status, Json(report)).into_response())
+        }
+        Ok(Reply::Shadow(Ok(()))) => Ok(shadow_status(control).into_response()),
+        Ok(Reply::Shadow(Err((step, reason)))) => {
+            Err(Failed(StatusCode::UNPROCESSABLE_ENTITY, NotDone { step: Some(step), reason }))
+        }
+        Err(_) => Err(Busy::Ending.into()),
+    }
+}
+
+async fn swap(
+    State(telemetry): State<Arc<Telemetry>>,
+    Query(how): Query<How>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Failed> {
+    let control = control(&telemetry)?;
+    let bytes = plugin(control, &headers, body).await?;
+    let How { dry_run, force } = how;
+    answer(control, Request::Swap { bytes, by: By::Http, force, dry_run }).await
+}
+
+async fn rollback(State(telemetry): State<Arc<Telemetry>>) -> Result<Response, Failed> {
+    answer(control(&telemetry)?, Request::Rollback { by: By::Rollback }).await
+}
+
+async fn history(State(telemetry): State<Arc<Telemetry>>) -> Result<Response, Failed> {
+    Ok(Json(control(&telemetry)?.history()).into_response())
+}
+
+fn shadow_status(control: &Control) -> impl IntoResponse + use<> {
+    Json(control.requests.shadow_view().map(|view| view.status()))
+}
+
+/// The shadow, or the last one; null if there was none.
+async fn shadow(State(telemetry): State<Arc<Telemetry>>) -> Result<Response, Failed> {
+    Ok(shadow_status(control(&telemetry)?).into_response())
+}
+
+async fn start_shadow(
+    State(telemetry): State<Arc<Telemetry>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Failed> {
+    let control = control(&telemetry)?;
+    let bytes = plugin(control, &headers, body).await?;
+    answer(control, Request::Shadow { bytes }).await
+}
+
+async fn stop_shadow(State(telemetry): State<Arc<Telemetry>>) -> Result<Response, Failed> {
+    answer(control(&telemetry)?, Request::StopShadow).await
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,36 @@
+//! Which version made an output, in headers of the output.
+
+use crate::decision::HEADER_OVERHEAD_BYTES;
+use crate::plugin::MAX_NAME_BYTES;
+use crate::record::Header;
+use crate::swap::Speaker;
+
+/// As dead letters have them.
+const DIGEST: &[u8] = b"mapper-host.plugin.digest";
+const VERSION: &[u8] = b"mapper-host.plugin.version";
+const DIGEST_BYTES: usize = 64;
+
+/// What these headers take at most.
+pub const PROVENANCE_BYTES: usize =
+    2 * HEADER_OVERHEAD_BYTES + DIGEST.len() + DIGEST_BYTES + VERSION.len() + MAX_NAME_BYTES;
+
+/// The headers of one version.
+pub(super) struct Provenance {
+    digest: String,
+    version: String,
+}
+
+impl Provenance {
+    pub(super) fn of(speaker: &Speaker) -> Self {
+        Self { digest: speaker.version.digest.clone(), version: speaker.version.version.clone() }
+    }
+
+    /// These headers, and ours; what another host may have said of itself before goes.
+    pub(super) fn added_to<'h>(
+        &'h self,
+        headers: impl Iterator<Item = Header<'h>>,
+    ) -> impl Iterator<Item = Header<'h>> {
+        let others = headers.filter(|(name, _)| *name != DIGEST && *name != VERSION);
+        others.chain([(DIGEST, Some(self.digest.as_bytes())), (VERSION, Some(self.version.as_bytes()))])
+    }
+}

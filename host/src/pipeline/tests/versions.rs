@@ -1,0 +1,139 @@
+//! Versions that are swapped while the loop runs on the in-memory Kafka: who made what, as the history says.
+
+use std::cell::RefCell;
+use std::rc::Weak;
+
+use super::kafka::Kafka;
+use super::*;
+use crate::swap::{By, Journal, Slot, Speaker, Version, WorkerSlot};
+
+/// Who made a record: outputs say it because of `--provenance`, dead letters always do.
+pub(super) const MADE_BY: &str = "mapper-host.plugin.digest";
+
+/// What is known of versions. It outlives the pipelines, as the journal on disk does.
+pub(super) struct Versions {
+    journal: Arc<Journal>,
+    /// Of the pipeline that runs.
+    slot: Option<Arc<Slot<ByValue>>>,
+    count: usize,
+    kafka: Weak<RefCell<Kafka>>,
+}
+
+impl Default for Versions {
+    fn default() -> Self {
+        Self { journal: Arc::new(Journal::in_memory()), slot: None, count: 0, kafka: Weak::new() }
+    }
+}
+
+fn version(number: usize) -> Version {
+    Version { name: "by-value".into(), version: "1.0.0".into(), digest: format!("v{number}") }
+}
+
+/// A new process, which begins with the version that it is given.
+#[expect(clippy::arc_with_non_send_sync, reason = "mappers of plugins are sent; this one stays with its fake")]
+pub(super) fn join(fake: &Fake) -> WorkerSlot<ByValue> {
+    let versions = &mut fake.kafka().versions;
+    let (term, _) = versions.journal.start_with(version(0));
+    let slot = Arc::new(Slot::new(1, term.number, 1000, versions.journal.clone(), false));
+    versions.slot = Some(slot.clone());
+    WorkerSlot::new(slot, 0, Arc::new(Speaker { term: term.number, version: term.version, contract: "1.0.0" }))
+}
+
+impl Versions {
+    pub(super) fn of(&mut self, kafka: &std::rc::Rc<RefCell<Kafka>>) {
+        self.kafka = std::rc::Rc::downgrade(kafka);
+    }
+
+    /// Another version waits from now on.
+    pub(super) fn offer(&mut self) {
+        self.count += 1;
+        let slot = self.slot.as_ref().expect("somebody has joined");
+        let term = self.journal.begin(version(self.count), By::Http, false);
+        slot.begin(term.number, None);
+        let mapper = ByValue(Fake(self.kafka.upgrade().expect("it is used")));
+        let speaker = Speaker { term: term.number, version: term.version, contract: "1.0.0" };
+        slot.offer(vec![mapper], &Arc::new(speaker));
+    }
+
+    /// Each record was made by the version that the history says spoke for its input.
+    pub(super) fn check<'r>(&self, made: impl Iterator<Item = &'r Produced>) {
+        self.journal.read(|history| {
+            // What another member made says nothing.
+            for record in made.filter(|record| !record.header(MADE_BY).is_empty()) {
+                let (partition, offset) = record.of;
+                let speaker = history.speaker(partition, offset).map(|term| term.version.digest.as_str());
+                assert_eq!(speaker, Some(record.header(MADE_BY)), "at {partition}:{offset}: {history:?}");
+            }
+        });
+    }
+}
+
+fn made_by(fake: &Fake) -> Vec<(i64, String)> {
+    let kafka = fake.kafka();
+    let mut made: Vec<_> =
+        kafka.topics.iter().flatten().map(|record| (record.of.1, record.header(MADE_BY).to_owned())).collect();
+    made.sort();
+    made
+}
+
+#[test]
+fn a_new_version_begins_where_the_old_one_is_committed() {
+    let values = vec!["one", "reject", "one", "one", "reject", "one"];
+    let fake = Fake::new(&[values], vec![(Call::Fetch, 3, Event::Swap)]);
+    let telemetry = Arc::default();
+    start(&fake, Work { batch_records: 2, ..ALL_AT_ONCE }, &telemetry).run().unwrap();
+    check(&fake, &telemetry);
+    everything_was_done(&fake);
+    // Offset 3 is a gap. The third fetch had begun when the version came, and its records are the old one's.
+    let expected = [(0, "v0"), (1, "v0"), (2, "v0"), (4, "v0"), (5, "v1"), (6, "v1")];
+    assert_eq!(made_by(&fake), expected.map(|(offset, by)| (offset, by.to_owned())));
+    assert!(log(&fake).contains("begin, commit 4, begin, commit 2"), "{}", log(&fake));
+    let fake = Fake::new(&[vec!["one", "reject", "one", "one"]], vec![(Call::Fetch, 2, Event::Swap)]);
+    start(&fake, Work { batch_records: 1, ..ALL_AT_ONCE }, &telemetry).run().unwrap();
+    let expected = [(0, "v0"), (1, "v1"), (2, "v1"), (4, "v1")];
+    assert_eq!(made_by(&fake), expected.map(|(offset, by)| (offset, by.to_owned())));
+    assert!(log(&fake).contains("begin, commit 1, begin, commit 3"), "{}", log(&fake));
+}
+
+#[test]
+fn what_is_aborted_is_done_again_by_the_version_that_speaks_then() {
+    let script = vec![(Call::Send, 3, Event::Swap), (Call::Commit, 1, Event::Again)];
+    let fake = Fake::new(&[vec!["one", "reject", "one", "one"]], script);
+    let telemetry = Arc::default();
+    start(&fake, Work { batch_records: 1, ..ALL_AT_ONCE }, &telemetry).run().unwrap();
+    check(&fake, &telemetry);
+    everything_was_done(&fake);
+    assert!(made_by(&fake).iter().all(|(_, by)| by == "v1"), "{:?}", made_by(&fake));
+}
+
+#[test]
+fn of_a_commit_whose_answer_was_lost_the_old_version_is_the_maker() {
+    let script = vec![(Call::Send, 3, Event::Swap), (Call::Commit, 1, Event::Unanswered)];
+    let fake = Fake::new(&[vec!["one", "reject", "one", "one"]], script);
+    let telemetry = Arc::default();
+    let mut pipeline = start(&fake, Work { batch_records: 1, ..ALL_AT_ONCE }, &telemetry);
+    pipeline.run().unwrap();
+    {
+        let kafka = fake.kafka();
+        kafka.versions.check(kafka.topics.iter().flatten());
+    }
+    let by: Vec<String> = made_by(&fake).into_iter().map(|(_, by)| by).collect();
+    assert_eq!(by, ["v0", "v0", "v0", "v1"]);
+}
+
+#[test]
+fn a_partition_that_comes_back_has_its_own_span() {
+    let back = Revoke { partitions: vec![0], lost: false, records_elsewhere: 2, back_after: 1 };
+    let fake =
+        Fake::new(&[ones(8), ones(2)], vec![(Call::Fetch, 3, Event::Revoke(back)), (Call::Fetch, 2, Event::Swap)]);
+    let telemetry = Arc::default();
+    start(&fake, Work { batch_records: 2, ..ALL_AT_ONCE }, &telemetry).run().unwrap();
+    everything_was_done(&fake);
+    let kafka = fake.kafka();
+    kafka.versions.check(kafka.topics.iter().flatten());
+    let speakers: Vec<Option<u64>> = kafka.versions.journal.read(|history| {
+        let done = kafka.inputs[&0].iter().map(|(offset, _)| history.speaker(0, *offset).map(|term| term.number));
+        done.collect()
+    });
+    assert_eq!(speakers.iter().filter(|speaker| speaker.is_none()).count(), 2, "{speakers:?}");
+}

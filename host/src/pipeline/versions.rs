@@ -1,0 +1,43 @@
+//! What the loop does about versions: it takes a new one between two transactions, and tells what it sees of the one that speaks.
+
+use super::provenance::Provenance;
+use super::{Mapper, Pipeline, Places, Sink, Source, Trouble};
+
+impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
+    /// The mapper is another one from now on. A transaction holds outputs of one version only, so what there is of the old one
+    /// is committed first; what was held back of it is for the new one to judge, and what was broken may be mended.
+    ///
+    /// # Errors
+    /// See [`Trouble`]; then the old one goes on.
+    pub(super) fn take_version(&mut self) -> Result<(), Trouble> {
+        self.commit()?;
+        if !self.held.is_empty() {
+            self.go_back()?;
+        }
+        let places = self.places();
+        let Some(speaker) = self.versions.take(&mut self.mapper, places) else { return Ok(()) };
+        self.dead_letters.set_plugin(speaker);
+        if let Some(provenance) = &mut self.provenance {
+            *provenance = Provenance::of(speaker);
+        }
+        self.close_breaker("there is a new plugin");
+        Ok(())
+    }
+
+    /// Where the next record of each partition is that is still to be judged.
+    fn places(&self) -> Places {
+        let mut places = self.source.places();
+        // Of these the source is further already. Backwards, so that the first of each partition is what stays.
+        for index in (self.judged..self.batch.len()).rev() {
+            places.insert(self.batch.partitions[index], Some(self.batch.offsets[index]));
+        }
+        places
+    }
+
+    /// Carries out a rebalance; of partitions that are gone, the version that speaks here has said its last.
+    pub(super) fn settle_rebalance(&mut self) -> Result<(), Trouble> {
+        self.source.settle()?;
+        self.versions.assigned(&self.source.places());
+        Ok(())
+    }
+}

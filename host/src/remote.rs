@@ -1,0 +1,121 @@
+//! The commands that speak to a running host: `host swap`, `host rollback`, `host history`, `host shadow`.
+
+pub mod client;
+mod text;
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::config::{RemoteCommand, RemoteConfig};
+use crate::shutdown::{Halt, Shutdown};
+use crate::swap::report::{Ended, Report, ShadowStatus};
+use client::{Client, RemoteError};
+
+/// How often a shadow is asked what it has seen.
+const SHADOW_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Carries out one command, and prints what came of it. A shadow is followed until the shutdown.
+///
+/// # Errors
+/// When the host can't be asked, or refuses.
+pub fn run(config: &RemoteConfig, shutdown: &Shutdown) -> Result<(), Halt> {
+    let client = Client::new(&config.url, config.token_file.as_deref())?;
+    match &config.command {
+        RemoteCommand::Swap { file, dry_run, force } => {
+            let report = client.swap(read(file)?, *dry_run, *force)?;
+            show(config, &report)
+        }
+        RemoteCommand::Rollback => show(config, &client.rollback()?),
+        RemoteCommand::History => {
+            let terms = client.history()?;
+            if config.json {
+                print_json(&terms);
+            } else {
+                print!("{}", text::history(&terms));
+            }
+            Ok(())
+        }
+        RemoteCommand::StopShadow => {
+            let status = client.stop_shadow()?;
+            if config.json {
+                print_json(&status);
+            } else {
+                match status {
+                    Some(status) => print!("{}", text::shadow(&status)),
+                    None => println!("there is no shadow"),
+                }
+            }
+            Ok(())
+        }
+        RemoteCommand::Shadow { file } => {
+            client.start_shadow(read(file)?)?;
+            follow(config, &client, shutdown)
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Halt> {
+    std::fs::read(file).map_err(|error| Halt::configuration(format!("{}: {error}", file.display())))
+}
+
+fn print_json(value: &impl serde::Serialize) {
+    println!("{}", serde_json::to_string_pretty(value).expect("text and numbers"));
+}
+
+fn show(config: &RemoteConfig, report: &Report) -> Result<(), Halt> {
+    if config.json {
+        print_json(report);
+    } else {
+        print!("{}", text::report(report));
+    }
+    if report.outcome == Ended::Refused {
+        let step = report.step.map(|step| step.name()).unwrap_or_default();
+        let reason = report.reason.as_deref().unwrap_or_default();
+        return Err(Halt::plugin(format!("refused at the step {step}: {reason}")));
+    }
+    Ok(())
+}
+
+/// Shows what a shadow sees until it ends, or is to be ended from here.
+fn follow(config: &RemoteConfig, client: &Client, shutdown: &Shutdown) -> Result<(), Halt> {
+    let mut shown = 0;
+    let mut counts = String::new();
+    let show_new = |status: &ShadowStatus, shown: &mut usize, counts: &mut String| {
+        for difference in &status.differences[(*shown).min(status.differences.len())..] {
+            println!("{}", text::difference(difference));
+        }
+        *shown = status.differences.len();
+        let now = text::shadow_counts(status);
+        if *counts != now {
+            println!("{now}");
+            *counts = now;
+        }
+    };
+    loop {
+        let stop = shutdown.requested();
+        let status = if stop { client.stop_shadow()? } else { client.shadow()? };
+        let Some(status) = status else { return Ok(()) };
+        if config.json && !status.running {
+            print_json(&status);
+        } else if !config.json {
+            show_new(&status, &mut shown, &mut counts);
+        }
+        if !status.running {
+            if !config.json {
+                println!("ended: {}", status.ended.as_deref().unwrap_or_default());
+            }
+            return Ok(());
+        }
+        shutdown.sleep(SHADOW_INTERVAL);
+    }
+}
+
+impl From<RemoteError> for Halt {
+    fn from(error: RemoteError) -> Self {
+        match error {
+            RemoteError::Unreachable { .. } | RemoteError::Answer { .. } => Self::internal(&error.into()),
+            RemoteError::Token { .. } | RemoteError::TokenFile(_) => Self::configuration(error.to_string()),
+            RemoteError::Refused { .. } => Self::plugin(error.to_string()),
+        }
+    }
+}

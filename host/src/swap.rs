@@ -1,0 +1,29 @@
+//! Versions of the mapper, swapped live: what is checked before one speaks, from which offset on it does, and the way back.
+
+pub mod bell;
+pub mod candidate;
+pub mod control;
+pub mod history;
+pub mod host;
+pub mod journal;
+pub mod outcome;
+pub mod priority;
+pub mod probation;
+pub mod report;
+pub mod sample;
+pub mod shadow;
+pub mod slot;
+pub mod store;
+pub mod swapper;
+pub mod tryout;
+pub mod watch;
+pub mod whole;
+pub mod worker;
+
+pub use control::Control;
+pub use history::{By, History, Version};
+pub use host::Versions;
+pub use journal::Journal;
+pub use slot::{Slot, Speaker};
+pub use watch::Reload;
+pub use worker::WorkerSlot;

@@ -1,0 +1,129 @@
+//! All that a run owns for the sake of versions: the journal, the slot, the thread that swaps, and the watch of the file.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::{Scope, ScopedJoinHandle};
+use std::time::Duration;
+
+use super::candidate::PluginWorkshop;
+use super::control::Control;
+use super::history::Version;
+use super::journal::Journal;
+use super::priority;
+use super::probation::Terms;
+use super::slot::{Slot, Speaker};
+use super::store::Store;
+use super::swapper::{Policy, Requests, Swapper};
+use super::watch::{Reload, Watch};
+use crate::config::{Delivery, RunConfig};
+use crate::decision::Routes;
+use crate::plugin::{Digest, Plugin, PluginMapper};
+use crate::shutdown::Shutdown;
+use crate::transactional_id::{claim_slot, group_digest};
+
+/// How long an answer waits for a worker that is kept from swapping, as by a Kafka that does not answer.
+const SWITCH_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The versions of one run.
+pub struct Versions {
+    /// Where workers get theirs.
+    pub slot: Arc<Slot<PluginMapper>>,
+    /// The version to begin with.
+    pub speaker: Arc<Speaker>,
+    /// For whoever asks.
+    pub control: Arc<Control>,
+    swapper: Swapper<PluginWorkshop>,
+    watch: Watch,
+    reload: Reload,
+    plugin: (PathBuf, Digest),
+    _claimed: Option<File>,
+}
+
+impl Versions {
+    /// Opens what is kept of earlier runs, and goes on from there with this plugin.
+    pub fn open(
+        config: &RunConfig,
+        (plugin, workshop): (Arc<Plugin>, PluginWorkshop),
+        routes: Arc<Routes>,
+        reload: Reload,
+    ) -> Self {
+        let (journal, store, claimed) = match claim(&config.state_dir, &config.group) {
+            Ok((journal, store, claimed)) => (journal, Some(store), Some(claimed)),
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::warn!(dir = %config.state_dir.display(), error, "no history of versions can be kept there: it lasts as \
+                     long as this process. Give a --state-dir that can be written to");
+                (Journal::in_memory(), None, None)
+            }
+        };
+        let digest = plugin.identity.digest;
+        let (term, last) = journal.start_with(Version::from(&plugin.identity));
+        match &last {
+            Some(last) if last.digest != term.version.digest => tracing::warn!(
+                version = %term.version, last = %last,
+                "the plugin file is another version than the one that ran last here; the file is what counts"
+            ),
+            _ => {}
+        }
+        let speaker =
+            Arc::new(Speaker { term: term.number, version: term.version, contract: plugin.identity.contract });
+        let seen_at_once = config.delivery == Delivery::AtLeastOnce;
+        let probation = Terms { records: config.swap.probation, tolerance: config.swap.probation_tolerance };
+        let slot = Slot::new(config.workers, term.number, probation.records, Arc::new(journal), seen_at_once);
+        let slot = Arc::new(slot);
+        let requests = Arc::new(Requests::new(slot.bell.clone()));
+        let policy = Policy { most_regressions: config.swap.max_regressions, probation, patience: SWITCH_PATIENCE };
+        let first = (plugin, speaker.clone());
+        let swapper = Swapper::new(workshop, first, slot.clone(), requests.clone(), (routes, policy, store));
+        let watch = Watch::new(&config.plugin, digest, requests.clone(), reload.clone(), config.swap.watch);
+        let control = Arc::new(Control::new(requests, slot.clone()));
+        let plugin = (config.plugin.clone(), digest);
+        Self { slot, speaker, control, swapper, watch, reload, plugin, _claimed: claimed }
+    }
+
+    /// Starts to swap and to watch, until the workers are to end.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn start<'scope>(
+        self,
+        scope: &'scope Scope<'scope, '_>,
+        workers_end: &'scope Shutdown,
+    ) -> std::io::Result<Running<'scope>> {
+        let Self { swapper, watch, reload, plugin: (path, digest), _claimed: claimed, .. } = self;
+        let swapping = std::thread::Builder::new().name("swap".into()).spawn_scoped(scope, move || {
+            priority::lower();
+            // Of a file that has changed since, the watch takes care.
+            if let Some(bytes) = std::fs::read(&path).ok().filter(|bytes| Digest::of(bytes) == digest) {
+                swapper.keep_first(&bytes);
+            }
+            swapper.run(workers_end);
+        })?;
+        let watching = std::thread::Builder::new().name("plugin-file".into());
+        watching.spawn_scoped(scope, move || watch.run(workers_end))?;
+        Ok(Running { reload, _swapping: swapping, _claimed: claimed })
+    }
+}
+
+/// The threads; they end with the workers.
+pub struct Running<'scope> {
+    reload: Reload,
+    _swapping: ScopedJoinHandle<'scope, ()>,
+    _claimed: Option<File>,
+}
+
+impl Running<'_> {
+    /// Wakes those who wait for the file: the workers are to end.
+    pub fn wake(&self) {
+        self.reload.wake();
+    }
+}
+
+/// The folder of one host among those of a group on this machine, with what is kept there.
+fn claim(state_dir: &Path, group: &str) -> anyhow::Result<(Journal, Store, File)> {
+    let name = format!("history-{}", group_digest(group));
+    let (number, claimed) = claim_slot(state_dir, &name)?;
+    let dir = state_dir.join(format!("{name}-{number}"));
+    Ok((Journal::open(&dir)?, Store::new(dir.join("plugins")), claimed))
+}

@@ -1,0 +1,254 @@
+//! The thread that swaps, with plugins that are words and workers that are played by the test.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::pipeline::{Places, Positions};
+use crate::record::Batch;
+use crate::swap::probation::Judged;
+use crate::swap::sample::Seen;
+use crate::swap::{Journal, WorkerSlot};
+use crate::verdict::{FailureKind, Verdicts};
+
+/// How many plugins there are at the moment.
+#[derive(Clone, Default)]
+struct Live(Arc<AtomicUsize>);
+
+struct Word {
+    word: String,
+    live: Live,
+}
+
+impl Drop for Word {
+    fn drop(&mut self) {
+        self.live.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Is never asked: nothing was sampled.
+struct Mute;
+
+impl Mapper for Mute {
+    fn map_until_failure(&mut self, _: &Batch, _: &mut Verdicts) {
+        unreachable!("there are no records");
+    }
+}
+
+struct Words(Live);
+
+impl Words {
+    fn plugin(&self, word: &str) -> Arc<Word> {
+        self.0.0.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Word { word: word.to_owned(), live: self.0.clone() })
+    }
+}
+
+impl Workshop for Words {
+    type Plugin = Word;
+    type Mapper = Mute;
+
+    fn load(&self, bytes: &[u8]) -> Result<Word, Refused> {
+        let before = self.0.0.fetch_add(1, Ordering::Relaxed);
+        assert!(before <= 1, "the one that speaks, and no other, is held beside the new one");
+        Ok(Word { word: String::from_utf8_lossy(bytes).into_owned(), live: self.0.clone() })
+    }
+
+    fn who(&self, plugin: &Word) -> (Version, &'static str) {
+        (version(&plugin.word), "1.0.0")
+    }
+
+    fn mapper(&self, _: &Arc<Word>, _: Option<usize>) -> Result<Mute, Refused> {
+        Ok(Mute)
+    }
+
+    fn run_cases(&self, _: &[u8], _: &mut Trial) -> Result<(), Refused> {
+        Ok(())
+    }
+
+    fn speaks(&self, _: &Word, _: By, _: Option<PathBuf>) {}
+
+    fn committed(&self, partitions: &[i32]) -> Positions {
+        partitions.iter().map(|partition| (*partition, 77)).collect()
+    }
+}
+
+/// The digest is that of the word: what is kept on disk is checked against it.
+fn version(word: &str) -> Version {
+    let digest = crate::plugin::Digest::of(word.as_bytes()).to_string();
+    Version { name: word.to_owned(), version: "1.0.0".into(), digest }
+}
+
+struct Play {
+    slot: Arc<Slot<Mute>>,
+    requests: Arc<Requests>,
+    workers: Vec<WorkerSlot<Mute>>,
+    shutdown: Shutdown,
+}
+
+impl Play {
+    fn ask(&self, word: &str) -> tokio::sync::oneshot::Receiver<Reply> {
+        let request = Request::Swap { bytes: word.into(), by: By::Http, force: false, dry_run: false };
+        self.requests.ask(request).expect("it has time")
+    }
+
+    /// A worker comes to the end of its transaction, once there is something for it.
+    fn take(&mut self, worker: usize, places: &Places) {
+        let worker = &mut self.workers[worker];
+        until(|| worker.is_due());
+        worker.take(&mut Mute, places.clone()).expect("something waits");
+    }
+
+    fn swap(&mut self, word: &str) -> Box<Report> {
+        let answer = self.ask(word);
+        (0..self.workers.len()).for_each(|worker| self.take(worker, &Places::new()));
+        report(answer)
+    }
+}
+
+use crate::swap::report::Report;
+
+fn report(answer: tokio::sync::oneshot::Receiver<Reply>) -> Box<Report> {
+    match answer.blocking_recv() {
+        Ok(Reply::Report(report)) => report,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What another thread does is waited for.
+fn until(mut reached: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !reached() {
+        assert!(began.elapsed() < Duration::from_secs(20), "it never happened");
+        std::thread::yield_now();
+    }
+}
+
+/// Plays with two workers and the word `one`.
+fn play(patience: Duration, act: impl FnOnce(&mut Play)) {
+    let dir = tempfile::tempdir().unwrap();
+    let words = Words(Live::default());
+    let journal = Arc::new(Journal::in_memory());
+    let (term, _) = journal.start_with(version("one"));
+    let speaker = Arc::new(Speaker { term: term.number, version: term.version, contract: "1.0.0" });
+    let slot = Arc::new(Slot::new(2, term.number, 1000, journal, false));
+    let requests = Arc::new(Requests::new(slot.bell.clone()));
+    let routes = Arc::new(Routes::with_default_sizes(&["reduced"], "dlq"));
+    let policy = Policy { most_regressions: 0, probation: Terms { records: 10, tolerance: 0.0 }, patience };
+    let store = Some(Store::new(dir.path().to_owned()));
+    let first = (words.plugin("one"), speaker.clone());
+    let swapper = Swapper::new(words, first, slot.clone(), requests.clone(), (routes, policy, store));
+    swapper.keep_first(b"one");
+    let shutdown = Shutdown::default();
+    let workers = (0..2).map(|worker| WorkerSlot::new(slot.clone(), worker, speaker.clone())).collect();
+    std::thread::scope(|scope| {
+        scope.spawn(|| swapper.run(&shutdown));
+        let mut play = Play { slot: slot.clone(), requests, workers, shutdown: shutdown.clone() };
+        // Also if the test fails.
+        let end = End(&shutdown, &slot);
+        act(&mut play);
+        drop(end);
+    });
+}
+
+struct End<'a>(&'a Shutdown, &'a Slot<Mute>);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.request();
+        self.1.bell.ring();
+    }
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_swap_has_ended_when_every_worker_has_taken_it_and_says_from_where() {
+    play(LONG, |play| {
+        let answer = play.ask("two");
+        play.take(0, &[(0, Some(5)), (1, None)].into());
+        play.take(1, &[(2, Some(9))].into());
+        let report = report(answer);
+        assert_eq!((report.outcome, report.to), (Ended::Swapped, Some(version("two"))));
+        // Where nothing was fetched yet, the broker knows.
+        assert_eq!(report.offsets, BTreeMap::from([(0, Some(5)), (1, Some(77)), (2, Some(9))]));
+    });
+}
+
+#[test]
+fn a_worker_that_is_kept_makes_the_answer_come_early_and_the_swap_late() {
+    play(Duration::ZERO, |play| {
+        let answer = play.ask("two");
+        play.take(0, &Places::new());
+        play.slot.bell.ring();
+        let early = report(answer);
+        assert_eq!(early.outcome, Ended::Switching);
+        assert!(early.reason.unwrap().contains("of 2 workers"));
+        let request = Request::Rollback { by: By::Rollback };
+        assert_eq!(play.requests.ask(request).unwrap_err(), Busy::Swapping(Step::Switch));
+        play.take(1, &Places::new());
+        until(|| play.requests.last().is_some());
+        assert_eq!(play.requests.last().unwrap().outcome, Ended::Swapped);
+        assert_eq!(play.requests.busy(), None);
+    });
+}
+
+#[test]
+fn a_worker_that_has_ended_is_not_waited_for() {
+    play(LONG, |play| {
+        play.workers.pop();
+        let answer = play.ask("two");
+        play.take(0, &Places::new());
+        assert_eq!(report(answer).outcome, Ended::Swapped);
+        // Nor is one that ends meanwhile.
+        let answer = play.ask("three");
+        until(|| play.workers[0].is_due());
+        play.workers.pop();
+        assert_eq!(report(answer).outcome, Ended::Swapped);
+    });
+}
+
+#[test]
+fn a_host_that_ends_meanwhile_says_how_far_it_came() {
+    play(LONG, |play| {
+        let answer = play.ask("two");
+        play.take(0, &Places::new());
+        play.shutdown.request();
+        play.slot.bell.ring();
+        let report = report(answer);
+        assert_eq!((report.outcome, report.step), (Ended::Refused, Some(Step::Switch)));
+        assert!(report.reason.unwrap().contains("1 of 2 workers"));
+        until(|| play.requests.ask(Request::StopShadow).is_err_and(|busy| busy == Busy::Ending));
+    });
+}
+
+#[test]
+fn versions_go_back_as_they_came_with_at_most_two_in_memory() {
+    play(LONG, |play| {
+        for word in ["two", "three", "four"] {
+            assert_eq!(play.swap(word).outcome, Ended::Swapped);
+        }
+        for word in ["three", "two", "one"] {
+            let answer = play.requests.ask(Request::Rollback { by: By::Rollback }).unwrap();
+            (0..2).for_each(|worker| play.take(worker, &Places::new()));
+            assert_eq!(report(answer).to, Some(version(word)));
+        }
+        let refused = report(play.requests.ask(Request::Rollback { by: By::Rollback }).unwrap());
+        assert_eq!((refused.outcome, refused.step), (Ended::Refused, Some(Step::Read)));
+    });
+}
+
+#[test]
+fn one_that_crashes_in_its_probation_is_rolled_back_by_itself() {
+    play(LONG, |play| {
+        play.swap("two");
+        let mut seen = Seen::default();
+        seen.judged = Judged { records: 3, failed: 1, crashed: 1, crash: Some(FailureKind::Timeout) };
+        play.workers[1].judged(&mut seen);
+        (0..2).for_each(|worker| play.take(worker, &Places::new()));
+        until(|| play.requests.last().is_some_and(|last| last.by == By::Probation));
+        let last = play.requests.last().unwrap();
+        assert_eq!((last.outcome, last.to), (Ended::Swapped, Some(version("one"))));
+        assert!(last.reason.unwrap().contains("ended in a timeout"));
+    });
+}

@@ -1,0 +1,252 @@
+//! What a swap costs the workers, and what it leaves behind: `cargo bench -p host --bench swap`.
+//!
+//! Two workers map visits without end, on a source and a sink in memory that cost nothing; a thousand times another version is
+//! swapped in through all of its steps. Printed are the pauses of the workers, and the memory of the process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use mapper_host::config::{BreakerRecords, Failures};
+use mapper_host::dead_letter::{DeadLetters, Origin};
+use mapper_host::decision::Routes;
+use mapper_host::intents::Intents;
+use mapper_host::pipeline::{
+    CommitPolicy, Fetched, Outgoing, Pipeline, Places, Positions, Settings, Sink, Source, Trouble,
+};
+use mapper_host::plugin::{Effort, Engine, Limits, Plugin, PluginMapper};
+use mapper_host::record::{Batch, Header};
+use mapper_host::shutdown::Shutdown;
+use mapper_host::spans::Spans;
+use mapper_host::swap::probation::Terms;
+use mapper_host::swap::report::{Ended, Step};
+use mapper_host::swap::store::Store;
+use mapper_host::swap::swapper::{Policy, Refused, Reply, Request, Requests, Swapper, Workshop};
+use mapper_host::swap::tryout::Trial;
+use mapper_host::swap::{By, Journal, Slot, Speaker, Version, WorkerSlot};
+use mapper_host::telemetry::Telemetry;
+use mapper_host::visits::{Generator, Profile};
+
+const WORKERS: usize = 2;
+const SWAPS: usize = 1000;
+/// Of these each is compiled; the others find their code in the cache, as after a rollback.
+const COMPILED: usize = 50;
+const BATCH: usize = 500;
+
+/// Visits without end.
+struct Endless {
+    batch: Batch,
+    next: i64,
+    records: Arc<AtomicU64>,
+}
+
+impl Source for Endless {
+    fn fetch(&mut self, batch: &mut Batch, _: usize, _: Duration) -> Result<Fetched, Trouble> {
+        batch.clone_from(&self.batch);
+        batch.offsets.iter_mut().for_each(|offset| *offset += self.next);
+        self.next += batch.len() as i64;
+        self.records.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        Ok(Fetched::Records)
+    }
+
+    fn attend(&mut self, _: Duration) -> Result<Fetched, Trouble> {
+        Ok(Fetched::Idle)
+    }
+
+    fn settle(&mut self) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    fn rewind(&mut self, _: &Positions) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    fn finished(&mut self) -> Option<Positions> {
+        None
+    }
+
+    fn places(&self) -> Places {
+        [(0, Some(self.next))].into()
+    }
+}
+
+/// Takes everything.
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn begin(&mut self) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    fn send<'h>(&mut self, _: Outgoing<'_>, headers: &mut dyn Iterator<Item = Header<'h>>) -> Result<(), Trouble> {
+        headers.for_each(drop);
+        Ok(())
+    }
+
+    fn commit(&mut self, _: &Positions) -> Result<(), Trouble> {
+        Ok(())
+    }
+
+    fn abort(&mut self) -> Result<(), Trouble> {
+        Ok(())
+    }
+}
+
+struct Bench(Arc<Engine>);
+
+impl Workshop for Bench {
+    type Plugin = Plugin;
+    type Mapper = PluginMapper;
+
+    fn load(&self, bytes: &[u8]) -> Result<Plugin, Refused> {
+        Plugin::from_bytes(&self.0, bytes, &[], Effort::OneThread).map_err(|(_, reason)| (Step::Compile, reason))
+    }
+
+    fn who(&self, plugin: &Plugin) -> (Version, &'static str) {
+        ((&plugin.identity).into(), plugin.identity.contract)
+    }
+
+    fn mapper(&self, plugin: &Arc<Plugin>, _: Option<usize>) -> Result<PluginMapper, Refused> {
+        PluginMapper::prepared(plugin.clone()).map_err(|failure| (Step::Configure, failure.text()))
+    }
+
+    fn run_cases(&self, _: &[u8], _: &mut Trial) -> Result<(), Refused> {
+        Ok(())
+    }
+
+    fn speaks(&self, _: &Plugin, _: By, _: Option<std::path::PathBuf>) {}
+
+    fn committed(&self, _: &[i32]) -> Positions {
+        Positions::new()
+    }
+}
+
+/// The same plugin with another digest: a custom section more.
+fn variant(plugin: &[u8], number: usize) -> Vec<u8> {
+    let name = format!("n{number:06}");
+    let payload = [&[name.len() as u8], name.as_bytes()].concat();
+    [plugin, &[0, payload.len() as u8], &payload].concat()
+}
+
+/// Memory of the process that is in RAM, in MiB.
+fn rss() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}
+
+fn work(
+    number: usize,
+    slot: Arc<Slot<PluginMapper>>,
+    speaker: Arc<Speaker>,
+    plugin: Arc<Plugin>,
+    end: Shutdown,
+    records: Arc<AtomicU64>,
+) {
+    let mut batch = Batch::new("visits");
+    for (offset, row) in Generator::new(Profile::default()).take(BATCH).enumerate() {
+        let key = row.key.as_ref().map(String::as_bytes);
+        batch.push((0, offset as i64), 0, key, Some(row.value.as_bytes()), std::iter::empty());
+    }
+    let source = Endless { batch, next: 0, records };
+    let routes = Arc::new(Routes::with_default_sizes(&["reduced"], "dlq"));
+    let settings = Settings {
+        routes,
+        commit: CommitPolicy { interval: Duration::from_millis(100), records: 20_000, bytes: 16 << 20 },
+        batch_records: BATCH,
+        provenance: false,
+        failures: Failures {
+            halt_on_error_ratio: None,
+            error_ratio_window: 1000,
+            breaker_after: 100,
+            breaker_records: BreakerRecords::DeadLetter,
+            breaker_retry: Duration::from_secs(1),
+            poison_after: 3,
+        },
+        worker: number,
+        spans: Spans::default(),
+        intents: Arc::new(Intents::none()),
+        ends_by_itself: false,
+    };
+    let origin = Origin {
+        group: "bench".into(),
+        worker: number,
+        topic: "visits".into(),
+        plugin_name: speaker.version.name.clone(),
+        plugin_version: speaker.version.version.clone(),
+        plugin_digest: speaker.version.digest.clone(),
+        contract: speaker.contract,
+    };
+    let versions = WorkerSlot::new(slot, number, speaker);
+    let parts = (source, PluginMapper::new(plugin), Nowhere);
+    let letters = DeadLetters::new(origin, 1 << 20);
+    let mut pipeline =
+        Pipeline::new(parts, versions, &"visits".into(), settings, letters, Arc::new(Telemetry::default()), end);
+    pipeline.run().expect("nothing fails here");
+}
+
+fn main() {
+    let path = harness::plugins::build(env!("CARGO_BIN_EXE_host"), "plugins/reduce_visit");
+    let bytes = std::fs::read(path).expect("it was built");
+    let dir = tempfile::tempdir().expect("a folder");
+    let engine = Engine::new(Limits::default(), Some(dir.path().join("cache"))).expect("an engine");
+    let workshop = Bench(Arc::new(engine));
+    let plugin = Arc::new(workshop.load(&variant(&bytes, 0)).expect("it loads"));
+    let journal = Arc::new(Journal::open(dir.path()).expect("a journal"));
+    let (term, _) = journal.start_with((&plugin.identity).into());
+    let speaker = Arc::new(Speaker { term: term.number, version: term.version, contract: plugin.identity.contract });
+    let slot = Arc::new(Slot::new(WORKERS, term.number, 1000, journal, false));
+    let requests = Arc::new(Requests::new(slot.bell.clone()));
+    let probation = Terms { records: 1000, tolerance: 0.05 };
+    let policy = Policy { most_regressions: 0, probation, patience: Duration::from_secs(60) };
+    let routes = Arc::new(Routes::with_default_sizes(&["reduced"], "dlq"));
+    let store = Some(Store::new(dir.path().join("plugins")));
+    let first = (plugin.clone(), speaker.clone());
+    let swapper = Swapper::new(workshop, first, slot.clone(), requests.clone(), (routes, policy, store));
+    let (end, records) = (Shutdown::default(), Arc::new(AtomicU64::new(0)));
+    std::thread::scope(|scope| {
+        for number in 0..WORKERS {
+            let (slot, speaker, plugin) = (slot.clone(), speaker.clone(), plugin.clone());
+            let (end, records) = (end.clone(), records.clone());
+            scope.spawn(move || work(number, slot, speaker, plugin, end, records));
+        }
+        drop((plugin, speaker));
+        scope.spawn(|| {
+            mapper_host::swap::priority::lower();
+            swapper.run(&end);
+        });
+        let (mut pauses, mut took, mut memory) = (Vec::new(), Vec::new(), vec![(0, rss())]);
+        let (began, before) = (Instant::now(), records.load(Ordering::Relaxed));
+        for swap in 1..=SWAPS {
+            let number = if swap <= COMPILED { swap } else { swap % 2 };
+            let request = Request::Swap { bytes: variant(&bytes, number), by: By::Http, force: false, dry_run: false };
+            let reply = requests.ask(request).expect("one at a time").blocking_recv().expect("an answer");
+            let Reply::Report(report) = reply else { unreachable!("a swap was asked for") };
+            assert_eq!(report.outcome, Ended::Swapped, "{report:?}");
+            pauses.push(report.pause_us as f64 / 1000.0);
+            took.push(report.took_ms as f64);
+            if [10, 100, 250, 500, 750, SWAPS].contains(&swap) {
+                memory.push((swap, rss()));
+            }
+        }
+        let mapped = records.load(Ordering::Relaxed) - before;
+        println!(
+            "{SWAPS} swaps, of which {COMPILED} were compiled; {WORKERS} workers, {:.0} records/s meanwhile\n",
+            mapped as f64 / began.elapsed().as_secs_f64()
+        );
+        println!("| | p50 | p99 | most |\n|---|---|---|---|");
+        println!("| pause of a worker, ms | {} |", quantiles(&mut pauses, 3));
+        println!("| from request to answer, compiled, ms | {} |", quantiles(&mut took[..COMPILED], 0));
+        println!("| from request to answer, from the cache, ms | {} |\n", quantiles(&mut took[COMPILED..], 0));
+        println!("| after swaps | RSS, MiB |\n|---|---|");
+        memory.iter().for_each(|(swaps, mib)| println!("| {swaps} | {mib:.0} |"));
+        end.request();
+        slot.bell.ring();
+    });
+}
+
+fn quantiles(values: &mut [f64], digits: usize) -> String {
+    values.sort_by(f64::total_cmp);
+    let at = |share: f64| values[((values.len() - 1) as f64 * share).round() as usize];
+    [0.5, 0.99, 1.0].map(|share| format!("{:.digits$}", at(share))).join(" | ")
+}

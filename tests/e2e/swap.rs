@@ -1,0 +1,118 @@
+//! Versions swapped live, on a real Kafka under load.
+
+mod delivery;
+mod files;
+mod http;
+mod refused;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use harness::host::{Host, Job};
+use harness::topics::{self, NewRecord};
+use mapper_host::plugin::Digest;
+use mapper_host::remote::client::Client;
+use mapper_host::swap::report::Status;
+use tempfile::TempDir;
+
+use crate::HOST;
+
+const SOON: Duration = Duration::from_secs(60);
+const MARK: &[u8] = b"version-word:";
+const WORD_BYTES: usize = 32 - MARK.len();
+
+/// The bytes of a version of the guest that does what this word says.
+fn version(word: &str) -> Vec<u8> {
+    static PLAIN: OnceLock<Vec<u8>> = OnceLock::new();
+    let plain = PLAIN.get_or_init(|| {
+        let path = harness::plugins::build(HOST, "tests/guests/versions");
+        fs::read(path).expect("it was built")
+    });
+    let mut bytes = plain.clone();
+    let at = bytes.windows(MARK.len()).position(|window| window == MARK).expect("the guest has its mark") + MARK.len();
+    assert!(word.len() <= WORD_BYTES);
+    bytes[at..at + WORD_BYTES].copy_from_slice(format!("{word:.<WORD_BYTES$}").as_bytes());
+    bytes
+}
+
+/// A digest as history has it.
+fn digest(bytes: &[u8]) -> String {
+    Digest::of(bytes).to_string()
+}
+
+/// A plugin file of a test's own.
+struct File {
+    dir: TempDir,
+}
+
+impl File {
+    fn new(word: &str) -> Self {
+        let file = Self { dir: TempDir::new().expect("a folder") };
+        fs::write(file.path(), version(word)).expect("a file");
+        file
+    }
+
+    fn path(&self) -> PathBuf {
+        self.at("plugin.wasm")
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Puts another version in its place, in one step.
+    fn replace(&self, bytes: &[u8]) {
+        fs::write(self.at("new"), bytes).expect("a file");
+        fs::rename(self.at("new"), self.path()).expect("a rename");
+    }
+}
+
+/// A client of this host.
+fn client(host: &mut Host) -> Client {
+    Client::new(&url(host), None).expect("a client")
+}
+
+fn url(host: &mut Host) -> String {
+    format!("http://{}", crate::admin::address(host))
+}
+
+/// What `/status` says of versions.
+fn status(host: &mut Host) -> Status {
+    let status = crate::admin::status(&crate::admin::address(host));
+    serde_json::from_value(status["versions"].clone()).unwrap_or_else(|error| panic!("{error}: {status}"))
+}
+
+#[track_caller]
+fn wait_for(what: &str, mut reached: impl FnMut() -> bool) {
+    let deadline = Instant::now() + SOON;
+    while !reached() {
+        assert!(Instant::now() < deadline, "{what} never happened");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn job<'k>(name: &str, kafka: &'k harness::kafka::Kafka, plugin: &Path) -> Job<'k> {
+    Job::new(kafka, name, HOST, plugin)
+}
+
+/// With an admin server, and so that a killed host is missed soon.
+const ARGS: [&str; 6] = ["--admin", "127.0.0.1:0", "--session-timeout", "2s", "--transaction-timeout", "5s"];
+
+/// Produces records of this value, in turn to both partitions.
+fn produce(job: &Job<'_>, value: &str, count: usize) {
+    let records = (0..count).map(|number| NewRecord::value(value).partition((number % 2) as i32));
+    topics::produce(job.kafka, &job.input, records);
+}
+
+/// What is in the output topic, with the markers of transactions.
+fn produced(job: &Job<'_>) -> usize {
+    topics::end_offsets(job.kafka, &job.output).iter().sum::<i64>() as usize
+}
+
+/// Records went in and came out, so that there is something to try a version out on.
+fn warm_up(job: &Job<'_>, count: usize) {
+    produce(job, "good", count);
+    topics::read_until(job.kafka, &job.output, count, SOON);
+}

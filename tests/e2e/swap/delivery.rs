@@ -1,0 +1,129 @@
+//! Nothing is lost, doubled or reordered through swaps, and the history says of each output who made it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use harness::kafka::Kafka;
+use harness::topics;
+use mapper_host::swap::report::Ended;
+use mapper_host::swap::{History, Journal};
+
+use super::*;
+
+const SWAPS: usize = 100;
+/// After so many swaps the host is killed, in the middle of the next one.
+const KILL_EVERY: usize = 12;
+const WORDS: [&str; 2] = ["one", "two"];
+
+/// The history of a job's only host, once that has ended.
+fn history(job: &Job<'_>) -> History {
+    let folders =
+        fs::read_dir(job.dir().join("state")).expect("a state folder").map(|entry| entry.expect("an entry").path());
+    let folders: Vec<PathBuf> = folders.filter(|path| path.is_dir()).collect();
+    let [folder] = &folders[..] else { panic!("one host has one history: {folders:?}") };
+    Journal::open(folder).expect("the journal is whole").read(History::clone)
+}
+
+/// Per input record, the words of the versions that made its outputs, in the order of the output topic.
+fn outputs(job: &Job<'_>, in_order: bool) -> BTreeMap<(i32, i64), Vec<String>> {
+    let mut made: BTreeMap<(i32, i64), Vec<String>> = BTreeMap::new();
+    let mut last: BTreeMap<(i32, i32), i64> = BTreeMap::new();
+    for record in topics::read_all(job.kafka, &job.output) {
+        let text = String::from_utf8(record.value.expect("a value")).expect("text");
+        let parts: Vec<&str> = text.split(' ').collect();
+        let [word, partition, offset] = parts[..] else { panic!("{text}") };
+        let (partition, offset) = (partition.parse().expect("a partition"), offset.parse().expect("an offset"));
+        let before = last.insert((record.partition, partition), offset);
+        assert!(!in_order || before.is_none_or(|before| before < offset), "{offset} after {before:?}");
+        made.entry((partition, offset)).or_default().push(word.to_owned());
+    }
+    made
+}
+
+/// Ends the load when the test ends, also when it fails.
+struct Load<'a>(&'a AtomicBool);
+
+impl Drop for Load<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn a_hundred_swaps(delivery: &str) {
+    let exactly_once = delivery == "exactly-once";
+    let file = File::new(WORDS[0]);
+    let job = job(&format!("swaps-{delivery}"), Kafka::shared(), &file.path());
+    let args: Vec<&str> = ARGS
+        .into_iter()
+        .chain(["--delivery", delivery, "--commit-interval", "20ms", "--commit-records", "300", "--watch", "off"])
+        .collect();
+    let versions = WORDS.map(version);
+    let (stop, sent) = (AtomicBool::new(false), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                produce(&job, "good", 500);
+                sent.fetch_add(500, Ordering::Relaxed);
+            }
+        });
+        let load = Load(&stop);
+        let mut host = job.start(&args);
+        let mut swapper = client(&mut host);
+        wait_for("the first outputs", || produced(&job) > 0);
+        for swap in 1..=SWAPS {
+            let bytes = versions[swap % 2].clone();
+            if swap % KILL_EVERY != 0 {
+                let report =
+                    swapper.swap(bytes, false, false).unwrap_or_else(|error| panic!("{error}: {}", host.output()));
+                assert_eq!(report.outcome, Ended::Swapped, "{report:?}");
+                assert_eq!(report.to.expect("a version").digest, digest(&versions[swap % 2]));
+                continue;
+            }
+            // Each time a little later into the swap.
+            let asked = thread::spawn(move || swapper.swap(bytes, false, false).is_ok());
+            thread::sleep(Duration::from_millis((swap / KILL_EVERY * 7) as u64));
+            host.kill();
+            asked.join().expect("no panic");
+            fs::write(file.path(), &versions[swap % 2]).expect("a file");
+            host = job.start(&args);
+            swapper = client(&mut host);
+            let before = produced(&job);
+            wait_for("outputs after a kill", || produced(&job) > before);
+        }
+        drop(load);
+        let ended = host.stop();
+        assert_eq!(ended.code, Some(0), "{}", ended.output);
+    });
+    job.run_to_end(&args);
+    let (made, history) = (outputs(&job, exactly_once), history(&job));
+    assert_eq!(made.len(), sent.load(Ordering::Relaxed), "each input came out");
+    let digests: BTreeMap<String, &str> =
+        WORDS.iter().zip(&versions).map(|(word, bytes)| (digest(bytes), *word)).collect();
+    let mut spoke: BTreeMap<&str, usize> = BTreeMap::new();
+    for ((partition, offset), words) in &made {
+        let term =
+            history.speaker(*partition, *offset).unwrap_or_else(|| panic!("nobody spoke at {partition}:{offset}"));
+        let word = digests[&term.version.digest];
+        *spoke.entry(word).or_default() += 1;
+        assert!(!exactly_once || words.len() == 1, "{partition}:{offset} came out as {words:?}");
+        // At least once, what a killed host made before may have been made by the version before.
+        assert!(
+            words.iter().any(|made| made == word),
+            "{word} spoke at {partition}:{offset}, but it was made by {words:?}"
+        );
+    }
+    assert_eq!(spoke.len(), 2, "both have spoken: {spoke:?}");
+    assert!(history.terms().count() >= SWAPS - SWAPS / KILL_EVERY);
+}
+
+#[test]
+fn a_hundred_swaps_and_eight_kills_exactly_once() {
+    a_hundred_swaps("exactly-once");
+}
+
+#[test]
+fn a_hundred_swaps_and_eight_kills_at_least_once() {
+    a_hundred_swaps("at-least-once");
+}

@@ -1,0 +1,119 @@
+//! The plugin file: every way to put another version in its place is a swap, and nothing else is.
+
+use std::io::Write;
+use std::os::unix::fs::symlink;
+
+use harness::kafka::Kafka;
+use mapper_host::swap::By;
+
+use super::*;
+
+/// What the watch sees is in the log.
+const SEEN: [&str; 2] = ["--log-level", "info,mapper_host::swap=debug"];
+
+fn args(more: &[&'static str]) -> Vec<&'static str> {
+    ARGS.into_iter().chain(SEEN).chain(more.iter().copied()).collect()
+}
+
+#[track_caller]
+fn swapped_to(host: &mut Host, bytes: &[u8], by: By) {
+    wait_for("the swap", || status(host).current.digest == digest(bytes) && status(host).swapping.is_none());
+    assert_eq!(status(host).by, by);
+}
+
+#[test]
+fn a_write_and_a_rename_are_swaps_and_a_touch_is_none() {
+    let file = File::new("one");
+    let job = job("file", Kafka::shared(), &file.path());
+    let mut host = job.start(&args(&[]));
+    warm_up(&job, 20);
+    fs::write(file.path(), version("two")).expect("a write");
+    swapped_to(&mut host, &version("two"), By::File);
+    file.replace(&version("three"));
+    swapped_to(&mut host, &version("three"), By::File);
+    fs::write(file.path(), version("three")).expect("a touch");
+    host.wait_for("its content is the same");
+    file.replace(&version("four"));
+    swapped_to(&mut host, &version("four"), By::File);
+    assert_eq!(client(&mut host).history().expect("a history").len(), 4, "the touch was no swap");
+    warm_up(&job, 40);
+}
+
+#[test]
+fn a_file_in_parts_is_waited_for() {
+    let file = File::new("one");
+    let job = job("parts", Kafka::shared(), &file.path());
+    let mut host = job.start(&args(&[]));
+    warm_up(&job, 20);
+    let bytes = version("two");
+    let (first, rest) = bytes.split_at(bytes.len() / 2);
+    fs::write(file.path(), first).expect("a write");
+    host.wait_for("the plugin file is not whole");
+    assert_eq!(status(&mut host).last, None, "a part is not a refusal");
+    fs::File::options().append(true).open(file.path()).and_then(|mut file| file.write_all(rest)).expect("a write");
+    swapped_to(&mut host, &bytes, By::File);
+    // One that is truncated first, as cp does, and then written piece by piece without being closed.
+    let bytes = version("three");
+    let mut writer = fs::File::create(file.path()).expect("a write");
+    for part in bytes.chunks(bytes.len() / 5) {
+        writer.write_all(part).expect("a write");
+        writer.sync_all().expect("a write");
+    }
+    drop(writer);
+    swapped_to(&mut host, &bytes, By::File);
+    assert_eq!(client(&mut host).history().expect("a history").len(), 3);
+}
+
+#[test]
+fn a_link_that_is_switched_is_a_swap() {
+    let file = File::new("one");
+    // As Kubernetes mounts a ConfigMap: the file leads through ..data, which is what is switched.
+    for word in ["one", "two"] {
+        fs::create_dir(file.at(word)).expect("a folder");
+        fs::write(file.at(word).join("plugin.wasm"), version(word)).expect("a file");
+    }
+    fs::remove_file(file.path()).expect("it was there");
+    symlink("one", file.at("..data")).expect("a link");
+    symlink("..data/plugin.wasm", file.path()).expect("a link");
+    let job = job("link", Kafka::shared(), &file.path());
+    let mut host = job.start(&args(&[]));
+    warm_up(&job, 20);
+    symlink("two", file.at("..data_tmp")).expect("a link");
+    fs::rename(file.at("..data_tmp"), file.at("..data")).expect("a rename");
+    swapped_to(&mut host, &version("two"), By::File);
+}
+
+#[test]
+fn a_file_that_goes_and_comes_back_is_no_swap() {
+    let file = File::new("one");
+    let job = job("gone", Kafka::shared(), &file.path());
+    let mut host = job.start(&args(&[]));
+    warm_up(&job, 20);
+    fs::remove_file(file.path()).expect("it was there");
+    host.wait_for("the plugin file is gone");
+    warm_up(&job, 40);
+    fs::write(file.path(), version("one")).expect("a file");
+    host.wait_for("its content is the same");
+    assert_eq!(client(&mut host).history().expect("a history").len(), 1);
+    file.replace(&version("two"));
+    swapped_to(&mut host, &version("two"), By::File);
+}
+
+#[test]
+fn without_the_watch_a_hangup_asks() {
+    let file = File::new("one");
+    let job = job("hangup", Kafka::shared(), &file.path());
+    let mut host = job.start(&args(&["--watch", "off"]));
+    warm_up(&job, 20);
+    host.signal(libc::SIGHUP);
+    host.wait_for("this version speaks already");
+    file.replace(&version("two"));
+    host.signal(libc::SIGHUP);
+    swapped_to(&mut host, &version("two"), By::Signal);
+    file.replace(b"not a plugin");
+    host.signal(libc::SIGHUP);
+    host.wait_for("the swap is refused");
+    warm_up(&job, 40);
+    let ended = host.stop();
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
+}

@@ -1,0 +1,269 @@
+//! The admin API and the commands that speak to it, as the README has them.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::thread;
+
+use harness::host::command;
+use harness::kafka::Kafka;
+use mapper_host::swap::By;
+use mapper_host::swap::report::Ended;
+
+use super::*;
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+fn args(more: &[&'static str]) -> Vec<&'static str> {
+    ARGS.into_iter().chain(["--watch", "off"]).chain(more.iter().copied()).collect()
+}
+
+/// The status and the body of the answer to a request with these lines of headers.
+fn ask(address: &str, request: &str, headers: &[&str], body: &[u8]) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).expect("a server");
+    let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    let head = format!("{request} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
+    stream.write_all(head.as_bytes()).expect("a request");
+    // A server that has read enough may close before all is sent.
+    let _ = stream.write_all(body);
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
+    (head.split(' ').nth(1).expect("a status").parse().expect("a number"), body.to_owned())
+}
+
+/// Runs one of the commands against this host: its exit code, what it prints, and what it complains of.
+fn run(host: &mut Host, args: &[&str]) -> (i32, String, String) {
+    let address = crate::admin::address(host);
+    run_at(args, &address)
+}
+
+fn run_at(args: &[&str], address: &str) -> (i32, String, String) {
+    let mut command: Command = command(HOST);
+    let output = command.args(args).args(["--admin", address]).output().expect("the host can be run");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    (output.status.code().expect("a code"), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn swap_history_and_rollback_from_the_command_line() {
+    let file = File::new("one");
+    let job = job("commands", Kafka::shared(), &file.path());
+    let mut host = job.start(&args(&[]));
+    warm_up(&job, 20);
+    let (two, bad) = (file.at("two.wasm"), file.at("bad.wasm"));
+    fs::write(&two, version("two")).expect("a file");
+    fs::write(&bad, version("rejects")).expect("a file");
+    let (two, bad) = (two.display().to_string(), bad.display().to_string());
+
+    let (code, said, _) = run(&mut host, &["swap", &two, "--dry-run"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("tried out on 20 records") && said.contains("20 different"), "{said}");
+    assert!(said.contains("- one 0 0") && said.contains("+ two 0 0") && said.contains("could be swapped in"), "{said}");
+    assert_eq!(status(&mut host).current.digest, digest(&version("one")));
+
+    let (code, said, complaint) = run(&mut host, &["swap", &bad]);
+    assert_eq!(code, 3, "{said}");
+    assert!(complaint.contains("refused at the step try-out: 20 of 20 records"), "{complaint}");
+    assert!(said.contains("+ rejected: not today"), "{said}");
+
+    let (code, said, complaint) = run(&mut host, &["swap", &two]);
+    assert_eq!(code, 0, "{complaint}");
+    assert!(said.contains("swapped in") && said.contains("partition 0: from offset 10"), "{said}");
+    let (_, said, _) = run(&mut host, &["swap", &two]);
+    assert!(said.contains("speaks already"), "{said}");
+
+    warm_up(&job, 40);
+    let (code, said, complaint) = run(&mut host, &["rollback"]);
+    assert_eq!(code, 0, "{complaint}");
+    assert!(said.contains("partition 1: from offset"), "{said}");
+    let (code, _, complaint) = run(&mut host, &["rollback"]);
+    assert_eq!(code, 3);
+    assert!(complaint.contains("there is no version before this one"), "{complaint}");
+
+    let (code, said, _) = run(&mut host, &["history"]);
+    assert_eq!(code, 0);
+    assert!(
+        said.contains("by rollback; nothing to roll back to") && said.contains("by http") && said.contains("by start"),
+        "{said}"
+    );
+    let (_, said, _) = run(&mut host, &["history", "--json"]);
+    let terms: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    assert_eq!(terms.as_array().map(Vec::len), Some(3));
+    assert_eq!(terms[0]["current"], true);
+    assert_eq!(terms[1]["digest"], digest(&version("two")));
+    assert_eq!(terms[2]["offsets"]["0"][0]["from"], 0);
+}
+
+#[test]
+fn a_restart_takes_the_file_and_says_so_and_the_way_back_is_still_there() {
+    let file = File::new("one");
+    let job = job("restart", Kafka::shared(), &file.path());
+    let mut host = job.start(&args(&[]));
+    warm_up(&job, 20);
+    client(&mut host).swap(version("two"), false, false).expect("an answer");
+    let ended = host.stop();
+    assert!(!ended.output.contains("another version than the one that ran last"), "{}", ended.output);
+    let mut host = job.start(&args(&[]));
+    host.wait_for("another version than the one that ran last");
+    assert_eq!(status(&mut host).current.digest, digest(&version("one")));
+    // Of the version that is nowhere but in the state folder.
+    let report = client(&mut host).rollback().expect("a way back");
+    assert_eq!(report.outcome, Ended::Swapped, "{report:?}");
+    assert_eq!(status(&mut host).current.digest, digest(&version("two")));
+    assert_eq!(status(&mut host).by, By::Rollback);
+}
+
+#[test]
+fn who_may_change_something() {
+    let file = File::new("one");
+    let token = file.at("token");
+    fs::write(&token, format!("{TOKEN}\n")).expect("a file");
+    let token = token.display().to_string();
+    let job = job("token", Kafka::shared(), &file.path());
+    let args: Vec<&str> = args(&[]).into_iter().chain(["--admin-token-file", token.as_str()]).collect();
+    let mut host = job.start(&args);
+    warm_up(&job, 20);
+    let address = crate::admin::address(&mut host);
+    let bytes = version("two");
+    let (here, wasm) = (format!("host: {address}"), "content-type: application/wasm");
+    let shown = format!("authorization: Bearer {TOKEN}");
+    let status_of = |request: &str, headers: &[&str]| ask(&address, request, headers, &bytes).0;
+    // Reading needs no token.
+    for path in ["/history", "/shadow", "/status", "/metrics", "/readyz"] {
+        assert_eq!(status_of(&format!("GET {path}"), &[&here]), 200, "{path}");
+    }
+    for request in ["POST /swap", "POST /rollback", "POST /shadow", "DELETE /shadow"] {
+        assert_eq!(status_of(request, &[&here, wasm]), 401, "{request}");
+        assert_eq!(status_of(request, &[&here, wasm, "authorization: Bearer 0123456789abcdef"]), 401, "{request}");
+        assert_eq!(status_of(request, &[&here, wasm, &shown, "origin: http://evil.example"]), 403, "{request}");
+        assert_eq!(status_of(request, &["host: evil.example", wasm, &shown]), 403, "{request}");
+    }
+    assert_eq!(status_of("GET /status", &["host: evil.example"]), 403);
+    assert_eq!(status_of("POST /swap", &[&here, &shown]), 415);
+    assert_eq!(status_of("POST /swap?file=/etc/passwd", &[&here, &shown, wasm]), 400);
+    assert_eq!(status_of("GET /swap", &[&here]), 405);
+    assert_eq!(ask(&address, "POST /swap", &[&here, &shown, wasm], b"").0, 400);
+    let large = [here.as_str(), &shown, wasm, "content-length: 268435457"];
+    let mut stream = TcpStream::connect(&address).expect("a server");
+    write!(stream, "POST /swap HTTP/1.1\r\nconnection: close\r\n{}\r\n\r\n", large.join("\r\n")).expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert_eq!(status_of("POST /swap", &[&here, &shown, wasm]), 200);
+    // The commands show it, too.
+    let (code, _, complaint) = run(&mut host, &["rollback"]);
+    assert_eq!(code, 2, "{complaint}");
+    assert!(complaint.contains("--admin-token-file"), "{complaint}");
+    let (code, _, complaint) = run(&mut host, &["rollback", "--admin-token-file", &token]);
+    assert_eq!(code, 0, "{complaint}");
+    let (code, _, complaint) = run_at(&["history"], "127.0.0.1:1");
+    assert_eq!(code, 1);
+    assert!(complaint.contains("is a host running there?"), "{complaint}");
+}
+
+#[test]
+fn two_swaps_at_once_are_one_swap() {
+    let file = File::new("one");
+    let job = job("at-once", Kafka::shared(), &file.path());
+    let mut host = job.start(&args(&["--record-timeout", "2s"]));
+    warm_up(&job, 20);
+    let address = crate::admin::address(&mut host);
+    let url = url(&mut host);
+    let slow = thread::spawn(move || Client::new(&url, None).expect("a client").swap(version("endless"), false, false));
+    wait_for("the first swap to begin", || status(&mut host).swapping.is_some());
+    let here = format!("host: {address}");
+    let (code, body) = ask(&address, "POST /swap", &[&here, "content-type: application/wasm"], &version("two"));
+    assert_eq!(code, 409, "{body}");
+    assert!(body.contains("another swap is going on"), "{body}");
+    let (code, body) = ask(&address, "POST /rollback", &[&here], b"");
+    assert_eq!(code, 409, "{body}");
+    let first = slow.join().expect("no panic").expect("an answer");
+    assert_eq!(first.outcome, Ended::Refused);
+    assert_eq!(client(&mut host).swap(version("two"), false, false).expect("an answer").outcome, Ended::Swapped);
+}
+
+#[test]
+fn a_swap_while_the_host_ends_is_told_so() {
+    let file = File::new("one");
+    let job = job("ending", Kafka::shared(), &file.path());
+    let mut host = job.start(&args(&["--record-timeout", "2s"]));
+    warm_up(&job, 20);
+    let url = url(&mut host);
+    let slow = thread::spawn(move || Client::new(&url, None).expect("a client").swap(version("endless"), false, false));
+    wait_for("the swap to begin", || status(&mut host).swapping.is_some());
+    let ended = host.stop();
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
+    // It was refused, told that the host ends, or cut off with it; but it did not happen.
+    let answer = slow.join().expect("no panic");
+    assert!(answer.map_or(true, |report| report.outcome == Ended::Refused));
+}
+
+#[test]
+fn a_host_that_others_can_reach_needs_a_token() {
+    let mut command = command(HOST);
+    let output = command.args(["--plugin", "p.wasm", "--admin", "0.0.0.0:0"]).output().expect("the host can be run");
+    let complaint = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(2), "{complaint}");
+    assert!(complaint.contains("--admin-token-file"), "{complaint}");
+}
+
+#[test]
+fn a_shadow_sees_and_changes_nothing() {
+    let file = File::new("one");
+    let job = job("shadow", Kafka::shared(), &file.path());
+    let mut host = job.start(&args(&["--batch-records", "10"]));
+    warm_up(&job, 20);
+    let client = client(&mut host);
+    client.start_shadow(version("rejects-some")).expect("a shadow");
+    assert!(client.start_shadow(version("two")).is_err(), "there is one already");
+    let mut sent = 20;
+    wait_for("differences", || {
+        sent += 20;
+        produce(&job, "good", 20);
+        topics::read_until(job.kafka, &job.output, sent, SOON);
+        client.shadow().expect("an answer").is_some_and(|shadow| shadow.regressions > 0 && shadow.seen >= 20)
+    });
+    let ended = client.stop_shadow().expect("an answer").expect("a shadow");
+    assert!(!ended.running && ended.same == 0 && ended.different == ended.seen, "{ended:?}");
+    assert_eq!(ended.failing.get("rejected"), Some(&ended.regressions));
+    assert!(ended.differences[0].old.starts_with("one "), "{ended:?}");
+    assert_eq!(ended.seen + ended.unseen, (sent - 20) as u64, "all that went by is accounted for");
+    assert!(outputs_are_by_one(&job));
+    // A swap ends the next one, as what it was held against speaks no more.
+    client.start_shadow(version("two")).expect("a shadow");
+    client.swap(version("two"), false, false).expect("an answer");
+    let status = status(&mut host).shadow.expect("a shadow");
+    assert!(!status.running && status.ended.is_some_and(|why| why.contains("swapped")));
+}
+
+fn outputs_are_by_one(job: &Job<'_>) -> bool {
+    topics::read_all(job.kafka, &job.output)
+        .iter()
+        .all(|record| record.value.as_ref().is_some_and(|value| value.starts_with(b"one ")))
+}
+
+#[test]
+fn outputs_say_who_made_them_when_asked() {
+    let file = File::new("one");
+    let job = job("provenance", Kafka::shared(), &file.path());
+    let mut host = job.start(&args(&["--provenance", "headers"]));
+    // What another host has said before is replaced.
+    let record = NewRecord::value("good").header("mapper-host.plugin.digest", "old").header("kept", "yes");
+    topics::produce(job.kafka, &job.input, [record.partition(0)]);
+    topics::read_until(job.kafka, &job.output, 1, SOON);
+    client(&mut host).swap(version("two"), false, false).expect("an answer");
+    warm_up(&job, 2);
+    topics::read_until(job.kafka, &job.output, 3, SOON);
+    for record in topics::read_all(job.kafka, &job.output) {
+        let by_one = record.value.as_ref().is_some_and(|value| value.starts_with(b"one "));
+        let of = |name: &str| -> Vec<String> {
+            let all = record.headers.iter().filter(|(known, _)| known == name);
+            all.map(|(_, value)| String::from_utf8(value.clone().expect("a value")).expect("text")).collect()
+        };
+        let expected = digest(&version(if by_one { "one" } else { "two" }));
+        assert_eq!(of("mapper-host.plugin.digest"), [expected]);
+        assert_eq!(of("mapper-host.plugin.version"), ["0.1.0"]);
+        assert_eq!(of("kept").len(), usize::from(by_one));
+    }
+}

@@ -1,0 +1,160 @@
+//! Candidates that are broken in every way: refused at the right step, or rolled back, with the stream unharmed.
+
+use harness::kafka::Kafka;
+use mapper_host::swap::By;
+use mapper_host::swap::report::{Ended, Step};
+
+use super::*;
+
+const SHORT: [&str; 4] = ["--record-timeout", "300ms", "--memory-limit", "16MiB"];
+
+fn args(more: &[&'static str]) -> Vec<&'static str> {
+    ARGS.into_iter().chain(SHORT).chain(["--watch", "off"]).chain(more.iter().copied()).collect()
+}
+
+#[test]
+fn every_broken_candidate_is_refused_and_the_stream_goes_on() {
+    let file = File::new("one");
+    let job = job("refused", Kafka::shared(), &file.path());
+    let mut host = job.start(&args(&["--swap-max-regressions", "3"]));
+    warm_up(&job, 20);
+    let client = client(&mut host);
+    let cut = version("two");
+    let candidates: Vec<(&str, Vec<u8>, Step, &str)> = vec![
+        ("text", b"not a plugin".to_vec(), Step::Compile, "not WebAssembly"),
+        ("module", b"\0asm\x01\0\0\0".to_vec(), Step::Compile, "core WebAssembly module"),
+        ("nothing", b"\0asm\x0d\0\x01\0".to_vec(), Step::Compile, "no mapper"),
+        ("cut", cut[..cut.len() / 2].to_vec(), Step::Compile, "not valid"),
+        ("refuses its settings", version("unconfigured"), Step::Configure, "takes no settings at all"),
+        ("traps while configured", version("unconfigurable"), Step::Configure, "no settings, no guest"),
+        ("never returns from it", version("endless"), Step::Configure, "longer than it may"),
+        ("rejects all", version("rejects"), Step::TryOut, "--swap-max-regressions"),
+        ("rejects some", version("rejects-some"), Step::TryOut, "--swap-max-regressions"),
+        ("traps", version("traps"), Step::TryOut, "trap"),
+        ("never returns", version("spins"), Step::TryOut, "timeout"),
+        ("sleeps", version("sleeps"), Step::TryOut, "timeout"),
+        ("overruns its stack", version("recurses"), Step::TryOut, "trap"),
+        ("takes all memory", version("hoards"), Step::TryOut, "out-of-memory"),
+        ("exits", version("exits"), Step::TryOut, "trap"),
+        ("writes elsewhere", version("misroutes"), Step::TryOut, "--swap-max-regressions"),
+        ("writes too much", version("too-large"), Step::TryOut, "--swap-max-regressions"),
+    ];
+    let count = candidates.len();
+    for (what, bytes, step, says) in candidates {
+        let report = client.swap(bytes, false, false).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!((report.outcome, report.step), (Ended::Refused, Some(step)), "{what}: {report:?}");
+        let reason = report.reason.unwrap_or_default();
+        assert!(reason.contains(says), "{what}: {reason}");
+        let last = status(&mut host).last.expect("it is in the status");
+        assert_eq!((last.outcome, last.step), (Ended::Refused, Some(step)), "{what}");
+        if step == Step::TryOut {
+            let difference = &report.try_out.expect("a try-out").differences[0];
+            assert!(difference.old.starts_with("one "), "{what}: {difference:?}");
+        }
+    }
+    assert_eq!(status(&mut host).current.digest, digest(&version("one")));
+    let (_, metrics) = crate::admin::get(&crate::admin::address(&mut host), "/metrics");
+    assert!(metrics.contains("mapper_host_swaps_total{outcome=\"refused\"} 17"), "{count} refusals: {metrics}");
+    assert!(metrics.contains("mapper_host_swap_refusals_total{step=\"try-out\"} 10"), "{metrics}");
+    let ended = host.stop();
+    assert_eq!(ended.output.matches("the swap is refused").count(), count, "{}", ended.output);
+    warm_up_from(&job, 20, &args(&[]));
+}
+
+/// All that is sent comes out of another run.
+fn warm_up_from(job: &Job<'_>, before: usize, args: &[&str]) {
+    produce(job, "good", 20);
+    job.run_to_end(args);
+    assert_eq!(topics::read_all(job.kafka, &job.output).len(), before + 20);
+    assert_eq!(topics::read_all(job.kafka, &job.dead_letters).len(), 0);
+}
+
+#[test]
+fn a_version_that_crashes_later_is_rolled_back_and_its_dead_letters_say_whose_they_are() {
+    let file = File::new("one");
+    let job = job("probation", Kafka::shared(), &file.path());
+    let mut host = job.start(&args(&["--probation", "500"]));
+    warm_up(&job, 200);
+    let bad = version("late-traps");
+    let report = client(&mut host).swap(bad.clone(), false, false).expect("an answer");
+    assert_eq!(report.outcome, Ended::Swapped, "{report:?}");
+    let probation = status(&mut host).probation.expect("a probation");
+    assert_eq!((probation.of, probation.ratio_before), (500, Some(0.0)));
+    produce(&job, "late", 10);
+    wait_for("the rollback", || status(&mut host).last.is_some_and(|last| last.by == By::Probation));
+    let now = status(&mut host);
+    assert_eq!(now.current.digest, digest(&version("one")));
+    let reason = now.last.and_then(|report| report.reason).unwrap_or_default();
+    assert!(reason.contains("ended in a trap"), "{reason}");
+    warm_up_late(&job);
+    let letters = topics::read_all(job.kafka, &job.dead_letters);
+    assert!(!letters.is_empty());
+    for letter in letters {
+        let found = letter.headers.iter().find(|(name, _)| name == "mapper-host.plugin.digest");
+        let found = found.and_then(|(_, value)| value.clone()).expect("a digest");
+        assert_eq!(String::from_utf8(found).expect("text"), digest(&bad));
+    }
+}
+
+/// The version that is back maps what the other could not.
+fn warm_up_late(job: &Job<'_>) {
+    let before = topics::read_all(job.kafka, &job.output).len();
+    produce(job, "late", 20);
+    topics::read_until(job.kafka, &job.output, before + 20, SOON);
+}
+
+#[test]
+fn a_version_that_fails_more_often_is_rolled_back_and_one_that_does_not_stays() {
+    let file = File::new("one");
+    let job = job("ratio", Kafka::shared(), &file.path());
+    let mut host = job.start(&args(&["--probation", "200", "--probation-tolerance", "0.1"]));
+    warm_up(&job, 200);
+    let client = client(&mut host);
+    assert_eq!(client.swap(version("late-rejects"), false, false).expect("an answer").outcome, Ended::Swapped);
+    // 10 of 100 may fail, and 20 of 200.
+    produce(&job, "late", 20);
+    produce(&job, "good", 180);
+    host.wait_for("has passed its probation");
+    assert_eq!(status(&mut host).current.digest, digest(&version("late-rejects")));
+    client.rollback().expect("a way back");
+    client.swap(version("late-rejects"), false, false).expect("an answer");
+    produce(&job, "late", 60);
+    wait_for("the rollback", || status(&mut host).last.is_some_and(|last| last.by == By::Probation));
+    assert_eq!(status(&mut host).current.digest, digest(&version("one")));
+}
+
+#[test]
+fn force_skips_the_try_out_and_probation_still_brings_it_back() {
+    let file = File::new("one");
+    let job = job("forced", Kafka::shared(), &file.path());
+    let mut host = job.start(&args(&[]));
+    warm_up(&job, 20);
+    let client = client(&mut host);
+    let report = client.swap(version("traps"), false, true).expect("an answer");
+    assert_eq!((report.outcome, report.forced, report.try_out), (Ended::Swapped, true, None));
+    assert!(client.history().expect("a history")[0].term.forced);
+    produce(&job, "good", 1);
+    wait_for("the rollback", || status(&mut host).last.is_some_and(|last| last.by == By::Probation));
+    let forced: Vec<bool> = client.history().expect("a history").iter().map(|view| view.term.forced).collect();
+    assert_eq!(forced, [false, true, false]);
+}
+
+#[test]
+fn the_cases_beside_the_plugin_are_a_part_of_the_try_out() {
+    let file = File::new("one");
+    let case = r#"{"name": "nothing comes of it", "input": {"value": "good"}, "skipped": true}"#;
+    fs::write(file.at("plugin.cases.jsonl"), format!("{case}\n")).expect("a file");
+    let job = job("cases", Kafka::shared(), &file.path());
+    let mut host = job.start(&args(&[]));
+    warm_up(&job, 20);
+    let client = client(&mut host);
+    let report = client.swap(version("two"), false, false).expect("an answer");
+    assert_eq!((report.outcome, report.step), (Ended::Refused, Some(Step::TryOut)), "{report:?}");
+    let found = report.try_out.expect("a try-out");
+    assert_eq!((found.records, found.cases, found.regressions), (20, 1, 1));
+    assert!(found.differences[0].record.contains("nothing comes of it"), "{found:?}");
+    assert_eq!(client.swap(version("skips"), false, false).expect("an answer").outcome, Ended::Swapped);
+    fs::write(file.at("plugin.cases.jsonl"), "nonsense\n").expect("a file");
+    let report = client.swap(version("one"), false, false).expect("an answer");
+    assert!(report.reason.expect("a reason").contains("plugin.cases.jsonl, line 1"));
+}
