@@ -16,6 +16,9 @@ use crate::verdict::{Columns, Failure, Verdicts};
 
 /// How many records a guest may map before it says where it is: asking for each would cost a tenth of its time.
 const STRIDE: u32 = 32;
+/// After a failure so many records are taken a few at a time, and the guest is asked at each of them where it is: where one
+/// fails there are often more, and each makes all that were taken with it be taken again.
+const WARY_RECORDS: usize = 1000;
 /// How often an instance is tried to be made before the records that it is for are given up.
 const ATTEMPTS: usize = 3;
 
@@ -23,6 +26,8 @@ const ATTEMPTS: usize = 3;
 pub struct PluginMapper {
     plugin: Arc<Plugin>,
     instance: Option<Instance>,
+    /// The records left to be taken a few at a time.
+    wary: usize,
     report: Option<(Arc<Telemetry>, usize)>,
 }
 
@@ -50,7 +55,7 @@ enum Judged {
 impl PluginMapper {
     /// A mapper; its instance is made with the first batch.
     pub fn new(plugin: Arc<Plugin>) -> Self {
-        Self { plugin, instance: None, report: None }
+        Self { plugin, instance: None, wary: 0, report: None }
     }
 
     /// A mapper with its instance, so that its first batch waits for nothing.
@@ -82,6 +87,7 @@ impl PluginMapper {
             // What is in the same call must not make a difference.
             return 1;
         }
+        let records = if self.wary > 0 { records.min(STRIDE as usize) } else { records };
         let used = self.instance.as_ref().map_or(0, Instance::records);
         self.plugin
             .engine
@@ -111,9 +117,15 @@ impl PluginMapper {
         let instance = self.instance.as_mut().expect("made above");
         let result = instance.map(batch, if exactly { 1 } else { STRIDE });
         match &result {
-            Ok(_) => self.renew_if_due(),
+            Ok(columns) => {
+                self.wary = self.wary.saturating_sub(columns.statuses.len());
+                self.renew_if_due();
+            }
             Err(failed) if matches!(failed.why, Why::UsedUp) => self.renew(Renewal::Memory),
-            Err(_) => self.renew(Renewal::Failure),
+            Err(_) => {
+                self.wary = WARY_RECORDS;
+                self.renew(Renewal::Failure);
+            }
         }
         result
     }
