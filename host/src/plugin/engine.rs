@@ -10,7 +10,7 @@ use anyhow::Context;
 
 use wasmtime::component::Component;
 
-use super::{Cache, Effort, Grants, Limits};
+use super::{Cache, Effort, Grants, Limits, pool};
 
 /// How often guest time is looked at; deadlines are exact to about two of these.
 pub(super) const EPOCH_TICK: Duration = Duration::from_millis(10);
@@ -33,7 +33,10 @@ impl Engine {
     /// # Errors
     /// When the cache can't be trusted, or no thread can be started.
     pub fn new(limits: Limits, cache_dir: Option<PathBuf>) -> anyhow::Result<Self> {
-        let wasmtime = wasmtime::Engine::new(&configuration(&limits)).map_err(|error| anyhow::anyhow!("{error:#}"))?;
+        // Where so many addresses can't be had, each instance gets its memory on its own, which only takes longer.
+        let pooled = wasmtime::Engine::new(configuration(&limits).allocation_strategy(pool::strategy()));
+        let wasmtime = pooled.or_else(|_| wasmtime::Engine::new(&configuration(&limits)));
+        let wasmtime = wasmtime.map_err(|error| anyhow::anyhow!("{error:#}"))?;
         let cache = cache_dir.map(|dir| Cache::open(dir, &wasmtime)).transpose()?;
         let stop = Arc::new(AtomicBool::new(false));
         let clock = Arc::new(AtomicU64::new(0));

@@ -16,6 +16,7 @@ mod limits;
 mod line_budget;
 mod load;
 mod mapper;
+mod pool;
 mod symbols;
 mod waiting;
 
