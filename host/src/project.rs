@@ -1,10 +1,12 @@
 //! From a plugin project to a plugin: `host build DIR` makes `NAME.wasm` beside the project, with the tools of the
 //! project's own language.
 
+mod go;
 mod python;
 mod rust;
 mod tools;
 mod wit;
+mod wrap;
 
 use std::path::{Path, PathBuf};
 
@@ -17,17 +19,20 @@ pub enum Language {
     Rust,
     /// Python.
     Python,
+    /// Go.
+    Go,
 }
 
 impl Language {
     /// Every language, in the order in which a project's manifests are looked for.
-    pub const ALL: [Self; 2] = [Self::Rust, Self::Python];
+    pub const ALL: [Self; 3] = [Self::Rust, Self::Python, Self::Go];
 
     /// The file that every project of the language has.
     pub fn manifest(self) -> &'static str {
         match self {
             Self::Rust => "Cargo.toml",
             Self::Python => "pyproject.toml",
+            Self::Go => "go.mod",
         }
     }
 
@@ -55,6 +60,7 @@ pub fn build(dir: &Path, output: Option<&Path>) -> anyhow::Result<PathBuf> {
     let built = match language {
         Language::Rust => rust::build(&dir),
         Language::Python => python::build(&dir, work.path()),
+        Language::Go => go::build(&dir, work.path()),
     }?;
     copy(&built, &output).with_context(|| format!("writing the plugin to {}", output.display()))?;
     Ok(output)

@@ -8,6 +8,9 @@
 mod guests;
 mod lines;
 
+use std::path::Path;
+use std::process::Command;
+
 use guests::{Guest, batch};
 use lines::logged;
 use mapper_host::plugin::{Grants, Limits};
@@ -54,6 +57,19 @@ const PYTHON: Language = Language {
     errors_are_exact: true,
 };
 
+const GO: Language = Language {
+    commands: "tests/guests/commands_go",
+    reduce_visit: "plugins/reduce_visit_go",
+    sins: &[
+        ("panic oh no", &["rejected"], &["panic: oh no\n", "main.process(", "commands_go/main.go:"]),
+        ("recurse", &["trap", "out-of-memory"], &["stack"]),
+        ("allocate", &["trap", "out-of-memory"], &["memory"]),
+        ("exit", &["trap"], &["exit"]),
+        ("spin", &["timeout"], &[]),
+    ],
+    errors_are_exact: false,
+};
+
 #[test]
 fn rust() {
     conforms(&RUST);
@@ -62,6 +78,28 @@ fn rust() {
 #[test]
 fn python() {
     conforms(&PYTHON);
+}
+
+#[test]
+fn go() {
+    conforms(&GO);
+}
+
+/// Of the languages whose compilers promise it.
+#[test]
+fn the_same_source_makes_the_same_plugin() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the repository");
+    for language in [&RUST, &GO] {
+        let dir = tempfile::tempdir().expect("a folder for plugins");
+        let [first, second] = ["first", "second"].map(|name| {
+            let plugin = dir.path().join(name);
+            let mut build = Command::new(HOST);
+            build.arg("build").arg(root.join(language.commands)).arg("--output").arg(&plugin);
+            assert!(build.status().expect("the host can be run").success(), "{}", language.commands);
+            std::fs::read(plugin).expect("a plugin")
+        });
+        assert!(first == second, "{}", language.commands);
+    }
 }
 
 fn conforms(language: &Language) {

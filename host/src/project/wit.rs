@@ -6,6 +6,8 @@ use anyhow::Context;
 
 /// The contract of this release.
 const WIT: &str = include_str!("../../../wit/mapper.wit");
+/// The world of one record a call.
+pub(super) const RECORD_WORLD: &str = "mapper";
 /// The world of a batch a call.
 pub(super) const BATCH_WORLD: &str = "mapper-batch";
 

@@ -1,0 +1,7 @@
+module reduce_visit_go
+
+go 1.24
+
+require mapper-host/mapper v0.0.0
+
+replace mapper-host/mapper => ../sdk-go

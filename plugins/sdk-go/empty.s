@@ -1,0 +1,1 @@
+// That there is an assembly file lets the package declare functions without a body.

@@ -1,0 +1,3 @@
+module mapper-host/mapper
+
+go 1.24
