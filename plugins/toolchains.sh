@@ -10,6 +10,9 @@ python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3 python3-ven
 # Go: Debian's own may be too old for the SDK, which exports functions (go:wasmexport, Go 1.24).
 go version 2>/dev/null | grep -Eq 'go1\.(2[4-9]|[3-9][0-9])' || { echo "Go 1.24 or newer is missing; install it, and put its bin folder on the PATH" >&2; exit 1; }
 
+# JavaScript and TypeScript: esbuild and componentize-qjs are installed by the first build.
+node --version 2>/dev/null | grep -Eq '^v(1[89]|[2-9][0-9])\.' && command -v npm >/dev/null || missing+=(nodejs npm)
+
 if [ ${#missing[@]} -gt 0 ]; then
   apt-get update -q
   apt-get install -qy --no-install-recommends "${missing[@]}"

@@ -2,6 +2,7 @@
 //! project's own language.
 
 mod go;
+mod javascript;
 mod python;
 mod rust;
 mod tools;
@@ -21,11 +22,13 @@ pub enum Language {
     Python,
     /// Go.
     Go,
+    /// JavaScript or TypeScript.
+    JavaScript,
 }
 
 impl Language {
     /// Every language, in the order in which a project's manifests are looked for.
-    pub const ALL: [Self; 3] = [Self::Rust, Self::Python, Self::Go];
+    pub const ALL: [Self; 4] = [Self::Rust, Self::Python, Self::Go, Self::JavaScript];
 
     /// The file that every project of the language has.
     pub fn manifest(self) -> &'static str {
@@ -33,6 +36,7 @@ impl Language {
             Self::Rust => "Cargo.toml",
             Self::Python => "pyproject.toml",
             Self::Go => "go.mod",
+            Self::JavaScript => "package.json",
         }
     }
 
@@ -61,6 +65,7 @@ pub fn build(dir: &Path, output: Option<&Path>) -> anyhow::Result<PathBuf> {
         Language::Rust => rust::build(&dir),
         Language::Python => python::build(&dir, work.path()),
         Language::Go => go::build(&dir, work.path()),
+        Language::JavaScript => javascript::build(&dir, work.path()),
     }?;
     copy(&built, &output).with_context(|| format!("writing the plugin to {}", output.display()))?;
     Ok(output)

@@ -29,6 +29,8 @@ struct Language {
     sins: &'static [(&'static str, &'static [&'static str], &'static [&'static str])],
     /// Whether the errors of the reference data are its very texts.
     errors_are_exact: bool,
+    /// The largest offset that it sees as it is.
+    max_offset: i64,
 }
 
 const RUST: Language = Language {
@@ -42,6 +44,7 @@ const RUST: Language = Language {
         ("spin", &["timeout"], &[]),
     ],
     errors_are_exact: false,
+    max_offset: i64::MAX,
 };
 
 const PYTHON: Language = Language {
@@ -55,6 +58,7 @@ const PYTHON: Language = Language {
         ("spin", &["timeout"], &[]),
     ],
     errors_are_exact: true,
+    max_offset: i64::MAX,
 };
 
 const GO: Language = Language {
@@ -68,6 +72,20 @@ const GO: Language = Language {
         ("spin", &["timeout"], &[]),
     ],
     errors_are_exact: false,
+    max_offset: i64::MAX,
+};
+
+const JAVASCRIPT: Language = Language {
+    commands: "tests/guests/commands_js",
+    reduce_visit: "plugins/reduce_visit_js",
+    sins: &[
+        ("panic oh no", &["rejected"], &["RangeError: oh no", "at process (commands.js:54)"]),
+        ("recurse", &["trap"], &["call stack exhausted"]),
+        ("allocate", &["rejected", "trap", "out-of-memory"], &["memory"]),
+        ("spin", &["timeout"], &[]),
+    ],
+    errors_are_exact: false,
+    max_offset: (1 << 53) - 1,
 };
 
 #[test]
@@ -83,6 +101,17 @@ fn python() {
 #[test]
 fn go() {
     conforms(&GO);
+}
+
+#[test]
+fn javascript() {
+    conforms(&JAVASCRIPT);
+}
+
+/// The engine and the SDK are those of JavaScript; what differs is the way there.
+#[test]
+fn typescript() {
+    visits_are_reduced(&Language { reduce_visit: "plugins/reduce_visit_ts", ..JAVASCRIPT });
 }
 
 /// Of the languages whose compilers promise it.
@@ -156,11 +185,11 @@ fn nulls_are_seen_as_such(guest: &mut Guest, language: &Language) {
     let now = 1_767_225_600_123;
     batch.push((0, 0), -1, None, None, std::iter::empty());
     batch.push((0, 1), -1, None, Some(b"see"), [(&b"\xffname"[..], Some(&b""[..])), (b"", None)].into_iter());
-    batch.push((i32::MAX, i64::MAX), now, Some(b""), Some(b"see"), std::iter::empty());
+    batch.push((i32::MAX, language.max_offset), now, Some(b""), Some(b"see"), std::iter::empty());
     let seen = guest.verdicts(&batch);
     assert_eq!(seen[0], "rejected: no value", "{name}");
     assert_eq!(seen[1], "[- null visits/0@1 none null 736565 \u{fffd}name= =null None kept]", "{name}");
-    let place = "visits/2147483647@9223372036854775807";
+    let place = format!("visits/2147483647@{}", language.max_offset);
     assert_eq!(seen[2], format!("[-  {place} {now}  736565 Some({now}) kept]"), "{name}");
 }
 

@@ -1,0 +1,153 @@
+//! JavaScript and TypeScript: esbuild makes one module of the project and the SDK, and componentize-qjs puts it, with the engine
+//! QuickJS, into a component.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use serde::Deserialize;
+
+use super::tools::{self, tool};
+use super::wit;
+
+/// Pinned: another version may make another plugin of the same source.
+const TOOLS: [&str; 2] = ["componentize-qjs@0.4.5", "esbuild@0.28.2"];
+const INSTALL_NODE: &str = "install Node.js 18 or newer with npm: apt-get install nodejs npm";
+const MANIFEST: &str = "package.json";
+/// Where a mapper is looked for when the manifest doesn't say.
+const ENTRIES: [&str; 4] = ["src/index.ts", "src/index.js", "index.ts", "index.js"];
+/// What runs the tools.
+const SCRIPT: &str = include_str!("../../../plugins/sdk-js/build.mjs");
+
+#[derive(Deserialize)]
+struct Manifest {
+    name: String,
+    version: String,
+    /// The module that has `process`.
+    main: Option<String>,
+    #[serde(default)]
+    dependencies: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Builds the project in `work`, and returns the plugin.
+pub(super) fn build(dir: &Path, work: &Path) -> anyhow::Result<PathBuf> {
+    let manifest = read(dir)?;
+    let module = manifest.module(dir)?;
+    if !manifest.dependencies.is_empty() && !is_up_to_date(dir) {
+        npm(dir, &["install"])?;
+    }
+    let tools = tools::installed(&TOOLS.join("-").replace('@', "-"), |dir| {
+        fs::create_dir(dir)?;
+        fs::write(dir.join(MANIFEST), "{\"private\": true}\n")?;
+        // Their programs come in packages of their own; nothing is left for a script to do.
+        npm(dir, &[&["install", "--ignore-scripts"][..], &TOOLS].concat())
+    })?;
+    let (script, entry, output) = (work.join("build.mjs"), work.join("entry.js"), work.join("plugin.wasm"));
+    fs::write(&script, SCRIPT)?;
+    fs::write(&entry, manifest.entry(&module))?;
+    let mut command = tool("node", dir);
+    command.arg(script).arg(tools).arg(entry).arg(wit::folder(dir, work)?).arg(wit::BATCH_WORLD).arg(&output);
+    tools::run(&mut command, "node", INSTALL_NODE)?;
+    Ok(output)
+}
+
+fn read(dir: &Path) -> anyhow::Result<Manifest> {
+    let path = dir.join(MANIFEST);
+    let named = || path.display().to_string();
+    serde_json::from_reader(File::open(&path).with_context(named)?).with_context(named)
+}
+
+/// Whether npm has installed what the manifest asks for since it was written.
+fn is_up_to_date(dir: &Path) -> bool {
+    let written = |name: &str| fs::metadata(dir.join(name)).and_then(|file| file.modified()).ok();
+    let installed = written("node_modules/.package-lock.json");
+    installed.is_some() && [MANIFEST, "package-lock.json"].iter().all(|name| written(name) <= installed)
+}
+
+fn npm(dir: &Path, args: &[&str]) -> anyhow::Result<()> {
+    let mut command = tool("npm", dir);
+    command.args(args).args(["--no-audit", "--no-fund", "--loglevel=error"]);
+    tools::run(&mut command, "npm install", INSTALL_NODE)
+}
+
+impl Manifest {
+    /// The module that has `process`, relative to the project.
+    fn module(&self, dir: &Path) -> anyhow::Result<String> {
+        if let Some(main) = &self.main {
+            if !dir.join(main).is_file() {
+                bail!("{}: there is no {main}, which {MANIFEST} names as its main", dir.display());
+            }
+            return Ok(main.clone());
+        }
+        let found = ENTRIES.into_iter().find(|entry| dir.join(entry).is_file());
+        found.map(str::to_owned).with_context(|| {
+            format!(
+                "there is no {} in {}; if the mapper has another name, {MANIFEST} says it: \"main\": \"FILE\"",
+                ENTRIES.join(", "),
+                dir.display()
+            )
+        })
+    }
+
+    /// The module that the plugin starts from: it makes the exports out of the author's.
+    fn entry(&self, module: &str) -> String {
+        let text = |text: &str| serde_json::Value::from(text).to_string();
+        let (name, version) = (text(&self.name), text(&self.version));
+        let module = text(&format!("./{}", module.trim_start_matches("./")));
+        format!(
+            "import \"mapper-sdk/globals\";\nimport * as guest from \"mapper-sdk/guest\";\nimport * as mapper from {module};\n\
+             export const plugin = guest.plugin(mapper, {name}, {version});\n\
+             export const batchMapper = guest.batchMapper(mapper);\n"
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(text: &str) -> Manifest {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn the_module_is_main_or_found_in_the_usual_places() {
+        let dir = tempfile::tempdir().unwrap();
+        let plain = manifest(r#"{"name": "a", "version": "1"}"#);
+        let missing = plain.module(dir.path()).unwrap_err().to_string();
+        assert!(
+            missing.starts_with("there is no src/index.ts, ") && missing.contains(r#""main": "FILE""#),
+            "{missing}"
+        );
+        fs::write(dir.path().join("index.js"), "").unwrap();
+        assert_eq!(plain.module(dir.path()).unwrap(), "index.js");
+        let main = manifest(r#"{"name": "a", "version": "1", "main": "./mapper.ts"}"#);
+        assert!(main.module(dir.path()).unwrap_err().to_string().contains("there is no ./mapper.ts"));
+        fs::write(dir.path().join("mapper.ts"), "").unwrap();
+        assert_eq!(main.module(dir.path()).unwrap(), "./mapper.ts");
+        assert!(main.entry("./mapper.ts").contains("import * as mapper from \"./mapper.ts\";"));
+    }
+
+    #[test]
+    fn a_name_can_not_break_out_of_the_entry() {
+        let entry = manifest(r#"{"name": "a\"b\\", "version": "1"}"#).entry("a.js");
+        assert!(entry.contains(r#"guest.plugin(mapper, "a\"b\\", "1")"#), "{entry}");
+    }
+
+    #[test]
+    fn what_npm_installed_is_up_to_date_until_the_manifest_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, seconds: u64| {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+            File::create(path).unwrap().set_modified(time).unwrap();
+        };
+        write(MANIFEST, 1000);
+        assert!(!is_up_to_date(dir.path()));
+        write("node_modules/.package-lock.json", 2000);
+        assert!(is_up_to_date(dir.path()));
+        write("package-lock.json", 3000);
+        assert!(!is_up_to_date(dir.path()));
+    }
+}

@@ -1,0 +1,241 @@
+// Reads records from flat columns and writes outputs to them; wit/mapper.wit has the rules.
+
+import { Output, Record, toJson } from "./index.js";
+import { decodeLossily, encode, isAscii, latin1 } from "./text.js";
+
+const NULL_MARK = 1;
+const KEEP_MARK = 2;
+const KEEP_TIMESTAMP = -1;
+// Beyond this a column is decoded record by record: a copy of all of it as text may be more than the instance has.
+const MAX_WHOLE_BYTES = 2 ** 22;
+const NO_BYTES = new Uint8Array();
+
+/** The items of a column. */
+class Items {
+  constructor({ bytes, ends, marks }) {
+    this.bytes = bytes;
+    this.ends = ends;
+    this.marks = marks.length ? marks : null;
+    this.whole = undefined;
+  }
+
+  /** Whether an item is ASCII beyond doubt. A column is decoded at once, when first asked: places in text and bytes agree then. */
+  isText(index) {
+    if (this.whole === undefined) {
+      const text = this.bytes.length <= MAX_WHOLE_BYTES ? latin1(this.bytes) : null;
+      this.whole = text !== null && isAscii(text) ? text : null;
+    }
+    return this.whole !== null && !this.isNull(index);
+  }
+
+  isNull(index) {
+    return this.marks !== null && this.marks[index] === NULL_MARK;
+  }
+
+  start(index) {
+    return index === 0 ? 0 : this.ends[index - 1];
+  }
+
+  at(index) {
+    return this.isNull(index) ? null : this.bytes.slice(this.start(index), this.ends[index]);
+  }
+
+  /** An item of a column that is ASCII. */
+  text(index) {
+    return this.whole.slice(this.start(index), this.ends[index]);
+  }
+}
+
+/** A record of a batch: its text comes out of the column's. */
+class BatchRecord extends Record {
+  #items;
+  #index;
+
+  constructor(items, index, rest) {
+    super(items.at(index), rest);
+    this.#items = items;
+    this.#index = index;
+  }
+
+  text() {
+    return this.#items.isText(this.#index) ? this.#items.text(this.#index) : super.text();
+  }
+}
+
+/** The records of a batch, in order. */
+export function* records({ topic, partitions, offsets, timestampsMs, keys, values, headers }) {
+  const valueItems = new Items(values);
+  const keyItems = new Items(keys);
+  const own = headers ? headersOf(headers) : null;
+  for (let index = 0; index < offsets.length; index += 1) {
+    const time = timestampsMs[index];
+    yield new BatchRecord(valueItems, index, {
+      key: keyItems.at(index),
+      headers: own ? own[index] : [],
+      timestampMs: time === -1 ? null : time,
+      topic,
+      partition: partitions[index],
+      offset: offsets[index],
+    });
+  }
+}
+
+/** The headers of each record, in order. */
+function headersOf(table) {
+  const names = new Items(table.names);
+  const values = new Items(table.values);
+  const every = table.names.ends.map((_, index) => ({
+    name: decodeLossily(names.at(index)),
+    value: values.at(index),
+  }));
+  return table.ends.map((end, index) => every.slice(index === 0 ? 0 : table.ends[index - 1], end));
+}
+
+/** The verdicts on a batch under construction. */
+export class OutputColumns {
+  statuses = [];
+  outputEnds = [];
+  errors = [];
+  values = [];
+  // Outputs that are more than a value, by their index: few mappers have any, and then no other column is made.
+  special = new Map();
+
+  /** Ends a record with what `process` returned. Throws, with nothing added, when that is not what it may return. */
+  map(result) {
+    if (typeof result === "string") this.values.push(result);
+    else if (result !== null && result !== undefined) {
+      // All of it is looked at before any of it is added.
+      for (const output of [...outputsOf(result)]) this.add(output);
+    }
+    this.statuses.push(0);
+    this.outputEnds.push(this.values.length);
+  }
+
+  /** Ends a record with an error. */
+  reject(message) {
+    this.errors.push(message);
+    this.statuses.push(1);
+    this.outputEnds.push(this.values.length);
+  }
+
+  add(output) {
+    if (output instanceof Output) {
+      this.special.set(this.values.length, output);
+      this.values.push(isContent(output.value) ? output.value : "");
+    } else this.values.push(output);
+  }
+
+  /** The columns of the batch. */
+  finish() {
+    const outputs = { values: column(this.values) };
+    if (this.special.size > 0) {
+      const keep = new Output();
+      const own = this.values.map((_, index) => this.special.get(index) ?? keep);
+      outputs.values.marks = Uint8Array.from(own, ({ value }, index) => (this.special.has(index) ? mark(value) : 0));
+      Object.assign(outputs, { keys: keys(own), topics: topics(own), headers: headers(own), timestampsMs: times(own) });
+    }
+    return {
+      statuses: Uint8Array.from(this.statuses),
+      outputEnds: this.outputEnds,
+      errors: column(this.errors),
+      outputs: { keys: null, topics: null, headers: null, timestampsMs: null, ...outputs },
+    };
+  }
+}
+
+/** What `process` returned, as outputs or mere values. */
+function* outputsOf(result) {
+  if (result instanceof Output) yield checked(result);
+  else if (isContent(result)) yield result;
+  else if (typeof result?.then === "function") throw new TypeError("process returned a promise; it must not be async");
+  else if (typeof result?.[Symbol.iterator] === "function") for (const item of result) yield* outputsOf(item);
+  else if (typeof result === "object" && result !== null) yield toJson(result);
+  else {
+    const kind = result === null ? "null" : typeof result;
+    throw new TypeError(`process returned ${kind}; it may return Output, an object, string, Uint8Array, several, or null`);
+  }
+}
+
+function isContent(value) {
+  return typeof value === "string" || value instanceof Uint8Array;
+}
+
+/** An output whose fields have the types that the host takes: a wrong one would end the instance. */
+function checked(output) {
+  for (const name of ["value", "key"]) {
+    const content = output[name];
+    if (content !== undefined && content !== null && !isContent(content)) {
+      throw new TypeError(`the ${name} of an output is ${typeof content}; it may be string, Uint8Array or null`);
+    }
+  }
+  for (const header of output.headers ?? []) {
+    if (typeof header?.name !== "string" || !(header.value === null || isContent(header.value))) {
+      throw new TypeError("a header has a name, and a value that is string, Uint8Array or null");
+    }
+  }
+  if (output.topic !== undefined && typeof output.topic !== "string") {
+    throw new TypeError(`the topic of an output is ${typeof output.topic}; it may be string`);
+  }
+  const time = output.timestampMs;
+  if (time !== undefined && !(Number.isSafeInteger(time) && time >= 0)) {
+    throw new TypeError(`the timestampMs of an output is ${time}; it may be a whole number from 0 on`);
+  }
+  return output;
+}
+
+function mark(content) {
+  return content === undefined ? KEEP_MARK : content === null ? NULL_MARK : 0;
+}
+
+/** A column of texts and bytes. Texts that are ASCII become bytes all at once. */
+function column(contents, marks = NO_BYTES) {
+  let end = 0;
+  const ends = [];
+  if (contents.every((item) => typeof item === "string")) {
+    const whole = contents.join("");
+    if (isAscii(whole)) {
+      for (const item of contents) ends.push((end += item.length));
+      return { bytes: encode(whole), ends, marks };
+    }
+  }
+  const items = contents.map((item) => (typeof item === "string" ? encode(item) : item));
+  for (const item of items) ends.push((end += item.length));
+  const bytes = new Uint8Array(end);
+  items.forEach((item, index) => bytes.set(item, ends[index] - item.length));
+  return { bytes, ends, marks };
+}
+
+/** A column of texts, bytes, `null` and, for what is kept, `undefined`. */
+function markedColumn(contents) {
+  return column(contents.map((item) => item ?? ""), Uint8Array.from(contents, mark));
+}
+
+function keys(outputs) {
+  const own = outputs.map((output) => output.key);
+  return own.every((key) => key === undefined) ? null : markedColumn(own);
+}
+
+function topics(outputs) {
+  const names = [...new Set(outputs.map((output) => output.topic).filter((topic) => topic !== undefined))];
+  return names.length ? { names, indexes: outputs.map((output) => names.indexOf(output.topic) + 1) } : null;
+}
+
+function headers(outputs) {
+  if (outputs.every((output) => output.headers === undefined)) return null;
+  const own = outputs.map((output) => output.headers ?? []);
+  const every = own.flat();
+  let end = 0;
+  return {
+    marks: Uint8Array.from(outputs, (output) => (output.headers === undefined ? KEEP_MARK : 0)),
+    table: {
+      ends: own.map((list) => (end += list.length)),
+      names: column(every.map((header) => header.name)),
+      values: markedColumn(every.map((header) => header.value)),
+    },
+  };
+}
+
+function times(outputs) {
+  const own = outputs.map((output) => output.timestampMs ?? KEEP_TIMESTAMP);
+  return own.every((time) => time === KEEP_TIMESTAMP) ? null : own;
+}
