@@ -23,9 +23,9 @@ pub fn run(config: &RemoteConfig, shutdown: &Shutdown) -> Result<(), Halt> {
     match &config.command {
         RemoteCommand::Swap { file, dry_run, force } => {
             let report = client.swap(read(file)?, *dry_run, *force)?;
-            show(config, &report)
+            show(&report, config.json)
         }
-        RemoteCommand::Rollback => show(config, &client.rollback()?),
+        RemoteCommand::Rollback => show(&client.rollback()?, config.json),
         RemoteCommand::History => {
             let terms = client.history()?;
             if config.json {
@@ -62,8 +62,12 @@ fn print_json(value: &impl serde::Serialize) {
     println!("{}", serde_json::to_string_pretty(value).expect("text and numbers"));
 }
 
-fn show(config: &RemoteConfig, report: &Report) -> Result<(), Halt> {
-    if config.json {
+/// Prints how a swap ended.
+///
+/// # Errors
+/// When it was refused.
+pub(crate) fn show(report: &Report, json: bool) -> Result<(), Halt> {
+    if json {
         print_json(report);
     } else {
         print!("{}", text::report(report));

@@ -17,6 +17,7 @@ use super::test::{self, Shown};
 use crate::config::{BuildConfig, WatchConfig};
 use crate::plugin::Digest;
 use crate::project;
+use crate::remote::{self, client::Client};
 use crate::shutdown::Halt;
 
 /// Changes come in bursts: so long must it be quiet before it is built.
@@ -58,13 +59,26 @@ fn round(config: &BuildConfig, watching: &WatchConfig) -> Result<(), Halt> {
     let plugin = project::build(&config.dir, config.output.as_deref());
     let plugin = plugin.map_err(|error| Halt::plugin(format!("{error:#}")))?;
     println!("built {} in {:.1} s", plugin.display(), started.elapsed().as_secs_f64());
-    run_cases(config, watching, &plugin)
+    let holds = run_cases(config, watching, &plugin)?;
+    match &watching.swap {
+        Some((url, token_file)) if holds => swap(&plugin, url, token_file.as_deref()),
+        _ => Ok(()),
+    }
 }
 
-fn run_cases(config: &BuildConfig, watching: &WatchConfig, plugin: &Path) -> Result<(), Halt> {
+/// Swaps the plugin into a running host.
+fn swap(plugin: &Path, url: &str, token_file: Option<&Path>) -> Result<(), Halt> {
+    let bytes = std::fs::read(plugin)
+        .map_err(|error| Halt::internal(&anyhow::Error::new(error).context(plugin.display().to_string())))?;
+    let report = Client::new(url, token_file)?.swap(bytes, false, false)?;
+    remote::show(&report, false)
+}
+
+/// Tells whether all cases hold.
+fn run_cases(config: &BuildConfig, watching: &WatchConfig, plugin: &Path) -> Result<bool, Halt> {
     let Some(path) = cases::find(plugin, Some(&config.dir)) else {
         println!("there are no cases (cases.jsonl)");
-        return Ok(());
+        return Ok(true);
     };
     let files = cases::read(&path).map_err(|wrong| Halt::configuration(format!("the cases can't be read: {wrong}")))?;
     let judged = test::run(plugin, files, &watching.guest)?;
@@ -72,7 +86,7 @@ fn run_cases(config: &BuildConfig, watching: &WatchConfig, plugin: &Path) -> Res
     let (passed, failed) =
         printed.map_err(|error| Halt::internal(&anyhow::Error::new(error).context("writing to stdout")))?;
     println!("{passed} passed, {failed} failed");
-    Ok(())
+    Ok(failed == 0)
 }
 
 /// The changes of a folder.

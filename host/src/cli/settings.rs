@@ -103,7 +103,7 @@ pub(crate) static RUN: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     .concat()
 });
 
-pub(crate) use author::{BENCH, MAP, TEST};
+pub(crate) use author::{BENCH, MAP, TEST, WATCH};
 
 /// Settings of `host generate`.
 pub(crate) static GENERATE: LazyLock<Vec<Setting>> = LazyLock::new(|| generate::SETTINGS.to_vec());

@@ -153,4 +153,6 @@ pub struct BenchConfig {
 pub struct WatchConfig {
     /// How the plugin is run in its cases.
     pub guest: GuestConfig,
+    /// The running host, as `http://HOST:PORT`, into which a plugin is swapped whose cases hold; and the file of its token.
+    pub swap: Option<(String, Option<PathBuf>)>,
 }

@@ -267,3 +267,25 @@ fn outputs_say_who_made_them_when_asked() {
         assert_eq!(of("kept").len(), usize::from(by_one));
     }
 }
+
+#[test]
+fn what_is_built_at_each_change_is_swapped_in_if_its_cases_hold() {
+    let file = File::new("one");
+    let job = job("build", Kafka::shared(), &file.path());
+    let mut host = job.start(&args(&[]));
+    warm_up(&job, 20);
+    let (url, built) = (url(&mut host), file.at("built.wasm").display().to_string());
+    let (cases, skipped) = (file.at("built.cases.jsonl"), r#"{"input": {"value": "good"}, "skipped": true}"#);
+    fs::write(&cases, skipped).expect("a file");
+    let project = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/guests/versions");
+    let mut watching =
+        Host::spawn(command(HOST).args(["build", project, "--output", &built, "--watch", "--swap", &url]));
+    watching.wait_for("0 passed, 1 failed");
+    watching.wait_for("waiting for changes");
+    assert_eq!(status(&mut host).last, None);
+    fs::write(&cases, skipped.replace("\"skipped\": true", "\"output\": {}")).expect("a file");
+    watching.wait_for("1 passed, 0 failed");
+    watching.wait_for("swapped in");
+    assert_eq!(status(&mut host).current.digest, digest(&version("plain")));
+    watching.kill();
+}

@@ -1,22 +1,29 @@
 //! `host build`.
 
-use clap::{ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 
 use super::super::sources::{Environment, Sources};
-use super::{CliError, definition, given_path, guest, path, settings, switch};
-use crate::config::{BuildConfig, WatchConfig};
+use super::{CliError, definition, given_path, guest, path, run, settings, switch};
+use crate::config::{BuildConfig, WatchConfig, remote};
 
 pub(super) fn command() -> Command {
     // What the cases are run with; read only where they are run.
-    let settings = settings::TEST.iter().map(|setting| definition::argument(setting).requires("watch"));
+    let settings = settings::WATCH.iter().map(|setting| definition::argument(setting).requires("watch"));
     Command::new("build")
         .about("Builds a plugin project, once or at each change")
-        .override_usage("host build DIR [--output FILE]\n       host build DIR --watch [OPTIONS]")
+        .override_usage("host build DIR [--output FILE]\n       host build DIR --watch [--swap URL] [OPTIONS]")
         .arg(path("dir", "DIR").required(true).help("The folder of the plugin project"))
         .arg(path("output", "FILE").long("output").help(
             "Where the plugin goes [default: NAME.wasm beside the folder, or in it if it is the working directory]",
         ))
         .arg(switch("watch").help("Build again at each change, and run the cases"))
+        .arg(
+            Arg::new("swap")
+                .long("swap")
+                .value_name("URL")
+                .requires("watch")
+                .help("Swap it into the running host whose admin server is there, when its cases hold"),
+        )
         .args(settings)
         .after_help(definition::AFTER)
 }
@@ -29,8 +36,14 @@ pub(super) fn config(matches: &ArgMatches, environment: &Environment) -> Result<
     let dir = given_path(matches, "dir").unwrap_or_default();
     let mut config = BuildConfig { dir, output: given_path(matches, "output"), watch: None };
     if matches.get_flag("watch") {
-        let sources = Sources::new(&settings::TEST, matches, environment)?;
-        config.watch = Some(Box::new(WatchConfig { guest: guest(&sources)? }));
+        let sources = Sources::new(&settings::WATCH, matches, environment)?;
+        let url = matches.get_one::<String>("swap").map(|text| {
+            remote::url(text)
+                .map_err(|allowed| CliError::Wrong(format!("flag --swap: {text:?} is not allowed: {allowed}")))
+        });
+        let token_file = sources.optional("admin-token-file", run::path)?;
+        let swap = url.transpose()?.map(|url| (url, token_file));
+        config.watch = Some(Box::new(WatchConfig { guest: guest(&sources)?, swap }));
     }
     Ok(config)
 }

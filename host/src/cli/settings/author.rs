@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use super::Kind::Text;
 use super::Standard::{Empty, Value};
+use super::admin::ADMIN_TOKEN_FILE;
 use super::kafka::{self, BROKERS_TEXT, CONNECT_TIMEOUT, KAFKA_PAIRS};
 use super::output::{self, CONFIG, LOG_FORMAT};
 use super::{RUN, Setting, grants, limits, plugin, setting};
@@ -22,6 +23,10 @@ const LOG_LEVEL: Setting =
 /// Settings of `host test`, and of all else that runs a plugin and no more.
 pub(crate) static TEST: LazyLock<Vec<Setting>> =
     LazyLock::new(|| guest().chain([LOG_FORMAT, LOG_LEVEL, CONFIG]).collect());
+
+/// Settings of `host build --watch`, which may swap what it has built into a running host.
+pub(crate) static WATCH: LazyLock<Vec<Setting>> =
+    LazyLock::new(|| TEST.iter().copied().chain([ADMIN_TOKEN_FILE]).collect());
 
 /// Settings of `host map`.
 pub(crate) static MAP: LazyLock<Vec<Setting>> = LazyLock::new(|| {
