@@ -3,6 +3,7 @@
 //! The thread that swaps makes a mapper for each worker, ready to be called, and puts it here; the worker takes it and leaves
 //! the old one, which is then dropped by the thread that swaps. Nothing else of a swap happens on the record path.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -234,8 +235,10 @@ impl<M> Slot<M> {
         sampled.into_iter().for_each(|sampled| sample.push(sampled));
     }
 
-    /// The last records of all workers.
+    /// The last records of all workers, each once: what one has judged and not committed may have come to another.
     pub fn sample(&self) -> Vec<Sampled> {
-        self.samples.iter().flat_map(|sample| lock(sample).all().cloned().collect::<Vec<_>>()).collect()
+        let mut places = BTreeSet::new();
+        let all = self.samples.iter().flat_map(|sample| lock(sample).all().cloned().collect::<Vec<_>>());
+        all.filter(|sampled| places.insert((sampled.record().partition(), sampled.record().offset()))).collect()
     }
 }
