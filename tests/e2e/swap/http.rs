@@ -59,7 +59,10 @@ fn swap_history_and_rollback_from_the_command_line() {
     let (code, said, _) = run(&mut host, &["swap", &two, "--dry-run"]);
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("tried out on 20 records") && said.contains("20 different"), "{said}");
-    assert!(said.contains("    - one ") && said.contains("    + two ") && said.contains("could be swapped in"), "{said}");
+    assert!(
+        said.contains("    - one ") && said.contains("    + two ") && said.contains("could be swapped in"),
+        "{said}"
+    );
     assert_eq!(status(&mut host).current.digest, digest(&version("one")));
 
     let (code, said, complaint) = run(&mut host, &["swap", &bad]);
