@@ -74,10 +74,15 @@ impl Column {
     }
 
     fn slice(&self, range: Range<usize>) -> Self {
-        let mut column = Self::default();
-        range.for_each(|index| column.push_marked(self.mark(index), self.bytes_of(index)));
-        column
+        let bytes = extent(&self.ends, range.clone());
+        let marks = if self.marks.is_empty() { &[][..] } else { &self.marks[range.clone()] };
+        Self { ends: rebased(&self.ends[range], bytes.start), bytes: self.bytes[bytes].to_vec(), marks: marks.to_vec() }
     }
+}
+
+/// Ends of a list from which so much was left out at its start.
+fn rebased(ends: &[u32], start: usize) -> Vec<u32> {
+    ends.iter().map(|end| end - start as u32).collect()
 }
 
 /// The range of item `index` in a list of ends.
@@ -121,6 +126,15 @@ impl HeaderTable {
     /// Ends a record.
     pub fn end_record(&mut self) {
         self.ends.push(self.names.len() as u32);
+    }
+
+    fn slice(&self, records: Range<usize>) -> Self {
+        if self.ends.is_empty() {
+            return Self::default();
+        }
+        let headers = extent(&self.ends, records.clone());
+        let ends = rebased(&self.ends[records], headers.start);
+        Self { ends, names: self.names.slice(headers.clone()), values: self.values.slice(headers) }
     }
 
     fn clear(&mut self) {
@@ -234,19 +248,14 @@ impl Batch {
 
     /// A batch of its own of some of these records.
     pub fn slice(&self, range: Range<usize>) -> Self {
-        let mut headers = HeaderTable::default();
-        for index in range.clone() {
-            self.headers.of(index).for_each(|header| headers.push(header));
-            headers.end_record();
-        }
         Self {
             topic: self.topic.clone(),
             partitions: self.partitions[range.clone()].to_vec(),
             offsets: self.offsets[range.clone()].to_vec(),
             timestamps_ms: self.timestamps_ms[range.clone()].to_vec(),
             keys: self.keys.slice(range.clone()),
-            values: self.values.slice(range),
-            headers,
+            values: self.values.slice(range.clone()),
+            headers: self.headers.slice(range),
         }
     }
 }
@@ -325,6 +334,21 @@ mod tests {
         assert_eq!(batch.slice(0..3), batch);
         for range in [0..0, 0..1, 0..2, 0..3, 1..1, 1..2, 1..3, 2..3] {
             assert_eq!(batch.bytes_of(range.clone()), batch.slice(range).bytes());
+        }
+        for (start, end) in [(0, 0), (0, 1), (1, 2), (1, 3), (2, 3), (3, 3)] {
+            let mut pushed = Batch::new("visits");
+            for index in start..end {
+                let record = batch.record(index);
+                let position = (record.partition(), record.offset());
+                let timestamp_ms = record.timestamp_ms().unwrap_or(NO_TIMESTAMP);
+                pushed.push(position, timestamp_ms, record.key(), record.value(), record.headers());
+            }
+            let slice = batch.slice(start..end);
+            assert!(slice.records().zip(pushed.records()).all(|(slice, pushed)| {
+                let all = (slice.key(), slice.value()) == (pushed.key(), pushed.value());
+                all && slice.headers().eq(pushed.headers())
+            }));
+            assert_eq!((slice.len(), slice.bytes()), (pushed.len(), pushed.bytes()), "{start}..{end}");
         }
         let tail = batch.slice(1..3);
         assert_eq!((tail.record(0).key(), tail.record(1).key()), (None, Some(&b""[..])));

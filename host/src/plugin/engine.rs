@@ -33,6 +33,8 @@ impl Engine {
     /// # Errors
     /// When the cache can't be trusted, or no thread can be started.
     pub fn new(limits: Limits, cache_dir: Option<PathBuf>) -> anyhow::Result<Self> {
+        // With RUST_BACKTRACE set each trap of a guest would be given a backtrace of the host, too, which nobody sees.
+        wasmtime::error::disable_backtrace();
         // Where so many addresses can't be had, each instance gets its memory on its own, which only takes longer.
         let pooled = wasmtime::Engine::new(configuration(&limits).allocation_strategy(pool::strategy()));
         let wasmtime = pooled.or_else(|_| wasmtime::Engine::new(&configuration(&limits)));
