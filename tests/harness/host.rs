@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -124,6 +125,14 @@ impl<'k> Job<'k> {
         command.arg("run").args(self.args(args)).stdin(Stdio::null());
         command.stdout(write.try_clone().expect("a pipe has many ends")).stderr(write);
         let mut child = command.spawn().expect("the host can be run");
+        let pid = libc::pid_t::try_from(child.id()).expect("a pid fits pid_t");
+        let (reached_it, waiting) = mpsc::channel::<()>();
+        let watchdog = thread::spawn(move || {
+            if waiting.recv_timeout(END_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
+                // SAFETY: kill takes no pointers, and the pid is our child's, which is waited for after this thread only.
+                unsafe { libc::kill(pid, libc::SIGKILL) };
+            }
+        });
         // Or its ends here would keep the pipe open.
         drop(command);
         let mut lines = BufReader::new(read).lines().map_while(Result::ok);
@@ -133,10 +142,12 @@ impl<'k> Job<'k> {
             texts.iter().all(|text| line.contains(text))
         });
         let count = reached.take(times).count();
+        drop(reached_it);
+        watchdog.join().expect("a watchdog that ends");
         child.kill().expect("our child can be killed");
         child.wait().expect("our child can be waited for");
         let last = &last[last.len().saturating_sub(20)..];
-        assert_eq!(count, times, "it ended before {texts:?} came so often:\n{}", last.join("\n"));
+        assert_eq!(count, times, "{texts:?} did not come so often:\n{}", last.join("\n"));
     }
 
     /// Runs a host up to the end of the input, which must go well.
