@@ -177,6 +177,27 @@ fn a_host_is_killed_and_another_added_under_load() {
 }
 
 #[test]
+fn a_host_joins_after_partitions_were_read_to_their_end() {
+    const VISITS: usize = 200_000;
+    let kafka = Kafka::shared();
+    let mut names = Job::new(kafka, "joins", HOST, &reduce_visit()).into_names();
+    names.input = topics::unique("joins-in-three");
+    // Two of three partitions are done soon: wherever the group puts them, the first host keeps one that is.
+    topics::create(kafka, &names.input, 3, &[]);
+    let job = Job::with_names(kafka, HOST, &reduce_visit(), names);
+    let partition = |number: usize| (number % 100).saturating_sub(97) as i32;
+    topics::produce(kafka, &job.input, (0..VISITS).map(|number| visit(number).partition(partition(number))));
+    let args = [&QUICK[..], &["--until-end", "--workers", "1"]].concat();
+    let first = job.start(&args);
+    wait_for("the first records", Duration::from_secs(60), || produced(&job) > 10_000);
+    for host in [job.start(&args), first] {
+        let ended = host.wait();
+        assert_eq!(ended.code, Some(0), "{}", ended.output);
+    }
+    check(&job, VISITS, false);
+}
+
+#[test]
 fn a_broker_restart_under_load_costs_nothing() {
     const VISITS: usize = 150_000;
     let mut kafka = Kafka::start().expect("a broker of our own");

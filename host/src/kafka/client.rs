@@ -41,7 +41,7 @@ const CONSUMER_BUFFER_KIB: usize = 8 << 10;
 /// All workers together buffer this much output at most, in KiB.
 const PRODUCER_BUFFER_KIB: usize = 8 << 10;
 /// The same in records, as librdkafka doesn't count what it needs itself for each, headers above all.
-const PRODUCER_BUFFER_RECORDS: usize = 20_000;
+const PRODUCER_BUFFER_RECORDS: usize = 8_000;
 /// A consumer fetches more when it has fewer records than this.
 const CONSUMER_BUFFER_RECORDS: usize = 20_000;
 

@@ -1,5 +1,5 @@
-//! What the record path needs of librdkafka that the rdkafka crate has no call for, each behind a safe type: many records
-//! in one call from a queue apart from rebalances, header names that are not UTF-8, producing to a topic by its handle,
+//! What the record path needs of librdkafka that the rdkafka crate has no call for, each behind a safe type: records from a
+//! queue apart from rebalances, header names that are not UTF-8, producing to a topic by its handle,
 //! and where a partition ends without asking.
 
 use std::ffi::{CStr, CString, c_char, c_void};
@@ -91,13 +91,18 @@ impl<C: ConsumerContext> RecordQueue<C> {
         }
     }
 
+    /// One call a record: the call for many (`rd_kafka_consume_batch_queue`) takes an event, such as the end of a partition, for a
+    /// record at that offset, and the next rebalance then goes on behind what is not there yet, or over a record that is.
     fn consume(&mut self, wait: Duration, from: usize, to: usize) -> usize {
-        let room = &mut self.messages[from..to];
-        let wait_ms = i32::try_from(wait.as_millis().max(u128::from(!wait.is_zero()))).unwrap_or(i32::MAX);
-        // SAFETY: the room is as large as said, and the queue is alive.
-        let count =
-            unsafe { sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), wait_ms, room.as_mut_ptr(), room.len()) };
-        usize::try_from(count).unwrap_or(0)
+        let mut wait_ms = i32::try_from(wait.as_millis().max(u128::from(!wait.is_zero()))).unwrap_or(i32::MAX);
+        for (count, place) in self.messages[from..to].iter_mut().enumerate() {
+            // SAFETY: the queue is alive.
+            *place = unsafe { sys::rd_kafka_consume_queue(self.queue.as_ptr(), std::mem::take(&mut wait_ms)) };
+            if place.is_null() {
+                return count;
+            }
+        }
+        to - from
     }
 }
 
