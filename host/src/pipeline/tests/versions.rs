@@ -122,6 +122,18 @@ fn of_a_commit_whose_answer_was_lost_the_old_version_is_the_maker() {
 }
 
 #[test]
+fn a_commit_that_is_never_answered_is_still_in_the_history() {
+    // The process ends before it can ask what became of it.
+    let script =
+        vec![(Call::Commit, 1, Event::Unanswered), (Call::Abort, 1, Event::Shutdown), (Call::Rewind, 1, Event::Again)];
+    let fake = Fake::new(&[vec!["one", "reject", "one"]], script);
+    start(&fake, ALL_AT_ONCE, &Arc::default()).run().unwrap();
+    assert_eq!(made_by(&fake).len(), 3);
+    let kafka = fake.kafka();
+    kafka.versions.check(kafka.topics.iter().flatten());
+}
+
+#[test]
 fn a_partition_that_comes_back_has_its_own_span() {
     let back = Revoke { partitions: vec![0], lost: false, records_elsewhere: 2, back_after: 1 };
     let fake =
