@@ -19,19 +19,19 @@ static int failed;
 
 static void allocations_are_apart_aligned_and_zero(void)
 {
+    enum { COUNT = 300 };
+    unsigned char *all[COUNT];
     for (int round = 0; round < 3; round++) {
-        char *before = NULL;
-        size_t before_size = 0;
-        for (size_t size = 0; size < 200000; size = size * 3 + 1) {
-            char *at = mapper_alloc(size);
-            CHECK((uintptr_t)at % 16 == 0);
-            CHECK(at >= before + before_size || at + size <= before);
-            for (size_t i = 0; i < size; i++)
-                CHECK(at[i] == 0);
-            memset(at, 'x', size);
-            before = at;
-            before_size = size;
+        for (size_t i = 0; i < COUNT; i++) {
+            size_t size = i % 100 == 99 ? 200000 : i * 3;
+            all[i] = mapper_alloc(size);
+            CHECK((uintptr_t)all[i] % 16 == 0);
+            for (size_t k = 0; k < size; k++)
+                CHECK(all[i][k] == 0);
+            memset(all[i], (int)(i % 256), size);
         }
+        for (size_t i = 1; i < COUNT; i++)
+            CHECK(all[i][0] == i % 256 && all[i][i * 3 - 1] == i % 256);
         mapper_reset();
     }
     CHECK(mapper_alloc(0) != mapper_alloc(0));
