@@ -104,6 +104,7 @@ const C: Language = Language {
     reduce_visit: "plugins/reduce_visit_c",
     sins: &[
         ("panic oh no", &["trap"], &["the guest's last words: oh no", "map", "./commands.c:"]),
+        ("say oh no", &["trap"], &["the guest's last words: oh no"]),
         ("assert", &["trap"], &["Assertion failed: 1 + 1 == 3 (commands.c: "]),
         ("null", &["trap"], &["unreachable", "commands.c"]),
         ("beyond", &["trap"], &["unreachable", "commands.c"]),

@@ -142,7 +142,10 @@ static mapper_error map(const mapper_record *record, mapper_outputs *outputs)
             mapper_alloc(1 << 20);
     else if (mapper_equals(word, "null"))
         *nothing = 1;
-    else if (mapper_equals(word, "beyond"))
+    else if (mapper_equals(word, "say")) {
+        printf("%.*s\n", MAPPER_ARGS(rest));
+        abort();
+    } else if (mapper_equals(word, "beyond"))
         few[behind] = 1;
     else if (mapper_equals(word, "assert"))
         assert(1 + 1 == 3);
