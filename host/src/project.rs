@@ -1,6 +1,7 @@
 //! From a plugin project to a plugin: `host build DIR` makes `NAME.wasm` beside the project, with the tools of the
 //! project's own language.
 
+mod c;
 mod go;
 mod javascript;
 mod python;
@@ -24,11 +25,13 @@ pub enum Language {
     Go,
     /// JavaScript or TypeScript.
     JavaScript,
+    /// C.
+    C,
 }
 
 impl Language {
     /// Every language, in the order in which a project's manifests are looked for.
-    pub const ALL: [Self; 4] = [Self::Rust, Self::Python, Self::Go, Self::JavaScript];
+    pub const ALL: [Self; 5] = [Self::Rust, Self::Python, Self::Go, Self::JavaScript, Self::C];
 
     /// The file that every project of the language has.
     pub fn manifest(self) -> &'static str {
@@ -37,6 +40,7 @@ impl Language {
             Self::Python => "pyproject.toml",
             Self::Go => "go.mod",
             Self::JavaScript => "package.json",
+            Self::C => "compile_flags.txt",
         }
     }
 
@@ -66,6 +70,7 @@ pub fn build(dir: &Path, output: Option<&Path>) -> anyhow::Result<PathBuf> {
         Language::Python => python::build(&dir, work.path()),
         Language::Go => go::build(&dir, work.path()),
         Language::JavaScript => javascript::build(&dir, work.path()),
+        Language::C => c::build(&dir, work.path()),
     }?;
     copy(&built, &output).with_context(|| format!("writing the plugin to {}", output.display()))?;
     Ok(output)
