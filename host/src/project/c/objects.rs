@@ -38,7 +38,9 @@ impl<'a> Objects<'a> {
             digest.update(part);
         }
         let name = format!("{:x}.o", digest.finalize());
-        let object = self.work.join(format!("{}.o", self.used.len()));
+        // What the linker has to say of it is understood then.
+        let source_name = source.file_name().unwrap_or_default().to_string_lossy();
+        let object = self.work.join(format!("{}-{source_name}.o", self.used.len()));
         if fs::copy(self.kept.join(&name), &object).is_err() {
             run(command().arg("-c").arg(source).arg("-o").arg(&object), self.compiler, INSTALL)?;
             // Where nothing can be kept, all is compiled each time.
