@@ -34,7 +34,7 @@ impl Language {
     pub const ALL: [Self; 5] = [Self::Rust, Self::Python, Self::Go, Self::JavaScript, Self::C];
 
     /// The file that every project of the language has.
-    pub fn manifest(self) -> &'static str {
+    pub const fn manifest(self) -> &'static str {
         match self {
             Self::Rust => "Cargo.toml",
             Self::Python => "pyproject.toml",

@@ -21,10 +21,7 @@ const SHADOW_INTERVAL: Duration = Duration::from_secs(1);
 pub fn run(config: &RemoteConfig, shutdown: &Shutdown) -> Result<(), Halt> {
     let client = Client::new(&config.url, config.token_file.as_deref())?;
     match &config.command {
-        RemoteCommand::Swap { file, dry_run, force } => {
-            let report = client.swap(read(file)?, *dry_run, *force)?;
-            show(&report, config.json)
-        }
+        RemoteCommand::Swap { file, dry_run, force } => swap(&client, file, (*dry_run, *force), config.json),
         RemoteCommand::Rollback => show(&client.rollback()?, config.json),
         RemoteCommand::History => {
             let terms = client.history()?;
@@ -54,6 +51,14 @@ pub fn run(config: &RemoteConfig, shutdown: &Shutdown) -> Result<(), Halt> {
     }
 }
 
+/// Swaps to the plugin in a file, and prints how that ended.
+///
+/// # Errors
+/// When the file can't be read, or the host can't be asked, or refuses.
+pub(crate) fn swap(client: &Client, file: &Path, (dry_run, force): (bool, bool), json: bool) -> Result<(), Halt> {
+    show(&client.swap(read(file)?, dry_run, force)?, json)
+}
+
 fn read(file: &Path) -> Result<Vec<u8>, Halt> {
     std::fs::read(file).map_err(|error| Halt::configuration(format!("{}: {error}", file.display())))
 }
@@ -62,11 +67,8 @@ fn print_json(value: &impl serde::Serialize) {
     println!("{}", serde_json::to_string_pretty(value).expect("text and numbers"));
 }
 
-/// Prints how a swap ended.
-///
-/// # Errors
-/// When it was refused.
-pub(crate) fn show(report: &Report, json: bool) -> Result<(), Halt> {
+/// Prints how a swap ended; one that was refused is an error.
+fn show(report: &Report, json: bool) -> Result<(), Halt> {
     if json {
         print_json(report);
     } else {

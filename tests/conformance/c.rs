@@ -1,24 +1,17 @@
 //! What C has and the other languages have not: unit tests that make runs, and a compiler that is told by a file.
 
-use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use crate::guests::batch;
-use crate::{C, HOST, built, host, load};
-
-fn new_project(dir: &Path) -> PathBuf {
-    let project = dir.join("my_mapper");
-    host(&[OsStr::new("new"), project.as_os_str(), OsStr::new("--lang"), OsStr::new("c")]);
-    project
-}
+use crate::{C, HOST, built, load, new_project};
 
 /// The SDK, the reference job and a new project are tested natively, with sanitizers.
 #[test]
 fn unit_tests_of_c_hold() {
     let dir = tempfile::tempdir().expect("a folder");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the repository");
-    for project in [root.join("plugins/sdk-c"), root.join("plugins/reduce_visit_c"), new_project(dir.path())] {
+    for project in [root.join("plugins/sdk-c"), root.join("plugins/reduce_visit_c"), new_project(dir.path(), "c")] {
         let output = Command::new("make").arg("test").current_dir(&project).output().expect("make can be run");
         let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && said.contains("all tests passed"), "{}: {said}", project.display());
@@ -30,7 +23,7 @@ fn unit_tests_of_c_hold() {
 #[test]
 fn a_change_of_a_source_a_header_or_the_flags_of_c_is_compiled() {
     let dir = tempfile::tempdir().expect("a folder");
-    let project = new_project(dir.path());
+    let project = new_project(dir.path(), "c");
     let plugin = dir.path().join("my_mapper.wasm");
     let before = built(&project, &plugin);
     assert!(built(&project, &plugin) == before, "nothing has changed");
@@ -52,7 +45,7 @@ fn a_change_of_a_source_a_header_or_the_flags_of_c_is_compiled() {
 #[test]
 fn what_clang_says_of_a_mistake_is_shown_as_it_is() {
     let dir = tempfile::tempdir().expect("a folder");
-    let project = new_project(dir.path());
+    let project = new_project(dir.path(), "c");
     std::fs::write(project.join("src/more.c"), "int mistake(void) { return mistaken; }\n").expect("it can be written");
     let output = Command::new(HOST).arg("build").arg(&project).output().expect("the host can be run");
     let said = String::from_utf8_lossy(&output.stderr);

@@ -10,7 +10,7 @@ mod guests;
 mod lines;
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use guests::{Guest, batch};
@@ -159,12 +159,17 @@ fn the_same_source_makes_the_same_plugin() {
     // Wherever it lies, and whatever repository it is in.
     for language in ["go", "c"] {
         let built = ["here", "there"].map(|place| {
-            let project = dir.path().join(language).join(place).join("pick");
-            host(&[OsStr::new("new"), project.as_os_str(), OsStr::new("--lang"), OsStr::new(language)]);
+            let project = new_project(&dir.path().join(language).join(place), language);
             built(&project, &project.with_extension("wasm"))
         });
         assert!(built[0] == built[1], "{language}");
     }
+}
+
+fn new_project(dir: &Path, language: &str) -> PathBuf {
+    let project = dir.join("my_mapper");
+    host(&[OsStr::new("new"), project.as_os_str(), OsStr::new("--lang"), OsStr::new(language)]);
+    project
 }
 
 fn built(project: &Path, plugin: &Path) -> Vec<u8> {

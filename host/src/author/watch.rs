@@ -61,17 +61,11 @@ fn round(config: &BuildConfig, watching: &WatchConfig) -> Result<(), Halt> {
     println!("built {} in {:.1} s", plugin.display(), started.elapsed().as_secs_f64());
     let holds = run_cases(config, watching, &plugin)?;
     match &watching.swap {
-        Some((url, token_file)) if holds => swap(&plugin, url, token_file.as_deref()),
+        Some((url, token_file)) if holds => {
+            remote::swap(&Client::new(url, token_file.as_deref())?, &plugin, (false, false), false)
+        }
         _ => Ok(()),
     }
-}
-
-/// Swaps the plugin into a running host.
-fn swap(plugin: &Path, url: &str, token_file: Option<&Path>) -> Result<(), Halt> {
-    let bytes = std::fs::read(plugin)
-        .map_err(|error| Halt::internal(&anyhow::Error::new(error).context(plugin.display().to_string())))?;
-    let report = Client::new(url, token_file)?.swap(bytes, false, false)?;
-    remote::show(&report, false)
 }
 
 /// Tells whether all cases hold.

@@ -41,10 +41,9 @@ pub(super) struct RecordQueue<C: ConsumerContext + 'static> {
     queue: NonNull<sys::rd_kafka_queue_t>,
     /// The queue must not outlive its client.
     consumer: Arc<BaseConsumer<C>>,
-    messages: Vec<*mut sys::rd_kafka_message_t>,
 }
 
-// SAFETY: librdkafka's queues may be used from any thread, and the message pointers are only set within a call.
+// SAFETY: librdkafka's queues may be used from any thread.
 unsafe impl<C: ConsumerContext> Send for RecordQueue<C> {}
 
 impl<C: ConsumerContext> RecordQueue<C> {
@@ -53,7 +52,7 @@ impl<C: ConsumerContext> RecordQueue<C> {
         // SAFETY: the consumer's client is alive.
         let queue = unsafe { sys::rd_kafka_queue_new(consumer.client().native_ptr()) };
         let queue = NonNull::new(queue).expect("librdkafka makes a queue or aborts");
-        Self { queue, consumer, messages: Vec::new() }
+        Self { queue, consumer }
     }
 
     /// Sends the records of a partition here. Holds for all its later assignments too.
@@ -73,36 +72,21 @@ impl<C: ConsumerContext> RecordQueue<C> {
     }
 
     /// Hands on up to `most` records or events; waits for the first one only.
-    pub(super) fn fetch(&mut self, most: usize, wait: Duration, mut take: impl FnMut(Fetched<'_>)) {
-        self.messages.resize(most, ptr::null_mut());
-        let mut count = self.consume(Duration::ZERO, 0, most);
-        if count == 0 && !wait.is_zero() {
-            count = self.consume(wait, 0, 1);
-            if count == 1 {
-                count += self.consume(Duration::ZERO, 1, most);
-            }
-        }
-        for message in &self.messages[..count] {
-            // SAFETY: librdkafka filled `count` valid messages, each destroyed exactly once, here.
-            unsafe {
-                take(Fetched(&**message));
-                sys::rd_kafka_message_destroy(*message);
-            }
-        }
-    }
-
+    ///
     /// One call a record: the call for many (`rd_kafka_consume_batch_queue`) takes an event, such as the end of a partition, for a
     /// record at that offset, and the next rebalance then goes on behind what is not there yet, or over a record that is.
-    fn consume(&mut self, wait: Duration, from: usize, to: usize) -> usize {
+    pub(super) fn fetch(&mut self, most: usize, wait: Duration, mut take: impl FnMut(Fetched<'_>)) {
         let mut wait_ms = i32::try_from(wait.as_millis().max(u128::from(!wait.is_zero()))).unwrap_or(i32::MAX);
-        for (count, place) in self.messages[from..to].iter_mut().enumerate() {
+        for _ in 0..most {
             // SAFETY: the queue is alive.
-            *place = unsafe { sys::rd_kafka_consume_queue(self.queue.as_ptr(), std::mem::take(&mut wait_ms)) };
-            if place.is_null() {
-                return count;
+            let message = unsafe { sys::rd_kafka_consume_queue(self.queue.as_ptr(), std::mem::take(&mut wait_ms)) };
+            let Some(message) = NonNull::new(message) else { return };
+            // SAFETY: the message is valid until it is destroyed, which is once, here.
+            unsafe {
+                take(Fetched(message.as_ref()));
+                sys::rd_kafka_message_destroy(message.as_ptr());
             }
         }
-        to - from
     }
 }
 

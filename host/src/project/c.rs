@@ -36,9 +36,8 @@ pub(super) fn build(dir: &Path, work: &Path) -> anyhow::Result<PathBuf> {
         let others = OTHERS.join(", ");
         bail!("{} has no source file: all *.c in it are the plugin, but for those in {others}", dir.display());
     }
-    let (compiler, linker) = compiler(dir)?;
+    let (compiler, linker, version) = compiler(dir)?;
     check_parts(compiler, linker, dir)?;
-    let version = output_of(tool(compiler, dir).arg("--version"), compiler, INSTALL)?;
     let flags = dir.join(Language::C.manifest());
     let flags = std::fs::read_to_string(&flags).with_context(|| flags.display().to_string())?;
     let mut objects = Objects::new(dir.join(KEPT), work, compiler, version + &flags);
@@ -110,10 +109,12 @@ fn collect(dir: &Path, below: &Path, seen: &mut BTreeSet<PathBuf>, found: &mut V
     Ok(())
 }
 
-/// The compiler and its linker, by the names under which they are installed.
-fn compiler(dir: &Path) -> anyhow::Result<(&'static str, &'static str)> {
-    let is_there = |(compiler, _): &(&str, &str)| tool(compiler, dir).arg("--version").output().is_ok();
-    let found = COMPILERS.into_iter().find(is_there);
+/// The compiler and its linker, by the names under which they are installed, and what the compiler says of itself.
+fn compiler(dir: &Path) -> anyhow::Result<(&'static str, &'static str, String)> {
+    let found = COMPILERS.into_iter().find_map(|(compiler, linker)| {
+        let said = tool(compiler, dir).arg("--version").output().ok()?;
+        Some((compiler, linker, String::from_utf8_lossy(&said.stdout).into_owned()))
+    });
     found.with_context(|| format!("'{}' is missing; {INSTALL}", COMPILERS[0].0))
 }
 

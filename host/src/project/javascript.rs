@@ -8,12 +8,12 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use super::tools::{self, tool};
-use super::wit;
+use super::{Language, wit};
 
 /// Pinned: another version may make another plugin of the same source.
 const TOOLS: [&str; 2] = ["componentize-qjs@0.4.5", "esbuild@0.28.2"];
 const INSTALL_NODE: &str = "install Node.js 18 or newer with npm: apt-get install nodejs npm";
-const MANIFEST: &str = "package.json";
+const MANIFEST: &str = Language::JavaScript.manifest();
 /// Where a mapper is looked for when the manifest doesn't say.
 const ENTRIES: [&str; 4] = ["src/index.ts", "src/index.js", "index.ts", "index.js"];
 /// What runs the tools.

@@ -6,13 +6,13 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use super::tools::{self, tool};
-use super::wit;
+use super::{Language, wit};
 
 /// Pinned: another version may make another plugin of the same source.
 const COMPONENTIZE_PY: &str = "componentize-py";
 const VERSION: &str = "0.25.1";
 const INSTALL_PYTHON: &str = "install Python 3.10 or newer: apt-get install python3 python3-venv";
-const MANIFEST: &str = "pyproject.toml";
+const MANIFEST: &str = Language::Python.manifest();
 /// The module that componentize-py starts from: it makes the exports out of the author's module.
 const ENTRY: &str = "mapper_host_entry";
 

@@ -3,7 +3,7 @@
 use clap::{Arg, ArgMatches, Command};
 
 use super::super::sources::{Environment, Sources};
-use super::{CliError, definition, given_path, guest, path, run, settings, switch};
+use super::{CliError, definition, given_path, guest, path, run, settings, switch, wrong};
 use crate::config::{BuildConfig, WatchConfig, remote};
 
 pub(super) fn command() -> Command {
@@ -37,10 +37,9 @@ pub(super) fn config(matches: &ArgMatches, environment: &Environment) -> Result<
     let mut config = BuildConfig { dir, output: given_path(matches, "output"), watch: None };
     if matches.get_flag("watch") {
         let sources = Sources::new(&settings::WATCH, matches, environment)?;
-        let url = matches.get_one::<String>("swap").map(|text| {
-            remote::url(text)
-                .map_err(|allowed| CliError::Wrong(format!("flag --swap: {text:?} is not allowed: {allowed}")))
-        });
+        let url = matches
+            .get_one::<String>("swap")
+            .map(|text| remote::url(text).map_err(|allowed| wrong("swap", text, &allowed)));
         let token_file = sources.optional("admin-token-file", run::path)?;
         let swap = url.transpose()?.map(|url| (url, token_file));
         config.watch = Some(Box::new(WatchConfig { guest: guest(&sources)?, swap }));
