@@ -128,6 +128,10 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
     let (telemetry, shutdown) = (job.telemetry.clone(), job.shutdown.clone());
     let mut pipeline = Pipeline::new(parts, versions, &job.topic, settings, dead_letters, telemetry, shutdown);
     let ended = pipeline.run();
+    if ended.is_err() {
+        // Before it leaves the group: another worker would get its partitions, and do what is to be left undone.
+        job.shutdown.request();
+    }
     let (source, _, sink) = pipeline.into_parts();
     drop(sink);
     source.close();
