@@ -1,13 +1,16 @@
 //! `host build --watch`: at each change of a project it is built, and its cases are run.
 //!
 //! What tells a change is the content of the files, not the event: a build that writes into its project doesn't go on for
-//! ever, and an editor that saves the same again builds nothing.
+//! ever, and an editor that saves the same again builds nothing. Only what is written during a build makes another one in
+//! any case, for the build may have read what was there in between.
 
 use std::collections::BTreeMap;
+use std::fs::Metadata;
 use std::io;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use notify::{EventKind, RecursiveMode, Watcher};
@@ -29,8 +32,28 @@ const MAX_HASHED_BYTES: u64 = 4 << 20;
 /// What the tools of all languages write, and nobody edits.
 const NOT_SOURCES: [&str; 6] = ["target", "node_modules", "__pycache__", "build", "dist", "venv"];
 
-/// The files of a project, each with what tells its content.
-type Snapshot = BTreeMap<PathBuf, String>;
+/// The files of a project.
+type Snapshot = BTreeMap<PathBuf, Source>;
+
+/// A file, as it is at the moment.
+#[derive(Debug, Clone)]
+struct Source {
+    content: String,
+    /// When it was written to last, where that is known.
+    written: Option<SystemTime>,
+}
+
+impl PartialEq for Source {
+    /// Whether the content is the same.
+    fn eq(&self, other: &Self) -> bool {
+        self.content == other.content
+    }
+}
+
+/// Whether a file was written to in between that is in both.
+fn is_rewritten(before: &Snapshot, after: &Snapshot) -> bool {
+    before.iter().any(|(path, source)| after.get(path).is_some_and(|now| now.written != source.written))
+}
 
 /// Watches until the process is ended.
 ///
@@ -40,15 +63,35 @@ pub(super) fn watch(config: &BuildConfig, watching: &WatchConfig) -> Result<(), 
     let failed = |error: anyhow::Error| Halt::internal(&error);
     let plugin = config.output.clone().map_or_else(|| project::plugin_of(&config.dir), Ok).map_err(failed)?;
     let mut changes = Changes::new(&config.dir, cases::beside(&plugin)).map_err(failed)?;
-    loop {
-        // Before the build: what is changed during it is built next.
-        let built = changes.look().map_err(failed)?;
+    follow(&mut changes, || {
         if let Err(halt) = round(config, watching) {
             eprintln!("error: {halt}");
         }
-        eprintln!("waiting for changes in {}; Ctrl-C ends it", config.dir.display());
-        while changes.look().map_err(failed)? == built {
+        ControlFlow::Continue(())
+    })
+}
+
+/// A round at each change, until one of them breaks off.
+fn follow(changes: &mut Changes, mut round: impl FnMut() -> ControlFlow<()>) -> Result<(), Halt> {
+    let failed = |error: anyhow::Error| Halt::internal(&error);
+    // Whether this round is one more for what was written during the one before.
+    let mut is_again = false;
+    loop {
+        // Before the build: what is changed during it is built next.
+        let built = changes.look().map_err(failed)?;
+        if round().is_break() {
+            return Ok(());
+        }
+        let mut now = changes.look().map_err(failed)?;
+        // Once, or a build that writes its own sources would go on for ever.
+        is_again = !is_again && now == built && is_rewritten(&built, &now);
+        if is_again {
+            continue;
+        }
+        eprintln!("waiting for changes in {}; Ctrl-C ends it", changes.dir.display());
+        while now == built {
             changes.wait()?;
+            now = changes.look().map_err(failed)?;
         }
     }
 }
@@ -115,7 +158,7 @@ impl Changes {
     fn look(&mut self) -> anyhow::Result<Snapshot> {
         let mut snapshot = Snapshot::new();
         if let Ok(metadata) = std::fs::metadata(&self.cases) {
-            snapshot.insert(self.cases.clone(), content(&self.cases, &metadata));
+            snapshot.insert(self.cases.clone(), source(&self.cases, &metadata));
         }
         let mut dirs = vec![self.dir.clone()];
         while let Some(dir) = dirs.pop() {
@@ -130,7 +173,7 @@ impl Changes {
                 match std::fs::metadata(&path) {
                     Ok(metadata) if metadata.is_dir() => dirs.push(path),
                     Ok(metadata) => {
-                        snapshot.insert(path.clone(), content(&path, &metadata));
+                        snapshot.insert(path.clone(), source(&path, &metadata));
                     }
                     Err(_) => {}
                 }
@@ -164,17 +207,18 @@ fn is_source(path: &Path) -> bool {
     !name.starts_with('.') && !name.ends_with('~') && !name.ends_with(".wasm") && !NOT_SOURCES.contains(&&*name)
 }
 
-fn content(path: &Path, metadata: &std::fs::Metadata) -> String {
-    if metadata.len() <= MAX_HASHED_BYTES
-        && let Ok(bytes) = std::fs::read(path)
-    {
-        return Digest::of(&bytes).to_string();
-    }
-    format!("{} {:?}", metadata.len(), metadata.modified().ok())
+fn source(path: &Path, metadata: &Metadata) -> Source {
+    let written = metadata.modified().ok();
+    let bytes = if metadata.len() <= MAX_HASHED_BYTES { std::fs::read(path).ok() } else { None };
+    let content =
+        bytes.map_or_else(|| format!("{} {written:?}", metadata.len()), |bytes| Digest::of(&bytes).to_string());
+    Source { content, written }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
@@ -214,5 +258,55 @@ mod tests {
         assert_ne!(changes.look().unwrap(), before);
         write("src/new/mod.rs", "7");
         changes.wait().unwrap();
+    }
+
+    #[test]
+    fn what_is_written_during_a_build_is_built_again_but_not_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = dir.path().join("lib.rs");
+        let write = |text: &str| {
+            // Later than the time that the file has, however coarse the clock of the file system is.
+            let before = std::fs::metadata(&source).map(|metadata| metadata.modified().unwrap()).ok();
+            while std::fs::write(&source, text).is_ok()
+                && before == Some(std::fs::metadata(&source).unwrap().modified().unwrap())
+            {}
+        };
+        write("1");
+        let check = |expected: usize, during: &dyn Fn(usize)| {
+            let mut changes = Changes::new(dir.path(), dir.path().join("x.cases.jsonl")).unwrap();
+            let rounds = AtomicUsize::new(0);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let begun = Instant::now();
+                    while rounds.load(Ordering::SeqCst) < expected && begun.elapsed() < Duration::from_secs(30) {
+                        std::thread::sleep(Duration::from_millis(10));
+                    }
+                    // Time for one that should not come.
+                    std::thread::sleep(5 * QUIET);
+                    write("the end");
+                });
+                let round = || {
+                    if std::fs::read(&source).unwrap() == b"the end" {
+                        return ControlFlow::Break(());
+                    }
+                    during(rounds.fetch_add(1, Ordering::SeqCst) + 1);
+                    ControlFlow::Continue(())
+                };
+                follow(&mut changes, round).unwrap();
+            });
+            write("1");
+            assert_eq!(rounds.into_inner(), expected);
+        };
+        check(1, &|_| {});
+        // A mistake, and its way back before the build ends: the build may have read the mistake.
+        let there_and_back = |round| {
+            if round == 1 {
+                write("mistake");
+                write("1");
+            }
+        };
+        check(2, &there_and_back);
+        // A build that writes one of its sources.
+        check(2, &|_| write("1"));
     }
 }
