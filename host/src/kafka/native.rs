@@ -3,6 +3,7 @@
 //! and where a partition ends without asking.
 
 use std::ffi::{CStr, CString, c_char, c_void};
+use std::ops::ControlFlow;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,20 +72,24 @@ impl<C: ConsumerContext> RecordQueue<C> {
         Ok(())
     }
 
-    /// Hands on up to `most` records or events; waits for the first one only.
+    /// Hands on records and events until `take` doesn't want more, or there are none; waits for the first one only.
     ///
     /// One call a record: the call for many (`rd_kafka_consume_batch_queue`) takes an event, such as the end of a partition, for a
     /// record at that offset, and the next rebalance then goes on behind what is not there yet, or over a record that is.
-    pub(super) fn fetch(&mut self, most: usize, wait: Duration, mut take: impl FnMut(Fetched<'_>)) {
+    pub(super) fn fetch(&mut self, wait: Duration, mut take: impl FnMut(Fetched<'_>) -> ControlFlow<()>) {
         let mut wait_ms = i32::try_from(wait.as_millis().max(u128::from(!wait.is_zero()))).unwrap_or(i32::MAX);
-        for _ in 0..most {
+        loop {
             // SAFETY: the queue is alive.
             let message = unsafe { sys::rd_kafka_consume_queue(self.queue.as_ptr(), std::mem::take(&mut wait_ms)) };
             let Some(message) = NonNull::new(message) else { return };
             // SAFETY: the message is valid until it is destroyed, which is once, here.
-            unsafe {
-                take(Fetched(message.as_ref()));
+            let wanted = unsafe {
+                let wanted = take(Fetched(message.as_ref()));
                 sys::rd_kafka_message_destroy(message.as_ptr());
+                wanted
+            };
+            if wanted.is_break() {
+                return;
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Reads a topic from its beginning to where it ends, without a group and without a trace.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,40 +71,26 @@ impl TopicReader {
                 complain(topic, &error.to_string(), error.rdkafka_error_code())?;
             }
         }
-        let mut wait = wait;
-        while !until.all_reached() && batch.len() < most && batch.bytes() < bytes {
-            let portion = (most - batch.len()).min(64);
-            let mut seen = 0;
-            let mut trouble = Ok(());
-            queue.fetch(portion, wait, |fetched| {
-                seen += 1;
-                let (partition, offset) = (fetched.partition(), fetched.offset());
-                match fetched.error() {
-                    Some(RDKafkaErrorCode::PartitionEOF) => until.reach(partition, offset),
-                    Some(code) => {
-                        let complaint = complain(topic, &format!("partition {partition}: {code}"), Some(code));
-                        trouble = std::mem::replace(&mut trouble, Ok(())).and(complaint);
-                    }
-                    None if until.is_beyond(partition, offset) => {}
-                    None => {
-                        let headers = fetched.headers();
-                        batch.push(
-                            (partition, offset),
-                            fetched.timestamp_ms(),
-                            fetched.key(),
-                            fetched.value(),
-                            headers,
-                        );
-                        until.reach(partition, offset + 1);
-                    }
+        let mut refused = Ok(());
+        queue.fetch(wait, |fetched| {
+            let (partition, offset) = (fetched.partition(), fetched.offset());
+            match fetched.error() {
+                Some(RDKafkaErrorCode::PartitionEOF) => until.reach(partition, offset),
+                Some(code) => refused = complain(topic, &format!("partition {partition}: {code}"), Some(code)),
+                None if until.is_beyond(partition, offset) => {}
+                None => {
+                    let headers = fetched.headers();
+                    batch.push((partition, offset), fetched.timestamp_ms(), fetched.key(), fetched.value(), headers);
+                    until.reach(partition, offset + 1);
                 }
-            });
-            trouble?;
-            if seen < portion {
-                break;
             }
-            wait = Duration::ZERO;
-        }
+            if refused.is_ok() && !until.all_reached() && batch.len() < most && batch.bytes() < bytes {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        });
+        refused?;
         Ok(!until.all_reached())
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::CString;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -237,31 +238,24 @@ impl Source for KafkaSource {
             return Ok(announced);
         }
         let Self { queue, assigned, until, events, .. } = self;
-        let mut wait = wait;
-        while batch.len() < most && batch.bytes() < BATCH_BYTES {
-            // In portions, so that a few very large records don't make a very large batch.
-            let portion = (most - batch.len()).min(if batch.is_empty() { 64 } else { most });
-            let before = batch.len() + events.len();
-            queue.fetch(portion, wait, |fetched| {
-                if let Some(code) = fetched.error() {
-                    return events.push((fetched.partition(), fetched.offset(), code));
-                }
-                let (partition, offset) = (fetched.partition(), fetched.offset());
-                if until.as_ref().is_some_and(|until| until.is_beyond(partition, offset)) {
-                    return;
-                }
+        let mut left = most;
+        queue.fetch(wait, |fetched| {
+            let (partition, offset) = (fetched.partition(), fetched.offset());
+            if let Some(code) = fetched.error() {
+                events.push((partition, offset, code));
+                return ControlFlow::Continue(());
+            }
+            if until.as_ref().is_none_or(|until| !until.is_beyond(partition, offset)) {
                 assigned.insert(partition, Some(offset + 1));
                 let headers = fetched.headers();
                 batch.push((partition, offset), fetched.timestamp_ms(), fetched.key(), fetched.value(), headers);
                 if let Some(until) = until {
                     until.reach(partition, offset + 1);
                 }
-            });
-            if batch.len() + events.len() < before + portion {
-                break;
             }
-            wait = Duration::ZERO;
-        }
+            left -= 1;
+            if left > 0 && batch.bytes() < BATCH_BYTES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
         self.take_events()?;
         self.tell(false);
         Ok(if batch.is_empty() { Fetched::Idle } else { Fetched::Records })
