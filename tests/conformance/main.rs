@@ -17,6 +17,7 @@ use guests::{Guest, batch};
 use lines::logged;
 use mapper_host::plugin::{Grants, Limits};
 use mapper_host::record::Batch;
+use mapper_host::telemetry::Renewal;
 
 /// The host that cargo built for these tests.
 const HOST: &str = env!("CARGO_BIN_EXE_host");
@@ -246,7 +247,8 @@ fn nulls_are_seen_as_such(guest: &mut Guest, language: &Language) {
 
 fn lines_are_logged(guest: &mut Guest, language: &Language) {
     let name = language.commands;
-    for command in ["print", "log"] {
+    // First by the SDK, which says where it is before it logs a line; what is only printed makes the batch be taken again.
+    for command in ["log", "print"] {
         let line = format!("{command} für 😀");
         let mut commands: Vec<&[u8]> = vec![b"skip"; 100];
         commands[57] = line.as_bytes();
@@ -255,6 +257,9 @@ fn lines_are_logged(guest: &mut Guest, language: &Language) {
         assert!(seen.iter().enumerate().all(|(index, seen)| index == 57 || seen.is_empty()), "{name}: {seen:?}");
         let expected = "INFO visits/3@57 für 😀";
         assert!(lines.contains(&expected.to_owned()), "{name}, {command}: {lines:?}");
+        if command == "log" {
+            assert_eq!(guest.telemetry.guests.renewals(Renewal::Failure), 0, "{name}");
+        }
     }
 }
 

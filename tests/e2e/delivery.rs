@@ -202,19 +202,28 @@ fn a_broker_restart_under_load_costs_nothing() {
     const VISITS: usize = 150_000;
     let mut kafka = Kafka::start().expect("a broker of our own");
     for kill in [false, true] {
-        let (host, names) = {
+        let (mut host, names) = {
             let job = Job::new(&kafka, "restart", HOST, &reduce_visit());
             topics::produce(&kafka, &job.input, (0..VISITS).map(visit));
-            let host = job.start(&["--commit-interval", "20ms", "--commit-records", "1000"]);
+            let host = job.start(&["--admin", "127.0.0.1:0", "--commit-interval", "20ms", "--commit-records", "1000"]);
             wait_for("the first records", Duration::from_secs(60), || produced(&job) > 5_000);
             (host, job.into_names())
         };
+        let admin = crate::admin::address(&mut host);
         if kill {
             kafka.kill();
         } else {
             kafka.stop();
+            // Whoever watches is told; a restart of the host would not help.
+            wait_for("the outage to be seen", Duration::from_secs(60), || {
+                let (code, why) = crate::admin::get(&admin, "/readyz");
+                code == 503 && why.contains("kafka: no answer for ")
+            });
+            assert_eq!(crate::admin::get(&admin, "/livez").0, 200);
         }
         kafka.restart().expect("the broker comes back");
+        let ready = || crate::admin::get(&admin, "/readyz").0 == 200;
+        wait_for("the host to be ready again", Duration::from_secs(60), ready);
         let job = Job::with_names(&kafka, HOST, &reduce_visit(), names);
         let expected = VISITS;
         wait_for("the rest", Duration::from_secs(120), || produced(&job) >= expected);
