@@ -1,11 +1,14 @@
-//! What it costs when one record of a hundred traps, without Kafka: throughput beside that of the same records without traps,
-//! and memory over a million of them.
+//! What it costs when one record of a hundred traps: mapping alone beside that of the same records without traps, memory over a
+//! million of them, and the same comparison for the whole job on a real Kafka.
 //!
 //! `cargo bench -p host --bench traps`, with `-- --records N` for the second part.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use harness::host::Job;
+use harness::kafka::Kafka;
+use harness::topics::{self, NewRecord};
 use mapper_host::pipeline::Mapper;
 use mapper_host::plugin::{Engine, Limits, Plugin, PluginMapper};
 use mapper_host::record::Batch;
@@ -18,18 +21,23 @@ const ROUND_RECORDS: usize = 50_000;
 const ROUNDS: usize = 11;
 /// One record of this many traps.
 const EVERY: usize = 100;
-/// Rounds of the work of a good record: with it, one takes about as long as a visit (`--bench mapping`).
 const TRAP: &[u8] = b"unreachable";
+/// So many rounds that a good record takes about as long as a visit (`--bench mapping`).
 const WORK: &[u8] = b"work 400";
+const WORLDS: [&str; 2] = ["tests/guests/commands_batch", "tests/guests/commands_record"];
+/// Of a whole job.
+const JOB_RECORDS: usize = 400_000;
+const JOB_PAIRS: usize = 3;
 
 fn main() {
     println!("| world | without traps, ns | 1 % traps, ns | throughput with ÷ without | a trap costs, µs |");
     println!("|---|---|---|---|---|");
-    for world in ["tests/guests/commands_batch", "tests/guests/commands_record"] {
-        compare(world);
-    }
+    WORLDS.into_iter().for_each(compare);
     let records = std::env::args().skip_while(|arg| arg != "--records").nth(1);
     long_run(records.map_or(1_000_000, |records| records.parse().expect("--records takes a number")));
+    println!("\n| world | records/s without traps | with 1 % | throughput with ÷ without |\n|---|---|---|---|");
+    let kafka = Kafka::start_for_load().expect("a broker");
+    WORLDS.into_iter().for_each(|world| compare_jobs(&kafka, world));
 }
 
 fn mapper(world: &str) -> (PluginMapper, Arc<Telemetry>) {
@@ -39,14 +47,17 @@ fn mapper(world: &str) -> (PluginMapper, Arc<Telemetry>) {
     (PluginMapper::new(Arc::new(plugin)).reporting(telemetry.clone(), 0), telemetry)
 }
 
+/// What the record at this offset says, if one of so many traps. They are not at the same place of each batch.
+fn value(offset: usize, every: usize) -> &'static [u8] {
+    if offset * 61 % every == every - 1 { TRAP } else { WORK }
+}
+
 fn batches(records: usize, every: usize) -> Vec<Batch> {
     (0..records / BATCH)
         .map(|batch| {
             let mut records = Batch::new("visits");
             for offset in batch * BATCH..(batch + 1) * BATCH {
-                // Not at the same place of each batch.
-                let traps = offset * 61 % every == every - 1;
-                let value = if traps { TRAP } else { WORK };
+                let value = value(offset, every);
                 records.push((0, offset as i64), 0, Some(b"key"), Some(value), std::iter::empty());
             }
             records
@@ -84,6 +95,36 @@ fn compare(world: &str) {
     let (without, with, ratio) = (median(&mut goods), median(&mut bads), median(&mut ratios));
     let trap = (with - without) * EVERY as f64 / 1000.0;
     println!("| {world} | {without:.0} | {with:.0} | {ratio:.2} | {trap:.0} |");
+}
+
+/// The whole job at exactly-once, in records a second from the start of the process to its end.
+fn compare_jobs(kafka: &Kafka, world: &str) {
+    let plugin = harness::plugins::build(HOST, world);
+    let jobs = [usize::MAX, EVERY].map(|every| {
+        let job = Job::new(kafka, "traps", HOST, &plugin);
+        let record = |offset: usize| NewRecord::value(value(offset, every)).key("key").partition((offset % 2) as i32);
+        topics::produce(kafka, &job.input, (0..JOB_RECORDS).map(record));
+        (job, if every == EVERY { JOB_RECORDS / EVERY } else { 0 })
+    });
+    let (mut rates, mut ratios) = ([Vec::new(), Vec::new()], Vec::new());
+    for pair in 0..=JOB_PAIRS {
+        let taken = [0, 1].map(|which| {
+            let (job, traps) = &jobs[which];
+            let started = Instant::now();
+            let ended = job.run_to_end(&["--group", &topics::unique("traps")]);
+            let rate = JOB_RECORDS as f64 / started.elapsed().as_secs_f64();
+            assert!(ended.output.contains(&format!(" {traps} dead letters")), "{}", ended.output);
+            rate
+        });
+        // Not the first: it compiles the plugin.
+        if pair > 0 {
+            rates[0].push(taken[0]);
+            rates[1].push(taken[1]);
+            ratios.push(taken[1] / taken[0]);
+        }
+    }
+    let [without, with] = rates.each_mut().map(|rates| median(rates));
+    println!("| {world} | {without:.0} | {with:.0} | {:.2} |", median(&mut ratios));
 }
 
 fn long_run(records: usize) {

@@ -284,7 +284,7 @@ fn producer_config(options: &Options<'_>, number: usize) -> ClientConfig {
         .set("linger.ms", "5")
         .set("compression.type", "lz4")
         .set("queue.buffering.max.kbytes", (BUFFERS_KIB / options.case.workers).to_string())
-        .set("queue.buffering.max.messages", (20_000 / options.case.workers).to_string())
+        .set("queue.buffering.max.messages", (8_000 / options.case.workers).to_string())
         .set("enable.idempotence", "true")
         .set("delivery.report.only.error", "true");
     if options.case.delivery == Delivery::ExactlyOnce {
