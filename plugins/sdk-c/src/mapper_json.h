@@ -1,9 +1,9 @@
-/** JSON with yyjson (yyjson/yyjson.h), in memory that need not be freed. */
+/** JSON with yyjson (vendor/yyjson.h), in memory that need not be freed. */
 #ifndef MAPPER_JSON_H
 #define MAPPER_JSON_H
 
 #include "mapper.h"
-#include "yyjson/yyjson.h"
+#include "vendor/yyjson.h"
 
 /**
  * Reads JSON. Integers are exact as long as they have 64 bits; with YYJSON_READ_NUMBER_AS_RAW all
