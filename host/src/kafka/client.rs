@@ -32,8 +32,9 @@ pub struct KafkaSettings {
     pub workers: usize,
 }
 
-/// librdkafka's default; three of them must fit into the session timeout.
-const HEARTBEAT: Duration = Duration::from_secs(3);
+/// A member hears at its next heartbeat that another has joined, and a partition on its way to that one rests until then. At least
+/// three must fit into the session timeout.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 /// librdkafka's default.
 const DEFAULT_BATCH_BYTES: usize = 1_000_000;
 /// All workers together buffer this much input at most, in KiB.
@@ -41,7 +42,7 @@ const CONSUMER_BUFFER_KIB: usize = 8 << 10;
 /// All workers together buffer this much output at most, in KiB.
 const PRODUCER_BUFFER_KIB: usize = 8 << 10;
 /// The same in records, as librdkafka doesn't count what it needs itself for each, headers above all.
-const PRODUCER_BUFFER_RECORDS: usize = 8_000;
+const PRODUCER_BUFFER_RECORDS: usize = 6_000;
 /// A consumer fetches more when it has fewer records than this.
 const CONSUMER_BUFFER_RECORDS: usize = 20_000;
 

@@ -267,6 +267,7 @@ fn consumer_config(options: &Options<'_>) -> ClientConfig {
         .set("max.partition.fetch.bytes", "1048576")
         .set("fetch.queue.backoff.ms", "5")
         .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("heartbeat.interval.ms", "1000")
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
         .set("isolation.level", "read_committed")
@@ -284,7 +285,7 @@ fn producer_config(options: &Options<'_>, number: usize) -> ClientConfig {
         .set("linger.ms", "5")
         .set("compression.type", "lz4")
         .set("queue.buffering.max.kbytes", (BUFFERS_KIB / options.case.workers).to_string())
-        .set("queue.buffering.max.messages", (8_000 / options.case.workers).to_string())
+        .set("queue.buffering.max.messages", (6_000 / options.case.workers).to_string())
         .set("enable.idempotence", "true")
         .set("delivery.report.only.error", "true");
     if options.case.delivery == Delivery::ExactlyOnce {
