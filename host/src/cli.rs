@@ -1,12 +1,14 @@
 //! From arguments and environment to a checked configuration, or to words for the user.
 
 mod admin;
+mod arguments;
 mod author;
 mod definition;
 mod failures;
 mod file;
 mod generate;
 mod pages;
+mod readers;
 mod remote;
 mod run;
 mod sandbox;
@@ -50,8 +52,8 @@ pub fn parse(
     let matches = definition::command().try_get_matches_from(arguments).map_err(|error| from_clap(&error))?;
     let environment = Environment::new(environment);
     match matches.subcommand() {
-        Some(("completions", matches)) => Ok(pages::completions(matches)),
-        Some(("man", matches)) => Ok(pages::man(matches)),
+        Some(("completions", matches)) => Ok(pages::completions(matches, definition::command())),
+        Some(("man", matches)) => Ok(pages::man(matches, definition::command())),
         Some(("generate", matches)) => {
             let sources = Sources::new(&settings::GENERATE, matches, &environment)?;
             generate::config(&sources).map(|config| Command::Generate(Box::new(config)))

@@ -2,7 +2,6 @@
 
 pub(crate) mod admin;
 mod author;
-mod bytes;
 mod failures;
 pub(crate) mod properties;
 pub(crate) mod remote;
@@ -23,7 +22,6 @@ pub use author::{
     AuthorCommand, BenchConfig, CheckConfig, GuestConfig, MapConfig, MapFormat, MapInput, NewConfig, TestConfig,
     TopicInput, WatchConfig,
 };
-pub use bytes::{Bytes, NotBytes};
 pub use failures::{BreakerRecords, Failures};
 pub use remote::{RemoteCommand, RemoteConfig};
 pub use swap::SwapConfig;

@@ -17,8 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::Context;
 use sha2::{Digest, Sha256};
 
-use crate::pipeline::Positions;
-use crate::record::Batch;
+use crate::record::{Batch, Positions};
 use entry::{ENTRY_BYTES, Entry};
 use suspects::Suspects;
 pub use suspects::Taken;

@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod app;
 pub mod author;
+pub mod bytes;
 pub mod cli;
 pub mod committed;
 pub mod config;

@@ -25,8 +25,8 @@ use held::Held;
 use pace::Pace;
 pub use provenance::PROVENANCE_BYTES;
 use provenance::Provenance;
+pub use transaction::CommitPolicy;
 use transaction::{Careful, Transaction};
-pub use transaction::{CommitPolicy, Places, Positions};
 
 use crate::config::Failures;
 use crate::dead_letter::DeadLetters;

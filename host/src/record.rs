@@ -1,5 +1,6 @@
 //! Input records, held in flat columns: the form in which they cross into a guest.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -11,6 +12,12 @@ pub const NULL: u8 = 1;
 pub const KEEP: u8 = 2;
 /// A record without a timestamp, as in Kafka's protocol.
 pub const NO_TIMESTAMP: i64 = -1;
+
+/// An offset per partition.
+pub type Positions = BTreeMap<i32, i64>;
+
+/// An offset per partition where one is known.
+pub type Places = BTreeMap<i32, Option<i64>>;
 
 /// A column of byte strings: item `i` is `bytes[ends[i-1]..ends[i]]`; `marks` is empty when all items are bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -15,6 +15,7 @@ pub mod shadow;
 pub mod slot;
 pub mod store;
 pub mod swapper;
+pub mod tap;
 pub mod tryout;
 pub mod watch;
 pub mod whole;

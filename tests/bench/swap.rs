@@ -11,11 +11,9 @@ use mapper_host::config::{BreakerRecords, Failures};
 use mapper_host::dead_letter::{DeadLetters, Origin};
 use mapper_host::decision::Routes;
 use mapper_host::intents::Intents;
-use mapper_host::pipeline::{
-    CommitPolicy, Fetched, Outgoing, Pipeline, Places, Positions, Settings, Sink, Source, Trouble,
-};
+use mapper_host::pipeline::{CommitPolicy, Fetched, Outgoing, Pipeline, Settings, Sink, Source, Trouble};
 use mapper_host::plugin::{Effort, Engine, Limits, Plugin, PluginMapper};
-use mapper_host::record::{Batch, Header};
+use mapper_host::record::{Batch, Header, Places, Positions};
 use mapper_host::shutdown::Shutdown;
 use mapper_host::spans::Spans;
 use mapper_host::swap::probation::Terms;

@@ -1,7 +1,7 @@
 //! The host at a terminal: what it says, and the code it ends with.
 
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness::host::{self, Job};
 use harness::kafka::Kafka;
@@ -71,14 +71,32 @@ fn a_kafka_out_of_reach_ends_with_4() {
 fn the_demo_shows_visits_and_dead_letters_and_ends_with_a_summary() {
     let mut demo = host::Host::spawn(host::command(HOST).args(["--plugin", &reduce_visit().display().to_string()]));
     demo.wait_for("This is a demo");
+    let begun = Instant::now();
     demo.wait_for("visits_reduced  {\"visit_id\"");
     demo.wait_for("fromisoformat: argument must be str  ⟵");
+    assert!(begun.elapsed() < Duration::from_secs(10), "who looks for the first time has left by then");
     // What was seen may be done again after a rebalance; what is counted is committed.
     demo.wait_for(" dead letters, ");
     demo.signal(libc::SIGINT);
     let ended = demo.wait();
     assert_eq!(ended.code, Some(0), "{}", ended.output);
     assert!(ended.output.contains(" records in ") && ended.output.contains(" dead letters ("), "{}", ended.output);
+}
+
+#[test]
+fn a_plugin_that_is_not_there_is_built_from_its_project_beside_it() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (code, output) = run(&["new", &dir.path().join("absent").display().to_string(), "--lang", "rust"]);
+    assert_eq!(code, Some(0), "{output}");
+    let plugin = dir.path().join("absent.wasm");
+    let mut command = crate::author::in_dir(dir.path(), &["--plugin", "absent.wasm"]);
+    let mut demo = host::Host::spawn(&mut command);
+    demo.wait_for("absent.wasm is not there yet; building it from");
+    demo.wait_for("This is a demo");
+    demo.signal(libc::SIGINT);
+    let ended = demo.wait();
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
+    assert!(plugin.is_file());
 }
 
 #[test]

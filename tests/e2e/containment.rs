@@ -31,6 +31,7 @@ fn what_goes_wrong_costs_its_own_record_and_no_other() {
             (b"panic oh no", "trap", "oh no"),
             (b"unreachable", "trap", "unreachable"),
             (b"out-of-bounds", "trap", "out of bounds memory access"),
+            (b"divide", "trap", "integer divide by zero"),
             (b"overflow 255", "trap", "a number with room for one more"),
             (b"recurse", "trap", "call stack exhausted"),
             (b"allocate", "out-of-memory", "more memory than it may have (16MiB; --memory-limit)"),
@@ -206,6 +207,9 @@ fn a_failure_tells_where_it_was_and_what_was_written_of_that_very_record() {
             assert!(told.text.contains("the guest's last words: oh no"), "{world}: {told:?}");
             assert!(told.details.contains("panicked at") && told.details.contains("commands.rs:"), "{world}: {told:?}");
             assert!(told.details.contains("!") && told.details.contains("obey"), "{world}: {told:?}");
+            // The line of a function, apart from what the panic wrote of itself.
+            let place = |line: &str| line.trim_start().starts_with("at ") && line.contains("commands.rs:");
+            assert!(told.details.lines().any(place), "{world}: {told:?}");
             assert!(!told.details.contains("of another record"), "{world}: {told:?}");
             assert!(told.details.len() < 20 << 10, "{world}");
         }

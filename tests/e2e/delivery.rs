@@ -253,6 +253,57 @@ fn a_zombie_is_fenced() {
 }
 
 #[test]
+fn what_takes_longer_than_the_drain_timeout_is_given_up_uncommitted() {
+    let commands = harness::plugins::build(HOST, "tests/guests/commands_batch");
+    let job = Job::new(Kafka::shared(), "overrun", HOST, &commands);
+    topics::produce(job.kafka, &job.input, [NewRecord::value("spin").partition(0)]);
+    let mut host = job.start(&["--record-timeout", "5m", "--drain-timeout", "200ms", "--admin", "127.0.0.1:0"]);
+    let admin = crate::admin::address(&mut host);
+    wait_for("the record to be in the plugin", Duration::from_secs(60), || {
+        crate::admin::status(&admin)["workers"].to_string().contains("mapping")
+    });
+    let asked = Instant::now();
+    host.signal(libc::SIGTERM);
+    let ended = host.wait();
+    assert_eq!(ended.code, Some(4), "{}", ended.output);
+    assert!(ended.output.contains("could not be finished within 200ms (--drain-timeout)"), "{}", ended.output);
+    assert!(asked.elapsed() < Duration::from_secs(30), "it ended by itself");
+    assert!(topics::committed(job.kafka, &job.group, &job.input).iter().all(|(_, offset)| offset.is_none()));
+}
+
+#[test]
+fn two_hosts_of_one_transactional_id_fence_each_other_until_one_ends_and_nothing_is_lost() {
+    const VISITS: usize = 150_000;
+    let job = Job::new(Kafka::shared(), "rivals", HOST, &reduce_visit());
+    topics::produce(job.kafka, &job.input, (0..VISITS).map(visit));
+    let id = topics::unique("rivals-id");
+    let args = ["--transactional-id", &id, "--workers", "1", "--commit-interval", "20ms", "--commit-records", "200"];
+    let args = [&QUICK[..], &args[..]].concat();
+    let mut hosts = Vec::new();
+    for state in ["one", "two"] {
+        let state = job.dir().join(state).display().to_string();
+        hosts.push(job.start(&[&args[..], &["--state-dir", &state]].concat()));
+    }
+    let mut codes = Vec::new();
+    wait_for("one to give up", Duration::from_secs(120), || {
+        hosts.iter().any(|host| host.output().contains("was taken over by another producer 3 times"))
+            || produced(&job) >= VISITS
+    });
+    for host in hosts {
+        let ended = host.stop();
+        assert!(
+            ended.code == Some(0) || ended.code == Some(4) && ended.output.contains("taken over by another producer"),
+            "{}",
+            ended.output
+        );
+        codes.push(ended.code);
+    }
+    assert!(codes.contains(&Some(4)), "{codes:?}");
+    job.run_to_end(&QUICK);
+    check(&job, VISITS, false);
+}
+
+#[test]
 fn a_stop_drains_commits_and_leaves_the_group() {
     const VISITS: usize = 50_000;
     let job = Job::new(Kafka::shared(), "stop", HOST, &reduce_visit());

@@ -48,10 +48,15 @@ fn a_plugin_that_traps_on_all_stops_its_worker_and_a_mended_one_goes_on_from_the
         inputs.extend(["panic oh no"; 20]);
         put(&job, 0, &inputs);
         let args = ["--breaker-after", "5", "--breaker-records", what, "--breaker-retry", "50ms", "--workers", "1"];
-        let mut host = job.start(&args);
+        let mut host = job.start(&[&args[..], &["--admin", "127.0.0.1:0"]].concat());
         host.wait_for("breaker open");
         // It was tried, and is left alone for longer.
         host.wait_for("the breaker stays open");
+        let admin = crate::admin::address(&mut host);
+        let (code, why) = crate::admin::get(&admin, "/readyz");
+        assert!(code == 503 && why.contains("breaker: ") && why.contains("5 records in a row trapped"), "{code} {why}");
+        let metrics = crate::admin::get(&admin, "/metrics").1;
+        assert!(metrics.contains("mapper_host_breaker_open{worker=\"0\"} 1\n"), "{metrics}");
         let ended = host.stop();
         assert_eq!(ended.code, Some(0), "{}", ended.output);
         assert!(

@@ -106,10 +106,36 @@ fn a_record_of_a_megabyte_passes_and_its_dead_letter_is_cut() {
     let letters = topics::read_all(job.kafka, &job.dead_letters);
     assert_eq!(letters.len(), 1);
     assert_eq!(header(&letters[0], "mapper-host.cut"), format!("input_json: {} bytes", bad.len()));
+    assert_eq!(header(&letters[0], "__connect.errors.topic"), job.input);
+    let place = ["partition", "offset"].map(|what| header(&letters[0], &format!("__connect.errors.{what}")).to_owned());
+    assert!(place.iter().all(|number| number.parse::<i64>().is_ok()), "{place:?}");
     let letter: serde_json::Value =
         serde_json::from_slice(letters[0].value.as_deref().expect("a value")).expect("JSON");
     let input = letter["input_json"].as_str().expect("text");
     assert!(bad.starts_with(input) && input.len() > 500_000, "cut to {} bytes", input.len());
+}
+
+#[test]
+fn tombstones_null_keys_and_times_are_produced_as_told_and_a_topic_that_is_not_allowed_costs_its_record_only() {
+    for world in crate::guests::WORLDS {
+        let plugin = harness::plugins::build(HOST, world);
+        let job = Job::new(Kafka::shared(), "told", HOST, &plugin);
+        let commands = ["value first", "topic nowhere", "tombstone", "null-key", "time 5", "value last"];
+        let record = |command: &str| NewRecord::value(command).key("key").partition(0);
+        topics::produce(job.kafka, &job.input, commands.map(record));
+        job.run_to_end(&[]);
+        let output = topics::read_all(job.kafka, &job.output);
+        let find = |value: Option<&[u8]>| output.iter().find(|record| record.value.as_deref() == value);
+        assert_eq!(output.len(), 5, "{world}: {output:?}");
+        assert!(find(Some(b"first")).is_some() && find(Some(b"last")).is_some(), "{world}: {output:?}");
+        assert_eq!(find(None).expect("a tombstone").key.as_deref(), Some(&b"key"[..]), "{world}");
+        assert_eq!(find(Some(b"null-key")).expect("an output").key, None, "{world}");
+        assert_eq!(find(Some(b"time 5")).expect("an output").timestamp, Some(5), "{world}");
+        let letters = topics::read_all(job.kafka, &job.dead_letters);
+        assert_eq!(letters.len(), 1, "{world}");
+        assert_eq!(header(&letters[0], "mapper-host.kind"), "invalid-output", "{world}");
+        assert_eq!(header(&letters[0], "__connect.errors.offset"), "1", "{world}");
+    }
 }
 
 #[test]

@@ -34,6 +34,9 @@ pub use bless::bless;
 pub use files::{CaseFile, CasesWrong, beside, find, read};
 pub use judge::{Judged, judge, runs};
 
+/// The cases of some files, each with what became of it.
+pub type Ran = Vec<(CaseFile, Vec<Judged>)>;
+
 const KEYS: [&str; 9] = ["name", "settings", "input", "output", "outputs", "error", "error_matches", "kind", "skipped"];
 const OUTPUT_KEYS: [&str; 7] = ["value", "value_base64", "key", "key_base64", "headers", "timestamp_ms", "topic"];
 /// What says what must come, one of which a case has.

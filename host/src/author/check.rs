@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::Outcome;
 use super::guest::{build_if_absent, engine, read};
 use super::paint::Paint;
-use crate::config::{Bytes, CheckConfig, GuestConfig};
+use crate::bytes::Bytes;
+use crate::config::{CheckConfig, GuestConfig};
 use crate::plugin::{Access, CONTRACT_VERSION, Description, Effort, Form, Stage, describe};
 use crate::shutdown::Halt;
 

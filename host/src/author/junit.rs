@@ -1,10 +1,20 @@
 //! The outcome of cases in JUnit's XML, which CI systems show.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
+use super::cases::Ran;
 use super::diff;
 use super::paint::Paint;
-use super::test::Suite;
+
+/// All cases of one plugin.
+pub(super) struct Suite {
+    pub(super) plugin: PathBuf,
+    pub(super) judged: Ran,
+    pub(super) took: Duration,
+}
 
 /// The report: a suite per file.
 ///

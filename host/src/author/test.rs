@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context;
 
-use super::cases::{self, Case, CaseFile, Judged};
+use super::cases::{self, Case, CaseFile, Judged, Ran};
 use super::guest::{Guest, build_if_absent};
+use super::junit::{self, Suite};
 use super::paint::Paint;
-use super::{Outcome, diff, junit};
+use super::{Outcome, diff};
 use crate::config::{GuestConfig, TestConfig};
 use crate::project;
 use crate::shutdown::Halt;
@@ -52,16 +53,6 @@ pub fn test(config: &TestConfig) -> Result<Outcome, Halt> {
 fn paint() -> Paint {
     Paint::of(&io::stdout())
 }
-
-/// All cases of one plugin.
-pub(super) struct Suite {
-    pub(super) plugin: PathBuf,
-    pub(super) judged: Ran,
-    pub(super) took: Duration,
-}
-
-/// The cases of some files, each with what became of it.
-pub(super) type Ran = Vec<(CaseFile, Vec<Judged>)>;
 
 /// Runs cases in a plugin.
 ///

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::CliError;
-use super::run::path;
+use super::readers::path;
 use super::sources::{Environment, Given, Sources};
 use crate::config::admin::address;
 use crate::config::tracing::{base, whole};

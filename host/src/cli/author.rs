@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::sources::{Environment, Sources};
-use super::{CliError, definition, run, sandbox, settings};
+use super::{CliError, arguments, readers, sandbox, settings};
 use crate::config::{self, AuthorCommand, GuestConfig};
 
 /// All of them, as clap wants them.
@@ -51,16 +51,16 @@ pub(super) fn command(
 fn guest(sources: &Sources<'_>) -> Result<GuestConfig, CliError> {
     Ok(GuestConfig {
         set: sources.pairs("set", |_| None)?,
-        cache_dir: run::cache_dir(sources)?,
+        cache_dir: readers::cache_dir(sources)?,
         limits: sandbox::limits(sources)?,
         grants: sandbox::grants(sources)?,
-        batch_records: run::batch_records(sources)?,
-        log: run::log(sources)?,
+        batch_records: readers::batch_records(sources)?,
+        log: readers::log(sources)?,
     })
 }
 
 fn path(name: &'static str, placeholder: &'static str) -> Arg {
-    definition::path(Arg::new(name).value_name(placeholder))
+    arguments::path(Arg::new(name).value_name(placeholder))
 }
 
 fn switch(name: &'static str) -> Arg {

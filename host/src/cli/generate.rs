@@ -1,7 +1,7 @@
 //! The settings of `host generate`, read and checked.
 
 use super::CliError;
-use super::run::{MOST_PARTITIONS, connect_timeout, log};
+use super::readers::{MOST_PARTITIONS, connect_timeout, log};
 use super::sources::Sources;
 use crate::config::{GenerateConfig, Rhythm, properties, values};
 use crate::visits::Profile;

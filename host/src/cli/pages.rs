@@ -6,7 +6,7 @@ use clap::{Arg, ArgMatches, Command};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::definition;
+use super::arguments;
 use crate::config::{self, ManConfig};
 
 /// Both commands.
@@ -26,30 +26,31 @@ pub(super) fn commands() -> [Command; 2] {
              fish: host completions fish > ~/.config/fish/completions/host.fish",
         );
     let man = Command::new("man").about("Prints the man page, or writes those of all commands").arg(
-        definition::path(Arg::new("dir").long("dir").value_name("DIR"))
+        arguments::path(Arg::new("dir").long("dir").value_name("DIR"))
             .help("Write host.1, host-run.1, … into this folder, which may be one of $MANPATH/man1"),
     );
     [completions, man]
 }
 
-/// What `host completions` prints.
-pub(super) fn completions(matches: &ArgMatches) -> config::Command {
+/// What `host completions` prints for this command line.
+pub(super) fn completions(matches: &ArgMatches, mut whole: Command) -> config::Command {
     let mut text = Vec::new();
     // Without it, clap has refused already.
     if let Some(shell) = matches.get_one::<Shell>("shell") {
-        clap_complete::generate(*shell, &mut definition::command(), "host", &mut text);
+        clap_complete::generate(*shell, &mut whole, "host", &mut text);
     }
     config::Command::Show(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// The man pages.
-pub(super) fn man(matches: &ArgMatches) -> config::Command {
+/// The man pages of this command line.
+pub(super) fn man(matches: &ArgMatches, whole: Command) -> config::Command {
     let dir = matches.get_one::<PathBuf>("dir").cloned();
-    let mut pages = vec![page(definition::command())];
-    for command in definition::command().get_subcommands() {
+    let commands: Vec<Command> = whole.get_subcommands().cloned().collect();
+    let mut pages = vec![page(whole)];
+    for command in commands {
         let name = format!("host-{}", command.get_name());
         // clap wants names that live as long as the program.
-        pages.push(page(command.clone().name(name.clone().leak() as &'static str).display_name(name)));
+        pages.push(page(command.name(name.clone().leak() as &'static str).display_name(name)));
     }
     config::Command::Man(ManConfig { dir, pages })
 }

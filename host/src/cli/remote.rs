@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::CliError;
-use super::definition::argument;
-use super::run::path;
+use super::arguments::argument;
+use super::readers::path;
 use super::settings::REMOTE;
 use super::sources::Sources;
 use crate::config::{RemoteCommand, RemoteConfig, remote};

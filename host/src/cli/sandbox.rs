@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::CliError;
-use super::run::{HOUR, within};
+use super::readers::{HOUR, within};
 use super::sources::Sources;
 use crate::config::values::{self, Read};
 use crate::plugin::{GrantedDir, Grants, Limits};

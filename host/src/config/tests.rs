@@ -1,7 +1,8 @@
 //! Tables of sizes and filters.
 
+use super::Pairs;
 use super::values::{log_filter, topic};
-use super::{Bytes, NotBytes, Pairs};
+use crate::bytes::{Bytes, NotBytes};
 
 #[test]
 fn sizes() {

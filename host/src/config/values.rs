@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
-use super::{Bytes, Delivery, LogFormat};
+use super::{Delivery, LogFormat};
+use crate::bytes::Bytes;
 
 /// Longest topic name that Kafka takes (`org.apache.kafka.common.internals.Topic`).
 const TOPIC_CHARACTERS: usize = 249;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, Span};
-use crate::pipeline::Positions;
+use crate::record::Positions;
 
 /// Spans that are kept. One that is forgotten is only not taken alone.
 const MOST_SPANS: usize = 1000;

@@ -19,8 +19,8 @@ use super::client::{self, KafkaSettings};
 use super::native::TopicHandle;
 use super::source::GroupConsumer;
 use crate::decision::Routes;
-use crate::pipeline::{Outgoing, Positions, STEP, Sink, Trouble};
-use crate::record::Header;
+use crate::pipeline::{Outgoing, STEP, Sink, Trouble};
+use crate::record::{Header, Positions};
 use crate::shutdown::{Halt, Shutdown};
 
 /// How long one attempt to reach the transaction coordinator takes, before it is looked whether to go on.
@@ -360,6 +360,31 @@ impl Sink for KafkaSink {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_that_was_not_delivered_is_refused_or_waited_for_or_ends_the_host() {
+        use RDKafkaErrorCode as Code;
+        let means = |code| match undelivered(code, "visits_dlq") {
+            Trouble::RecordRefused(why) => ("refused", why),
+            Trouble::Again(why) => ("again", why),
+            Trouble::Halt(halt) => ("halt", halt.to_string()),
+        };
+        for (code, expected) in [
+            (Code::MessageSizeTooLarge, "refused"),
+            (Code::InvalidTimestamp, "refused"),
+            (Code::PolicyViolation, "refused"),
+            (Code::UnknownTopic, "halt"),
+            (Code::UnknownTopicOrPartition, "halt"),
+            (Code::TopicAuthorizationFailed, "halt"),
+            (Code::MessageTimedOut, "again"),
+            (Code::AllBrokersDown, "again"),
+            (Code::NotEnoughReplicas, "again"),
+        ] {
+            let (meaning, why) = means(code);
+            assert_eq!(meaning, expected, "{code:?}");
+            assert!(why.contains("'visits_dlq'"), "{why}");
+        }
+    }
 
     #[test]
     fn what_can_only_be_ended_by_another_call_is_not_tried_for_ever() {

@@ -21,8 +21,8 @@ use rdkafka::types::RDKafkaRespErr;
 use super::client::{self, KafkaSettings};
 use super::native::{RecordQueue, end_heard_of};
 use super::until::Until;
-use crate::pipeline::{Fetched, Places, Positions, Source, Trouble};
-use crate::record::Batch;
+use crate::pipeline::{Fetched, Source, Trouble};
+use crate::record::{Batch, Places, Positions};
 use crate::shutdown::Halt;
 use crate::telemetry::Telemetry;
 

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Places, Positions};
 use crate::decision::RouteIndex;
-use crate::record::{Batch, Header};
+use crate::record::{Batch, Header, Places, Positions};
 use crate::shutdown::Halt;
 use crate::verdict::Verdicts;
 

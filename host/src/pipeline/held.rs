@@ -2,8 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Positions;
-use crate::record::Batch;
+use crate::record::{Batch, Positions};
 use crate::verdict::Failure;
 
 /// Without any further record, the last ones that failed wait this long before they are dead letters.

@@ -1,17 +1,10 @@
 //! What is done but not committed yet, and when it is time to commit it.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use crate::record::Batch;
+use crate::record::{Batch, Positions};
 use crate::telemetry::{Counts, Failures};
-
-/// An offset per partition.
-pub type Positions = BTreeMap<i32, i64>;
-
-/// An offset per partition where one is known.
-pub type Places = BTreeMap<i32, Option<i64>>;
 
 /// When to commit: by whichever comes first.
 #[derive(Debug, Clone, Copy)]

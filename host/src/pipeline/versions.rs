@@ -1,7 +1,8 @@
 //! What the loop does about versions: it takes a new one between two transactions, and tells what it sees of the one that speaks.
 
 use super::provenance::Provenance;
-use super::{Mapper, Pipeline, Places, Sink, Source, Trouble};
+use super::{Mapper, Pipeline, Sink, Source, Trouble};
+use crate::record::Places;
 
 impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
     /// The mapper is another one from now on. A transaction holds outputs of one version only, so what there is of the old one

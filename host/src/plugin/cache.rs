@@ -96,3 +96,53 @@ impl Cache {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+
+    #[test]
+    fn what_is_damaged_is_not_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = wasmtime::Engine::default();
+        let cache = Cache::open(dir.path().join("cache"), &engine).unwrap();
+        let plugin = Digest::of(COMPONENT);
+        assert!(cache.get(&engine, &plugin).is_none());
+        cache.put(&plugin, &Component::from_binary(&engine, COMPONENT).unwrap());
+        assert!(cache.get(&engine, &plugin).is_some());
+        let path = cache.path(&plugin);
+        let whole = fs::read(&path).unwrap();
+        let mut changed = whole.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        for damaged in [&changed[..], &whole[..whole.len() - 1], &whole[..CHECKSUM_BYTES - 1], b""] {
+            fs::write(&path, damaged).unwrap();
+            assert!(cache.get(&engine, &plugin).is_none(), "{} bytes", damaged.len());
+        }
+        fs::write(&path, whole).unwrap();
+        assert!(cache.get(&engine, &plugin).is_some());
+    }
+
+    #[test]
+    fn a_folder_that_others_can_write_to_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let refused = Cache::open(dir.path().to_owned(), &wasmtime::Engine::default()).err().unwrap();
+        assert!(refused.to_string().contains("others can write there"), "{refused}");
+    }
+
+    #[test]
+    fn the_oldest_goes_when_there_are_too_many() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path().join("cache"), &wasmtime::Engine::default()).unwrap();
+        for number in 0..KEPT_FILES + 3 {
+            cache.write(&cache.path(&Digest::of(&number.to_le_bytes())), b"code").unwrap();
+        }
+        let exists = |number: usize| cache.path(&Digest::of(&number.to_le_bytes())).exists();
+        assert_eq!(fs::read_dir(&cache.dir).unwrap().count(), KEPT_FILES);
+        assert!(exists(KEPT_FILES + 2));
+    }
+}

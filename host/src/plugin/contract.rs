@@ -6,7 +6,10 @@ use wasmtime::component::{Component, ComponentNamedList, Lift, Lower};
 use super::bindings::batch_world::exports::mapper_host::mapper::batch_mapper as flat;
 use super::bindings::batch_world::exports::mapper_host::mapper::plugin;
 use super::bindings::record_world::mapper_host::mapper::types as single;
-use super::load::{CONTRACT_VERSION, PACKAGE};
+
+/// The version of `wit/mapper.wit` that this host speaks.
+pub const CONTRACT_VERSION: &str = "1.0.0";
+pub(super) const PACKAGE: &str = "mapper-host:mapper";
 
 /// The world of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

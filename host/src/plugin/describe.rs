@@ -4,20 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::contract::{Exports, World};
+use super::form::Form;
 use super::imports::Import;
 use super::load::{self, Digest, Effort, Identity, Plugin, Stage};
 use super::{Engine, Instance};
-
-/// What a file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// A component, such as plugins are.
-    Component,
-    /// A core WebAssembly module, of which a component can be made.
-    Module,
-    /// No WebAssembly.
-    Other,
-}
 
 /// All that can be told of a file. What comes after the stage at which it is refused is not known.
 pub struct Description {
@@ -88,15 +78,4 @@ pub fn describe(engine: &Arc<Engine>, bytes: &[u8], settings: &[(String, String)
         }
     }
     description
-}
-
-impl Form {
-    /// By the first eight bytes: the magic, a version and a layer (0: module, 1: component).
-    pub fn of(bytes: &[u8]) -> Self {
-        match bytes.get(..8) {
-            Some([0, b'a', b's', b'm', _, _, 1, 0]) => Self::Component,
-            Some([0, b'a', b's', b'm', ..]) => Self::Module,
-            _ => Self::Other,
-        }
-    }
 }

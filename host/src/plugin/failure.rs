@@ -7,7 +7,7 @@ use wasmtime::{Trap, WasmBacktrace};
 use super::guest_log::GuestLog;
 use super::limits::{Denied, Limits};
 use super::symbols::Symbols;
-use crate::config::Bytes;
+use crate::bytes::Bytes;
 use crate::verdict::{Failure, FailureKind};
 
 /// How wasmtime begins to say that [`Limits::output_bytes`] are used up; it has no type for it that others can see.

@@ -1,6 +1,6 @@
 //! What a component may import, what for, and what is said of everything else.
 
-use super::load::PACKAGE;
+use super::contract::PACKAGE;
 
 /// An import of a component.
 #[derive(Debug, Clone, PartialEq, Eq)]

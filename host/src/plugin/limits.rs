@@ -6,7 +6,7 @@ use std::time::Duration;
 use wasmtime::ResourceLimiter;
 
 use super::engine::EPOCH_TICK;
-use crate::config::Bytes;
+use crate::bytes::Bytes;
 
 /// Core instances, memories and tables of one component. A component is put together of a handful; CPython has the most, below 30.
 const MAX_PARTS: usize = 64;

@@ -10,19 +10,16 @@ use wasmtime::component::{Component, Linker};
 
 use super::Engine;
 use super::bindings::{batch_world, record_world};
-use super::contract::{self, Exports, World};
-use super::describe::Form;
+use super::contract::{self, CONTRACT_VERSION, Exports, World};
+use super::form::Form;
 use super::imports::{self, Import};
 use super::instance::{GuestState, Instance};
 use super::line_budget::LineBudget;
 use super::symbols::Symbols;
 use super::waiting::HasWaiting;
-use crate::config::Bytes;
+use crate::bytes::Bytes;
 use crate::shutdown::Halt;
 
-/// The version of `wit/mapper.wit` that this host speaks.
-pub const CONTRACT_VERSION: &str = "1.0.0";
-pub(super) const PACKAGE: &str = "mapper-host:mapper";
 /// A plugin larger than this is refused before it is read.
 pub const MAX_PLUGIN_BYTES: u64 = 64 << 20;
 /// The longest name or version a plugin may give itself, in bytes (`wit/mapper.wit`).

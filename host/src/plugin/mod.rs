@@ -8,6 +8,7 @@ mod deadline;
 mod describe;
 mod engine;
 mod failure;
+mod form;
 mod grants;
 mod guest_log;
 mod imports;
@@ -21,16 +22,15 @@ mod symbols;
 mod waiting;
 
 pub use cache::Cache;
-pub use contract::World;
-pub use describe::{Description, Form, describe};
+pub use contract::{CONTRACT_VERSION, World};
+pub use describe::{Description, describe};
 pub use engine::Engine;
+pub use form::Form;
 pub use grants::{GrantedDir, Grants};
 pub use imports::{Access, Import};
 use instance::Instance;
 pub use limits::Limits;
-pub use load::{
-    CONTRACT_VERSION, Digest, Effort, Identity, MAX_NAME_BYTES, MAX_PLUGIN_BYTES, Plugin, PluginRefused, Stage,
-};
+pub use load::{Digest, Effort, Identity, MAX_NAME_BYTES, MAX_PLUGIN_BYTES, Plugin, PluginRefused, Stage};
 pub use mapper::PluginMapper;
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use super::swapper::{Refused, Workshop};
 use super::tryout::Trial;
 use crate::author::cases;
 use crate::kafka::setup::Setup;
-use crate::pipeline::Positions;
 use crate::plugin::{Effort, Engine, Plugin, PluginMapper, Stage};
+use crate::record::Positions;
 use crate::telemetry::Telemetry;
 
 /// How long Kafka may take to say where the group stands.

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
 
-use crate::pipeline::Positions;
 use crate::plugin::Identity;
+use crate::record::Positions;
 use crate::telemetry::Counts;
 
 /// How many terms are kept; the oldest is forgotten first, with its spans.

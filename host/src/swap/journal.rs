@@ -12,7 +12,7 @@ use anyhow::Context;
 use tempfile::NamedTempFile;
 
 use super::history::{By, Event, History, Tally, Term, Version};
-use crate::pipeline::Positions;
+use crate::record::Positions;
 use crate::telemetry::Counts;
 
 /// The file in the folder of the journal.

@@ -13,8 +13,8 @@ use super::history::Version;
 use super::journal::Journal;
 use super::probation::{Judged, LEAST_BASELINE, Probation, Standing, Terms, Window};
 use super::sample::{Sample, Sampled};
-use super::worker::Tap;
-use crate::pipeline::Places;
+use super::tap::Tap;
+use crate::record::Places;
 
 /// A version that speaks, or is about to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -223,6 +223,12 @@ impl<M> Slot<M> {
     pub fn decided(&self, term: u64) -> Option<Standing> {
         let mut conduct = lock(&self.conduct);
         if conduct.term == term { conduct.decided.take() } else { None }
+    }
+
+    /// Whether the version of this term has failed its probation, and is still to be rolled back.
+    pub fn has_failed(&self, term: u64) -> bool {
+        let conduct = lock(&self.conduct);
+        conduct.term == term && conduct.failed
     }
 
     /// The probation that goes on, if one does.

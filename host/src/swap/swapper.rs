@@ -19,7 +19,8 @@ use super::slot::{Slot, Speaker, Taken};
 use super::store::Store;
 use super::tryout::Trial;
 use crate::decision::Routes;
-use crate::pipeline::{Mapper, Positions};
+use crate::pipeline::Mapper;
+use crate::record::Positions;
 use crate::shutdown::Shutdown;
 use answer::Draft;
 
@@ -172,8 +173,10 @@ impl<W: Workshop> Swapper<W> {
         shutdown: &Shutdown,
     ) -> Result<Ended, Refused> {
         self.requests.at(Step::Compile);
-        // Old and new are held at once, but nothing older: it can be had from the disk again.
-        self.previous = None;
+        if self.store.is_some() {
+            // Old and new are held at once, but nothing older: it can be had from the disk again.
+            self.previous = None;
+        }
         let plugin = Arc::new(self.workshop.load(bytes)?);
         let (version, contract) = self.workshop.who(&plugin);
         draft.to = Some(version.clone());
@@ -191,6 +194,12 @@ impl<W: Workshop> Swapper<W> {
         }
         if dry_run {
             return Ok(Ended::Tried);
+        }
+        if self.slot.has_failed(self.current.speaker.term) {
+            // Or the way back from the new one would lead to it.
+            let reason =
+                "the version that speaks has failed its probation meanwhile and is rolled back first; ask again";
+            return Err((Step::Switch, reason.to_owned()));
         }
         self.keep(&version, bytes);
         self.switch(plugin, (version, contract), Some(self.policy.probation), draft, answer, shutdown)

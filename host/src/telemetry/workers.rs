@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::pipeline::Positions;
+use crate::record::Positions;
 
 /// How much longer than it ever may a step may take before its worker counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(60);

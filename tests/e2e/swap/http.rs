@@ -149,7 +149,7 @@ fn who_may_change_something() {
     assert_eq!(status_of("POST /swap?file=/etc/passwd", &[&here, &shown, wasm]), 400);
     assert_eq!(status_of("GET /swap", &[&here]), 405);
     assert_eq!(ask(&address, "POST /swap", &[&here, &shown, wasm], b"").0, 400);
-    let large = [here.as_str(), &shown, wasm, "content-length: 268435457"];
+    let large = [here.as_str(), &shown, wasm, "content-length: 67108865"];
     let mut stream = TcpStream::connect(&address).expect("a server");
     write!(stream, "POST /swap HTTP/1.1\r\nconnection: close\r\n{}\r\n\r\n", large.join("\r\n")).expect("a request");
     let mut answer = String::new();

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::*;
-use crate::pipeline::Positions;
 use crate::plugin::{Digest, Identity};
+use crate::record::Positions;
 use crate::telemetry::{Counts, Work};
 use crate::verdict::FailureKind;
 

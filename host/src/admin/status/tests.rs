@@ -6,9 +6,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::health::Health;
-use crate::pipeline::Positions;
 use crate::plugin::{Digest, Identity};
-use crate::record::Batch;
+use crate::record::{Batch, Positions};
 use crate::telemetry::{Activity, Failures};
 use crate::verdict::{Failure, FailureKind};
 

@@ -3,7 +3,7 @@
 use clap::{ArgMatches, Command};
 
 use super::super::sources::Sources;
-use super::{CliError, definition, format, given_path, guest, path, run, settings};
+use super::{CliError, arguments, format, given_path, guest, path, readers, settings};
 use crate::config::BenchConfig;
 
 pub(super) fn command() -> Command {
@@ -13,8 +13,8 @@ pub(super) fn command() -> Command {
         .arg(path("plugin", "FILE").required(true).help("The plugin"))
         .arg(path("input", "FILE").long("input").help("Records to map, a line each [default: generated visits]"))
         .arg(format::argument())
-        .args(settings::BENCH.iter().map(definition::argument))
-        .after_help(definition::AFTER)
+        .args(settings::BENCH.iter().map(arguments::argument))
+        .after_help(arguments::AFTER)
 }
 
 /// Reads and checks.
@@ -26,7 +26,7 @@ pub(super) fn config(matches: &ArgMatches, sources: &Sources<'_>) -> Result<Benc
         plugin: given_path(matches, "plugin").unwrap_or_default(),
         input: given_path(matches, "input"),
         format: format::read(matches)?,
-        state_dir: run::state_dir(sources)?,
+        state_dir: readers::state_dir(sources)?,
         guest: guest(sources)?,
     })
 }

@@ -3,12 +3,12 @@
 use clap::{Arg, ArgMatches, Command};
 
 use super::super::sources::{Environment, Sources};
-use super::{CliError, definition, given_path, guest, path, run, settings, switch, wrong};
+use super::{CliError, arguments, given_path, guest, path, readers, settings, switch, wrong};
 use crate::config::{BuildConfig, WatchConfig, remote};
 
 pub(super) fn command() -> Command {
     // What the cases are run with; read only where they are run.
-    let settings = settings::WATCH.iter().map(|setting| definition::argument(setting).requires("watch"));
+    let settings = settings::WATCH.iter().map(|setting| arguments::argument(setting).requires("watch"));
     Command::new("build")
         .about("Builds a plugin project, once or at each change")
         .override_usage("host build DIR [--output FILE]\n       host build DIR --watch [--swap URL] [OPTIONS]")
@@ -25,7 +25,7 @@ pub(super) fn command() -> Command {
                 .help("Swap it into the running host whose admin server is there, when its cases hold"),
         )
         .args(settings)
-        .after_help(definition::AFTER)
+        .after_help(arguments::AFTER)
 }
 
 /// Reads and checks. Without `--watch`, nothing but the arguments counts.
@@ -40,7 +40,7 @@ pub(super) fn config(matches: &ArgMatches, environment: &Environment) -> Result<
         let url = matches
             .get_one::<String>("swap")
             .map(|text| remote::url(text).map_err(|allowed| wrong("swap", text, &allowed)));
-        let token_file = sources.optional("admin-token-file", run::path)?;
+        let token_file = sources.optional("admin-token-file", readers::path)?;
         let swap = url.transpose()?.map(|url| (url, token_file));
         config.watch = Some(Box::new(WatchConfig { guest: guest(&sources)?, swap }));
     }

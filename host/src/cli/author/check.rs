@@ -3,7 +3,7 @@
 use clap::{ArgMatches, Command};
 
 use super::super::sources::Sources;
-use super::{CliError, definition, given_path, guest, path, settings, switch};
+use super::{CliError, arguments, given_path, guest, path, settings, switch};
 use crate::config::{AuthorCommand, CheckConfig};
 
 pub(super) fn command() -> Command {
@@ -17,8 +17,8 @@ pub(super) fn command() -> Command {
                 .conflicts_with("plugin")
                 .help("Say which versions of the contract (wit/mapper.wit) this host speaks"),
         )
-        .args(settings::TEST.iter().map(definition::argument))
-        .after_help(definition::AFTER)
+        .args(settings::TEST.iter().map(arguments::argument))
+        .after_help(arguments::AFTER)
 }
 
 /// Reads and checks.

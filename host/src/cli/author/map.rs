@@ -3,7 +3,7 @@
 use clap::{Arg, ArgMatches, Command};
 
 use super::super::sources::Sources;
-use super::{CliError, definition, format, guest, path, run, settings, switch, wrong};
+use super::{CliError, arguments, format, guest, path, readers, settings, switch, wrong};
 use crate::config::{MapConfig, MapInput, TopicInput, properties, values};
 
 const NO_BROKERS: &str =
@@ -23,8 +23,8 @@ pub(super) fn command() -> Command {
         .arg(Arg::new("limit").long("limit").value_name("N").help("End after this many records"))
         .arg(switch("stats").help("Print counts and times on stderr at the end"))
         .arg(switch("verbose").short('v').help("Print with each failure where the plugin was, and what it had logged"))
-        .args(settings::MAP.iter().map(definition::argument))
-        .after_help(definition::AFTER)
+        .args(settings::MAP.iter().map(arguments::argument))
+        .after_help(arguments::AFTER)
 }
 
 /// Reads and checks.
@@ -46,7 +46,7 @@ pub(super) fn config(matches: &ArgMatches, sources: &Sources<'_>) -> Result<MapC
                 .optional("brokers", values::brokers)?
                 .ok_or_else(|| CliError::Wrong(NO_BROKERS.to_owned()))?,
             kafka: sources.pairs("kafka", properties::owned)?,
-            connect_timeout: run::connect_timeout(sources)?,
+            connect_timeout: readers::connect_timeout(sources)?,
         }),
     };
     Ok(MapConfig {

@@ -3,7 +3,7 @@
 use clap::{Arg, ArgMatches, Command};
 
 use super::super::sources::Sources;
-use super::{CliError, definition, given_path, guest, path, settings, switch};
+use super::{CliError, arguments, given_path, guest, path, settings, switch};
 use crate::config::TestConfig;
 
 pub(super) fn command() -> Command {
@@ -28,8 +28,8 @@ pub(super) fn command() -> Command {
         )
         .arg(switch("bless").help("Write what comes into the cases that don't hold, as what must come"))
         .arg(path("junit", "FILE").long("junit").help("Also write a report in JUnit's XML"))
-        .args(settings::TEST.iter().map(definition::argument))
-        .after_help(definition::AFTER)
+        .args(settings::TEST.iter().map(arguments::argument))
+        .after_help(arguments::AFTER)
 }
 
 /// Reads and checks.

@@ -12,7 +12,7 @@ use super::outcome::{Produced, Told};
 use super::script::{Call, Event, Revoke, Script};
 use super::versions::{MADE_BY, Versions};
 use crate::decision::RouteIndex;
-use crate::record::Header;
+use crate::record::{Header, Places, Positions};
 use crate::verdict::FailureKind;
 
 /// A case that fetches more often goes in circles.

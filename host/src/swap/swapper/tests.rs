@@ -1,11 +1,10 @@
 //! The thread that swaps, with plugins that are words and workers that are played by the test.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
-use crate::pipeline::{Places, Positions};
-use crate::record::Batch;
+use crate::record::{Batch, Places, Positions};
 use crate::swap::probation::Judged;
 use crate::swap::sample::Seen;
 use crate::swap::{Journal, WorkerSlot};
@@ -35,12 +34,17 @@ impl Mapper for Mute {
     }
 }
 
-struct Words(Live);
+struct Words {
+    live: Live,
+    /// Until it is open, the cases of the word `slow` don't end.
+    gate: Arc<AtomicBool>,
+    has_store: bool,
+}
 
 impl Words {
     fn plugin(&self, word: &str) -> Arc<Word> {
-        self.0.0.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Word { word: word.to_owned(), live: self.0.clone() })
+        self.live.0.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Word { word: word.to_owned(), live: self.live.clone() })
     }
 }
 
@@ -49,9 +53,9 @@ impl Workshop for Words {
     type Mapper = Mute;
 
     fn load(&self, bytes: &[u8]) -> Result<Word, Refused> {
-        let before = self.0.0.fetch_add(1, Ordering::Relaxed);
-        assert!(before <= 1, "the one that speaks, and no other, is held beside the new one");
-        Ok(Word { word: String::from_utf8_lossy(bytes).into_owned(), live: self.0.clone() })
+        let before = self.live.0.fetch_add(1, Ordering::Relaxed);
+        assert!(before <= 1 || !self.has_store, "the one that speaks, and no other, is held beside the new one");
+        Ok(Word { word: String::from_utf8_lossy(bytes).into_owned(), live: self.live.clone() })
     }
 
     fn who(&self, plugin: &Word) -> (Version, &'static str) {
@@ -62,7 +66,8 @@ impl Workshop for Words {
         Ok(Mute)
     }
 
-    fn run_cases(&self, _: &[u8], _: &mut Trial) -> Result<(), Refused> {
+    fn run_cases(&self, bytes: &[u8], _: &mut Trial) -> Result<(), Refused> {
+        until(|| bytes != b"slow" || self.gate.load(Ordering::Relaxed));
         Ok(())
     }
 
@@ -83,6 +88,7 @@ struct Play {
     slot: Arc<Slot<Mute>>,
     requests: Arc<Requests>,
     workers: Vec<WorkerSlot<Mute>>,
+    gate: Arc<AtomicBool>,
     shutdown: Shutdown,
 }
 
@@ -127,7 +133,12 @@ fn until(mut reached: impl FnMut() -> bool) {
 /// Plays with two workers and the word `one`.
 fn play(patience: Duration, act: impl FnOnce(&mut Play)) {
     let dir = tempfile::tempdir().unwrap();
-    let words = Words(Live::default());
+    play_with(Some(Store::new(dir.path().to_owned())), patience, act);
+}
+
+fn play_with(store: Option<Store>, patience: Duration, act: impl FnOnce(&mut Play)) {
+    let words = Words { live: Live::default(), gate: Arc::default(), has_store: store.is_some() };
+    let gate = words.gate.clone();
     let journal = Arc::new(Journal::in_memory());
     let (term, _) = journal.start_with(version("one"));
     let speaker = Arc::new(Speaker { term: term.number, version: term.version, contract: "1.0.0" });
@@ -135,7 +146,6 @@ fn play(patience: Duration, act: impl FnOnce(&mut Play)) {
     let requests = Arc::new(Requests::new(slot.bell.clone()));
     let routes = Arc::new(Routes::with_default_sizes(&["reduced"], "dlq"));
     let policy = Policy { most_regressions: 0, probation: Terms { records: 10, tolerance: 0.0 }, patience };
-    let store = Some(Store::new(dir.path().to_owned()));
     let first = (words.plugin("one"), speaker.clone());
     let swapper = Swapper::new(words, first, slot.clone(), requests.clone(), (routes, policy, store));
     swapper.keep_first(b"one");
@@ -143,7 +153,7 @@ fn play(patience: Duration, act: impl FnOnce(&mut Play)) {
     let workers = (0..2).map(|worker| WorkerSlot::new(slot.clone(), worker, speaker.clone())).collect();
     std::thread::scope(|scope| {
         scope.spawn(|| swapper.run(&shutdown));
-        let mut play = Play { slot: slot.clone(), requests, workers, shutdown: shutdown.clone() };
+        let mut play = Play { slot: slot.clone(), requests, workers, gate, shutdown: shutdown.clone() };
         // Also if the test fails.
         let end = End(&shutdown, &slot);
         act(&mut play);
@@ -238,13 +248,47 @@ fn versions_go_back_as_they_came_with_at_most_two_in_memory() {
     });
 }
 
+fn crash(play: &mut Play) {
+    let mut seen = Seen::default();
+    seen.judged = Judged { records: 3, failed: 1, crashed: 1, crash: Some(FailureKind::Timeout) };
+    play.workers[1].judged(&mut seen);
+}
+
+#[test]
+fn a_version_that_can_not_be_kept_on_disk_can_be_returned_to_all_the_same() {
+    play_with(None, LONG, |play| {
+        play.swap("two");
+        let request = Request::Swap { bytes: b"three".to_vec(), by: By::Http, force: false, dry_run: true };
+        assert_eq!(report(play.requests.ask(request).unwrap()).outcome, Ended::Tried);
+        crash(play);
+        (0..2).for_each(|worker| play.take(worker, &Places::new()));
+        until(|| play.requests.last().is_some_and(|last| last.by == By::Probation));
+        assert_eq!(play.requests.last().unwrap().to, Some(version("one")));
+    });
+}
+
+#[test]
+fn one_that_fails_its_probation_while_another_is_tried_out_is_rolled_back_first() {
+    play(LONG, |play| {
+        play.swap("two");
+        let answer = play.ask("slow");
+        until(|| play.requests.busy() == Some(Step::TryOut));
+        crash(play);
+        play.gate.store(true, Ordering::Relaxed);
+        let refused = report(answer);
+        assert_eq!((refused.outcome, refused.step), (Ended::Refused, Some(Step::Switch)));
+        assert!(refused.reason.unwrap().contains("has failed its probation"));
+        (0..2).for_each(|worker| play.take(worker, &Places::new()));
+        until(|| play.requests.last().is_some_and(|last| last.by == By::Probation));
+        assert_eq!(play.requests.last().unwrap().to, Some(version("one")));
+    });
+}
+
 #[test]
 fn one_that_crashes_in_its_probation_is_rolled_back_by_itself() {
     play(LONG, |play| {
         play.swap("two");
-        let mut seen = Seen::default();
-        seen.judged = Judged { records: 3, failed: 1, crashed: 1, crash: Some(FailureKind::Timeout) };
-        play.workers[1].judged(&mut seen);
+        crash(play);
         (0..2).for_each(|worker| play.take(worker, &Places::new()));
         until(|| play.requests.last().is_some_and(|last| last.by == By::Probation));
         let last = play.requests.last().unwrap();

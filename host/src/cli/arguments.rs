@@ -1,0 +1,46 @@
+//! Settings as arguments of clap.
+
+use std::path::PathBuf;
+
+use clap::builder::ValueParser;
+use clap::{Arg, ArgAction};
+
+use super::settings::{Kind, OPTIONS, Setting};
+
+/// What stands below the help of most commands.
+pub(super) const AFTER: &str =
+    "Every setting is a flag, an environment variable or a key of the file given with --config; a flag \
+    beats a variable, which beats the file. Durations have a unit (100ms, 1s, 2m), sizes may have one (64KiB, 16MiB, \
+    1GiB; without one: bytes). Relative paths start at the working directory.
+
+Exit codes: 0 all is done, or ended as asked; 1 internal error; 2 bad configuration; 3 plugin refused; 4 Kafka \
+    unreachable for good, or refuses; 5 the plugin fails on too much. host test: 1 a case doesn't hold. host map: 10 a \
+    record could not be mapped.";
+
+pub(super) fn path(argument: Arg) -> Arg {
+    argument.value_parser(clap::value_parser!(PathBuf))
+}
+
+/// All values are text to clap: they are read where those of variables and of the file are, with the same messages.
+pub(super) fn argument(setting: &Setting) -> Arg {
+    let argument = Arg::new(setting.name)
+        .long(setting.name)
+        .value_name(setting.placeholder)
+        .help(help(setting))
+        // Without a heading, clap lists it with its own options.
+        .help_heading((setting.heading != OPTIONS).then_some(setting.heading))
+        .value_parser(ValueParser::string());
+    match setting.kind {
+        // `--until-end` is true, and `--until-end=false` takes back what a variable or the file says.
+        Kind::Switch => argument.num_args(0..=1).require_equals(true).default_missing_value("true"),
+        Kind::List | Kind::Pairs => argument.action(ArgAction::Append).allow_hyphen_values(true),
+        // A value such as -1 is for us to refuse, with what is allowed.
+        Kind::Whole | Kind::Number => argument.allow_negative_numbers(true),
+        Kind::Text | Kind::Duration | Kind::Size => argument,
+    }
+}
+
+fn help(setting: &Setting) -> String {
+    let default = setting.default_text().map_or_else(String::new, |text| format!("[default: {text}] "));
+    format!("{}\n{default}[env: {}]", setting.help, setting.variable())
+}

@@ -1,0 +1,54 @@
+//! Settings that more than one command has, and readers that more than one setting has.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::CliError;
+use super::sources::Sources;
+use crate::config::{LogConfig, values};
+
+/// Topics are created with this many partitions at most: beyond, it is more likely a slip than a wish.
+pub(super) const MOST_PARTITIONS: u32 = 10_000;
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+
+/// Records the plugin is given in one call, at most.
+pub(super) fn batch_records(sources: &Sources<'_>) -> Result<usize, CliError> {
+    sources.value("batch-records", |text| values::count(text, 1..=10_000))
+}
+
+/// Where compiled plugins are kept.
+pub(super) fn cache_dir(sources: &Sources<'_>) -> Result<PathBuf, CliError> {
+    folder(sources, "cache-dir", "XDG_CACHE_HOME", ".cache")
+}
+
+/// Where the host keeps what must survive a restart.
+pub(super) fn state_dir(sources: &Sources<'_>) -> Result<PathBuf, CliError> {
+    folder(sources, "state-dir", "XDG_STATE_HOME", ".local/state")
+}
+
+/// How long to try to reach Kafka.
+pub(super) fn connect_timeout(sources: &Sources<'_>) -> Result<Duration, CliError> {
+    sources.value("connect-timeout", within(Duration::from_millis(100), HOUR))
+}
+
+/// What is logged, and how.
+pub(super) fn log(sources: &Sources<'_>) -> Result<LogConfig, CliError> {
+    Ok(LogConfig {
+        format: sources.value("log-format", values::log_format)?,
+        filter: sources.value("log-level", values::log_filter)?,
+    })
+}
+
+pub(super) fn within(shortest: Duration, longest: Duration) -> impl Fn(&str) -> values::Read<Duration> {
+    move |text| values::duration(text, shortest..=longest)
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "it is a reader like the others")]
+pub(super) fn path(text: &str) -> values::Read<PathBuf> {
+    Ok(PathBuf::from(text))
+}
+
+fn folder(sources: &Sources<'_>, name: &'static str, variable: &str, below_home: &str) -> Result<PathBuf, CliError> {
+    let given = sources.optional(name, path)?;
+    Ok(given.unwrap_or_else(|| sources.environment.folder(variable, below_home)))
+}
