@@ -19,7 +19,7 @@ pub(crate) struct Row<'a> {
 pub(crate) fn throughput_head() {
     println!(
         "| job | delivery | workers | records/s, first to last output | middle 20–90 % | whole process | CPU µs/record | \
-         first output s | peak RSS MB | throughput ÷ native | CPU ÷ native |"
+         first output s | peak RSS MiB | throughput ÷ native | CPU ÷ native |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|---|");
 }

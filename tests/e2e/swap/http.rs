@@ -217,7 +217,7 @@ fn a_host_that_others_can_reach_needs_a_token() {
 fn a_shadow_sees_and_changes_nothing() {
     let file = File::new("one");
     let job = job("shadow", Kafka::shared(), &file.path());
-    let mut host = job.start(&args(&["--batch-records", "10"]));
+    let mut host = job.start(&args(&["--batch-records", "10", "--workers", "1"]));
     warm_up(&job, 20);
     let client = client(&mut host);
     client.start_shadow(version("rejects-some")).expect("a shadow");
