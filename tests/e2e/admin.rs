@@ -96,7 +96,10 @@ fn what_is_done_is_what_is_seen() {
     let ends: Vec<i64> = topics::end_offsets(job.kafka, &job.input);
     for (partition, end) in ends.iter().enumerate() {
         assert_eq!(status["partitions"][partition]["partition"], partition);
-        assert_eq!(status["partitions"][partition]["position"], *end);
+        // Null: it has gone to another worker meanwhile, which found nothing to fetch.
+        let position = &status["partitions"][partition]["position"];
+        assert!(position.is_null() || position == end, "{status}");
+        assert_eq!(status["partitions"][partition]["committed"], *end);
         let metrics = get(admin, "/metrics").1;
         let labels = format!("{{topic=\"{}\",partition=\"{partition}\"}}", job.input);
         assert_eq!(sample(&metrics, &format!("mapper_host_partition_lag_records{labels}")), 0.0);
