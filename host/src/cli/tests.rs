@@ -163,7 +163,7 @@ fn flag_beats_variable_beats_file() {
 }
 
 #[test]
-fn every_setting_has_a_flag_and_a_variable() {
+fn every_setting_has_a_flag_a_variable_and_a_key_in_the_file() {
     // No setting takes this value, apart from those that are paths: so it is seen to be read from there.
     const NEVER: &str = "\u{1}";
     let commands: [(&str, &[Setting], &[&str]); 5] = [
@@ -173,6 +173,8 @@ fn every_setting_has_a_flag_and_a_variable() {
         ("map", &MAP, &["p.wasm", "--from-topic", "t"]),
         ("bench", &BENCH, &["p.wasm"]),
     ];
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("host.toml");
     for (command, settings, base) in commands {
         for setting in settings
             .iter()
@@ -187,6 +189,12 @@ fn every_setting_has_a_flag_and_a_variable() {
             let variable = setting.variable();
             let message = wrong(&[&arguments], &[(&variable, NEVER)]);
             assert!(message.starts_with(&format!("variable {variable}: ")), "{message}");
+            if command == "run" && !["config", "kafka", "set"].contains(&setting.name) {
+                let text = format!("{} = \"\\u0001\"\n", setting.name);
+                std::fs::write(&file, text).unwrap();
+                let message = wrong(&[&arguments, &["--config", file.to_str().unwrap()]], &[]);
+                assert!(message.contains(&format!(", key {}: ", setting.name)), "{message}");
+            }
         }
     }
 }

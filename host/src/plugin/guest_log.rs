@@ -322,6 +322,17 @@ mod tests {
     }
 
     #[test]
+    fn of_what_is_written_without_end_the_last_is_kept_up_to_a_bound() {
+        let log = log(1);
+        for number in 0..100_000 {
+            assert_eq!(log.write(true, format!("line {number}\n").as_bytes()), Ok(()));
+        }
+        let kept = log.take_kept();
+        assert!(kept.len() <= KEPT_BYTES + kept.lines().count(), "{} bytes", kept.len());
+        assert!(kept.ends_with("line 99999") && kept.len() > KEPT_BYTES / 2, "{kept}");
+    }
+
+    #[test]
     fn a_guest_that_never_calls_or_says_nonsense_does_no_harm() {
         let log = log(1);
         assert_eq!(log.line(Level::Info, "never called"), Ok(()));

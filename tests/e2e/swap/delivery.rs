@@ -51,13 +51,17 @@ impl Drop for Load<'_> {
     }
 }
 
-fn a_hundred_swaps(delivery: &str) {
-    let exactly_once = delivery == "exactly-once";
+/// Swaps under load, with or without kills among them. At least once, only a kill makes anything come twice, where a worker keeps
+/// its partitions.
+fn swaps(count: usize, delivery: &str, kills: bool) {
+    let exactly_once = delivery == "exactly-once" || !kills;
+    let workers = if kills { "2" } else { "1" };
     let file = File::new(WORDS[0]);
     let job = job(&format!("swaps-{delivery}"), Kafka::shared(), &file.path());
     let args: Vec<&str> = ARGS
         .into_iter()
         .chain(["--delivery", delivery, "--commit-interval", "20ms", "--commit-records", "300", "--watch", "off"])
+        .chain(["--workers", workers])
         .collect();
     let versions = WORDS.map(version);
     let (stop, sent) = (AtomicBool::new(false), AtomicUsize::new(0));
@@ -72,9 +76,9 @@ fn a_hundred_swaps(delivery: &str) {
         let mut host = job.start(&args);
         let mut swapper = client(&mut host);
         wait_for("the first outputs", || produced(&job) > 0);
-        for swap in 1..=SWAPS {
+        for swap in 1..=count {
             let bytes = versions[swap % 2].clone();
-            if swap % KILL_EVERY != 0 {
+            if !kills || swap % KILL_EVERY != 0 {
                 let report =
                     swapper.swap(bytes, false, false).unwrap_or_else(|error| panic!("{error}: {}", host.output()));
                 assert_eq!(report.outcome, Ended::Swapped, "{report:?}");
@@ -115,15 +119,20 @@ fn a_hundred_swaps(delivery: &str) {
         );
     }
     assert_eq!(spoke.len(), 2, "both have spoken: {spoke:?}");
-    assert!(history.terms().count() >= SWAPS - SWAPS / KILL_EVERY);
+    assert!(history.terms().count() >= count - count / KILL_EVERY);
 }
 
 #[test]
 fn a_hundred_swaps_and_eight_kills_exactly_once() {
-    a_hundred_swaps("exactly-once");
+    swaps(SWAPS, "exactly-once", true);
 }
 
 #[test]
 fn a_hundred_swaps_and_eight_kills_at_least_once() {
-    a_hundred_swaps("at-least-once");
+    swaps(SWAPS, "at-least-once", true);
+}
+
+#[test]
+fn without_a_kill_a_swap_costs_nothing_at_least_once_either() {
+    swaps(25, "at-least-once", false);
 }

@@ -137,7 +137,6 @@ fn who_may_change_something() {
     for path in ["/history", "/shadow", "/status", "/metrics", "/livez"] {
         assert_eq!(status_of(&format!("GET {path}"), &[&here]), 200, "{path}");
     }
-    wait_for("readiness", || status_of("GET /readyz", &[&here]) == 200);
     for request in ["POST /swap", "POST /rollback", "POST /shadow", "DELETE /shadow"] {
         assert_eq!(status_of(request, &[&here, wasm]), 401, "{request}");
         assert_eq!(status_of(request, &[&here, wasm, "authorization: Bearer 0123456789abcdef"]), 401, "{request}");
@@ -235,6 +234,23 @@ fn a_shadow_sees_and_changes_nothing() {
     assert!(ended.differences[0].old.starts_with("one "), "{ended:?}");
     assert_eq!(ended.seen + ended.unseen, (sent - 20) as u64, "all that went by is accounted for");
     assert!(outputs_are_by_one(&job));
+    // The same at a terminal, until Ctrl-C.
+    let candidate = file.at("candidate.wasm");
+    fs::write(&candidate, version("rejects-some")).expect("a file");
+    let address = crate::admin::address(&mut host);
+    let candidate = candidate.display().to_string();
+    let mut shadow = Host::spawn(command(HOST).args(["shadow", &candidate, "--admin", &address]));
+    wait_for("the shadow to begin", || client.shadow().expect("an answer").is_some_and(|shadow| shadow.running));
+    produce(&job, "good", 20);
+    shadow.wait_for("+ rejected: not this one");
+    shadow.signal(libc::SIGINT);
+    let shown = shadow.wait();
+    assert_eq!(shown.code, Some(0), "{}", shown.output);
+    assert!(
+        shown.output.contains(" records seen (") && shown.output.contains("ended: it was stopped"),
+        "{}",
+        shown.output
+    );
     // A swap ends the next one, as what it was held against speaks no more.
     client.start_shadow(version("two")).expect("a shadow");
     client.swap(version("two"), false, false).expect("an answer");
