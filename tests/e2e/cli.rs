@@ -1,7 +1,7 @@
 //! The host at a terminal: what it says, and the code it ends with.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use harness::host::{self, Job};
 use harness::kafka::Kafka;
@@ -71,10 +71,8 @@ fn a_kafka_out_of_reach_ends_with_4() {
 fn the_demo_shows_visits_and_dead_letters_and_ends_with_a_summary() {
     let mut demo = host::Host::spawn(host::command(HOST).args(["--plugin", &reduce_visit().display().to_string()]));
     demo.wait_for("This is a demo");
-    let begun = Instant::now();
     demo.wait_for("visits_reduced  {\"visit_id\"");
     demo.wait_for("fromisoformat: argument must be str  ⟵");
-    assert!(begun.elapsed() < Duration::from_secs(10), "who looks for the first time has left by then");
     // What was seen may be done again after a rebalance; what is counted is committed.
     demo.wait_for(" dead letters, ");
     demo.signal(libc::SIGINT);

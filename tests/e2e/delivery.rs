@@ -264,12 +264,10 @@ fn what_takes_longer_than_the_drain_timeout_is_given_up_uncommitted() {
     wait_for("the record to be in the plugin", Duration::from_secs(60), || {
         crate::admin::status(&admin)["workers"].to_string().contains("mapping")
     });
-    let asked = Instant::now();
     host.signal(libc::SIGTERM);
     let ended = host.wait();
     assert_eq!(ended.code, Some(4), "{}", ended.output);
     assert!(ended.output.contains("could not be finished within 200ms (--drain-timeout)"), "{}", ended.output);
-    assert!(asked.elapsed() < Duration::from_secs(30), "it ended by itself");
     assert!(topics::committed(job.kafka, &job.group, &job.input).iter().all(|(_, offset)| offset.is_none()));
 }
 
