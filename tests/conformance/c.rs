@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::guests::batch;
-use crate::{C, HOST, built, load, new_project};
+use crate::{C, HOST, built, load, new_project, ran_in};
 
 /// The SDK, the reference job and a new project are tested natively, with sanitizers.
 #[test]
@@ -12,9 +12,8 @@ fn unit_tests_of_c_hold() {
     let dir = tempfile::tempdir().expect("a folder");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the repository");
     for project in [root.join("plugins/sdk-c"), root.join("plugins/reduce_visit_c"), new_project(dir.path(), "c")] {
-        let output = Command::new("make").arg("test").current_dir(&project).output().expect("make can be run");
-        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && said.contains("all tests passed"), "{}: {said}", project.display());
+        let (good, said) = ran_in(&project, &["make", "test"]);
+        assert!(good && said.contains("all tests passed"), "{}: {said}", project.display());
         assert!(!said.contains("warning"), "{}: {said}", project.display());
     }
 }

@@ -179,13 +179,10 @@ fn a_new_project_of_every_language_passes_its_cases_and_its_unit_tests() {
         ("c", &["make", "test"]),
     ] {
         let project = new_project(&dir.path().join(language), language);
-        let tested = Command::new(HOST).arg("test").current_dir(&project).output().expect("the host can be run");
-        let said = String::from_utf8_lossy(&tested.stdout).into_owned() + &String::from_utf8_lossy(&tested.stderr);
-        assert!(tested.status.success() && said.contains("3 passed, 0 failed"), "{language}: {said}");
-        let tested = Command::new(unit_tests[0]).args(&unit_tests[1..]).current_dir(&project).output();
-        let tested = tested.unwrap_or_else(|error| panic!("{language}: {unit_tests:?}: {error}"));
-        let said = String::from_utf8_lossy(&tested.stdout).into_owned() + &String::from_utf8_lossy(&tested.stderr);
-        assert!(tested.status.success(), "{language}: {said}");
+        let (good, said) = ran_in(&project, &[HOST, "test"]);
+        assert!(good && said.contains("3 passed, 0 failed"), "{language}: {said}");
+        let (good, said) = ran_in(&project, unit_tests);
+        assert!(good, "{language}: {said}");
     }
 }
 
@@ -210,6 +207,14 @@ fn the_same_source_makes_the_same_plugin() {
         });
         assert!(built[0] == built[1], "{language}");
     }
+}
+
+/// Whether a command in this folder ends well, and what it writes.
+fn ran_in(dir: &Path, command: &[&str]) -> (bool, String) {
+    let output = Command::new(command[0]).args(&command[1..]).current_dir(dir).output();
+    let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), said.into_owned())
 }
 
 fn new_project(dir: &Path, language: &str) -> PathBuf {

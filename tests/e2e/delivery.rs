@@ -284,21 +284,16 @@ fn two_hosts_of_one_transactional_id_fence_each_other_until_one_ends_and_nothing
         let state = job.dir().join(state).display().to_string();
         hosts.push(job.start(&[&args[..], &["--state-dir", &state]].concat()));
     }
-    let mut codes = Vec::new();
     wait_for("one to give up", Duration::from_secs(120), || {
         hosts.iter().any(|host| host.output().contains("was taken over by another producer 3 times"))
             || produced(&job) >= VISITS
     });
-    for host in hosts {
-        let ended = host.stop();
-        assert!(
-            ended.code == Some(0) || ended.code == Some(4) && ended.output.contains("taken over by another producer"),
-            "{}",
-            ended.output
-        );
-        codes.push(ended.code);
+    let ended: Vec<_> = hosts.into_iter().map(Host::stop).collect();
+    let gave_up = |output: &str| output.contains("taken over by another producer");
+    for ended in &ended {
+        assert!(ended.code == Some(0) || ended.code == Some(4) && gave_up(&ended.output), "{}", ended.output);
     }
-    assert!(codes.contains(&Some(4)), "{codes:?}");
+    assert!(ended.iter().any(|ended| ended.code == Some(4)), "{ended:?}");
     job.run_to_end(&QUICK);
     check(&job, VISITS, false);
 }

@@ -54,7 +54,7 @@ impl Drop for Load<'_> {
 /// Swaps under load, with or without kills among them. At least once, only a kill makes anything come twice, where a worker keeps
 /// its partitions.
 fn swaps(count: usize, delivery: &str, kills: bool) {
-    let exactly_once = delivery == "exactly-once" || !kills;
+    let comes_once = delivery == "exactly-once" || !kills;
     let workers = if kills { "2" } else { "1" };
     let file = File::new(WORDS[0]);
     let job = job(&format!("swaps-{delivery}"), Kafka::shared(), &file.path());
@@ -101,7 +101,7 @@ fn swaps(count: usize, delivery: &str, kills: bool) {
         assert_eq!(ended.code, Some(0), "{}", ended.output);
     });
     job.run_to_end(&args);
-    let (made, history) = (outputs(&job, exactly_once), history(&job));
+    let (made, history) = (outputs(&job, comes_once), history(&job));
     assert_eq!(made.len(), sent.load(Ordering::Relaxed), "each input came out");
     let digests: BTreeMap<String, &str> =
         WORDS.iter().zip(&versions).map(|(word, bytes)| (digest(bytes), *word)).collect();
@@ -111,7 +111,7 @@ fn swaps(count: usize, delivery: &str, kills: bool) {
             history.speaker(*partition, *offset).unwrap_or_else(|| panic!("nobody spoke at {partition}:{offset}"));
         let word = digests[&term.version.digest];
         *spoke.entry(word).or_default() += 1;
-        assert!(!exactly_once || words.len() == 1, "{partition}:{offset} came out as {words:?}");
+        assert!(!comes_once || words.len() == 1, "{partition}:{offset} came out as {words:?}");
         // At least once, what a killed host made before may have been made by the version before.
         assert!(
             words.iter().any(|made| made == word),

@@ -254,6 +254,13 @@ fn crash(play: &mut Play) {
     play.workers[1].judged(&mut seen);
 }
 
+/// Waits until the workers have returned to the version before, after a probation that failed.
+fn rolled_back(play: &mut Play) -> Report {
+    (0..2).for_each(|worker| play.take(worker, &Places::new()));
+    until(|| play.requests.last().is_some_and(|last| last.by == By::Probation));
+    play.requests.last().unwrap()
+}
+
 #[test]
 fn a_version_that_can_not_be_kept_on_disk_can_be_returned_to_all_the_same() {
     play_with(None, LONG, |play| {
@@ -261,9 +268,7 @@ fn a_version_that_can_not_be_kept_on_disk_can_be_returned_to_all_the_same() {
         let request = Request::Swap { bytes: b"three".to_vec(), by: By::Http, force: false, dry_run: true };
         assert_eq!(report(play.requests.ask(request).unwrap()).outcome, Ended::Tried);
         crash(play);
-        (0..2).for_each(|worker| play.take(worker, &Places::new()));
-        until(|| play.requests.last().is_some_and(|last| last.by == By::Probation));
-        assert_eq!(play.requests.last().unwrap().to, Some(version("one")));
+        assert_eq!(rolled_back(play).to, Some(version("one")));
     });
 }
 
@@ -278,9 +283,7 @@ fn one_that_fails_its_probation_while_another_is_tried_out_is_rolled_back_first(
         let refused = report(answer);
         assert_eq!((refused.outcome, refused.step), (Ended::Refused, Some(Step::Switch)));
         assert!(refused.reason.unwrap().contains("has failed its probation"));
-        (0..2).for_each(|worker| play.take(worker, &Places::new()));
-        until(|| play.requests.last().is_some_and(|last| last.by == By::Probation));
-        assert_eq!(play.requests.last().unwrap().to, Some(version("one")));
+        assert_eq!(rolled_back(play).to, Some(version("one")));
     });
 }
 
@@ -289,9 +292,7 @@ fn one_that_crashes_in_its_probation_is_rolled_back_by_itself() {
     play(LONG, |play| {
         play.swap("two");
         crash(play);
-        (0..2).for_each(|worker| play.take(worker, &Places::new()));
-        until(|| play.requests.last().is_some_and(|last| last.by == By::Probation));
-        let last = play.requests.last().unwrap();
+        let last = rolled_back(play);
         assert_eq!((last.outcome, last.to), (Ended::Swapped, Some(version("one"))));
         assert!(last.reason.unwrap().contains("ended in a timeout"));
     });
