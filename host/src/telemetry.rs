@@ -171,16 +171,9 @@ impl Telemetry {
         self.aborts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A worker is a member of the group from now on, or no more. The host is ready when all are.
+    /// See [`Workers::set_member`].
     pub fn set_member(&self, worker: usize, member: bool) {
-        self.workers.set_member(worker, member);
-        match &self.workers.strangers()[..] {
-            [] => self.health.ready("group"),
-            strangers => {
-                let strangers: Vec<String> = strangers.iter().map(usize::to_string).collect();
-                self.health.not_ready("group", format!("not in the group yet: worker {}", strangers.join(", ")));
-            }
-        }
+        self.workers.set_member(&self.health, worker, member);
     }
 
     /// Partitions were taken away.

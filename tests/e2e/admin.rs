@@ -52,6 +52,14 @@ where
     }
 }
 
+/// Waits until the host says that it is ready; it says why not if it never is.
+pub(crate) fn wait_until_ready(address: &str) {
+    until("ready", || {
+        let answer = get(address, "/readyz");
+        (answer == (200, "ready\n".to_owned()), answer)
+    });
+}
+
 fn sample(metrics: &str, name: &str) -> f64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse().expect("a number")
@@ -72,10 +80,7 @@ fn what_is_done_is_what_is_seen() {
     let mut host = job.start(&["--admin", "127.0.0.1:0", "--workers", "3"]);
     let address = address(&mut host);
     let admin = address.as_str();
-    until("ready", || {
-        let answer = get(admin, "/readyz");
-        (answer == (200, "ready\n".to_owned()), answer)
-    });
+    wait_until_ready(admin);
     let metrics = until("all records", || {
         let metrics = get(admin, "/metrics").1;
         (sample(&metrics, "mapper_host_records_in_total") == 300.0, metrics)

@@ -5,7 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::health::Health;
 use crate::record::Positions;
+
+/// As whom the workers say that the host is not ready.
+const WHO: &str = "group";
 
 /// How much longer than it ever may a step may take before its worker counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -185,16 +189,17 @@ impl Workers {
         self.longest_mapping_ms.store(longest.as_millis() as u64, Ordering::Relaxed);
     }
 
-    /// The worker is a member of the group from now on, or no more.
-    pub fn set_member(&self, number: usize, member: bool) {
-        self.worker(number).member.store(member, Ordering::Relaxed);
-    }
-
-    /// Those that are in no group.
-    pub fn strangers(&self) -> Vec<usize> {
-        let all = self.lock();
+    /// The worker is a member of the group from now on, or no more. The host is ready when all are.
+    pub fn set_member(&self, health: &Health, number: usize, member: bool) {
+        let mut all = self.lock();
+        all.entry(number).or_insert_with(|| Arc::new(Worker::new(number))).member.store(member, Ordering::Relaxed);
         let strangers = all.iter().filter(|(_, worker)| !worker.member.load(Ordering::Relaxed));
-        strangers.map(|(number, _)| *number).collect()
+        let strangers: Vec<String> = strangers.map(|(number, _)| number.to_string()).collect();
+        // With the lock held, so that the last word is the true one.
+        match &strangers[..] {
+            [] => health.ready(WHO),
+            _ => health.not_ready(WHO, format!("not in the group yet: worker {}", strangers.join(", "))),
+        }
     }
 
     /// Why the process should be restarted, in words: workers that failed, or that take longer than anything may.
@@ -236,6 +241,8 @@ impl Workers {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+
     use super::*;
 
     fn place(worker: usize, position: Option<i64>, committed: Option<i64>, end: Option<i64>) -> Place {
@@ -315,14 +322,32 @@ mod tests {
 
     #[test]
     fn all_workers_must_be_members() {
-        let workers = Workers::default();
+        let (workers, health) = (Workers::default(), Health::default());
         workers.worker(1);
-        workers.set_member(0, false);
-        assert_eq!(workers.strangers(), [0, 1]);
-        workers.set_member(0, true);
-        workers.set_member(1, true);
-        assert_eq!(workers.strangers(), [0; 0]);
-        workers.set_member(1, false);
-        assert_eq!(workers.strangers(), [1]);
+        workers.set_member(&health, 0, false);
+        assert_eq!(health.reasons(), [("group", "not in the group yet: worker 0, 1".to_owned())]);
+        workers.set_member(&health, 0, true);
+        workers.set_member(&health, 1, true);
+        assert_eq!(health.reasons(), []);
+        workers.set_member(&health, 1, false);
+        assert_eq!(health.reasons(), [("group", "not in the group yet: worker 1".to_owned())]);
+    }
+
+    /// A host whose workers joined at the same moment was not ready ever after, though all of them worked.
+    #[test]
+    fn workers_that_join_at_once_make_the_host_ready() {
+        for _ in 0..20_000 {
+            let (workers, health, both) = (Workers::default(), Health::default(), Barrier::new(2));
+            (0..2).for_each(|number| workers.set_member(&health, number, false));
+            let join = |number| {
+                both.wait();
+                workers.set_member(&health, number, true);
+            };
+            std::thread::scope(|scope| {
+                scope.spawn(|| join(0));
+                join(1);
+            });
+            assert_eq!(health.reasons(), []);
+        }
     }
 }

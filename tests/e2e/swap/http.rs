@@ -134,7 +134,8 @@ fn who_may_change_something() {
     let shown = format!("authorization: Bearer {TOKEN}");
     let status_of = |request: &str, headers: &[&str]| ask(&address, request, headers, &bytes).0;
     // Reading needs no token.
-    for path in ["/history", "/shadow", "/status", "/metrics", "/livez"] {
+    crate::admin::wait_until_ready(&address);
+    for path in ["/history", "/shadow", "/status", "/metrics", "/livez", "/readyz"] {
         assert_eq!(status_of(&format!("GET {path}"), &[&here]), 200, "{path}");
     }
     for request in ["POST /swap", "POST /rollback", "POST /shadow", "DELETE /shadow"] {
