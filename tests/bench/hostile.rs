@@ -7,12 +7,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use harness::components::{BATCH, BY_HAND, WIT, component};
 use harness::mutate::{Numbers, mutated};
 use mapper_host::pipeline::Mapper;
 use mapper_host::plugin::{Effort, Engine, Limits, Plugin, PluginMapper};
 use mapper_host::record::Batch;
 use mapper_host::verdict::{Verdict, Verdicts};
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
 const HOST: &str = env!("CARGO_BIN_EXE_host");
 const RECORDS: usize = 5;
@@ -27,7 +27,7 @@ fn main() {
     let (mutations, seed) = (number("--mutations", 100_000), number("--seed", 1));
     let limits = Limits { record_timeout: Duration::from_millis(20), memory_bytes: 4 << 20, ..Limits::default() };
     let engine = Arc::new(Engine::new(limits, None).expect("the engine starts"));
-    let small = by_hand();
+    let small = component(BY_HAND, WIT, BATCH);
     let real = std::fs::read(harness::plugins::build(HOST, "plugins/reduce_visit")).expect("it was built");
     let code = end_of_code(&real);
     let mut numbers = Numbers::new(seed as u64);
@@ -67,16 +67,6 @@ fn map(plugin: Plugin) -> usize {
     PluginMapper::new(Arc::new(plugin)).map(&batch, &mut verdicts);
     assert_eq!(verdicts.len(), RECORDS);
     verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Failed(_))).count()
-}
-
-fn by_hand() -> Vec<u8> {
-    let mut module = wat::parse_str(include_str!("../guests/by_hand.wat")).expect("it is valid");
-    let mut resolve = wit_parser::Resolve::default();
-    let package = resolve.push_str("mapper.wit", include_str!("../../wit/mapper.wit")).expect("the WIT is valid");
-    let world = resolve.select_world(&[package], Some("mapper-batch")).expect("it has the world");
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("it can be embedded");
-    let mut encoder = ComponentEncoder::default();
-    encoder.validate(true).module(&module).expect("a module of the world").encode().expect("a component")
 }
 
 /// Where the largest code ends. What comes after it is mostly debug information, to change which is of no consequence.

@@ -108,7 +108,7 @@ impl Workshop for Bench {
         PluginMapper::prepared(plugin.clone()).map_err(|failure| (Step::Configure, failure.text()))
     }
 
-    fn run_cases(&self, _: &[u8], _: &mut Trial) -> Result<(), Refused> {
+    fn run_cases(&self, _: &Plugin, _: &mut Trial) -> Result<(), Refused> {
         Ok(())
     }
 

@@ -8,6 +8,8 @@ mod refused;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use harness::host::{Host, Job};
@@ -89,7 +91,7 @@ fn wait_for(what: &str, mut reached: impl FnMut() -> bool) {
     let deadline = Instant::now() + SOON;
     while !reached() {
         assert!(Instant::now() < deadline, "{what} never happened");
-        std::thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -104,6 +106,32 @@ const ARGS: [&str; 6] = ["--admin", "127.0.0.1:0", "--session-timeout", "2s", "-
 fn produce(job: &Job<'_>, value: &str, count: usize) {
     let records = (0..count).map(|number| NewRecord::value(value).partition((number % 2) as i32));
     topics::produce(job.kafka, &job.input, records);
+}
+
+/// Does this while good records flow, so many at a time and with such pauses. Returns what comes of it, and how many records were sent.
+fn while_records_flow<T>(job: &Job<'_>, (at_once, pause): (usize, Duration), work: impl FnOnce() -> T) -> (T, usize) {
+    /// Ends the flow when the work ends, also when it fails.
+    struct End<'a>(&'a AtomicBool);
+
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    let (ends, sent) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let done = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ends.load(Ordering::Relaxed) {
+                produce(job, "good", at_once);
+                sent.fetch_add(at_once, Ordering::Relaxed);
+                thread::sleep(pause);
+            }
+        });
+        let _end = End(&ends);
+        work()
+    });
+    (done, sent.into_inner())
 }
 
 /// What is in the output topic, with the markers of transactions.

@@ -1,5 +1,6 @@
 //! Swapping over HTTP: `/swap`, `/rollback`, `/history` and `/shadow`. A plugin is the body of a request, never a path.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use axum::body::{Body, to_bytes};
@@ -9,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use http_body_util::LengthLimitError;
 use serde::{Deserialize, Serialize};
 
 use crate::plugin::MAX_PLUGIN_BYTES;
@@ -95,10 +97,12 @@ async fn plugin(control: &Control, headers: &HeaderMap, body: Body) -> Result<Ve
         return Err(too_large());
     }
     let bytes = to_bytes(body, most).await.map_err(|error| {
-        failed(
-            StatusCode::BAD_REQUEST,
-            format!("the plugin did not come whole, or has more than {most} bytes: {error}"),
-        )
+        // One that is sent in chunks doesn't say how long it is.
+        let is_too_large = error.source().is_some_and(|source| source.is::<LengthLimitError>());
+        if is_too_large {
+            return too_large();
+        }
+        failed(StatusCode::BAD_REQUEST, format!("the plugin did not come whole: {error}"))
     })?;
     if bytes.is_empty() {
         return Err(failed(StatusCode::BAD_REQUEST, "the body is empty; send the plugin"));

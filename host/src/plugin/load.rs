@@ -96,7 +96,8 @@ pub struct Identity {
     pub contract: &'static str,
 }
 
-/// A component that keeps to the contract, ready to be instantiated.
+/// A component that keeps to the contract, ready to be instantiated. Cheap to clone: all clones share the code.
+#[derive(Clone)]
 pub(super) enum Prepared {
     Batch(batch_world::MapperBatchPre<GuestState>),
     Record(record_world::MapperPre<GuestState>),
@@ -153,8 +154,6 @@ impl Plugin {
         settings: &[(String, String)],
     ) -> Result<Self, (Stage, String)> {
         let prepared = prepare(engine, component).map_err(|reason| (Stage::Compile, reason))?;
-        let mut settings = settings.to_vec();
-        settings.sort();
         let identity = Identity {
             name: String::new(),
             version: String::new(),
@@ -162,15 +161,35 @@ impl Plugin {
             bytes: bytes.len() as u64,
             contract: CONTRACT_VERSION,
         };
-        let mut plugin = Self {
+        Self::configured(Self {
             engine: engine.clone(),
             prepared,
-            settings,
+            settings: in_order(settings),
             exactly: AtomicBool::new(false),
             line_budget: Arc::default(),
             symbols: Arc::new(Symbols::of(bytes)),
             identity,
-        };
+        })
+    }
+
+    /// The same plugin with other settings. It shares the code, and what it may write to the log.
+    ///
+    /// # Errors
+    /// Why it can't be configured so.
+    pub fn with_settings(&self, settings: &[(String, String)]) -> Result<Self, (Stage, String)> {
+        Self::configured(Self {
+            engine: self.engine.clone(),
+            prepared: self.prepared.clone(),
+            settings: in_order(settings),
+            exactly: AtomicBool::new(false),
+            line_budget: self.line_budget.clone(),
+            symbols: self.symbols.clone(),
+            identity: self.identity.clone(),
+        })
+    }
+
+    /// Tries out one instance of it, and asks that who it is.
+    fn configured(mut plugin: Self) -> Result<Self, (Stage, String)> {
         let (name, version) = Instance::new(&plugin)
             .and_then(|mut instance| instance.describe())
             .map_err(|failure| format!("it could not be started and configured: {}", failure.text()))
@@ -184,6 +203,12 @@ impl Plugin {
         plugin.identity = Identity { name, version, ..plugin.identity };
         Ok(plugin)
     }
+}
+
+fn in_order(settings: &[(String, String)]) -> Vec<(String, String)> {
+    let mut settings = settings.to_vec();
+    settings.sort();
+    settings
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {

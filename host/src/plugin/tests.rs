@@ -7,16 +7,13 @@ mod resources;
 
 use std::sync::Arc;
 
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+use harness::components::{BATCH, WIT, component};
 
 use super::{Effort, Engine, Limits, Plugin, PluginMapper, Stage};
 use crate::pipeline::Mapper;
 use crate::record::Batch;
 use crate::verdict::{Verdict, Verdicts};
 
-const WIT: &str = include_str!("../../../wit/mapper.wit");
-const BATCH: &str = "mapper-batch";
 const RECORD: &str = "mapper";
 
 /// Where `describe` and `configure` have what they return: a name, a version, and nothing to refuse. Above 2048 is room for
@@ -47,17 +44,6 @@ fn core(world: &str, body: &str) -> String {
     format!(
         "(module {PLUGIN} (func (export \"mapper-host:mapper/{interface}@1.0.0#process\") {parameters} (result i32) {body}))"
     )
-}
-
-/// A component of a core module.
-fn component(core: &str, wit: &str, world: &str) -> Vec<u8> {
-    let mut module = wat::parse_str(core).unwrap_or_else(|error| panic!("{error}\n{core}"));
-    let mut resolve = Resolve::default();
-    let package = resolve.push_str("mapper.wit", wit).expect("the WIT is valid");
-    let world = resolve.select_world(&[package], Some(world)).expect("it has the world");
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("it can be embedded");
-    let mut encoder = ComponentEncoder::default();
-    encoder.validate(true).module(&module).expect("a module of the world").encode().expect("a component")
 }
 
 fn guest(world: &str, body: &str) -> Vec<u8> {

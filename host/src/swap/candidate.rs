@@ -33,17 +33,13 @@ pub struct PluginWorkshop {
     pub telemetry: Arc<Telemetry>,
 }
 
-impl PluginWorkshop {
-    fn load_with(&self, bytes: &[u8], settings: &[(String, String)]) -> Result<Plugin, Refused> {
-        Plugin::from_bytes(&self.engine, bytes, settings, Effort::OneThread).map_err(|(stage, reason)| {
-            let step = match stage {
-                Stage::Read => Step::Read,
-                Stage::Compile => Step::Compile,
-                Stage::Configure => Step::Configure,
-            };
-            (step, reason)
-        })
-    }
+fn refused((stage, reason): (Stage, String)) -> Refused {
+    let step = match stage {
+        Stage::Read => Step::Read,
+        Stage::Compile => Step::Compile,
+        Stage::Configure => Step::Configure,
+    };
+    (step, reason)
 }
 
 impl Workshop for PluginWorkshop {
@@ -51,7 +47,7 @@ impl Workshop for PluginWorkshop {
     type Mapper = PluginMapper;
 
     fn load(&self, bytes: &[u8]) -> Result<Plugin, Refused> {
-        self.load_with(bytes, &self.settings)
+        Plugin::from_bytes(&self.engine, bytes, &self.settings, Effort::OneThread).map_err(refused)
     }
 
     fn who(&self, plugin: &Plugin) -> (Version, &'static str) {
@@ -67,7 +63,7 @@ impl Workshop for PluginWorkshop {
         })
     }
 
-    fn run_cases(&self, bytes: &[u8], trial: &mut Trial) -> Result<(), Refused> {
+    fn run_cases(&self, plugin: &Plugin, trial: &mut Trial) -> Result<(), Refused> {
         let path = cases::beside(&self.plugin_file);
         if !path.exists() {
             return Ok(());
@@ -76,9 +72,8 @@ impl Workshop for PluginWorkshop {
         for file in &files {
             for run in cases::runs(&file.cases) {
                 let of_one = &file.cases[run];
-                // Each run has settings of its own; the compiled code is in the cache.
-                let settings = of_one[0].settings_over(&self.settings);
-                let plugin = self.load_with(bytes, &settings)?;
+                // Each run has settings of its own.
+                let plugin = plugin.with_settings(&of_one[0].settings_over(&self.settings)).map_err(refused)?;
                 let mut mapper = self.mapper(&Arc::new(plugin), None)?;
                 for case in of_one {
                     if trial.is_over() {

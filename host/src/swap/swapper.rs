@@ -52,11 +52,11 @@ pub trait Workshop: Send + 'static {
     /// As [`Workshop::load`].
     fn mapper(&self, plugin: &Arc<Self::Plugin>, worker: Option<usize>) -> Result<Self::Mapper, Refused>;
 
-    /// Runs the cases that lie beside the plugin file, if there are any, on a plugin of these bytes.
+    /// Runs the cases that lie beside the plugin file, if there are any.
     ///
     /// # Errors
     /// When there are cases that can't be read, or the plugin can't be used with the settings of one.
-    fn run_cases(&self, bytes: &[u8], trial: &mut Trial) -> Result<(), Refused>;
+    fn run_cases(&self, plugin: &Self::Plugin, trial: &mut Trial) -> Result<(), Refused>;
 
     /// All workers have it now. `kept`: where its file is kept.
     fn speaks(&self, plugin: &Self::Plugin, by: By, kept: Option<PathBuf>);
@@ -185,7 +185,7 @@ impl<W: Workshop> Swapper<W> {
         }
         if !draft.forced {
             self.requests.at(Step::TryOut);
-            let (found, refused) = self.try_out(&plugin, bytes)?;
+            let (found, refused) = self.try_out(&plugin)?;
             draft.try_out = Some(found);
             // Of a dry run the findings are what was asked for.
             if let Some(reason) = refused {
@@ -205,11 +205,11 @@ impl<W: Workshop> Swapper<W> {
         self.switch(plugin, (version, contract), Some(self.policy.probation), draft, answer, shutdown)
     }
 
-    fn try_out(&self, plugin: &Arc<W::Plugin>, bytes: &[u8]) -> Result<(TryOut, Option<String>), Refused> {
+    fn try_out(&self, plugin: &Arc<W::Plugin>) -> Result<(TryOut, Option<String>), Refused> {
         let mut trial = Trial::default();
         let mut mapper = self.workshop.mapper(plugin, None)?;
         trial.map(&mut mapper, &self.slot.sample(), &self.routes);
-        self.workshop.run_cases(bytes, &mut trial)?;
+        self.workshop.run_cases(plugin, &mut trial)?;
         Ok(trial.end(self.policy.most_regressions))
     }
 

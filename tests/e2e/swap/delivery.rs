@@ -1,7 +1,6 @@
 //! Nothing is lost, doubled or reordered through swaps, and the history says of each output who made it.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -42,15 +41,6 @@ fn outputs(job: &Job<'_>, in_order: bool) -> BTreeMap<(i32, i64), Vec<String>> {
     made
 }
 
-/// Ends the load when the test ends, also when it fails.
-struct Load<'a>(&'a AtomicBool);
-
-impl Drop for Load<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
 /// Swaps under load, with or without kills among them. At least once, only a kill makes anything come twice, where a worker keeps
 /// its partitions.
 fn swaps(count: usize, delivery: &str, kills: bool) {
@@ -64,15 +54,7 @@ fn swaps(count: usize, delivery: &str, kills: bool) {
         .chain(["--workers", workers])
         .collect();
     let versions = WORDS.map(version);
-    let (stop, sent) = (AtomicBool::new(false), AtomicUsize::new(0));
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                produce(&job, "good", 500);
-                sent.fetch_add(500, Ordering::Relaxed);
-            }
-        });
-        let load = Load(&stop);
+    let (host, sent) = while_records_flow(&job, (500, Duration::ZERO), || {
         let mut host = job.start(&args);
         let mut swapper = client(&mut host);
         wait_for("the first outputs", || produced(&job) > 0);
@@ -96,13 +78,13 @@ fn swaps(count: usize, delivery: &str, kills: bool) {
             let before = produced(&job);
             wait_for("outputs after a kill", || produced(&job) > before);
         }
-        drop(load);
-        let ended = host.stop();
-        assert_eq!(ended.code, Some(0), "{}", ended.output);
+        host
     });
+    let ended = host.stop();
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
     job.run_to_end(&args);
     let (made, history) = (outputs(&job, comes_once), history(&job));
-    assert_eq!(made.len(), sent.load(Ordering::Relaxed), "each input came out");
+    assert_eq!(made.len(), sent, "each input came out");
     let digests: BTreeMap<String, &str> =
         WORDS.iter().zip(&versions).map(|(word, bytes)| (digest(bytes), *word)).collect();
     let mut spoke: BTreeMap<&str, usize> = BTreeMap::new();

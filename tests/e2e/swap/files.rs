@@ -36,6 +36,11 @@ fn a_write_and_a_rename_are_swaps_and_a_touch_is_none() {
     file.replace(&version("four"));
     swapped_to(&mut host, &version("four"), By::File);
     assert_eq!(client(&mut host).history().expect("a history").len(), 4, "the touch was no swap");
+    // As vim saves: what was there is put aside, and a new file takes its name.
+    fs::rename(file.path(), file.at("plugin.wasm~")).expect("a rename");
+    fs::write(file.path(), version("five")).expect("a write");
+    fs::remove_file(file.at("plugin.wasm~")).expect("it was there");
+    swapped_to(&mut host, &version("five"), By::File);
     warm_up(&job, 40);
 }
 

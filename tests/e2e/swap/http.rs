@@ -155,6 +155,21 @@ fn who_may_change_something() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    // In chunks, so that nobody knows its size before it has come.
+    let mut stream = TcpStream::connect(&address).expect("a server");
+    let chunked = [here.as_str(), &shown, wasm, "transfer-encoding: chunked"].join("\r\n");
+    write!(stream, "POST /swap HTTP/1.1\r\nconnection: close\r\n{chunked}\r\n\r\n").expect("a request");
+    let chunk = vec![0; 1 << 20];
+    // The server may answer and close before all is sent.
+    let sent = (0..65).try_for_each(|_| {
+        write!(stream, "{:x}\r\n", chunk.len())?;
+        stream.write_all(&chunk)?;
+        write!(stream, "\r\n")
+    });
+    let mut answer = String::new();
+    let read = stream.read_to_string(&mut answer);
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer:?} ({sent:?}, {read:?})");
+    assert_eq!(ask(&address, "POST /swap", &[&here, &shown, wasm], b"not a plugin").0, 422);
     assert_eq!(status_of("POST /swap", &[&here, &shown, wasm]), 200);
     // The commands show it, too.
     let (code, _, complaint) = run(&mut host, &["rollback"]);

@@ -1,6 +1,8 @@
 //! Candidates that are broken in every way: refused at the right step, or rolled back, with the stream unharmed.
 
+use harness::components::{BATCH, BY_HAND, WIT, component};
 use harness::kafka::Kafka;
+use harness::mutate::{Numbers, mutated};
 use mapper_host::swap::By;
 use mapper_host::swap::report::{Ended, Step};
 
@@ -8,8 +10,47 @@ use super::*;
 
 const SHORT: [&str; 4] = ["--record-timeout", "300ms", "--memory-limit", "16MiB"];
 
+/// Between records that flow while something else is looked at.
+const PAUSE: Duration = Duration::from_millis(50);
+
 fn args(more: &[&'static str]) -> Vec<&'static str> {
     ARGS.into_iter().chain(SHORT).chain(["--watch", "off"]).chain(more.iter().copied()).collect()
+}
+
+/// A component by hand, of a core module and a WIT that this changes.
+fn by_hand(change: impl Fn(&str) -> String) -> Vec<u8> {
+    component(&change(BY_HAND), &change(WIT), BATCH)
+}
+
+/// Guests that no compiler makes.
+fn made_by_hand() -> [(&'static str, Vec<u8>, Step, &'static str); 4] {
+    let statuses = "(memory.fill (local.get $list) (i32.const 0) (local.get $count))";
+    let imported = "(module (import \"mapper-host:mapper/vault@1.0.0\" \"open\" (func (param i32 i32) (result i32)))";
+    [
+        (
+            "returns what can't be",
+            by_hand(|text| text.replace(statuses, &statuses.replace("const 0", "const 7"))),
+            Step::TryOut,
+            "--swap-max-regressions",
+        ),
+        (
+            "returns what is nowhere",
+            by_hand(|text| text.replace("(i32.const 2048)))", "(i32.const -8)))")),
+            Step::TryOut,
+            "--swap-max-regressions",
+        ),
+        ("a newer contract", by_hand(|text| text.replace("@1.0.0", "@1.7.0")), Step::Compile, "newer"),
+        (
+            "imports what it is not given",
+            by_hand(|text| {
+                let world =
+                    "interface vault { open: func(name: string) -> u32; }\nworld mapper-batch {\n    import vault;";
+                text.replace("(module", imported).replace("world mapper-batch {", world)
+            }),
+            Step::Compile,
+            "it imports what a plugin is not given: mapper-host:mapper/vault@1.0.0",
+        ),
+    ]
 }
 
 #[test]
@@ -20,7 +61,7 @@ fn every_broken_candidate_is_refused_and_the_stream_goes_on() {
     warm_up(&job, 20);
     let client = client(&mut host);
     let cut = version("two");
-    let candidates: Vec<(&str, Vec<u8>, Step, &str)> = vec![
+    let mut candidates: Vec<(&str, Vec<u8>, Step, &str)> = vec![
         ("text", b"not a plugin".to_vec(), Step::Compile, "not WebAssembly"),
         ("module", b"\0asm\x01\0\0\0".to_vec(), Step::Compile, "core WebAssembly module"),
         ("nothing", b"\0asm\x0d\0\x01\0".to_vec(), Step::Compile, "no mapper"),
@@ -39,26 +80,111 @@ fn every_broken_candidate_is_refused_and_the_stream_goes_on() {
         ("writes elsewhere", version("misroutes"), Step::TryOut, "--swap-max-regressions"),
         ("writes too much", version("too-large"), Step::TryOut, "--swap-max-regressions"),
     ];
+    candidates.extend(made_by_hand());
     let count = candidates.len();
-    for (what, bytes, step, says) in candidates {
-        let report = client.swap(bytes, false, false).unwrap_or_else(|error| panic!("{what}: {error}"));
-        assert_eq!((report.outcome, report.step), (Ended::Refused, Some(step)), "{what}: {report:?}");
-        let reason = report.reason.unwrap_or_default();
-        assert!(reason.contains(says), "{what}: {reason}");
-        let last = status(&mut host).last.expect("it is in the status");
-        assert_eq!((last.outcome, last.step), (Ended::Refused, Some(step)), "{what}");
-        if step == Step::TryOut {
-            let difference = &report.try_out.expect("a try-out").differences[0];
-            assert!(difference.old.starts_with("one "), "{what}: {difference:?}");
+    let ((), sent) = while_records_flow(&job, (20, PAUSE), || {
+        for (what, bytes, step, says) in candidates {
+            let report = client.swap(bytes, false, false).unwrap_or_else(|error| panic!("{what}: {error}"));
+            assert_eq!((report.outcome, report.step), (Ended::Refused, Some(step)), "{what}: {report:?}");
+            let reason = report.reason.unwrap_or_default();
+            assert!(reason.contains(says), "{what}: {reason}");
+            let last = status(&mut host).last.expect("it is in the status");
+            assert_eq!((last.outcome, last.step), (Ended::Refused, Some(step)), "{what}");
+            if step == Step::TryOut {
+                let difference = &report.try_out.expect("a try-out").differences[0];
+                assert!(difference.old.starts_with("one "), "{what}: {difference:?}");
+            }
         }
-    }
+    });
+    let sent = 20 + sent;
+    // A body that is too large is no plugin, and is not read.
+    let error = client.swap(vec![0; (64 << 20) + 1], false, false).expect_err("it is too large").to_string();
+    assert!(error.contains("67108864 bytes at most"), "{error}");
     assert_eq!(status(&mut host).current.digest, digest(&version("one")));
     let (_, metrics) = crate::admin::get(&crate::admin::address(&mut host), "/metrics");
-    assert!(metrics.contains("mapper_host_swaps_total{outcome=\"refused\"} 17"), "{count} refusals: {metrics}");
-    assert!(metrics.contains("mapper_host_swap_refusals_total{step=\"try-out\"} 10"), "{metrics}");
+    assert!(metrics.contains("mapper_host_swaps_total{outcome=\"refused\"} 21"), "{count} refusals: {metrics}");
+    assert!(metrics.contains("mapper_host_swap_refusals_total{step=\"try-out\"} 12"), "{metrics}");
     let ended = host.stop();
     assert_eq!(ended.output.matches("the swap is refused").count(), count, "{}", ended.output);
-    warm_up_from(&job, 20, &args(&[]));
+    warm_up_from(&job, sent, &args(&[]));
+}
+
+/// What misbehaves without failing may be swapped in, and costs no record.
+#[test]
+fn a_version_that_misbehaves_and_does_its_work_costs_no_record() {
+    let file = File::new("one");
+    let job = job("odd", Kafka::shared(), &file.path());
+    let began = Instant::now();
+    let mut host = job.start(&[&ARGS[..], &["--watch", "off", "--record-timeout", "60s"]].concat());
+    warm_up(&job, 20);
+    let client = client(&mut host);
+    let ((), sent) = while_records_flow(&job, (4, PAUSE), || {
+        // Prints without end; traps on each third record of an instance.
+        for word in ["prints", "every-third"] {
+            let report = client.swap(version(word), false, false).expect("an answer");
+            assert_eq!(report.outcome, Ended::Swapped, "{word}: {report:?}");
+            let by_it =
+                |record: &topics::Record| record.value.as_ref().is_some_and(|value| value.starts_with(word.as_bytes()));
+            wait_for("its outputs", || {
+                topics::read_all(job.kafka, &job.output).iter().filter(|record| by_it(record)).count() > 20
+            });
+        }
+        // Writes over its own memory: it may get away with it, or trap.
+        let report = client.swap(version("corrupts"), false, false).expect("an answer");
+        assert!(report.outcome == Ended::Swapped || report.step == Some(Step::TryOut), "{report:?}");
+    });
+    let sent = 20 + sent;
+    topics::read_until(job.kafka, &job.output, sent, SOON);
+    let ended = host.stop();
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
+    // Of what it printed there is a bounded part in the log: a hundred lines a second.
+    let printed = ended.output.lines().filter(|line| line.contains(" of one record")).count();
+    let most = 100 * (began.elapsed().as_secs() as usize + 2);
+    assert!((100..most).contains(&printed), "{printed} lines, at most {most}");
+    assert!(ended.output.contains("these lines were left out"), "{}", ended.output);
+    warm_up_from(&job, sent, &args(&[]));
+}
+
+/// Candidates with changes and of random bytes: what is not refused may speak for a while, and the way back is there.
+#[test]
+fn a_candidate_with_changes_is_refused_or_can_be_rolled_back() {
+    let file = File::new("one");
+    let job = job("mutated", Kafka::shared(), &file.path());
+    let mut host = job.start(&args(&[]));
+    warm_up(&job, 20);
+    let client = client(&mut host);
+    let (small, real, mut numbers) = (component(BY_HAND, WIT, BATCH), version("two"), Numbers::new(4));
+    let (mut refused, mut swapped) = (0, 0);
+    for number in 0..60 {
+        let candidate = match number % 6 {
+            0 => numbers.bytes(number * 100 + 1),
+            1 => [b"\0asm\x0d\0\x01\0", &numbers.bytes(number * 100)[..]].concat(),
+            // Behind that is debug information.
+            2 => mutated(&real, real.len() / 2, &mut numbers),
+            _ => mutated(&small, small.len(), &mut numbers),
+        };
+        let report = client.swap(candidate, false, false).unwrap_or_else(|error| panic!("{number}: {error}"));
+        match report.outcome {
+            Ended::Refused => refused += 1,
+            Ended::Unchanged => {}
+            _ => {
+                swapped += 1;
+                produce(&job, "good", 2);
+                // Unless its probation has ended already.
+                if status(&mut host).current.digest != digest(&version("one")) {
+                    let _ = client.rollback().expect("an answer");
+                }
+            }
+        }
+        wait_for("the way back", || status(&mut host).current.digest == digest(&version("one")));
+    }
+    assert!(refused > 0 && swapped > 0, "{refused} refused, {swapped} swapped");
+    let before = topics::read_all(job.kafka, &job.output).len();
+    produce(&job, "good", 20);
+    topics::read_until(job.kafka, &job.output, before + 20, SOON);
+    let ended = host.stop();
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
+    assert!(!ended.output.contains("panicked"), "{}", ended.output);
 }
 
 /// All that is sent comes out of another run.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use harness::components::BY_HAND;
 use harness::mutate::{Numbers, mutated};
 
 use super::*;
@@ -24,7 +25,7 @@ fn engine() -> Arc<Engine> {
 
 #[test]
 fn a_component_with_changes_is_refused_or_contained() {
-    let original = component(include_str!("../../../../tests/guests/by_hand.wat"), WIT, BATCH);
+    let original = component(BY_HAND, WIT, BATCH);
     let engine = engine();
     assert!(try_out(&engine, &original));
     let mut numbers = Numbers::new(1);

@@ -66,8 +66,8 @@ impl Workshop for Words {
         Ok(Mute)
     }
 
-    fn run_cases(&self, bytes: &[u8], _: &mut Trial) -> Result<(), Refused> {
-        until(|| bytes != b"slow" || self.gate.load(Ordering::Relaxed));
+    fn run_cases(&self, plugin: &Word, _: &mut Trial) -> Result<(), Refused> {
+        until(|| plugin.word != "slow" || self.gate.load(Ordering::Relaxed));
         Ok(())
     }
 

@@ -6,6 +6,9 @@ use mapper_sdk::{Output, Record, Settings, mapper};
 /// The word, after a mark by which tests find it, and before dots.
 static WORD: [u8; 32] = *b"version-word:plain..............";
 
+/// Far more than the host logs in a second.
+const PRINTED_LINES: usize = 1000;
+
 mapper!(map, configure = configure);
 
 fn word() -> String {
@@ -48,6 +51,21 @@ fn map(word: &mut String, record: &Record) -> Result<Vec<Output>, String> {
             std::thread::sleep(std::time::Duration::from_secs(60));
             Ok(outputs(1))
         }
+        "slow" => {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            Ok(outputs(1))
+        }
+        "prints" => {
+            (0..PRINTED_LINES).for_each(|line| println!("line {line} of one record"));
+            Ok(outputs(1))
+        }
+        // Of an instance, and not of the records.
+        "every-third" if count().is_multiple_of(3) => panic!("at offset {}", record.offset),
+        "corrupts" => {
+            let outputs = outputs(1);
+            corrupt();
+            Ok(outputs)
+        }
         "misroutes" => Ok(vec![Output::new("lost").topic("nowhere")]),
         "too-large" => Ok(vec![Output::new(vec![b'x'; 2 << 20])]),
         "skips" => Ok(outputs(0)),
@@ -62,6 +80,21 @@ fn map(word: &mut String, record: &Record) -> Result<Vec<Output>, String> {
             }
         }
         _ => Ok(outputs(1)),
+    }
+}
+
+/// Calls since the beginning of the instance.
+fn count() -> usize {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    COUNT.fetch_add(1, Relaxed) + 1
+}
+
+/// Writes over all of its own memory, from the start of its data, and returns as if nothing had happened.
+fn corrupt() {
+    for address in (1024..256 << 10).step_by(4) {
+        // SAFETY: none; that it harms nobody else is what is tested.
+        unsafe { std::hint::black_box(address as *mut u32).write_volatile(0xdead_beef) };
     }
 }
 
