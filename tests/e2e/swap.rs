@@ -4,6 +4,7 @@ mod delivery;
 mod files;
 mod http;
 mod refused;
+mod shadow;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -108,17 +109,17 @@ fn produce(job: &Job<'_>, value: &str, count: usize) {
     topics::produce(job.kafka, &job.input, records);
 }
 
+/// Sets it when it is dropped, so that who waits for it ends also when a test fails.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Does this while good records flow, so many at a time and with such pauses. Returns what comes of it, and how many records were sent.
 fn while_records_flow<T>(job: &Job<'_>, (at_once, pause): (usize, Duration), work: impl FnOnce() -> T) -> (T, usize) {
-    /// Ends the flow when the work ends, also when it fails.
-    struct End<'a>(&'a AtomicBool);
-
-    impl Drop for End<'_> {
-        fn drop(&mut self) {
-            self.0.store(true, Ordering::Relaxed);
-        }
-    }
-
     let (ends, sent) = (AtomicBool::new(false), AtomicUsize::new(0));
     let done = thread::scope(|scope| {
         scope.spawn(|| {

@@ -118,3 +118,65 @@ fn a_hundred_swaps_and_eight_kills_at_least_once() {
 fn without_a_kill_a_swap_costs_nothing_at_least_once_either() {
     swaps(25, "at-least-once", false);
 }
+
+/// Another host, with a plugin and a history of its own, takes partitions and gives them back in the middle of swaps.
+#[test]
+fn swaps_while_another_host_joins_and_leaves() {
+    let (file, other) = (File::new(WORDS[0]), File::new("other"));
+    let job = job("rebalanced", Kafka::shared(), &file.path());
+    // A worker each: with two, each host would keep what it has.
+    let args: Vec<&str> = ARGS
+        .into_iter()
+        .chain(["--commit-interval", "20ms", "--commit-records", "300", "--watch", "off", "--workers", "1"])
+        .collect();
+    let (plugin, state) = (other.path().display().to_string(), other.at("state").display().to_string());
+    let of_other: Vec<&str> =
+        args.iter().copied().chain(["--plugin", plugin.as_str(), "--state-dir", state.as_str()]).collect();
+    let versions = WORDS.map(version);
+    let ((host, swaps), sent) = while_records_flow(&job, (100, Duration::from_millis(10)), || {
+        let mut host = job.start(&args);
+        let swapper = client(&mut host);
+        wait_for("the first outputs", || produced(&job) > 0);
+        let joined = AtomicBool::new(false);
+        let swaps = thread::scope(|scope| {
+            let swapping = scope.spawn(|| {
+                let mut swaps = 0;
+                while !joined.load(Ordering::Relaxed) {
+                    swaps += 1;
+                    let answer = swapper.swap(versions[swaps % 2].clone(), false, false);
+                    let report = answer.unwrap_or_else(|error| panic!("{error}: {}", host.output()));
+                    assert_eq!(report.outcome, Ended::Swapped, "{report:?}");
+                }
+                swaps
+            });
+            let end = End(&joined);
+            for _ in 0..3 {
+                let mut guest = job.start(&of_other);
+                let address = crate::admin::address(&mut guest);
+                wait_for("its records", || {
+                    crate::admin::status(&address)["counts"]["records_out"].as_u64() > Some(500)
+                });
+                let ended = guest.stop();
+                assert_eq!(ended.code, Some(0), "{}", ended.output);
+            }
+            drop(end);
+            swapping.join().expect("every swap went well")
+        });
+        (host, swaps)
+    });
+    let ended = host.stop();
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
+    job.run_to_end(&args);
+    let (made, history) = (outputs(&job, true), history(&job));
+    assert_eq!(made.len(), sent, "each input came out");
+    let mut by: BTreeMap<&str, usize> = BTreeMap::new();
+    for ((partition, offset), words) in &made {
+        let [word] = &words[..] else { panic!("{partition}:{offset} came out as {words:?}") };
+        *by.entry(word).or_default() += 1;
+        if word != "other" {
+            let spoke = history.speaker(*partition, *offset).map(|term| term.version.digest.clone());
+            assert_eq!(spoke, Some(digest(&version(word))), "{partition}:{offset} was made by {word}");
+        }
+    }
+    assert!(by.len() == 3 && swaps > 3, "all three have spoken: {by:?}, after {swaps} swaps");
+}

@@ -8,7 +8,7 @@ use std::thread;
 use harness::host::command;
 use harness::kafka::Kafka;
 use mapper_host::swap::By;
-use mapper_host::swap::report::Ended;
+use mapper_host::swap::report::{Ended, Step};
 
 use super::*;
 
@@ -203,6 +203,32 @@ fn two_swaps_at_once_are_one_swap() {
     assert_eq!(client(&mut host).swap(version("two"), false, false).expect("an answer").outcome, Ended::Swapped);
 }
 
+/// A worker that is kept, here by a record, takes the new version when it can: the answer does not wait for that.
+#[test]
+fn a_swap_that_a_worker_can_not_take_yet_is_answered_all_the_same() {
+    let file = File::new("sleeps");
+    let job = job("kept", Kafka::shared(), &file.path());
+    let mut host = job.start(&args(&["--record-timeout", "10m"]));
+    let address = crate::admin::address(&mut host);
+    crate::admin::wait_until_ready(&address);
+    // Two minutes of one worker.
+    let records = [0, 0].map(|partition| NewRecord::value("good").partition(partition));
+    topics::produce(job.kafka, &job.input, records);
+    wait_for("a record to be mapped", || {
+        let workers = crate::admin::status(&address)["workers"].clone();
+        workers.as_array().is_some_and(|workers| workers.iter().any(|worker| worker["activity"] == "mapping"))
+    });
+    let here = format!("host: {address}");
+    let (code, body) = ask(&address, "POST /swap", &[&here, "content-type: application/wasm"], &version("two"));
+    assert_eq!(code, 202, "{body}");
+    assert!(body.contains("1 of 2 workers have not come to the end of their transaction yet"), "{body}");
+    assert_eq!(status(&mut host).swapping, Some(Step::Switch));
+    // The other worker has it already.
+    topics::produce(job.kafka, &job.input, [NewRecord::value("good").partition(1)]);
+    let made = topics::read_until(job.kafka, &job.output, 1, SOON).remove(0);
+    assert!(made.value.is_some_and(|value| value.starts_with(b"two 1 0")));
+}
+
 #[test]
 fn a_swap_while_the_host_ends_is_told_so() {
     let file = File::new("one");
@@ -226,58 +252,6 @@ fn a_host_that_others_can_reach_needs_a_token() {
     let complaint = String::from_utf8(output.stderr).expect("text");
     assert_eq!(output.status.code(), Some(2), "{complaint}");
     assert!(complaint.contains("--admin-token-file"), "{complaint}");
-}
-
-#[test]
-fn a_shadow_sees_and_changes_nothing() {
-    let file = File::new("one");
-    let job = job("shadow", Kafka::shared(), &file.path());
-    let mut host = job.start(&args(&["--batch-records", "10", "--workers", "1"]));
-    warm_up(&job, 20);
-    let client = client(&mut host);
-    client.start_shadow(version("rejects-some")).expect("a shadow");
-    assert!(client.start_shadow(version("two")).is_err(), "there is one already");
-    let mut sent = 20;
-    wait_for("differences", || {
-        sent += 20;
-        produce(&job, "good", 20);
-        topics::read_until(job.kafka, &job.output, sent, SOON);
-        client.shadow().expect("an answer").is_some_and(|shadow| shadow.regressions > 0 && shadow.seen >= 20)
-    });
-    let ended = client.stop_shadow().expect("an answer").expect("a shadow");
-    assert!(!ended.running && ended.same == 0 && ended.different == ended.seen, "{ended:?}");
-    assert_eq!(ended.failing.get("rejected"), Some(&ended.regressions));
-    assert!(ended.differences[0].old.starts_with("one "), "{ended:?}");
-    assert_eq!(ended.seen + ended.unseen, (sent - 20) as u64, "all that went by is accounted for");
-    assert!(outputs_are_by_one(&job));
-    // The same at a terminal, until Ctrl-C.
-    let candidate = file.at("candidate.wasm");
-    fs::write(&candidate, version("rejects-some")).expect("a file");
-    let address = crate::admin::address(&mut host);
-    let candidate = candidate.display().to_string();
-    let mut shadow = Host::spawn(command(HOST).args(["shadow", &candidate, "--admin", &address]));
-    wait_for("the shadow to begin", || client.shadow().expect("an answer").is_some_and(|shadow| shadow.running));
-    produce(&job, "good", 20);
-    shadow.wait_for("+ rejected: not this one");
-    shadow.signal(libc::SIGINT);
-    let shown = shadow.wait();
-    assert_eq!(shown.code, Some(0), "{}", shown.output);
-    assert!(
-        shown.output.contains(" records seen (") && shown.output.contains("ended: it was stopped"),
-        "{}",
-        shown.output
-    );
-    // A swap ends the next one, as what it was held against speaks no more.
-    client.start_shadow(version("two")).expect("a shadow");
-    client.swap(version("two"), false, false).expect("an answer");
-    let status = status(&mut host).shadow.expect("a shadow");
-    assert!(!status.running && status.ended.is_some_and(|why| why.contains("swapped")));
-}
-
-fn outputs_are_by_one(job: &Job<'_>) -> bool {
-    topics::read_all(job.kafka, &job.output)
-        .iter()
-        .all(|record| record.value.as_ref().is_some_and(|value| value.starts_with(b"one ")))
 }
 
 #[test]
