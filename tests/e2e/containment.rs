@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use harness::mutate::{Numbers, mutated};
-use mapper_host::plugin::{Effort, Engine, Grants, Limits, Plugin};
+use mapper_host::plugin::{Effort, Engine, Grants, Limits, Plugin, Stage};
 use mapper_host::telemetry::Renewal;
 
 use crate::guests::{Guest, Told, WORLDS, batch, limits, load, load_with, quick};
@@ -226,6 +226,25 @@ fn a_configuration_that_never_ends_or_fails_refuses_the_plugin() {
                 load_with(quick(), Grants::default(), world, &[("greeting", greeting)]).err().expect("refused");
             assert!(refused.contains("could not be started") && refused.contains(words), "{world}: {refused}");
         }
+    }
+}
+
+/// As for the cases of a candidate, each with settings of its own.
+#[test]
+fn a_plugin_takes_other_settings_without_being_compiled_again() {
+    let engine = Arc::new(Engine::new(quick(), None).expect("an engine"));
+    let bytes = std::fs::read(harness::plugins::build(crate::HOST, WORLDS[0])).expect("the guest");
+    let plugin =
+        Plugin::from_bytes(&engine, &bytes, &[], Effort::Full).map_err(|(_, reason)| reason).expect("it loads");
+    let with = |greeting: &str| plugin.with_settings(&[("greeting".to_owned(), greeting.to_owned())]);
+    let other = with("hello").map_err(|(_, reason)| reason).expect("it takes them");
+    assert_eq!(other.identity, plugin.identity);
+    assert_eq!(Guest::of(other).verdicts(&batch(&[b"value good"])), ["[- key good Some(1000) kept]"]);
+    for (greeting, words) in
+        [("", "an empty greeting"), ("panic", "no greeting at all"), ("spin", "longer than it may")]
+    {
+        let (stage, reason) = with(greeting).err().expect("refused");
+        assert!(stage == Stage::Configure && reason.contains(words), "{greeting}: {reason}");
     }
 }
 

@@ -188,3 +188,26 @@ fn a_record_that_the_broker_refuses_is_found_and_its_neighbours_come_out_once() 
     assert_eq!(header(&letters[0], "mapper-host.kind"), "undeliverable");
     assert_eq!(header(&letters[0], "__connect.errors.offset"), "777");
 }
+
+/// With the record it was written about, and of which version of which plugin.
+#[test]
+fn what_a_plugin_writes_is_in_the_log_with_its_record() {
+    for world in crate::guests::WORLDS {
+        let job = Job::new(Kafka::shared(), "lines", HOST, &harness::plugins::build(HOST, world));
+        let commands = ["skip", "log noted", "skip", "print printed", "skip"];
+        topics::produce(job.kafka, &job.input, commands.map(|command| NewRecord::value(command).partition(1)));
+        let ended = job.run_to_end(&[]);
+        for (text, offset) in [("noted", 1), ("printed", 3)] {
+            let lines: Vec<&str> = ended.output.lines().filter(|line| line.contains(&format!(" {text} "))).collect();
+            let [line] = lines[..] else { panic!("{world}: {}", ended.output) };
+            let name = world.rsplit('/').next().expect("a name");
+            for field in [
+                format!("plugin=\"{name}\""),
+                format!("topic=\"{}\"", job.input),
+                format!("partition=1 offset={offset}"),
+            ] {
+                assert!(line.contains(&field), "{world}: {line}");
+            }
+        }
+    }
+}

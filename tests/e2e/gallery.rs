@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::author::run;
+use crate::author::{ended, in_dir, pipe, run};
 
 /// Rust projects with cases; the SDK is none, and other languages have tests of their own.
 fn gallery() -> Vec<PathBuf> {
@@ -63,4 +63,28 @@ fn together_their_cases_use_every_part_of_the_contract() {
     });
     some("what is not UTF-8", &|case| case["input"]["value_base64"].is_string());
     some("settings", &|case| case["settings"].is_object());
+}
+
+/// What no case can say: settings that are refused, a variable that is granted, a line in the log.
+#[test]
+fn the_rest_of_the_contract_is_used_too() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plugin = |name: &str| harness::plugins::build(crate::HOST, &format!("plugins/{name}")).display().to_string();
+    let (code, _, err) = run(dir.path(), &["check", &plugin("route_by_field"), "--set", "strict=perhaps"]);
+    assert!(code == Some(3), "{err}");
+    let redact = plugin("redact");
+    let hashing = ["map", &redact, "--set", "hash=user", "visits.jsonl"];
+    std::fs::write(dir.path().join("visits.jsonl"), "{\"user\":\"me\"}\n").expect("a file");
+    let map = |args: &[&str]| {
+        ended(in_dir(dir.path(), args).env("REDACT_SECRET", "s").output().expect("the host can be run"))
+    };
+    let (code, _, err) = map(&hashing);
+    assert!(code == Some(3) && err.contains("there is no secret to hash with"), "{err}");
+    let (code, out, err) = map(&[&hashing[..], &["--allow-env", "REDACT_SECRET"]].concat());
+    assert_eq!(code, Some(0), "{err}");
+    let user: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(user["user"].as_str().map(str::len), Some(64), "{out}");
+    let visit = b"{\"context\":{\"referral\":\"Gopher\"}}\n";
+    let (code, _, err) = pipe(dir.path(), &["map", &plugin("referral")], visit);
+    assert!(code == Some(0) && err.contains("unknown referral: Gopher"), "{err}");
 }

@@ -55,6 +55,7 @@ pub fn place(record: Record<'_>) -> String {
 /// A try-out in the making.
 pub struct Trial {
     began: Instant,
+    longest: Duration,
     found: TryOut,
     first: Vec<Difference>,
     others: Vec<Difference>,
@@ -64,14 +65,14 @@ pub struct Trial {
 impl Default for Trial {
     fn default() -> Self {
         let (found, first, others) = Default::default();
-        Self { began: Instant::now(), found, first, others, crash: None }
+        Self { began: Instant::now(), longest: LONGEST, found, first, others, crash: None }
     }
 }
 
 impl Trial {
     /// Whether it is clear how it ends, or it has taken too long already.
     pub fn is_over(&self) -> bool {
-        self.crash.is_some() || self.began.elapsed() > LONGEST
+        self.crash.is_some() || self.began.elapsed() > self.longest
     }
 
     /// Takes in how one case came out.
@@ -239,6 +240,25 @@ mod tests {
         // Also where the record failed before, but returned.
         let (_, refused) = try_out(FailsOn(&["b"], Rejected), FailsOn(&["b"], Trap), 100);
         assert!(refused.is_some());
+    }
+
+    #[test]
+    fn what_takes_too_long_is_judged_by_what_was_tried_until_then() {
+        /// Takes its time for each record, as one that times out.
+        struct Slow(FailsOn);
+
+        impl Mapper for Slow {
+            fn map_until_failure(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
+                std::thread::sleep(Duration::from_millis(20));
+                self.0.map_until_failure(batch, verdicts);
+            }
+        }
+
+        let sample = sample(&["a", "b", "c", "d"], &mut FailsOn(&["a", "b", "c", "d"], Timeout));
+        let mut trial = Trial { longest: Duration::from_millis(1), ..Trial::default() };
+        trial.map(&mut Slow(FailsOn(&["a", "b", "c", "d"], Timeout)), &sample, &routes());
+        let (found, refused) = trial.end(0);
+        assert_eq!((found.records, found.same, refused), (1, 1, None));
     }
 
     #[test]
