@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-use harness::host;
+use harness::host::{self, Host};
 
 use crate::HOST;
 
@@ -213,4 +213,30 @@ fn cases_lie_beside_the_plugin_or_in_folders() {
     let (code, out, err) = run(dir, &["test", "r.wasm", "--cases", "all"]);
     let expected = "ok      all/a.jsonl:1\nok      all/b.jsonl:1\n2 passed, 0 failed\n";
     assert_eq!((code, out.as_str()), (Some(0), expected), "{err}");
+}
+
+#[test]
+fn at_a_terminal_there_are_colours_and_it_is_shown_how_far_it_is() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let dir = dir.path();
+    let plugin = crate::reduce_visit().display().to_string();
+    let good = r#"{"input": {"value": "{"}, "error_matches": "."}"#;
+    lines(dir, "cases.jsonl", &[good, &good.replace("error_matches", "error")]);
+    let test = ["test", &plugin, "--cases", "cases.jsonl"];
+    let ended = Host::spawn_at_terminal(in_dir(dir, &test), true).wait();
+    assert_eq!(ended.code, Some(1), "{}", ended.output);
+    assert!(ended.output.contains("\x1b[32m") && ended.output.contains("\x1b[31m"), "{:?}", ended.output);
+    let mut plain = in_dir(dir, &test);
+    plain.env("NO_COLOR", "1");
+    let ended = Host::spawn_at_terminal(plain, true).wait();
+    assert!(ended.output.contains("1 passed, 1 failed") && !ended.output.contains("\x1b["), "{:?}", ended.output);
+
+    let visit = r#"{"visit_id": "1", "event_time": "2023-11-01T00:00:00Z", "page": "home"}"#;
+    lines(dir, "large.jsonl", &vec![visit; 150_000]);
+    let map = ["map", &plugin, "large.jsonl"];
+    let ended = Host::spawn_at_terminal(in_dir(dir, &map), false).wait();
+    assert!(ended.code == Some(0) && ended.output.contains(" left"), "{:?}", ended.output);
+    // It would be between the outputs.
+    let ended = Host::spawn_at_terminal(in_dir(dir, &map), true).wait();
+    assert!(ended.code == Some(0) && !ended.output.contains(" left"));
 }

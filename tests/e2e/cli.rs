@@ -82,6 +82,26 @@ fn the_demo_shows_visits_and_dead_letters_and_ends_with_a_summary() {
 }
 
 #[test]
+fn at_a_terminal_a_line_says_how_the_demo_goes() {
+    let mut command = host::command(HOST);
+    command.args(["--plugin", &reduce_visit().display().to_string()]);
+    let mut demo = host::Host::spawn_at_terminal(command, true);
+    demo.wait_for("visits_reduced  {\"visit_id\"");
+    // Written again and again in the same place: back to its beginning, and what was there is deleted.
+    for _ in 0..2 {
+        demo.wait_for("/s) → ");
+        let lines = demo.output().matches("/s) → ").count();
+        demo.wait_for_times("/s) → ", lines + 1);
+    }
+    let seen = demo.output();
+    assert!(seen.contains("\r") && seen.contains("\x1b[2K"), "{seen:?}");
+    demo.signal(libc::SIGINT);
+    let ended = demo.wait();
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
+    assert!(ended.output.contains(" records in ") && ended.output.contains(" commits, "), "{}", ended.output);
+}
+
+#[test]
 fn a_plugin_that_is_not_there_is_built_from_its_project_beside_it() {
     let dir = tempfile::tempdir().expect("a folder");
     let (code, output) = run(&["new", &dir.path().join("absent").display().to_string(), "--lang", "rust"]);

@@ -3,10 +3,11 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::ops::Deref;
+use std::os::fd::FromRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use tempfile::{NamedTempFile, TempDir};
@@ -59,6 +60,8 @@ impl Deref for Job<'_> {
 pub struct Host {
     child: Child,
     log: NamedTempFile,
+    /// Writes to the log what comes at the host's terminal, if it has one.
+    copier: Option<JoinHandle<()>>,
 }
 
 /// How a host ended.
@@ -170,6 +173,18 @@ pub fn command(binary: &str) -> Command {
     command
 }
 
+/// A terminal of 24 lines of 100 characters: the end that reads what is written to it, and the end that programs have.
+fn terminal() -> (File, File) {
+    let (mut controller, mut terminal) = (0, 0);
+    let size = libc::winsize { ws_row: 24, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
+    let none = std::ptr::null_mut();
+    // SAFETY: both descriptors are ours to write, and the name and the modes may be null.
+    let opened = unsafe { libc::openpty(&raw mut controller, &raw mut terminal, none, none.cast(), &raw const size) };
+    assert_eq!(opened, 0, "a terminal: {}", std::io::Error::last_os_error());
+    // SAFETY: both were just opened, and nobody else has them.
+    unsafe { (File::from_raw_fd(controller), File::from_raw_fd(terminal)) }
+}
+
 impl Host {
     /// Starts a host by this command.
     pub fn spawn(command: &mut Command) -> Self {
@@ -177,7 +192,20 @@ impl Host {
         // Both append, or they would write over each other.
         let open = || File::options().append(true).open(log.path()).expect("the file that was made");
         let child = command.stdin(Stdio::null()).stdout(open()).stderr(open()).spawn().expect("the host can be run");
-        Self { child, log }
+        Self { child, log, copier: None }
+    }
+
+    /// Starts a host whose stderr, and stdout if asked for, is a terminal; else stdout is nowhere.
+    pub fn spawn_at_terminal(mut command: Command, with_stdout: bool) -> Self {
+        let (mut controller, terminal) = terminal();
+        let end = || terminal.try_clone().expect("an end has copies");
+        let stdout = if with_stdout { Stdio::from(end()) } else { Stdio::null() };
+        let child = command.stdin(Stdio::null()).stdout(stdout).stderr(end()).spawn().expect("the host can be run");
+        let log = NamedTempFile::new().expect("a file for the log");
+        let mut copy = log.reopen().expect("the file that was made");
+        // Ends with an error when nobody has the terminal open any more.
+        let copier = thread::spawn(move || drop(std::io::copy(&mut controller, &mut copy)));
+        Self { child, log, copier: Some(copier) }
     }
 
     /// What it has written so far.
@@ -227,6 +255,9 @@ impl Host {
             }
             thread::sleep(POLL);
         };
+        if let Some(copier) = self.copier.take() {
+            copier.join().expect("a copier that ends");
+        }
         Ended { code: status.code(), output: self.output() }
     }
 
