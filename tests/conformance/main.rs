@@ -202,17 +202,8 @@ fn a_new_project_of_every_language_passes_its_cases_and_its_unit_tests() {
 #[test]
 fn the_same_source_makes_the_same_plugin() {
     let dir = tempfile::tempdir().expect("a folder for plugins");
-    // Rust writes into a plugin where its source lies.
-    let project = new_project(&dir.path().join("rust"), "rust");
-    let rust = ["first", "second"].map(|name| {
-        let plugin = built(&project, &dir.path().join(name));
-        // Or the second time nothing would be built.
-        std::fs::remove_dir_all(project.join("target")).expect("what cargo left");
-        plugin
-    });
-    assert!(rust[0] == rust[1], "rust");
     // Wherever it lies, and whatever repository it is in.
-    for language in ["go", "c"] {
+    for language in ["rust", "go", "c"] {
         let built = ["here", "there"].map(|place| {
             let project = new_project(&dir.path().join(language).join(place), language);
             built(&project, &project.with_extension("wasm"))

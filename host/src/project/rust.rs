@@ -38,6 +38,7 @@ fn cargo_build(dir: &Path) -> anyhow::Result<PathBuf> {
     )?;
     let metadata: serde_json::Value = serde_json::from_str(&metadata).context("what cargo metadata says")?;
     let root = PathBuf::from(metadata["workspace_root"].as_str().unwrap_or_default());
+    let paths = paths_as_anywhere(&root)?;
     let profile = if has_profile(&root.join("Cargo.toml"))? { PROFILE } else { "release" };
     let said = output_of(
         tool(&cargo, dir).args([
@@ -46,6 +47,8 @@ fn cargo_build(dir: &Path) -> anyhow::Result<PathBuf> {
             TARGET,
             "--profile",
             profile,
+            "--config",
+            &paths,
             "--message-format=json-render-diagnostics",
         ]),
         "cargo build",
@@ -62,6 +65,18 @@ fn cargo_build(dir: &Path) -> anyhow::Result<PathBuf> {
         })
         .next_back()
         .context("the build made no .wasm file; a plugin's Cargo.toml has: [lib] crate-type = [\"cdylib\"]")
+}
+
+/// What makes a compiler write the same paths into a plugin wherever its project lies, in the form of `--config`. Flags in the
+/// variable `RUSTFLAGS` win over it.
+fn paths_as_anywhere(root: &Path) -> anyhow::Result<String> {
+    let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let cargo_home =
+        cargo_home.or_else(|| Some(dirs::home_dir()?.join(".cargo"))).context("there is no home folder")?;
+    let written = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+    // A list of texts in JSON is one in TOML, too.
+    let flags = serde_json::to_string(&[written(root, "."), written(&cargo_home, "/cargo")])?;
+    Ok(format!("target.{TARGET}.rustflags={flags}"))
 }
 
 fn has_profile(manifest: &Path) -> anyhow::Result<bool> {
