@@ -198,6 +198,33 @@ fn a_new_project_of_every_language_passes_its_cases_and_its_unit_tests() {
     }
 }
 
+/// A machine of someone who knows one language has the tools of that one, and no other.
+#[test]
+fn a_language_is_built_with_its_own_tools_alone() {
+    let dir = tempfile::tempdir().expect("a folder for projects");
+    for (language, tools) in [
+        // What cargo builds for itself is linked natively.
+        ("rust", &["cargo", "rustc", "rustup", "cc", "ld"][..]),
+        ("python", &["python3"]),
+        ("go", &["go"]),
+        ("javascript", &["node", "npm", "sh"]),
+        ("typescript", &["node", "npm", "sh"]),
+        ("c", &["clang-14", "wasm-ld-14"]),
+    ] {
+        let dir = dir.path().join(language);
+        let project = new_project(&dir, language);
+        for tool in tools {
+            let (found, path) = ran_in(&dir, &["sh", "-c", &format!("command -v {tool}")]);
+            assert!(found, "{tool}: {path}");
+            std::os::unix::fs::symlink(path.trim(), dir.join(tool)).expect("a link");
+        }
+        let mut command = Command::new(HOST);
+        let output = command.arg("build").arg(&project).env("PATH", &dir).env_remove("CARGO_TARGET_DIR").output();
+        let output = output.expect("the host can be run");
+        assert!(output.status.success(), "{language}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 /// Of the languages whose compilers promise it.
 #[test]
 fn the_same_source_makes_the_same_plugin() {
