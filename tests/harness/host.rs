@@ -3,7 +3,8 @@
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::ops::Deref;
-use std::os::fd::FromRawFd;
+use std::os::fd::{AsRawFd, FromRawFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -175,14 +176,19 @@ pub fn command(binary: &str) -> Command {
 
 /// A terminal of 24 lines of 100 characters: the end that reads what is written to it, and the end that programs have.
 fn terminal() -> (File, File) {
-    let (mut controller, mut terminal) = (0, 0);
+    // Not by openpty(3): what other tests start meanwhile would inherit both ends, and keep the terminal open.
+    let controller = File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open("/dev/ptmx");
+    let controller = controller.expect("a terminal");
+    let fd = controller.as_raw_fd();
     let size = libc::winsize { ws_row: 24, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 };
-    let none = std::ptr::null_mut();
-    // SAFETY: both descriptors are ours to write, and the name and the modes may be null.
-    let opened = unsafe { libc::openpty(&raw mut controller, &raw mut terminal, none, none.cast(), &raw const size) };
-    assert_eq!(opened, 0, "a terminal: {}", std::io::Error::last_os_error());
-    // SAFETY: both were just opened, and nobody else has them.
-    unsafe { (File::from_raw_fd(controller), File::from_raw_fd(terminal)) }
+    // SAFETY: the descriptor is open as long as `controller` is, and the size is ours to read.
+    let sized = unsafe { libc::unlockpt(fd) == 0 && libc::ioctl(fd, libc::TIOCSWINSZ, &raw const size) == 0 };
+    assert!(sized, "a terminal: {}", std::io::Error::last_os_error());
+    // SAFETY: it takes no pointers, and the descriptor is open.
+    let terminal = unsafe { libc::ioctl(fd, libc::TIOCGPTPEER, libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC) };
+    assert!(terminal >= 0, "a terminal: {}", std::io::Error::last_os_error());
+    // SAFETY: it was just opened, and nobody else has it.
+    (controller, unsafe { File::from_raw_fd(terminal) })
 }
 
 impl Host {
