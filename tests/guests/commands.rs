@@ -1,6 +1,11 @@
 //! What the test guests do with a record: its value is a command. Shared by a guest of each world, so that the worlds can be
 //! held against each other.
 
+#[path = "sins.rs"]
+mod sins;
+
+use sins::{corrupt, count, hoard, recurse};
+
 /// What a command asks for.
 pub enum Action {
     /// Return these.
@@ -71,12 +76,7 @@ pub fn obey(seen: &Seen<'_>, log: impl Fn(&str)) -> Action {
             spin()
         }
         "recurse" => vec![Out { value: bytes(&recurse(0).to_string()), ..out }],
-        "allocate" => {
-            let mut hoard: Vec<Vec<u8>> = Vec::new();
-            loop {
-                hoard.push(std::hint::black_box(vec![1; 1 << 20]));
-            }
-        }
+        "allocate" => hoard(),
         "exit" => std::process::exit(3),
         "unreachable" => unreachable(),
         "out-of-bounds" => out_of_bounds(),
@@ -177,27 +177,12 @@ fn see(seen: &Seen<'_>) -> String {
     format!("{place} {timestamp} {} {}{headers}", hex(seen.key), hex(seen.value))
 }
 
-/// A stack overflow, which no compiler sees coming.
-fn recurse(depth: u64) -> u64 {
-    if std::hint::black_box(depth) == u64::MAX {
-        return depth;
-    }
-    std::hint::black_box(recurse(depth + 1)) + 1
-}
-
 fn number(text: &str) -> usize {
     text.parse().unwrap_or(0)
 }
 
 fn told(result: std::io::Result<String>) -> String {
     result.unwrap_or_else(|error| format!("error: {error}"))
-}
-
-/// Calls since the beginning of the instance.
-fn count() -> usize {
-    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    COUNT.fetch_add(1, Relaxed) + 1
 }
 
 #[cfg(target_arch = "wasm32")]
@@ -245,14 +230,6 @@ fn divide(by: i32) -> i32 {
 fn overflowing(text: &str) -> u8 {
     let number: u8 = text.parse().unwrap_or(u8::MAX);
     number.checked_add(1).expect("a number with room for one more")
-}
-
-/// Writes over all of its own memory, from the start of its data, and returns as if nothing had happened.
-fn corrupt() {
-    for address in (1024..256 << 10).step_by(4) {
-        // SAFETY: none; that it harms nobody else is what is tested.
-        unsafe { std::hint::black_box(address as *mut u32).write_volatile(0xdead_beef) };
-    }
 }
 
 /// As many rounds of something that takes its time.

@@ -1,7 +1,11 @@
 //! A guest that says in each output which version of it made it. What it does is a word in its own file, so that tests make as
 //! many versions of it as they like by writing another word there, without building anything.
 
+#[path = "../../sins.rs"]
+mod sins;
+
 use mapper_sdk::{Output, Record, Settings, mapper};
+use sins::{corrupt, count, hoard, recurse};
 
 /// The word, after a mark by which tests find it, and before dots.
 static WORD: [u8; 32] = *b"version-word:plain..............";
@@ -40,12 +44,7 @@ fn map(word: &mut String, record: &Record) -> Result<Vec<Output>, String> {
             std::hint::black_box(());
         },
         "recurses" => Err(recurse(0).to_string()),
-        "hoards" => {
-            let mut hoard: Vec<Vec<u8>> = Vec::new();
-            loop {
-                hoard.push(std::hint::black_box(vec![1; 1 << 20]));
-            }
-        }
+        "hoards" => hoard(),
         "exits" => std::process::exit(3),
         "sleeps" => {
             std::thread::sleep(std::time::Duration::from_secs(60));
@@ -81,27 +80,4 @@ fn map(word: &mut String, record: &Record) -> Result<Vec<Output>, String> {
         }
         _ => Ok(outputs(1)),
     }
-}
-
-/// Calls since the beginning of the instance.
-fn count() -> usize {
-    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-    static COUNT: AtomicUsize = AtomicUsize::new(0);
-    COUNT.fetch_add(1, Relaxed) + 1
-}
-
-/// Writes over all of its own memory, from the start of its data, and returns as if nothing had happened.
-fn corrupt() {
-    for address in (1024..256 << 10).step_by(4) {
-        // SAFETY: none; that it harms nobody else is what is tested.
-        unsafe { std::hint::black_box(address as *mut u32).write_volatile(0xdead_beef) };
-    }
-}
-
-/// A stack overflow, which no compiler sees coming.
-fn recurse(depth: u64) -> u64 {
-    if std::hint::black_box(depth) == u64::MAX {
-        return depth;
-    }
-    std::hint::black_box(recurse(depth + 1)) + 1
 }
