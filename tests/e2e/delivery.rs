@@ -222,8 +222,7 @@ fn a_broker_restart_under_load_costs_nothing() {
             assert_eq!(crate::admin::get(&admin, "/livez").0, 200);
         }
         kafka.restart().expect("the broker comes back");
-        let ready = || crate::admin::get(&admin, "/readyz").0 == 200;
-        wait_for("the host to be ready again", Duration::from_secs(60), ready);
+        crate::admin::wait_until_ready(&admin);
         let job = Job::with_names(&kafka, HOST, &reduce_visit(), names);
         let expected = VISITS;
         wait_for("the rest", Duration::from_secs(120), || produced(&job) >= expected);

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use harness::host::{Host, Job};
-use harness::topics::{self, NewRecord};
+use harness::topics::{self, NewRecord, Record};
 use mapper_host::plugin::Digest;
 use mapper_host::remote::client::Client;
 use mapper_host::swap::report::Status;
@@ -138,6 +138,19 @@ fn while_records_flow<T>(job: &Job<'_>, (at_once, pause): (usize, Duration), wor
 /// What is in the output topic, with the markers of transactions.
 fn produced(job: &Job<'_>) -> usize {
     topics::end_offsets(job.kafka, &job.output).iter().sum::<i64>() as usize
+}
+
+/// Whether this version made the output.
+fn is_by(word: &str, output: &Record) -> bool {
+    let said = output.value.as_deref().and_then(|value| value.strip_prefix(word.as_bytes()));
+    said.is_some_and(|rest| rest.starts_with(b" "))
+}
+
+/// Records of this value go in, and as many more come out.
+fn come_through(job: &Job<'_>, value: &str, count: usize) {
+    let before = topics::read_all(job.kafka, &job.output).len();
+    produce(job, value, count);
+    topics::read_until(job.kafka, &job.output, before + count, SOON);
 }
 
 /// Records went in and came out, so that there is something to try a version out on.

@@ -267,7 +267,7 @@ fn outputs_say_who_made_them_when_asked() {
     warm_up(&job, 2);
     topics::read_until(job.kafka, &job.output, 3, SOON);
     for record in topics::read_all(job.kafka, &job.output) {
-        let by_one = record.value.as_ref().is_some_and(|value| value.starts_with(b"one "));
+        let by_one = is_by("one", &record);
         let of = |name: &str| -> Vec<String> {
             let all = record.headers.iter().filter(|(known, _)| known == name);
             all.map(|(_, value)| String::from_utf8(value.clone().expect("a value")).expect("text")).collect()

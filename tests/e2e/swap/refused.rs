@@ -123,10 +123,8 @@ fn a_version_that_misbehaves_and_does_its_work_costs_no_record() {
         for word in ["prints", "every-third"] {
             let report = client.swap(version(word), false, false).expect("an answer");
             assert_eq!(report.outcome, Ended::Swapped, "{word}: {report:?}");
-            let by_it =
-                |record: &topics::Record| record.value.as_ref().is_some_and(|value| value.starts_with(word.as_bytes()));
             wait_for("its outputs", || {
-                topics::read_all(job.kafka, &job.output).iter().filter(|record| by_it(record)).count() > 20
+                topics::read_all(job.kafka, &job.output).iter().filter(|output| is_by(word, output)).count() > 20
             });
         }
         // Writes over its own memory: it may get away with it, or trap.
@@ -179,9 +177,7 @@ fn a_candidate_with_changes_is_refused_or_can_be_rolled_back() {
         wait_for("the way back", || status(&mut host).current.digest == digest(&version("one")));
     }
     assert!(refused > 0 && swapped > 0, "{refused} refused, {swapped} swapped");
-    let before = topics::read_all(job.kafka, &job.output).len();
-    produce(&job, "good", 20);
-    topics::read_until(job.kafka, &job.output, before + 20, SOON);
+    come_through(&job, "good", 20);
     let ended = host.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.output);
     assert!(!ended.output.contains("panicked"), "{}", ended.output);
@@ -212,7 +208,8 @@ fn a_version_that_crashes_later_is_rolled_back_and_its_dead_letters_say_whose_th
     assert_eq!(now.current.digest, digest(&version("one")));
     let reason = now.last.and_then(|report| report.reason).unwrap_or_default();
     assert!(reason.contains("ended in a trap"), "{reason}");
-    warm_up_late(&job);
+    // The version that is back maps what the other could not.
+    come_through(&job, "late", 20);
     let letters = topics::read_all(job.kafka, &job.dead_letters);
     assert!(!letters.is_empty());
     for letter in letters {
@@ -220,13 +217,6 @@ fn a_version_that_crashes_later_is_rolled_back_and_its_dead_letters_say_whose_th
         let found = found.and_then(|(_, value)| value.clone()).expect("a digest");
         assert_eq!(String::from_utf8(found).expect("text"), digest(&bad));
     }
-}
-
-/// The version that is back maps what the other could not.
-fn warm_up_late(job: &Job<'_>) {
-    let before = topics::read_all(job.kafka, &job.output).len();
-    produce(job, "late", 20);
-    topics::read_until(job.kafka, &job.output, before + 20, SOON);
 }
 
 #[test]
