@@ -167,7 +167,7 @@ fn describe(config: &RunConfig, telemetry: &Telemetry, plugin: &Identity) {
     });
     telemetry.about.set_plugin(plugin.clone(), config.plugin.clone());
     telemetry.workers.set_longest_mapping(config.limits.record_timeout * config.batch_records as u32 * ATTEMPTS);
-    (0..config.workers).for_each(|worker| telemetry.set_member(worker, false));
+    (0..config.workers).for_each(|worker| telemetry.workers.set_member(&telemetry.health, worker, false));
 }
 
 fn load(config: &RunConfig) -> Result<(Arc<Engine>, Arc<Plugin>), Halt> {

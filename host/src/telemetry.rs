@@ -171,11 +171,6 @@ impl Telemetry {
         self.aborts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// See [`Workers::set_member`].
-    pub fn set_member(&self, worker: usize, member: bool) {
-        self.workers.set_member(&self.health, worker, member);
-    }
-
     /// Partitions were taken away.
     pub fn rebalanced(&self) {
         self.rebalances.fetch_add(1, Ordering::Relaxed);

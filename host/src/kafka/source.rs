@@ -300,7 +300,7 @@ impl Source for KafkaSource {
             self.consumer.context().rebalances().push_front(rebalance);
             failed(error)
         })?;
-        self.telemetry.set_member(self.number, member);
+        self.telemetry.workers.set_member(&self.telemetry.health, self.number, member);
         self.tell(true);
         Ok(())
     }

@@ -164,7 +164,7 @@ impl Plugin {
         Self::configured(Self {
             engine: engine.clone(),
             prepared,
-            settings: in_order(settings),
+            settings: settings.to_vec(),
             exactly: AtomicBool::new(false),
             line_budget: Arc::default(),
             symbols: Arc::new(Symbols::of(bytes)),
@@ -180,7 +180,7 @@ impl Plugin {
         Self::configured(Self {
             engine: self.engine.clone(),
             prepared: self.prepared.clone(),
-            settings: in_order(settings),
+            settings: settings.to_vec(),
             exactly: AtomicBool::new(false),
             line_budget: self.line_budget.clone(),
             symbols: self.symbols.clone(),
@@ -188,8 +188,9 @@ impl Plugin {
         })
     }
 
-    /// Tries out one instance of it, and asks that who it is.
+    /// Puts the settings in order, tries out one instance, and asks that who it is.
     fn configured(mut plugin: Self) -> Result<Self, (Stage, String)> {
+        plugin.settings.sort();
         let (name, version) = Instance::new(&plugin)
             .and_then(|mut instance| instance.describe())
             .map_err(|failure| format!("it could not be started and configured: {}", failure.text()))
@@ -203,12 +204,6 @@ impl Plugin {
         plugin.identity = Identity { name, version, ..plugin.identity };
         Ok(plugin)
     }
-}
-
-fn in_order(settings: &[(String, String)]) -> Vec<(String, String)> {
-    let mut settings = settings.to_vec();
-    settings.sort();
-    settings
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {

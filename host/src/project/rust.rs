@@ -70,9 +70,9 @@ fn cargo_build(dir: &Path) -> anyhow::Result<PathBuf> {
 /// What makes a compiler write the same paths into a plugin wherever its project lies, in the form of `--config`. Flags in the
 /// variable `RUSTFLAGS` win over it.
 fn paths_as_anywhere(root: &Path) -> anyhow::Result<String> {
-    let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
-    let cargo_home =
-        cargo_home.or_else(|| Some(dirs::home_dir()?.join(".cargo"))).context("there is no home folder")?;
+    let by_default = || Some(dirs::home_dir()?.join(".cargo"));
+    let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(by_default);
+    let cargo_home = cargo_home.context("there is no home folder")?;
     let written = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
     // A list of texts in JSON is one in TOML, too.
     let flags = serde_json::to_string(&[written(root, "."), written(&cargo_home, "/cargo")])?;

@@ -191,11 +191,11 @@ impl Workers {
 
     /// The worker is a member of the group from now on, or no more. The host is ready when all are.
     pub fn set_member(&self, health: &Health, number: usize, member: bool) {
-        let mut all = self.lock();
-        all.entry(number).or_insert_with(|| Arc::new(Worker::new(number))).member.store(member, Ordering::Relaxed);
+        self.worker(number).member.store(member, Ordering::Relaxed);
+        // What is seen is said with the lock held, so that the last word is the true one.
+        let all = self.lock();
         let strangers = all.iter().filter(|(_, worker)| !worker.member.load(Ordering::Relaxed));
         let strangers: Vec<String> = strangers.map(|(number, _)| number.to_string()).collect();
-        // With the lock held, so that the last word is the true one.
         match &strangers[..] {
             [] => health.ready(WHO),
             _ => health.not_ready(WHO, format!("not in the group yet: worker {}", strangers.join(", "))),

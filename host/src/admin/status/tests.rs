@@ -63,7 +63,7 @@ fn all_of_a_host_at_work() {
     let digest = Digest::of(b"plugin");
     let identity = Identity { name: text("p"), version: text("1.0"), digest, bytes: 7, contract: "1.0.0" };
     telemetry.about.set_plugin(identity, "plugins/p.wasm".into());
-    telemetry.set_member(1, false);
+    telemetry.workers.set_member(&telemetry.health, 1, false);
     telemetry.guests.renewed(Renewal::Memory);
     telemetry.guests.uses_memory(1, 4096);
     telemetry.breakers.opened(&Health::default(), 1, "trap: unreachable");
@@ -119,6 +119,6 @@ fn all_of_a_host_at_work() {
         "failures_in_other_groups": 0,
     });
     assert_eq!(status, expected);
-    telemetry.set_member(1, true);
+    telemetry.workers.set_member(&telemetry.health, 1, true);
     assert_eq!(super::tests::status(&telemetry)["ready"], true);
 }
