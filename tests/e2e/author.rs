@@ -182,7 +182,7 @@ fn what_keeps_cases_from_being_run_has_codes_of_its_own() {
             "unknown setting 'a': this mapper has no settings",
         ),
         (&["test", &plugin, "--cases", "settings.jsonl"], 3, "unknown setting 'a'"),
-        (&["test", "none.wasm"], 2, "there are no cases: there is no none.cases.jsonl"),
+        (&["test", "elsewhere/none.wasm"], 2, "there are no cases: there is no elsewhere/none.cases.jsonl"),
         (&["test", "."], 3, "it has no Cargo.toml"),
         (&["test", &plugin, "--cases", "cases.jsonl", "--memory-limit", "1"], 2, "--memory-limit"),
         (&["map", "none.wasm"], 3, "none.wasm"),
@@ -206,6 +206,10 @@ fn cases_lie_beside_the_plugin_or_in_folders() {
     lines(dir, "r.cases.jsonl", &[r#"{"input": {"value": null}, "error": "the record has no value (a tombstone)"}"#]);
     let (code, out, err) = run(dir, &["test", "r.wasm"]);
     assert_eq!((code, out.as_str()), (Some(0), "ok      r.cases.jsonl:1\n1 passed, 0 failed\n"), "{err}");
+    lines(dir, "cases.jsonl", &[r#"{"input": {"value": "{"}, "error_matches": "not a visit"}"#]);
+    let (code, out, err) = run(dir, &["test", "r.wasm"]);
+    let expected = "ok      r.cases.jsonl:1\nok      cases.jsonl:1\n2 passed, 0 failed\n";
+    assert_eq!((code, out.as_str()), (Some(0), expected), "{err}");
     std::fs::create_dir(dir.join("all")).expect("a folder");
     for name in ["all/b.jsonl", "all/a.jsonl", "all/not.txt"] {
         lines(dir, name, &[r#"{"input": {"value": null}, "error_matches": "tombstone"}"#]);

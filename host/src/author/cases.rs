@@ -31,7 +31,7 @@ use super::records::{self, JsonRecord, OwnHeader};
 use crate::verdict::FailureKind;
 
 pub use bless::bless;
-pub use files::{CaseFile, CasesWrong, beside, find, read};
+pub use files::{CaseFile, CasesWrong, beside, find, read_all};
 pub use judge::{Judged, judge, runs};
 
 /// The cases of some files, each with what became of it.

@@ -88,15 +88,17 @@ fn plugin_of(target: &Path) -> Result<(PathBuf, Option<PathBuf>), Halt> {
 }
 
 fn find(config: &TestConfig, plugin: &Path, project: Option<&Path>) -> Result<Vec<CaseFile>, Halt> {
-    let path = config.cases.clone().or_else(|| cases::find(plugin, project)).ok_or_else(|| {
+    let paths = config.cases.clone().map_or_else(|| cases::find(plugin, project), |path| vec![path]);
+    if paths.is_empty() {
         let within =
             project.map_or_else(String::new, |dir| format!(", nor cases.jsonl or cases/ in {}", dir.display()));
-        Halt::configuration(format!(
-            "there are no cases: there is no {}{within}; give a file or folder of cases with --cases PATH",
+        return Err(Halt::configuration(format!(
+            "there are no cases: there is no {}, nor cases.jsonl or cases/ beside it{within}; give a file or folder of cases with \
+             --cases PATH",
             cases::beside(plugin).display()
-        ))
-    })?;
-    cases::read(&path).map_err(|wrong| Halt::configuration(format!("the cases can't be read: {wrong}")))
+        )));
+    }
+    cases::read_all(&paths).map_err(|wrong| Halt::configuration(format!("the cases can't be read: {wrong}")))
 }
 
 /// Only what the filter leaves; a filter or a file that leaves nothing is more likely a slip than a wish.

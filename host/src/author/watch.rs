@@ -113,11 +113,13 @@ fn round(config: &BuildConfig, watching: &WatchConfig) -> Result<(), Halt> {
 
 /// Tells whether all cases hold.
 fn run_cases(config: &BuildConfig, watching: &WatchConfig, plugin: &Path) -> Result<bool, Halt> {
-    let Some(path) = cases::find(plugin, Some(&config.dir)) else {
+    let paths = cases::find(plugin, Some(&config.dir));
+    if paths.is_empty() {
         println!("there are no cases (cases.jsonl)");
         return Ok(true);
-    };
-    let files = cases::read(&path).map_err(|wrong| Halt::configuration(format!("the cases can't be read: {wrong}")))?;
+    }
+    let files =
+        cases::read_all(&paths).map_err(|wrong| Halt::configuration(format!("the cases can't be read: {wrong}")))?;
     let judged = test::run(plugin, files, &watching.guest)?;
     let printed = test::print(&judged, Shown::Failed, &mut io::stdout().lock());
     let (passed, failed) =

@@ -11,6 +11,7 @@ use super::tryout::Trial;
 use crate::author::cases;
 use crate::kafka::setup::Setup;
 use crate::plugin::{Effort, Engine, Plugin, PluginMapper, Stage};
+use crate::project;
 use crate::record::Positions;
 use crate::telemetry::Telemetry;
 
@@ -64,11 +65,9 @@ impl Workshop for PluginWorkshop {
     }
 
     fn run_cases(&self, plugin: &Plugin, trial: &mut Trial) -> Result<(), Refused> {
-        let path = cases::beside(&self.plugin_file);
-        if !path.exists() {
-            return Ok(());
-        }
-        let files = cases::read(&path).map_err(|wrong| (Step::TryOut, format!("the cases can't be read: {wrong}")))?;
+        let paths = cases::find(&self.plugin_file, project::of_plugin(&self.plugin_file).as_deref());
+        let files =
+            cases::read_all(&paths).map_err(|wrong| (Step::TryOut, format!("the cases can't be read: {wrong}")))?;
         for file in &files {
             for run in cases::runs(&file.cases) {
                 let of_one = &file.cases[run];
