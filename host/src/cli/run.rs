@@ -34,6 +34,7 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
         )));
     }
     let (admin, admin_token_file) = admin::config(sources)?;
+    let swap = swap::config(sources, brokers.is_none())?;
     Ok(RunConfig {
         plugin,
         set: sources.pairs("set", |_| None)?,
@@ -64,7 +65,7 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
         failures: super::failures::config(sources)?,
         admin,
         admin_token_file,
-        swap: swap::config(sources)?,
+        swap,
         tracing: admin::tracing(sources)?,
         log: log(sources)?,
     })

@@ -3,7 +3,7 @@
 /// How versions of the plugin are swapped.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SwapConfig {
-    /// Whether a change of the plugin file is a swap.
+    /// Whether a change of the plugin file is a swap. By default only in the demo: with brokers, a build would deploy.
     pub watch: bool,
     /// How many of the last records may fail with a new version that used to pass.
     pub max_regressions: usize,

@@ -71,6 +71,9 @@ impl Watch {
 
     /// Watches until the shutdown.
     pub fn run(mut self, shutdown: &Shutdown) {
+        if !self.changes {
+            tracing::info!(path = %self.path.display(), "the plugin file is not watched (--watch off); host swap FILE or SIGHUP deploys");
+        }
         let mut events = self.changes.then(|| Events::new(&self.path, self.reload.bell.clone()));
         while !shutdown.requested() {
             let rings = self.reload.bell.rings();

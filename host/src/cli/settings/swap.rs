@@ -1,7 +1,7 @@
 //! Settings of how versions of the plugin are swapped.
 
 use super::Kind::{Number, Text, Whole};
-use super::Standard::Value;
+use super::Standard::{Told, Value};
 use super::{Setting, setting};
 
 const HEADING: &str = "Swapping";
@@ -12,9 +12,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         "watch",
         "ON_OFF",
         Text,
-        Value("on"),
-        "on: when the plugin file changes and is whole, its content is tried out and swapped in. off: only SIGHUP, \
-         host swap and host rollback do that",
+        Told("on in the demo, off with --brokers"),
+        "on: when the plugin file changes and is whole, its content is tried out and swapped in, so that whatever writes the file \
+         deploys, host build too. off: only SIGHUP, host swap and host rollback do that",
     ),
     setting(
         HEADING,

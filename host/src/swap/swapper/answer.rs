@@ -57,11 +57,15 @@ impl Draft {
     }
 }
 
-/// Says in the log how a swap ended.
+/// Logs how a swap ended, with what its try-out found: who deploys by replacing a file sees nothing else of it.
 pub(super) fn log(report: &Report) {
     let (from, to) = (report.from.to_string(), report.to.as_ref().map(ToString::to_string).unwrap_or_default());
     let by = serde_json::to_string(&report.by).unwrap_or_default();
     let by = by.trim_matches('"');
+    let found = report.try_out.as_ref();
+    let (tried_records, tried_cases) = (found.map(|found| found.records), found.map(|found| found.cases));
+    let (same, different) = (found.map(|found| found.same), found.map(|found| found.different));
+    let (broken, fixed) = (found.map(|found| found.regressions), found.map(|found| found.mended));
     match report.outcome {
         Ended::Swapped => {
             let offsets: Vec<String> = report
@@ -73,24 +77,57 @@ pub(super) fn log(report: &Report) {
                 })
                 .collect();
             let (offsets, forced) = (offsets.join(" "), report.forced);
+            let (pause_us, took_ms) = (report.pause_us, report.took_ms);
             tracing::info!(
                 from,
                 to,
                 by,
                 forced,
                 offsets,
-                pause_us = report.pause_us,
-                took_ms = report.took_ms,
+                pause_us,
+                took_ms,
+                tried_records,
+                tried_cases,
+                same,
+                different,
+                broken,
+                fixed,
                 "swapped"
             );
         }
         Ended::Refused => {
             let step = report.step.map(|step| step.name()).unwrap_or_default();
             let reason = report.reason.as_deref().unwrap_or_default();
-            tracing::warn!(step, reason, from, to, by, "the swap is refused; the old version goes on");
+            tracing::warn!(
+                step,
+                reason,
+                from,
+                to,
+                by,
+                tried_records,
+                tried_cases,
+                same,
+                different,
+                broken,
+                fixed,
+                "the swap is refused; the old version goes on"
+            );
         }
         Ended::Unchanged => tracing::info!(version = from, by, "this version speaks already; nothing to swap"),
-        Ended::Tried => tracing::info!(from, to, by, "tried out, and not swapped, as asked"),
+        Ended::Tried => {
+            tracing::info!(
+                from,
+                to,
+                by,
+                tried_records,
+                tried_cases,
+                same,
+                different,
+                broken,
+                fixed,
+                "tried out, and not swapped, as asked"
+            );
+        }
         Ended::Switching => tracing::warn!(from, to, by, "not all workers could take the new version yet"),
     }
 }
