@@ -177,12 +177,15 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
 
     /// One round. Tells whether all is done.
     fn step(&mut self) -> Result<bool, Trouble> {
+        if self.versions.is_withdrawn() {
+            self.commit()?;
+        }
         if self.versions.is_due() {
             self.take_version()?;
         }
         match self.next()? {
             Fetched::Records => self.process()?,
-            Fetched::Idle if self.breaker.is_open() => {}
+            Fetched::Idle if self.breaker.is_open() || self.versions.is_withdrawn() => {}
             Fetched::Idle => {
                 let ends = self.source.finished();
                 if ends.is_some() || self.held.is_due(Instant::now()) {
@@ -191,7 +194,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
                 if let Some(ends) = ends {
                     self.transaction.advance(&ends);
                     self.commit()?;
-                    return Ok(true);
+                    return Ok(!self.versions.is_withdrawn());
                 }
             }
             Fetched::Assigned => self.settle_rebalance()?,
@@ -217,6 +220,9 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
     /// fetched until its mapper is to be tried; but the group is answered.
     fn next(&mut self) -> Result<Fetched, Trouble> {
         self.worker.does(Activity::Fetching);
+        if self.versions.is_withdrawn() {
+            return self.source.attend(IDLE_WAIT);
+        }
         let now = Instant::now();
         if let Some(wait) = self.breaker.wait(now).filter(|wait| !wait.is_zero()) {
             return self.source.attend(wait.min(IDLE_WAIT));
@@ -241,13 +247,16 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             return 1;
         }
         let careful = self.careful.as_ref().map_or(usize::MAX, Careful::limit);
-        let left = self.settings.commit.records.min(careful).saturating_sub(self.transaction.records());
+        let left = self.most_records().min(careful).saturating_sub(self.transaction.records());
         left.min(self.settings.batch_records).min(self.pace.limit())
     }
 
     fn commit(&mut self) -> Result<(), Trouble> {
         if self.transaction.is_empty() {
             return Ok(());
+        }
+        if self.versions.is_withdrawn() && !self.versions.is_seen_at_once() {
+            return self.abort_withdrawn();
         }
         if !self.transaction.is_open() {
             self.sink.begin()?;

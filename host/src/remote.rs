@@ -1,6 +1,7 @@
 //! The commands that speak to a running host: `host swap`, `host rollback`, `host history`, `host shadow`.
 
 pub mod client;
+mod rollback;
 mod text;
 
 use std::path::Path;
@@ -22,7 +23,7 @@ pub fn run(config: &RemoteConfig, shutdown: &Shutdown) -> Result<(), Halt> {
     let client = Client::new(&config.url, config.token_file.as_deref())?;
     match &config.command {
         RemoteCommand::Swap { file, dry_run, force } => swap(&client, file, (*dry_run, *force), config.json),
-        RemoteCommand::Rollback => show(&client.rollback()?, config.json),
+        RemoteCommand::Rollback { to, yes } => show(&rollback::rollback(&client, to.as_deref(), *yes)?, config.json),
         RemoteCommand::History => {
             let terms = client.history()?;
             if config.json {

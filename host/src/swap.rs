@@ -10,6 +10,7 @@ pub mod outcome;
 pub mod priority;
 pub mod probation;
 pub mod report;
+pub mod rollback;
 pub mod sample;
 pub mod shadow;
 pub mod slot;

@@ -26,7 +26,7 @@ pub(crate) const WASM: &str = "application/wasm";
 pub(super) fn routes() -> Router<Arc<Telemetry>> {
     Router::new()
         .route("/swap", post(swap))
-        .route("/rollback", post(rollback))
+        .route("/rollback", get(rollback_plan).post(rollback))
         .route("/history", get(history))
         .route("/shadow", get(shadow).post(start_shadow).delete(stop_shadow))
         // What is taken is limited where it is read.
@@ -141,8 +141,31 @@ async fn swap(
     answer(control, Request::Swap { bytes, by: By::Http, force, dry_run }).await
 }
 
-async fn rollback(State(telemetry): State<Arc<Telemetry>>) -> Result<Response, Failed> {
-    answer(control(&telemetry)?, Request::Rollback { by: By::Rollback }).await
+/// What a rollback is to return to.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+struct Which {
+    /// The version; without it, the one before.
+    to: Option<String>,
+    /// The digest of the version that must be active, or nothing is done.
+    from: Option<String>,
+}
+
+/// What a rollback would do.
+async fn rollback_plan(
+    State(telemetry): State<Arc<Telemetry>>,
+    Query(Which { to, .. }): Query<Which>,
+) -> Result<Response, Failed> {
+    let plan = control(&telemetry)?.rollback_plan(to.as_deref());
+    let refused = |reason| Failed(StatusCode::UNPROCESSABLE_ENTITY, NotDone { step: Some(Step::Read), reason });
+    Ok(Json(plan.map_err(refused)?).into_response())
+}
+
+async fn rollback(
+    State(telemetry): State<Arc<Telemetry>>,
+    Query(Which { to, from }): Query<Which>,
+) -> Result<Response, Failed> {
+    answer(control(&telemetry)?, Request::Rollback { to, from }).await
 }
 
 async fn history(State(telemetry): State<Arc<Telemetry>>) -> Result<Response, Failed> {

@@ -31,8 +31,13 @@ pub(super) fn commands() -> [Command; 4] {
         .arg(switch("force", "Skip the try-out; the history says so"))
         .override_usage("host swap FILE [--dry-run] [--force] [OPTIONS]");
     let rollback = Command::new("rollback")
-        .about("Returns a running host to the version before")
-        .override_usage("host rollback [OPTIONS]");
+        .about("Returns a running host to an earlier version, after it has shown which and asked")
+        .arg(Arg::new("to").long("to").value_name("VERSION").help(
+            "The version, without a question: the first digits of its digest, its version if no other has the same, or \
+             NAME@VERSION (see host history). A version that failed its probation must be named so",
+        ))
+        .arg(switch("yes", "Return to the version before without a question"))
+        .override_usage("host rollback [--yes | --to VERSION] [OPTIONS]");
     let history = Command::new("history")
         .about("Lists the versions that a running host has had, and for which offsets each spoke")
         .override_usage("host history [OPTIONS]");
@@ -59,7 +64,7 @@ pub(super) fn config(name: &str, matches: &ArgMatches, sources: &Sources<'_>) ->
     let file = || matches.get_one::<PathBuf>("file").cloned().unwrap_or_default();
     let command = match name {
         "swap" => RemoteCommand::Swap { file: file(), dry_run: switch("dry-run"), force: switch("force") },
-        "rollback" => RemoteCommand::Rollback,
+        "rollback" => RemoteCommand::Rollback { to: matches.get_one::<String>("to").cloned(), yes: switch("yes") },
         "shadow" if switch("stop") => RemoteCommand::StopShadow,
         "shadow" => RemoteCommand::Shadow { file: file() },
         _ => RemoteCommand::History,

@@ -357,12 +357,23 @@ fn what_is_done_about_failures_is_read_and_fits_together() {
 }
 
 #[test]
-fn versions_are_watched_tried_out_and_on_probation_by_default() {
+fn versions_are_tried_out_and_on_probation_by_default() {
     let expected =
         SwapConfig { watch: true, max_regressions: 0, probation: 1000, probation_tolerance: 0.05, provenance: false };
     assert_eq!(run(&[PLUGIN], &[]).swap, expected);
     let config = run(&[PLUGIN, &["--watch", "off", "--provenance", "headers", "--probation", "0"]], &[]);
     assert_eq!(config.swap, SwapConfig { watch: false, probation: 0, provenance: true, ..expected });
+}
+
+#[test]
+fn plugin_file_is_watched_in_the_demo_and_with_brokers_only_when_asked() {
+    let watch = |arguments: &[&[&str]], variables: &[(&str, &str)]| run(arguments, variables).swap.watch;
+    assert!(watch(&[PLUGIN], &[]));
+    assert!(!watch(&[KAFKA], &[]));
+    assert!(!watch(&[PLUGIN], &[("MAPPER_BROKERS", "k:9092")]), "brokers count wherever they are given");
+    assert!(watch(&[KAFKA, &["--watch", "on"]], &[]));
+    assert!(watch(&[KAFKA], &[("MAPPER_WATCH", "on")]));
+    assert!(!watch(&[PLUGIN], &[("MAPPER_WATCH", "off")]));
 }
 
 #[test]
@@ -388,6 +399,9 @@ fn commands_to_a_running_host_find_it_where_it_was_told_to_listen() {
     assert_eq!(config.token_file.as_deref(), Some(std::path::Path::new("t")));
     assert_eq!(config.command, RemoteCommand::Swap { file: "p.wasm".into(), dry_run: true, force: false });
     assert_eq!(remote(&["rollback"], &[]).url, "http://127.0.0.1:8080");
+    assert_eq!(remote(&["rollback"], &[]).command, RemoteCommand::Rollback { to: None, yes: false });
+    let named = RemoteCommand::Rollback { to: Some("pick@1.2".into()), yes: true };
+    assert_eq!(remote(&["rollback", "--to", "pick@1.2", "--yes"], &[]).command, named);
     assert_eq!(remote(&["shadow", "--stop"], &[]).command, RemoteCommand::StopShadow);
     assert_eq!(remote(&["history", "--json"], &[]).command, RemoteCommand::History);
     for arguments in [&["swap"][..], &["shadow"], &["shadow", "p.wasm", "--stop"]] {

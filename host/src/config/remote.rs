@@ -30,8 +30,13 @@ pub enum RemoteCommand {
         /// To skip the try-out.
         force: bool,
     },
-    /// To return to the version before.
-    Rollback,
+    /// To return to an earlier version.
+    Rollback {
+        /// Which; `None`: the one before.
+        to: Option<String>,
+        /// To do so without a question.
+        yes: bool,
+    },
     /// For its history.
     History,
     /// To run this plugin as a shadow.

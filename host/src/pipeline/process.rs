@@ -62,7 +62,10 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         loop {
             let started = Instant::now();
             verdicts.clear();
-            let (count, taken) = self.intent.next(batch, self.judged..batch.len());
+            // Only what is left of a batch, as after a swap in the middle of it, is more than a transaction may have.
+            let left = self.most_records().saturating_sub(self.transaction.records()).max(1);
+            let end = batch.len().min(self.judged.saturating_add(left));
+            let (count, taken) = self.intent.next(batch, self.judged..end);
             match taken {
                 Taken::Never(times) => verdicts.push_failure(host_crash(times)),
                 Taken::Together | Taken::Alone => self.ask(batch, self.judged..self.judged + count, verdicts),
@@ -73,8 +76,9 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
                 self.versions.shadowed(batch, self.judged..judged, verdicts);
                 self.judged = judged;
             }
+            let is_full = self.transaction.records() >= self.most_records();
             let goes_on = matches!(came, Came::To(judged) if judged < batch.len());
-            if !goes_on || began.elapsed() >= PATIENCE {
+            if !goes_on || is_full || self.versions.is_withdrawn() || began.elapsed() >= PATIENCE {
                 return Ok(came);
             }
         }
@@ -120,6 +124,9 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             };
             let sign = Sign::of(failure.kind);
             let broken = sign == Some(Sign::Broken);
+            if broken && self.versions.is_withdrawn_by(failure.kind, &mut self.seen) {
+                return Ok(Came::To(at));
+            }
             match sign {
                 Some(Sign::Broken) if self.breaker.is_open() => return Ok(Came::InVain(failure.kind)),
                 Some(Sign::Broken) => {}

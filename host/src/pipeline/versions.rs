@@ -4,6 +4,9 @@ use super::provenance::Provenance;
 use super::{Mapper, Pipeline, Sink, Source, Trouble};
 use crate::record::Places;
 
+/// The most records of a transaction during probation: what is committed of a version that is withdrawn later stays.
+const PROBATION_RECORDS: usize = 100;
+
 impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
     /// The mapper is another one from now on. A transaction holds outputs of one version only, so what there is of the old one
     /// is committed first; what was held back of it is for the new one to judge, and what was broken may be mended.
@@ -22,6 +25,30 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             *provenance = Provenance::of(speaker);
         }
         self.close_breaker("there is a new plugin");
+        Ok(())
+    }
+
+    /// The most records of a transaction.
+    pub(super) fn most_records(&self) -> usize {
+        let usual = self.settings.commit.records;
+        if self.versions.is_on_probation() { usual.min(PROBATION_RECORDS) } else { usual }
+    }
+
+    /// Aborts what a withdrawn version has made since the last commit, its dead letters too: the version that comes maps these
+    /// records again.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    pub(super) fn abort_withdrawn(&mut self) -> Result<(), Trouble> {
+        let (worker, records) = (self.settings.worker, self.transaction.records());
+        self.abandon()?;
+        self.go_back()?;
+        self.versions.rewound(&self.source.places());
+        tracing::info!(
+            worker,
+            records,
+            "aborted the transaction of a version that is rolled back; its records are mapped again"
+        );
         Ok(())
     }
 

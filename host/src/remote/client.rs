@@ -11,6 +11,7 @@ use crate::admin::read_token;
 use crate::admin::versions::{NotDone, WASM};
 use crate::swap::control::TermView;
 use crate::swap::report::{Report, ShadowStatus};
+use crate::swap::rollback::RollbackPlan;
 
 /// How long the host may take to be reached.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -98,7 +99,26 @@ impl Client {
         self.read(self.authorised(request).send(&plugin[..]))
     }
 
-    /// Returns to the version before.
+    /// What a rollback would do; `to`: the version that it is to return to, or the one before.
+    ///
+    /// # Errors
+    /// See [`RemoteError`].
+    pub fn rollback_plan(&self, to: Option<&str>) -> Result<RollbackPlan, RemoteError> {
+        let request = self.agent.get(self.at("/rollback"));
+        self.read(to.into_iter().fold(request, |request, to| request.query("to", to)).call())
+    }
+
+    /// Does what was planned, unless another version has become active meanwhile.
+    ///
+    /// # Errors
+    /// See [`RemoteError`].
+    pub fn rollback_as_planned(&self, plan: &RollbackPlan) -> Result<Report, RemoteError> {
+        let request = self.agent.post(self.at("/rollback"));
+        let request = request.query("to", &plan.to.digest).query("from", &plan.from.digest);
+        self.read(self.authorised(request).send_empty())
+    }
+
+    /// Returns to the version before, whichever that is.
     ///
     /// # Errors
     /// See [`RemoteError`].

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use crate::swap::control::TermView;
 use crate::swap::report::{Difference, Ended, Report, ShadowStatus, TryOut};
+use crate::swap::rollback::RollbackPlan;
 
 /// How a swap or a rollback ended.
 pub(super) fn report(report: &Report) -> String {
@@ -31,6 +32,17 @@ pub(super) fn report(report: &Report) -> String {
         Ended::Refused => writeln!(text, "{from} goes on"),
     };
     text
+}
+
+/// What a rollback would do, in a line.
+pub(super) fn rollback_plan(plan: &RollbackPlan) -> String {
+    let RollbackPlan { from, to, last_active, probation_failure } = plan;
+    if from.digest == to.digest {
+        return format!("{to} is active already");
+    }
+    let since = last_active.as_ref().map(|since| format!(", active since {since} the last time")).unwrap_or_default();
+    let failure = probation_failure.as_ref().map(|why| format!("; it failed its probation: {why}")).unwrap_or_default();
+    format!("rollback: {from} → {to}{since}{failure}")
 }
 
 fn offsets(report: &Report) -> String {
@@ -106,6 +118,9 @@ pub(super) fn history(terms: &[TermView]) -> String {
             if term.forced { ", forced" } else { "" },
             if term.before.is_none() { "; nothing to roll back to" } else { "" },
         );
+        if let Some(reason) = &term.probation_failure {
+            let _ = writeln!(text, "    failed its probation: {reason}");
+        }
         let tally = &term.tally;
         let letters: u64 = tally.dead_letters.values().sum();
         let kinds: Vec<String> = tally.dead_letters.iter().map(|(kind, count)| format!("{count} {kind}")).collect();

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::history::{Span, Term};
 use super::report::{ProbationStatus, Status};
+use super::rollback::RollbackPlan;
 use super::slot::Slot;
 use super::swapper::Requests;
 use crate::plugin::PluginMapper;
@@ -79,6 +80,14 @@ impl Control {
             shadow: self.requests.shadow_view().map(|view| view.status()),
             history_error: self.slot.journal.error(),
         })
+    }
+
+    /// What a rollback would do, see [`RollbackPlan::new`].
+    ///
+    /// # Errors
+    /// As [`RollbackPlan::new`].
+    pub fn rollback_plan(&self, to: Option<&str>) -> Result<RollbackPlan, String> {
+        self.slot.journal.read(|history| RollbackPlan::new(history, to))
     }
 
     /// The terms, the latest first.

@@ -101,6 +101,9 @@ pub struct Term {
     pub forced: bool,
     /// The digest that a rollback returns to.
     pub before: Option<String>,
+    /// Why the version failed its probation in this term, if it did.
+    #[serde(default)]
+    pub probation_failure: Option<String>,
     /// What became of its records; after a crash, as of shortly before.
     #[serde(default)]
     pub tally: Tally,
@@ -150,6 +153,13 @@ pub enum Event {
         /// What became of the records.
         tally: Tally,
     },
+    /// The version of a term failed its probation.
+    ProbationFailed {
+        /// The number of the term.
+        term: u64,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// All terms and spans.
@@ -187,6 +197,11 @@ impl History {
                 }
                 if let Some(term) = self.terms.iter_mut().find(|known| known.number == term) {
                     term.tally = tally;
+                }
+            }
+            Event::ProbationFailed { term, reason } => {
+                if let Some(term) = self.terms.iter_mut().find(|known| known.number == term) {
+                    term.probation_failure = Some(reason);
                 }
             }
         }
@@ -240,6 +255,11 @@ impl History {
         self.terms.back()
     }
 
+    /// The last term of the version of this digest.
+    pub fn last_of(&self, digest: &str) -> Option<&Term> {
+        self.terms.iter().rev().find(|term| term.version.digest == digest)
+    }
+
     /// The number of the next term.
     pub fn next_number(&self) -> u64 {
         self.last().map_or(1, |last| last.number + 1)
@@ -262,9 +282,8 @@ impl History {
     /// before that one, so that rollback after rollback goes further back, and never in circles.
     pub fn before(&self, version: &Version, by: By) -> Option<String> {
         let last = self.last()?;
-        let of = |digest: &str| self.terms.iter().rev().find(|term| term.version.digest == digest);
         match by {
-            By::Rollback | By::Probation => of(&version.digest)?.before.clone(),
+            By::Rollback | By::Probation => self.last_of(&version.digest)?.before.clone(),
             // Another start with the same file changes nothing.
             _ if last.version.digest == version.digest => last.before.clone(),
             _ => Some(last.version.digest.clone()),

@@ -160,6 +160,7 @@ impl Journal {
             by,
             forced,
             before: inner.history.before(&version, by),
+            probation_failure: None,
             tally: Tally::default(),
             version,
         };
@@ -167,6 +168,11 @@ impl Journal {
         inner.progress();
         self.record(&mut inner, Event::Term(term.clone()));
         term
+    }
+
+    /// The version of a term failed its probation. A rollback that names no version does not return to it.
+    pub fn probation_failed(&self, term: u64, reason: &str) {
+        self.record(&mut self.shared.lock(), Event::ProbationFailed { term, reason: reason.to_owned() });
     }
 
     /// A version speaks from these offsets on. It must be durable, see [`Journal::wait`], before anyone can see an output.

@@ -4,7 +4,7 @@
 //! the old one, which is then dropped by the thread that swaps. Nothing else of a swap happens on the record path.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -82,6 +82,10 @@ pub struct Slot<M> {
     /// Per worker, whether something waits: what is looked at between two batches.
     due: Vec<AtomicBool>,
     conduct: Mutex<Conduct>,
+    /// The term whose version is on probation; 0: none. Looked at for every batch.
+    on_probation: AtomicU64,
+    /// The term whose version maps no more, as the one before it comes back; 0: none. Looked at for every batch.
+    withdrawn: AtomicU64,
     samples: Vec<Mutex<Sample>>,
     pub(super) tap: Tap,
     pub(super) journal: Arc<Journal>,
@@ -111,6 +115,8 @@ impl<M> Slot<M> {
             desk: Mutex::new(desk),
             due: (0..workers).map(|_| AtomicBool::new(false)).collect(),
             conduct: Mutex::new(conduct),
+            on_probation: AtomicU64::new(0),
+            withdrawn: AtomicU64::new(0),
             samples: (0..workers).map(|_| Mutex::default()).collect(),
             tap: Tap::default(),
             journal,
@@ -199,6 +205,7 @@ impl<M> Slot<M> {
         let baseline = if stayed && all.records >= LEAST_BASELINE { all } else { conduct.baseline };
         let probation = terms.filter(|terms| terms.records > 0).map(|terms| Probation::new(terms, baseline));
         let window = conduct.window.emptied();
+        self.on_probation.store(if probation.is_some() { term } else { 0 }, Ordering::Relaxed);
         *conduct = Conduct { term, window, baseline, probation, decided: None, failed: false };
     }
 
@@ -214,9 +221,27 @@ impl<M> Slot<M> {
         let standing = probation.standing();
         if standing != Standing::On {
             conduct.failed = standing != Standing::Passed;
+            self.on_probation.store(0, Ordering::Relaxed);
+            if conduct.failed {
+                self.withdraw(term);
+            }
             (conduct.probation, conduct.decided) = (None, Some(standing));
             self.bell.ring();
         }
+    }
+
+    /// Whether the version of this term fails its probation with these records. Only then they are counted.
+    pub(super) fn fails_with(&self, term: u64, judged: Judged) -> bool {
+        let conduct = lock(&self.conduct);
+        let probation = conduct.probation.clone().filter(|_| conduct.term == term);
+        drop(conduct);
+        let Some(mut probation) = probation else { return false };
+        probation.add(judged);
+        let fails = matches!(probation.standing(), Standing::Failed(_));
+        if fails {
+            self.judged(term, judged);
+        }
+        fails
     }
 
     /// How a probation of this term ended, told once.
@@ -225,10 +250,24 @@ impl<M> Slot<M> {
         if conduct.term == term { conduct.decided.take() } else { None }
     }
 
-    /// Whether the version of this term has failed its probation, and is still to be rolled back.
-    pub fn has_failed(&self, term: u64) -> bool {
-        let conduct = lock(&self.conduct);
-        conduct.term == term && conduct.failed
+    /// The version of this term maps no more: workers abort what they have of it, and wait for the next.
+    pub fn withdraw(&self, term: u64) {
+        self.withdrawn.store(term, Ordering::Release);
+    }
+
+    /// The version of this term maps on, as there is none to return to.
+    pub fn reinstate(&self, term: u64) {
+        let _ = self.withdrawn.compare_exchange(term, 0, Ordering::Release, Ordering::Relaxed);
+    }
+
+    /// Whether the version of this term is not to map any more.
+    pub fn is_withdrawn(&self, term: u64) -> bool {
+        self.withdrawn.load(Ordering::Acquire) == term
+    }
+
+    /// Whether the version of this term is on probation.
+    pub(super) fn is_on_probation(&self, term: u64) -> bool {
+        self.on_probation.load(Ordering::Relaxed) == term
     }
 
     /// The probation that goes on, if one does.

@@ -14,6 +14,7 @@ pub use requests::{Busy, Reply, Request, Requests, SwapCounts};
 use super::history::{By, Version};
 use super::probation::{Standing, Terms};
 use super::report::{Ended, Step, TryOut};
+use super::rollback::{RollbackPlan, previous};
 use super::shadow::Shadow;
 use super::slot::{Slot, Speaker, Taken};
 use super::store::Store;
@@ -140,7 +141,7 @@ impl<W: Workshop> Swapper<W> {
                 let ended = self.swap(&bytes, dry_run, &mut draft, &mut answer, shutdown);
                 self.finish(draft, ended, answer);
             }
-            Request::Rollback { by } => self.roll_back(by, answer, shutdown),
+            Request::Rollback { to, from } => self.roll_back((to.as_deref(), from.as_deref()), answer, shutdown),
             Request::Shadow { bytes } => {
                 let started = self.start_shadow(&bytes);
                 self.requests.done();
@@ -184,6 +185,7 @@ impl<W: Workshop> Swapper<W> {
             return Ok(Ended::Unchanged);
         }
         if !draft.forced {
+            self.check_active_version()?;
             self.requests.at(Step::TryOut);
             let (found, refused) = self.try_out(&plugin)?;
             draft.try_out = Some(found);
@@ -195,18 +197,24 @@ impl<W: Workshop> Swapper<W> {
         if dry_run {
             return Ok(Ended::Tried);
         }
-        if self.slot.has_failed(self.current.speaker.term) {
-            // Or the way back from the new one would lead to it.
-            let reason =
-                "the version that speaks has failed its probation meanwhile and is rolled back first; ask again";
-            return Err((Step::Switch, reason.to_owned()));
-        }
+        self.check_active_version()?;
         self.keep(&version, bytes);
         self.switch(plugin, (version, contract), Some(self.policy.probation), draft, answer, shutdown)
     }
 
+    /// Refuses while the active version is to be rolled back: the workers wait for that, and the way back from a new version
+    /// would lead to it.
+    fn check_active_version(&self) -> Result<(), Refused> {
+        if !self.slot.is_withdrawn(self.current.speaker.term) {
+            return Ok(());
+        }
+        let reason = "the active version has failed its probation meanwhile and is rolled back first; ask again";
+        Err((Step::Switch, reason.to_owned()))
+    }
+
     fn try_out(&self, plugin: &Arc<W::Plugin>) -> Result<(TryOut, Option<String>), Refused> {
-        let mut trial = Trial::default();
+        let (slot, term) = (self.slot.clone(), self.current.speaker.term);
+        let mut trial = Trial::until(move || slot.is_withdrawn(term));
         let mut mapper = self.workshop.mapper(plugin, None)?;
         trial.map(&mut mapper, &self.slot.sample(), &self.routes);
         self.workshop.run_cases(plugin, &mut trial)?;
@@ -230,6 +238,10 @@ impl<W: Workshop> Swapper<W> {
         self.stop_shadow("the version that it was held against was swapped");
         let term = self.slot.journal.begin(version.clone(), draft.by, draft.forced);
         let speaker = Arc::new(Speaker { term: term.number, version, contract });
+        if matches!(draft.by, By::Rollback | By::Probation) {
+            // What it has made and not committed is not wanted any more.
+            self.slot.withdraw(self.current.speaker.term);
+        }
         self.slot.begin(term.number, probation);
         let new = Held { plugin, speaker };
         self.slot.offer(mappers, &new.speaker);
@@ -293,28 +305,54 @@ impl<W: Workshop> Swapper<W> {
         }
     }
 
-    fn roll_back(&mut self, by: By, mut answer: Answer, shutdown: &Shutdown) {
-        let mut draft = Draft::new(by, false, self.current.speaker.version.clone());
-        let ended = self.go_back(&mut draft, &mut answer, shutdown);
+    fn roll_back(&mut self, (to, from): (Option<&str>, Option<&str>), mut answer: Answer, shutdown: &Shutdown) {
+        let mut draft = Draft::new(By::Rollback, false, self.current.speaker.version.clone());
+        let plan = self.slot.journal.read(|history| RollbackPlan::new(history, to));
+        let ended = match plan {
+            Err(reason) => Err((Step::Read, reason)),
+            Ok(plan) if from.is_some_and(|from| from != plan.from.digest) => Err((
+                Step::Read,
+                format!(
+                    "the active version is {} by now, another one than when this was asked for. Ask again",
+                    plan.from
+                ),
+            )),
+            Ok(plan) if plan.to.digest == plan.from.digest => {
+                draft.to = Some(plan.to);
+                Ok(Ended::Unchanged)
+            }
+            Ok(plan) => {
+                // It proves again what it did not prove then.
+                let probation = plan.probation_failure.map(|_| self.policy.probation);
+                self.return_to(&plan.to.digest, probation, &mut draft, &mut answer, shutdown)
+            }
+        };
         self.finish(draft, ended, answer);
     }
 
-    fn go_back(&mut self, draft: &mut Draft, answer: &mut Answer, shutdown: &Shutdown) -> Result<Ended, Refused> {
+    /// Swaps to a version that was active before.
+    fn return_to(
+        &mut self,
+        digest: &str,
+        probation: Option<Terms>,
+        draft: &mut Draft,
+        answer: &mut Answer,
+        shutdown: &Shutdown,
+    ) -> Result<Ended, Refused> {
         self.requests.at(Step::Read);
-        let before = self.slot.journal.read(|history| history.last().and_then(|last| last.before.clone()));
-        let digest = before.ok_or_else(|| (Step::Read, "there is no version before this one".to_owned()))?;
         let previous = self.previous.take().filter(|held| held.speaker.version.digest == digest);
         let plugin = match previous {
             Some(held) => held.plugin,
             None => {
                 let store = self.store.as_ref().ok_or_else(|| {
-                    let reason =
-                        "the version before is not in memory any more, and there is no --state-dir to read it from";
-                    (Step::Read, reason.to_owned())
+                    let reason = format!(
+                        "version {digest} is not in memory any more, and there is no --state-dir to read it from"
+                    );
+                    (Step::Read, reason)
                 })?;
-                let bytes = store.get(&digest).map_err(|error| {
+                let bytes = store.get(digest).map_err(|error| {
                     let dir = store.dir().display();
-                    (Step::Read, format!("the version before, {digest}, can't be read from {dir}: {error}"))
+                    (Step::Read, format!("version {digest} can't be read from {dir}: {error}"))
                 })?;
                 self.requests.at(Step::Compile);
                 Arc::new(self.workshop.load(&bytes)?)
@@ -322,8 +360,7 @@ impl<W: Workshop> Swapper<W> {
         };
         let who = self.workshop.who(&plugin);
         draft.to = Some(who.0.clone());
-        // It has spoken before: it proves nothing again.
-        self.switch(plugin, who, None, draft, answer, shutdown)
+        self.switch(plugin, who, probation, draft, answer, shutdown)
     }
 
     fn look_after_probation(&mut self, shutdown: &Shutdown) {
@@ -333,14 +370,28 @@ impl<W: Workshop> Swapper<W> {
             Some(Standing::Passed) => tracing::info!(version, "the new version has passed its probation"),
             Some(Standing::Failed(reason)) => {
                 tracing::error!(version, reason, "the new version does not pass its probation and is rolled back");
-                let mut draft = Draft::new(By::Probation, false, self.current.speaker.version.clone());
-                let mut answer = Answer::nobody();
-                self.requests.occupy();
-                let ended = self.go_back(&mut draft, &mut answer, shutdown);
-                draft.reason = Some(reason);
-                self.finish(draft, ended, answer);
+                self.withdraw(reason, shutdown);
             }
         }
+    }
+
+    /// Returns from a version that failed its probation.
+    fn withdraw(&mut self, reason: String, shutdown: &Shutdown) {
+        let term = self.current.speaker.term;
+        self.slot.journal.probation_failed(term, &reason);
+        let mut draft = Draft::new(By::Probation, false, self.current.speaker.version.clone());
+        let mut answer = Answer::nobody();
+        self.requests.occupy();
+        let ended = match self.slot.journal.read(previous) {
+            Ok(version) => self.return_to(&version.digest, None, &mut draft, &mut answer, shutdown),
+            Err(reason) => Err((Step::Read, reason)),
+        };
+        if ended.is_err() {
+            // A version that fails on some records is better than none.
+            self.slot.reinstate(term);
+        }
+        draft.reason = Some(reason);
+        self.finish(draft, ended, answer);
     }
 
     fn start_shadow(&mut self, bytes: &[u8]) -> Result<(), Refused> {

@@ -56,6 +56,8 @@ pub fn place(record: Record<'_>) -> String {
 pub struct Trial {
     began: Instant,
     longest: Duration,
+    /// Whether nobody waits for its result any more.
+    is_pointless: Box<dyn Fn() -> bool>,
     found: TryOut,
     first: Vec<Difference>,
     others: Vec<Difference>,
@@ -64,15 +66,21 @@ pub struct Trial {
 
 impl Default for Trial {
     fn default() -> Self {
-        let (found, first, others) = Default::default();
-        Self { began: Instant::now(), longest: LONGEST, found, first, others, crash: None }
+        Self::until(|| false)
     }
 }
 
 impl Trial {
+    /// A try-out that ends early once this says so.
+    pub fn until(is_pointless: impl Fn() -> bool + 'static) -> Self {
+        let (found, first, others) = Default::default();
+        let (began, longest, is_pointless) = (Instant::now(), LONGEST, Box::new(is_pointless));
+        Self { began, longest, is_pointless, found, first, others, crash: None }
+    }
+
     /// Whether it is clear how it ends, or it has taken too long already.
     pub fn is_over(&self) -> bool {
-        self.crash.is_some() || self.began.elapsed() > self.longest
+        self.crash.is_some() || self.began.elapsed() > self.longest || (self.is_pointless)()
     }
 
     /// Takes in how one case came out.

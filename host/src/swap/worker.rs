@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::journal::Ticket;
+use super::probation::Judged;
 use super::sample::{KEPT_RECORDS, Seen};
 use super::slot::{Slot, Speaker, Taken};
 use super::tap::Judgement;
 use crate::record::{Batch, Places, Positions};
 use crate::telemetry::Counts;
-use crate::verdict::Verdicts;
+use crate::verdict::{FailureKind, Verdicts};
 
 /// How many records of each sort are remembered of each batch.
 const PER_BATCH: usize = 4;
@@ -57,6 +58,39 @@ impl<M> WorkerSlot<M> {
     /// Whether another version waits.
     pub fn is_due(&self) -> bool {
         self.slot.is_due(self.worker)
+    }
+
+    /// Whether the version that this worker has is not to map any more: the one before it comes back.
+    pub fn is_withdrawn(&self) -> bool {
+        self.slot.is_withdrawn(self.speaker.term)
+    }
+
+    /// Whether the version that this worker has is on probation.
+    pub fn is_on_probation(&self) -> bool {
+        self.slot.is_on_probation(self.speaker.term)
+    }
+
+    /// Whether outputs are seen before they are committed, so that an abort does not undo them.
+    pub fn is_seen_at_once(&self) -> bool {
+        self.slot.seen_at_once
+    }
+
+    /// Whether the version is withdrawn, also because of this crash on a record that has no dead letter yet; then it gets none, and
+    /// the version that comes maps it.
+    pub fn is_withdrawn_by(&mut self, crash: FailureKind, seen: &mut Seen) -> bool {
+        if self.is_withdrawn() {
+            return true;
+        }
+        if !self.is_on_probation() {
+            return false;
+        }
+        let mut judged = seen.judged;
+        judged.add_one(Some(crash));
+        let fails = self.slot.fails_with(self.speaker.term, judged);
+        if fails {
+            seen.judged = Judged::default();
+        }
+        fails
     }
 
     /// Replaces the mapper by the one that waits; everything before `places` is committed. Tells whose it is now.

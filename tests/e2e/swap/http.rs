@@ -78,7 +78,15 @@ fn swap_history_and_rollback_from_the_command_line() {
     assert!(said.contains("speaks already"), "{said}");
 
     warm_up(&job, 40);
-    let (code, said, complaint) = run(&mut host, &["rollback"]);
+    // There is nobody to ask, so it only says what it would do, and how.
+    let (code, _, complaint) = run(&mut host, &["rollback"]);
+    let one = digest(&version("one"));
+    let prefix = &one[..12];
+    assert_eq!(code, 2, "{complaint}");
+    assert!(complaint.contains(&format!("({prefix}), active since ")), "{complaint}");
+    assert!(complaint.contains("--yes") && complaint.contains(&format!("--to {prefix}")), "{complaint}");
+    assert_eq!(status(&mut host).current.digest, digest(&version("two")));
+    let (code, said, complaint) = run(&mut host, &["rollback", "--yes"]);
     assert_eq!(code, 0, "{complaint}");
     assert!(said.contains("partition 1: from offset"), "{said}");
     let (code, _, complaint) = run(&mut host, &["rollback"]);
@@ -97,6 +105,46 @@ fn swap_history_and_rollback_from_the_command_line() {
     assert_eq!(terms[0]["current"], true);
     assert_eq!(terms[1]["digest"], digest(&version("two")));
     assert_eq!(terms[2]["offsets"]["0"][0]["from"], 0);
+}
+
+#[test]
+fn rollback_after_an_automatic_one_goes_no_further_back_unless_a_version_is_named() {
+    let file = File::new("one");
+    let job = job("further-back", Kafka::shared(), &file.path());
+    let mut host = job.start(&args(&[]));
+    warm_up(&job, 20);
+    let swapper = client(&mut host);
+    assert_eq!(swapper.swap(version("two"), false, false).expect("an answer").outcome, Ended::Swapped);
+    assert_eq!(swapper.swap(version("traps"), false, true).expect("an answer").outcome, Ended::Swapped);
+    produce(&job, "good", 2);
+    wait_for("the rollback", || status(&mut host).last.is_some_and(|last| last.by == By::Probation));
+    let [one, two, traps] = ["one", "two", "traps"].map(|word| digest(&version(word))[..12].to_owned());
+    for args in [&["rollback"][..], &["rollback", "--yes"]] {
+        let (code, _, complaint) = run(&mut host, args);
+        assert_eq!(code, 3, "{complaint}");
+        assert!(complaint.contains("already rolled back") && complaint.contains(&traps), "{complaint}");
+        assert!(complaint.contains(&format!("host rollback --to {one}")), "{complaint}");
+    }
+    // As by HTTP, of a script that knows nothing of the automatic one.
+    assert_eq!(swapper.rollback().expect("an answer").outcome, Ended::Refused);
+    assert_eq!(status(&mut host).current.digest, digest(&version("two")));
+    // All versions of this guest have the same version, so that is not clear enough.
+    let (code, _, complaint) = run(&mut host, &["rollback", "--to", "0.1.0"]);
+    assert_eq!(code, 3, "{complaint}");
+    assert!([&one, &two, &traps].into_iter().all(|digest| complaint.contains(digest.as_str())), "{complaint}");
+    let (code, said, complaint) = run(&mut host, &["rollback", "--to", &one, "--json"]);
+    assert_eq!(code, 0, "{complaint}");
+    let report: serde_json::Value = serde_json::from_str(&said).expect("JSON, and nothing else");
+    assert_eq!(report["outcome"], "swapped");
+    assert_eq!(status(&mut host).current.digest, digest(&version("one")));
+    // One that failed is returned to by its name, and then proves itself again.
+    let (code, _, complaint) = run(&mut host, &["rollback", "--to", &traps]);
+    assert_eq!(code, 0, "{complaint}");
+    assert!(complaint.contains("it failed its probation: "), "{complaint}");
+    produce(&job, "good", 2);
+    wait_for("the rollback", || status(&mut host).last.is_some_and(|last| last.by == By::Probation));
+    let (_, said, _) = run(&mut host, &["history"]);
+    assert!(said.contains("failed its probation: 1 of its first"), "{said}");
 }
 
 #[test]
@@ -135,7 +183,7 @@ fn who_may_change_something() {
     let status_of = |request: &str, headers: &[&str]| ask(&address, request, headers, &bytes).0;
     // Reading needs no token.
     crate::admin::wait_until_ready(&address);
-    for path in ["/history", "/shadow", "/status", "/metrics", "/livez", "/readyz"] {
+    for path in ["/history", "/shadow", "/rollback?to=0.1.0", "/status", "/metrics", "/livez", "/readyz"] {
         assert_eq!(status_of(&format!("GET {path}"), &[&here]), 200, "{path}");
     }
     for request in ["POST /swap", "POST /rollback", "POST /shadow", "DELETE /shadow"] {
@@ -172,10 +220,10 @@ fn who_may_change_something() {
     assert_eq!(ask(&address, "POST /swap", &[&here, &shown, wasm], b"not a plugin").0, 422);
     assert_eq!(status_of("POST /swap", &[&here, &shown, wasm]), 200);
     // The commands show it, too.
-    let (code, _, complaint) = run(&mut host, &["rollback"]);
+    let (code, _, complaint) = run(&mut host, &["rollback", "--yes"]);
     assert_eq!(code, 2, "{complaint}");
     assert!(complaint.contains("--admin-token-file"), "{complaint}");
-    let (code, _, complaint) = run(&mut host, &["rollback", "--admin-token-file", &token]);
+    let (code, _, complaint) = run(&mut host, &["rollback", "--yes", "--admin-token-file", &token]);
     assert_eq!(code, 0, "{complaint}");
     let (code, _, complaint) = run_at(&["history"], "127.0.0.1:1");
     assert_eq!(code, 1);

@@ -192,10 +192,19 @@ fn warm_up_from(job: &Job<'_>, before: usize, args: &[&str]) {
 }
 
 #[test]
-fn a_version_that_crashes_later_is_rolled_back_and_its_dead_letters_say_whose_they_are() {
+fn version_that_crashes_in_its_probation_is_rolled_back_and_costs_no_record_exactly_once() {
+    crash_in_probation("exactly-once");
+}
+
+#[test]
+fn version_that_crashes_in_its_probation_is_rolled_back_and_costs_no_record_at_least_once() {
+    crash_in_probation("at-least-once");
+}
+
+fn crash_in_probation(delivery: &'static str) {
     let file = File::new("one");
     let job = job("probation", Kafka::shared(), &file.path());
-    let mut host = job.start(&args(&["--probation", "500"]));
+    let mut host = job.start(&args(&["--probation", "500", "--delivery", delivery]));
     warm_up(&job, 200);
     let bad = version("late-traps");
     let report = client(&mut host).swap(bad.clone(), false, false).expect("an answer");
@@ -208,15 +217,20 @@ fn a_version_that_crashes_later_is_rolled_back_and_its_dead_letters_say_whose_th
     assert_eq!(now.current.digest, digest(&version("one")));
     let reason = now.last.and_then(|report| report.reason).unwrap_or_default();
     assert!(reason.contains("ended in a trap"), "{reason}");
-    // The version that is back maps what the other could not.
+    // The version that is back maps what the other could not, with what the other had begun with.
+    topics::read_until(job.kafka, &job.output, 210, SOON);
     come_through(&job, "late", 20);
-    let letters = topics::read_all(job.kafka, &job.dead_letters);
-    assert!(!letters.is_empty());
-    for letter in letters {
-        let found = letter.headers.iter().find(|(name, _)| name == "mapper-host.plugin.digest");
-        let found = found.and_then(|(_, value)| value.clone()).expect("a digest");
-        assert_eq!(String::from_utf8(found).expect("text"), digest(&bad));
-    }
+    assert_eq!(topics::read_all(job.kafka, &job.output).len(), 230, "each record came out once");
+    assert_eq!(topics::read_all(job.kafka, &job.dead_letters).len(), 0, "no record is lost to the other");
+    let failed = client(&mut host)
+        .history()
+        .expect("a history")
+        .into_iter()
+        .find(|view| view.term.version.digest == digest(&bad));
+    let failed = failed.expect("its term");
+    assert!(failed.term.probation_failure.is_some_and(|reason| reason.contains("ended in a trap")));
+    assert_eq!(failed.term.tally.records_in, 0);
+    assert!(failed.offsets.values().flatten().all(|span| span.to == Some(span.from)), "{:?}", failed.offsets);
 }
 
 #[test]
@@ -273,4 +287,13 @@ fn the_cases_beside_the_plugin_are_a_part_of_the_try_out() {
     fs::write(file.at("plugin.cases.jsonl"), "nonsense\n").expect("a file");
     let report = client.swap(version("one"), false, false).expect("an answer");
     assert!(report.reason.expect("a reason").contains("plugin.cases.jsonl, line 1"));
+    // Those that `host new` makes, and a folder of them, count as well, and at once.
+    fs::remove_file(file.at("plugin.cases.jsonl")).expect("it was there");
+    fs::write(file.at("cases.jsonl"), format!("{case}\n")).expect("a file");
+    fs::create_dir(file.at("cases")).expect("a folder");
+    fs::write(file.at("cases/more.jsonl"), format!("{case}\n{case}\n")).expect("a file");
+    let report = client.swap(version("two"), true, false).expect("an answer");
+    assert_eq!((report.outcome, report.step), (Ended::Refused, Some(Step::TryOut)), "{report:?}");
+    let found = report.try_out.expect("a try-out");
+    assert_eq!((found.cases, found.regressions), (3, 3), "{found:?}");
 }

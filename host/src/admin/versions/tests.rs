@@ -11,6 +11,7 @@ use crate::swap::Version;
 use crate::swap::control::{SpanView, TermView};
 use crate::swap::history::{Tally, Term};
 use crate::swap::report::{Difference, ProbationStatus, Report, ShadowStatus, Status, TryOut};
+use crate::swap::rollback::RollbackPlan;
 
 const README: &str = include_str!("../../../../README.md");
 
@@ -55,7 +56,7 @@ fn every_endpoint_is_in_the_readme_and_every_one_there_is_answered() {
 
 #[test]
 fn every_field_is_told_of() {
-    let version = Version { name: String::new(), version: String::new(), digest: String::new() };
+    let version = || Version { name: String::new(), version: String::new(), digest: String::new() };
     let difference = Difference { record: String::new(), input: String::new(), old: String::new(), new: String::new() };
     let report = Report {
         outcome: Ended::Swapped,
@@ -63,8 +64,8 @@ fn every_field_is_told_of() {
         reason: None,
         by: By::Http,
         forced: false,
-        from: version.clone(),
-        to: Some(version.clone()),
+        from: version(),
+        to: Some(version()),
         try_out: Some(TryOut { differences: vec![difference], ..TryOut::default() }),
         offsets: Default::default(),
         pause_us: 0,
@@ -73,18 +74,19 @@ fn every_field_is_told_of() {
     };
     let term = Term {
         number: 1,
-        version: version.clone(),
+        version: version(),
         since: String::new(),
         by: By::Start,
         forced: false,
         before: None,
+        probation_failure: None,
         tally: Tally::default(),
     };
     let span = SpanView { from: 0, to: None, reached: 0 };
     let view = TermView { term, current: true, offsets: [(0, vec![span])].into() };
     let shadow = ShadowStatus {
-        version: version.clone(),
-        against: version.clone(),
+        version: version(),
+        against: version(),
         since: String::new(),
         running: true,
         ended: None,
@@ -98,7 +100,7 @@ fn every_field_is_told_of() {
         differences: Vec::new(),
     };
     let status = Status {
-        current: version,
+        current: version(),
         since: String::new(),
         by: By::Start,
         before: None,
@@ -113,6 +115,13 @@ fn every_field_is_told_of() {
         serde_json::to_value(view).unwrap(),
         serde_json::to_value(shadow).unwrap(),
         serde_json::to_value(status).unwrap(),
+        serde_json::to_value(RollbackPlan {
+            from: version(),
+            to: version(),
+            last_active: None,
+            probation_failure: None,
+        })
+        .unwrap(),
         serde_json::to_value(NotDone { step: None, reason: String::new() }).unwrap(),
     ];
     let mut fields = BTreeSet::new();

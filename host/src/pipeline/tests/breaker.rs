@@ -115,7 +115,7 @@ fn a_new_mapper_closes_it_and_judges_what_was_held() {
             (kafka.sick, kafka.shutdown) = (0, Shutdown::default());
             pipeline.shutdown = kafka.shutdown.clone();
         }
-        fake.kafka().versions.offer();
+        fake.kafka().versions.offer(None);
         pipeline.take_version().unwrap();
         assert_eq!(telemetry.health.reasons(), []);
         pipeline.run().unwrap();
@@ -138,7 +138,7 @@ fn a_new_mapper_judges_what_was_held_before_it_opened() {
         (kafka.sick, kafka.until_end, kafka.shutdown) = (0, true, Shutdown::default());
         pipeline.shutdown = kafka.shutdown.clone();
     }
-    fake.kafka().versions.offer();
+    fake.kafka().versions.offer(None);
     pipeline.take_version().unwrap();
     pipeline.run().unwrap();
     everything_was_done(&fake);

@@ -10,7 +10,7 @@ use super::super::*;
 use super::mapper::{Handled, handled};
 use super::outcome::{Produced, Told};
 use super::script::{Call, Event, Revoke, Script};
-use super::versions::{MADE_BY, Versions};
+use super::versions::{MADE_BY, PROBATION, Versions};
 use crate::decision::RouteIndex;
 use crate::record::{Header, Places, Positions};
 use crate::verdict::FailureKind;
@@ -125,6 +125,7 @@ impl Fake {
 impl Kafka {
     pub(super) fn call(&mut self, call: Call) -> Result<Option<Event>, Trouble> {
         assert!(self.fetches() < MOST_FETCHES, "in circles: {:?}", self.log.iter().rev().take(20));
+        self.versions.return_if_withdrawn();
         let count = self.calls.entry(call).or_default();
         *count += 1;
         let event = self.script.iter().find(|(at, n, _)| (*at, *n) == (call, *count)).map(|(_, _, event)| event);
@@ -137,7 +138,11 @@ impl Kafka {
                 Ok(None)
             }
             Some(Event::Swap) => {
-                self.versions.offer();
+                self.versions.offer(None);
+                Ok(None)
+            }
+            Some(Event::SwapOnProbation) => {
+                self.versions.offer(Some(PROBATION));
                 Ok(None)
             }
             other => Ok(other.cloned()),

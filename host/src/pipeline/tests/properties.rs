@@ -91,7 +91,8 @@ fn script() -> impl Strategy<Value = Script> {
         (call, at, Event::Revoke(Revoke { partitions, lost, records_elsewhere, back_after }))
     });
     let calls = [Call::Fetch, Call::Settle, Call::Rewind, Call::Begin, Call::Send, Call::Commit, Call::Abort];
-    let swap = (select(calls.to_vec()), 1_usize..12).prop_map(|(call, at)| (call, at, Event::Swap));
+    let swaps = select(vec![Event::Swap, Event::SwapOnProbation]);
+    let swap = (select(calls.to_vec()), 1_usize..12, swaps);
     proptest::collection::vec(prop_oneof![2 => trouble, 1 => revoke, 1 => swap], 0..8).prop_map(|mut script| {
         let mut agains = 0;
         script.retain(|(_, _, event)| {

@@ -27,6 +27,8 @@ pub(super) enum Event {
     Die,
     /// Another version of the mapper waits from now on.
     Swap,
+    /// The same, on probation: if it fails that, the version before comes back.
+    SwapOnProbation,
     /// Of a fetch or an attendance: partitions are about to go.
     Revoke(Revoke),
 }

@@ -5,23 +5,33 @@ use std::rc::Weak;
 
 use super::kafka::Kafka;
 use super::*;
+use crate::swap::probation::Terms;
 use crate::swap::{By, Journal, Slot, Speaker, Version, WorkerSlot};
 
 /// Who made a record: outputs say it because of `--provenance`, dead letters always do.
 pub(super) const MADE_BY: &str = "mapper-host.plugin.digest";
+
+/// So short that a test can pass it.
+pub(super) const PROBATION: Terms = Terms { records: 200, tolerance: 0.0 };
 
 /// What is known of versions. It outlives the pipelines, as the journal on disk does.
 pub(super) struct Versions {
     journal: Arc<Journal>,
     /// Of the pipeline that runs.
     slot: Option<Arc<Slot<ByValue>>>,
+    /// At least once.
+    pub(super) is_seen_at_once: bool,
     count: usize,
+    /// The number of the active version, and of the one before it.
+    active: usize,
+    before: usize,
     kafka: Weak<RefCell<Kafka>>,
 }
 
 impl Default for Versions {
     fn default() -> Self {
-        Self { journal: Arc::new(Journal::in_memory()), slot: None, count: 0, kafka: Weak::new() }
+        let journal = Arc::new(Journal::in_memory());
+        Self { journal, slot: None, is_seen_at_once: false, count: 0, active: 0, before: 0, kafka: Weak::new() }
     }
 }
 
@@ -34,7 +44,8 @@ fn version(number: usize) -> Version {
 pub(super) fn join(fake: &Fake) -> WorkerSlot<ByValue> {
     let versions = &mut fake.kafka().versions;
     let (term, _) = versions.journal.start_with(version(0));
-    let slot = Arc::new(Slot::new(1, term.number, 1000, versions.journal.clone(), false));
+    let slot = Arc::new(Slot::new(1, term.number, 1000, versions.journal.clone(), versions.is_seen_at_once));
+    (versions.active, versions.before) = (0, 0);
     versions.slot = Some(slot.clone());
     WorkerSlot::new(slot, 0, Arc::new(Speaker { term: term.number, version: term.version, contract: "1.0.0" }))
 }
@@ -45,11 +56,26 @@ impl Versions {
     }
 
     /// Another version waits from now on.
-    pub(super) fn offer(&mut self) {
+    pub(super) fn offer(&mut self, probation: Option<Terms>) {
         self.count += 1;
+        self.before = std::mem::replace(&mut self.active, self.count);
+        self.offer_active(By::Http, probation);
+    }
+
+    /// What the thread that swaps does when a probation has failed.
+    pub(super) fn return_if_withdrawn(&mut self) {
+        let Some(slot) = &self.slot else { return };
+        let term = self.journal.read(|history| history.last().map_or(0, |last| last.number));
+        if slot.is_withdrawn(term) {
+            self.active = self.before;
+            self.offer_active(By::Probation, None);
+        }
+    }
+
+    fn offer_active(&mut self, by: By, probation: Option<Terms>) {
         let slot = self.slot.as_ref().expect("somebody has joined");
-        let term = self.journal.begin(version(self.count), By::Http, false);
-        slot.begin(term.number, None);
+        let term = self.journal.begin(version(self.active), by, false);
+        slot.begin(term.number, probation);
         let mapper = ByValue(Fake(self.kafka.upgrade().expect("it is used")));
         let speaker = Speaker { term: term.number, version: term.version, contract: "1.0.0" };
         slot.offer(vec![mapper], &Arc::new(speaker));
@@ -148,4 +174,47 @@ fn a_partition_that_comes_back_has_its_own_span() {
         done.collect()
     });
     assert_eq!(speakers.iter().filter(|speaker| speaker.is_none()).count(), 2, "{speakers:?}");
+}
+
+/// The second record is the first of the version on probation, which crashes on the sick one and would not do so again.
+fn with_a_probation_that_fails(is_seen_at_once: bool) -> Fake {
+    let values = vec!["one", "reject", "one", "sick", "one"];
+    let fake = Fake::new(&[values], vec![(Call::Fetch, 2, Event::SwapOnProbation)]);
+    fake.kafka().sick = 1;
+    fake.kafka().versions.is_seen_at_once = is_seen_at_once;
+    let telemetry = Arc::default();
+    start(&fake, Work { batch_records: 1, ..ALL_AT_ONCE }, &telemetry).run().unwrap();
+    check(&fake, &telemetry);
+    everything_was_done(&fake);
+    let kafka = fake.kafka();
+    let letters: Vec<String> =
+        kafka.topics[2].iter().map(|letter| letter.header("mapper-host.kind").to_owned()).collect();
+    drop(kafka);
+    assert_eq!(letters, ["rejected"], "the crash has no dead letter: the version that is back maps the record");
+    fake
+}
+
+#[test]
+fn failed_probation_aborts_the_open_transaction_and_the_version_before_maps_its_records() {
+    let fake = with_a_probation_that_fails(false);
+    let expected = [0, 1, 2, 4, 5].map(|offset| (offset, "v0".to_owned()));
+    assert_eq!(made_by(&fake), expected, "the dead letter of the withdrawn version is not written either");
+    assert!(log(&fake).contains("begin, commit 1, begin, abort, rewind, begin, commit 4"), "{}", log(&fake));
+}
+
+#[test]
+fn failed_probation_at_least_once_commits_what_can_be_seen_already() {
+    let fake = with_a_probation_that_fails(true);
+    let expected = [(0, "v0"), (1, "v1"), (2, "v1"), (4, "v0"), (5, "v0")];
+    assert_eq!(made_by(&fake), expected.map(|(offset, by)| (offset, by.to_owned())));
+    assert!(!log(&fake).contains("abort"), "{}", log(&fake));
+}
+
+#[test]
+fn transactions_are_small_during_probation_and_as_usual_after_it() {
+    let fake = Fake::new(&[ones(600)], vec![(Call::Fetch, 2, Event::SwapOnProbation)]);
+    run(&fake, Work { batch_records: 20, ..ALL_AT_ONCE }).unwrap();
+    everything_was_done(&fake);
+    // The probation has passed with the second hundred.
+    assert_eq!(log(&fake), "assigned, begin, commit 20, begin, commit 100, begin, commit 480");
 }

@@ -11,7 +11,16 @@ fn version(digest: &str) -> Version {
 fn begin(history: &mut History, digest: &str, by: By) -> u64 {
     let (number, version) = (history.next_number(), version(digest));
     let before = history.before(&version, by);
-    let term = Term { number, version, since: String::new(), by, forced: false, before, tally: Tally::default() };
+    let term = Term {
+        number,
+        version,
+        since: String::new(),
+        by,
+        forced: false,
+        before,
+        probation_failure: None,
+        tally: Tally::default(),
+    };
     history.apply(Event::Term(term));
     number
 }

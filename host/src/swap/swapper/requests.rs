@@ -24,10 +24,12 @@ pub enum Request {
         /// Whether to do all but the swap.
         dry_run: bool,
     },
-    /// The version before.
+    /// An earlier version.
     Rollback {
-        /// Who asks.
-        by: By,
+        /// Which, see [`RollbackPlan::new`](crate::swap::rollback::RollbackPlan::new); `None`: the one before.
+        to: Option<String>,
+        /// The digest of the version that must be active, if that matters: another swap may have come first.
+        from: Option<String>,
     },
     /// Another version beside the one that speaks, without outputs.
     Shadow {

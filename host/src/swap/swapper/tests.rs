@@ -105,6 +105,14 @@ impl Play {
         worker.take(&mut Mute, places.clone()).expect("something waits");
     }
 
+    /// Returns to a version, by its digest.
+    fn roll_back_to(&mut self, word: &str, from: &str) -> Box<Report> {
+        let [to, from] = [word, from].map(|word| Some(version(word).digest));
+        let answer = self.requests.ask(Request::Rollback { to, from }).expect("it has time");
+        (0..self.workers.len()).for_each(|worker| self.take(worker, &Places::new()));
+        report(answer)
+    }
+
     fn swap(&mut self, word: &str) -> Box<Report> {
         let answer = self.ask(word);
         (0..self.workers.len()).for_each(|worker| self.take(worker, &Places::new()));
@@ -171,6 +179,8 @@ impl Drop for End<'_> {
 }
 
 const LONG: Duration = Duration::from_secs(60);
+/// To the version before.
+const ROLLBACK: Request = Request::Rollback { to: None, from: None };
 
 #[test]
 fn a_swap_has_ended_when_every_worker_has_taken_it_and_says_from_where() {
@@ -194,8 +204,7 @@ fn a_worker_that_is_kept_makes_the_answer_come_early_and_the_swap_late() {
         let early = report(answer);
         assert_eq!(early.outcome, Ended::Switching);
         assert!(early.reason.unwrap().contains("of 2 workers"));
-        let request = Request::Rollback { by: By::Rollback };
-        assert_eq!(play.requests.ask(request).unwrap_err(), Busy::Swapping(Step::Switch));
+        assert_eq!(play.requests.ask(ROLLBACK).unwrap_err(), Busy::Swapping(Step::Switch));
         play.take(1, &Places::new());
         until(|| play.requests.last().is_some());
         assert_eq!(play.requests.last().unwrap().outcome, Ended::Swapped);
@@ -239,11 +248,11 @@ fn versions_go_back_as_they_came_with_at_most_two_in_memory() {
             assert_eq!(play.swap(word).outcome, Ended::Swapped);
         }
         for word in ["three", "two", "one"] {
-            let answer = play.requests.ask(Request::Rollback { by: By::Rollback }).unwrap();
+            let answer = play.requests.ask(ROLLBACK).unwrap();
             (0..2).for_each(|worker| play.take(worker, &Places::new()));
             assert_eq!(report(answer).to, Some(version(word)));
         }
-        let refused = report(play.requests.ask(Request::Rollback { by: By::Rollback }).unwrap());
+        let refused = report(play.requests.ask(ROLLBACK).unwrap());
         assert_eq!((refused.outcome, refused.step), (Ended::Refused, Some(Step::Read)));
     });
 }
@@ -295,5 +304,61 @@ fn one_that_crashes_in_its_probation_is_rolled_back_by_itself() {
         let last = rolled_back(play);
         assert_eq!((last.outcome, last.to), (Ended::Swapped, Some(version("one"))));
         assert!(last.reason.unwrap().contains("ended in a timeout"));
+    });
+}
+
+#[test]
+fn rollback_after_an_automatic_rollback_changes_nothing_unless_a_version_is_named() {
+    play(LONG, |play| {
+        play.swap("two");
+        play.swap("three");
+        crash(play);
+        assert_eq!(rolled_back(play).to, Some(version("two")));
+        let refused = report(play.requests.ask(ROLLBACK).unwrap());
+        assert_eq!((refused.outcome, refused.step), (Ended::Refused, Some(Step::Read)));
+        assert!(refused.reason.unwrap().contains("already rolled back: three"));
+        assert_eq!(play.roll_back_to("one", "two").to, Some(version("one")));
+    });
+}
+
+#[test]
+fn rollback_that_was_planned_for_another_active_version_is_refused() {
+    play(LONG, |play| {
+        play.swap("two");
+        let (to, from) = (Some(version("one").digest), Some(version("three").digest));
+        let refused = report(play.requests.ask(Request::Rollback { to, from }).unwrap());
+        assert_eq!((refused.outcome, refused.step), (Ended::Refused, Some(Step::Read)));
+        assert!(refused.reason.unwrap().contains("the active version is two"));
+        let request = Request::Rollback { to: Some(version("two").digest), from: None };
+        assert_eq!(report(play.requests.ask(request).unwrap()).outcome, Ended::Unchanged);
+    });
+}
+
+#[test]
+fn version_that_failed_its_probation_is_on_probation_again_when_it_is_returned_to() {
+    play(LONG, |play| {
+        play.swap("two");
+        crash(play);
+        rolled_back(play);
+        assert!(play.slot.probation().is_none());
+        assert_eq!(play.roll_back_to("two", "one").to, Some(version("two")));
+        assert!(play.slot.probation().is_some());
+    });
+}
+
+#[test]
+fn version_with_nothing_to_return_to_maps_on_after_a_failed_probation_and_can_be_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    play_with(Some(Store::new(dir.path().to_owned())), LONG, |play| {
+        play.swap("two");
+        // Trying out another one takes the room of the version before, and its file is gone.
+        let request = Request::Swap { bytes: b"three".to_vec(), by: By::Http, force: false, dry_run: true };
+        assert_eq!(report(play.requests.ask(request).unwrap()).outcome, Ended::Tried);
+        std::fs::remove_file(dir.path().join(format!("{}.wasm", version("one").digest))).unwrap();
+        crash(play);
+        until(|| play.requests.last().is_some_and(|last| last.by == By::Probation));
+        assert_eq!(play.requests.last().unwrap().outcome, Ended::Refused);
+        assert!(!play.workers[0].is_withdrawn());
+        assert_eq!(play.swap("three").outcome, Ended::Swapped);
     });
 }

@@ -1,0 +1,228 @@
+//! Which version a rollback returns to: decided from the history alone, without any I/O.
+
+use serde::{Deserialize, Serialize};
+
+use super::history::{By, History, Term, Version};
+
+/// The fewest hexadecimal digits of a digest that name a version.
+const LEAST_DIGITS: usize = 4;
+/// How many versions an error lists.
+const LISTED: usize = 8;
+
+/// What a rollback would do, so that a person can look at it first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RollbackPlan {
+    /// The active version.
+    pub from: Version,
+    /// The version that it returns to.
+    pub to: Version,
+    /// Since when that version was active the last time, UTC in RFC 3339; null: the history has forgotten it.
+    pub last_active: Option<String>,
+    /// Why it failed its probation then, if it did. Only a version that is asked for by name may have failed.
+    pub probation_failure: Option<String>,
+}
+
+impl RollbackPlan {
+    /// The plan for the version that is asked for, or, without one, for the version before the active one.
+    ///
+    /// # Errors
+    /// When there is no such version, or it is not clear which is meant, with the versions to choose from.
+    pub fn new(history: &History, to: Option<&str>) -> Result<Self, String> {
+        let active = history.last().ok_or("the history is empty")?;
+        let to = match to {
+            Some(name) => find(history, name)?.version.clone(),
+            None if active.by == By::Probation => return Err(already_rolled_back(history, active)),
+            None => previous(history)?,
+        };
+        let last = history.last_of(&to.digest);
+        Ok(Self {
+            from: active.version.clone(),
+            last_active: last.map(|term| term.since.clone()),
+            probation_failure: last.and_then(|term| term.probation_failure.clone()),
+            to,
+        })
+    }
+}
+
+/// The version before the active one, without those that failed their probation.
+///
+/// # Errors
+/// When there is none.
+pub(super) fn previous(history: &History) -> Result<Version, String> {
+    let mut before = history.last().and_then(|active| active.before.as_deref());
+    // Each step leads to another term; more steps than terms would be a circle.
+    for _ in 0..=history.terms().count() {
+        let Some(digest) = before else { break };
+        match history.last_of(digest) {
+            Some(term) if term.probation_failure.is_some() => before = term.before.as_deref(),
+            Some(term) => return Ok(term.version.clone()),
+            // Its file may still be kept.
+            None => {
+                let unknown = || "(forgotten)".to_owned();
+                return Ok(Version { name: unknown(), version: unknown(), digest: digest.to_owned() });
+            }
+        }
+    }
+    Err("there is no version before this one".to_owned())
+}
+
+/// One version too far back is what a rollback would do that comes after the one that the host did by itself.
+fn already_rolled_back(history: &History, active: &Term) -> String {
+    let failed = history.terms().rev().nth(1);
+    let failed = failed.map(|term| term.version.to_string()).unwrap_or_default();
+    let further = match previous(history) {
+        Ok(version) => format!("To return to {version}: host rollback --to {}", short(&version)),
+        Err(none) => format!("Further back {none}"),
+    };
+    format!(
+        "already rolled back: {failed} failed its probation, and the host returned to {} by itself at {}. {further}",
+        active.version, active.since
+    )
+}
+
+fn short(version: &Version) -> &str {
+    version.digest.get(..12).unwrap_or(&version.digest)
+}
+
+/// The version that is meant by a digest or its first digits, by a version, or by `NAME@VERSION`.
+fn find<'h>(history: &'h History, name: &str) -> Result<&'h Term, String> {
+    let mut terms: Vec<&Term> = Vec::new();
+    for term in history.terms().rev() {
+        if terms.iter().all(|known| known.version.digest != term.version.digest) {
+            terms.push(term);
+        }
+    }
+    let digits = name.to_ascii_lowercase();
+    let is_meant = |version: &Version| {
+        let by_digest = digits.len() >= LEAST_DIGITS && version.digest.starts_with(&digits);
+        by_digest || version.version == name || name.split_once('@') == Some((&version.name, &version.version))
+    };
+    let found: Vec<&Term> = terms.iter().copied().filter(|term| is_meant(&term.version)).collect();
+    match found[..] {
+        [one] => Ok(one),
+        [] => Err(format!(
+            "no version of the history is {name:?}. Give the first digits of a digest, a version or NAME@VERSION, of one of: {}",
+            list(&terms)
+        )),
+        _ => Err(format!("{name:?} may be any of: {}. Give the first digits of its digest", list(&found))),
+    }
+}
+
+fn list(terms: &[&Term]) -> String {
+    let mut texts: Vec<String> = terms.iter().take(LISTED).map(|term| term.version.to_string()).collect();
+    if terms.len() > LISTED {
+        texts.push(format!("{} more (host history)", terms.len() - LISTED));
+    }
+    texts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::history::{Event, Tally};
+    use super::*;
+
+    fn version(name: &str, digest: char) -> Version {
+        let (name, version) = name.split_once('@').unwrap();
+        Version { name: name.into(), version: version.into(), digest: digest.to_string().repeat(64) }
+    }
+
+    /// Terms of these versions, in the order of time, each with who asked for it.
+    fn history(terms: &[(Version, By)]) -> History {
+        let mut history = History::default();
+        for (version, by) in terms {
+            let term = Term {
+                number: history.next_number(),
+                since: format!("time {}", history.next_number()),
+                by: *by,
+                forced: false,
+                before: history.before(version, *by),
+                probation_failure: None,
+                tally: Tally::default(),
+                version: version.clone(),
+            };
+            history.apply(Event::Term(term));
+        }
+        history
+    }
+
+    fn fails(history: &mut History, term: u64) {
+        history.apply(Event::ProbationFailed { term, reason: "it trapped".into() });
+    }
+
+    fn abc() -> [Version; 3] {
+        [version("m@1", 'a'), version("m@2", 'b'), version("m@3", 'c')]
+    }
+
+    #[test]
+    fn rollback_returns_to_the_version_before() {
+        let [a, b, _] = abc();
+        let plan = RollbackPlan::new(&history(&[(a.clone(), By::Start), (b.clone(), By::Http)]), None).unwrap();
+        assert_eq!((plan.from, plan.to, plan.last_active.as_deref()), (b, a.clone(), Some("time 1")));
+        let none = RollbackPlan::new(&history(&[(a, By::Start)]), None).unwrap_err();
+        assert_eq!(none, "there is no version before this one");
+    }
+
+    #[test]
+    fn rollback_after_an_automatic_rollback_is_refused_and_names_the_version_further_back() {
+        let [a, b, c] = abc();
+        let mut all = history(&[
+            (a.clone(), By::Start),
+            (b.clone(), By::Http),
+            (c.clone(), By::Http),
+            (b.clone(), By::Probation),
+        ]);
+        fails(&mut all, 3);
+        let refused = RollbackPlan::new(&all, None).unwrap_err();
+        assert!(refused.starts_with("already rolled back: m 3 (cccccccccccc) failed its probation"), "{refused}");
+        assert!(refused.ends_with("To return to m 1 (aaaaaaaaaaaa): host rollback --to aaaaaaaaaaaa"), "{refused}");
+        assert_eq!(RollbackPlan::new(&all, Some("aaaaaaaaaaaa")).unwrap().to, a);
+        // Once there is another version, the one before that is meant again.
+        let later = history(&[(a, By::Start), (b.clone(), By::Http), (b.clone(), By::Probation), (c, By::Http)]);
+        assert_eq!(RollbackPlan::new(&later, None).unwrap().to, b);
+    }
+
+    #[test]
+    fn a_version_that_failed_its_probation_is_returned_to_by_name_only() {
+        let [a, b, c] = abc();
+        // The automatic rollback from b did not succeed, and c came after it.
+        let mut all = history(&[(a.clone(), By::Start), (b.clone(), By::Http), (c, By::Http)]);
+        fails(&mut all, 2);
+        assert_eq!(RollbackPlan::new(&all, None).unwrap().to, a);
+        let named = RollbackPlan::new(&all, Some("m@2")).unwrap();
+        assert_eq!((named.to, named.probation_failure.as_deref()), (b.clone(), Some("it trapped")));
+        // What counts is how it did the last time.
+        let mut all =
+            history(&[(a, By::Start), (b.clone(), By::Http), (b.clone(), By::Http), (abc()[2].clone(), By::Http)]);
+        fails(&mut all, 2);
+        assert_eq!(RollbackPlan::new(&all, None).unwrap().to, b);
+    }
+
+    #[test]
+    fn a_version_is_named_by_digest_version_or_both_and_never_guessed() {
+        let [a, b, _] = abc();
+        let other = Version { digest: format!("bbbbb{}", "0".repeat(59)), ..version("other@2", 'b') };
+        let all = history(&[(a.clone(), By::Start), (b.clone(), By::Http), (other.clone(), By::Http)]);
+        let named = |name: &str| RollbackPlan::new(&all, Some(name)).map(|plan| plan.to);
+        for (name, expected) in [
+            ("1", &a),
+            ("m@1", &a),
+            ("aaaa", &a),
+            ("AAAAAA", &a),
+            ("m@2", &b),
+            ("other@2", &other),
+            ("bbbbbb", &b),
+            ("bbbbb0", &other),
+            (&b.digest, &b),
+        ] {
+            assert_eq!(named(name).as_ref(), Ok(expected), "{name}");
+        }
+        for name in ["2", "bbbb"] {
+            let error = named(name).unwrap_err();
+            assert!(error.contains("may be any of: other 2 (bbbbb0000000), m 2 (bbbbbbbbbbbb)"), "{name}: {error}");
+        }
+        for name in ["", "a", "aaa", "3", "m", "m@", "@1", "m@3", "dddd", "aaaa ", "x@1"] {
+            let error = named(name).unwrap_err();
+            assert!(error.contains("is \"") && error.contains("m 1 (aaaaaaaaaaaa)"), "{name}: {error}");
+        }
+    }
+}
