@@ -12,6 +12,7 @@ use crate::intents::Intents;
 use crate::kafka::embedded::EmbeddedBroker;
 use crate::kafka::setup::Setup;
 use crate::kafka::{KafkaSettings, TopicProducer, Until};
+use crate::output;
 use crate::pipeline::{CommitPolicy, PROVENANCE_BYTES};
 use crate::plugin::{Engine, Identity, Plugin};
 use crate::shutdown::{Halt, Shutdown};
@@ -149,7 +150,7 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
     spans.finish();
     console.finish();
     match (&ended, console.is_for_people()) {
-        (Ok(()), true) => console.print(&report::summary(&telemetry, started.elapsed())),
+        (Ok(()), true) => console.print_text(&report::summary(&telemetry, started.elapsed())),
         (Ok(()), false) => report::log_summary(&telemetry, started.elapsed()),
         (Err(_), _) => {}
     }
@@ -234,7 +235,10 @@ fn supervise(
     (shutdown, workers_end): (&Shutdown, &Shutdown),
 ) -> Result<(), Halt> {
     let mut asked = Instant::now();
-    while !shutdown.requested() && !workers.iter().all(JoinHandle::is_finished) && !workers_end.requested() {
+    // A demo is there to be read; a host at work goes on without a reader.
+    let is_unread = || kafka.demo.is_some() && output::stdout_is_closed();
+    let is_over = || shutdown.requested() || workers_end.requested() || is_unread();
+    while !is_over() && !workers.iter().all(JoinHandle::is_finished) {
         shutdown.sleep(Duration::from_millis(20));
         if let Some(until) = kafka.until.as_ref().filter(|_| asked.elapsed() >= ASK_OTHERS) {
             asked = Instant::now();
@@ -300,10 +304,10 @@ pub fn generate(config: &GenerateConfig, console: &Console, shutdown: &Shutdown)
                 }
             }
         }
-        console.live(format!("{count} visits"));
+        console.live(&format!("{count} visits"));
     }
     producer.finish()?;
     console.finish();
-    console.print(&format!("{count} visits to '{}' in {:.1} s", config.topic, started.elapsed().as_secs_f64()));
+    console.print(format!("{count} visits to '{}' in {:.1} s", config.topic, started.elapsed().as_secs_f64()));
     Ok(())
 }

@@ -11,7 +11,6 @@ mod json;
 mod junit;
 pub mod map;
 pub mod new;
-mod paint;
 pub mod records;
 pub mod templates;
 pub mod test;
@@ -54,7 +53,7 @@ pub fn run(command: &AuthorCommand) -> Result<Outcome, Halt> {
     let log = |log: &LogConfig| Console::log_only(log.format, &log.filter).map_err(Halt::configuration);
     match command {
         AuthorCommand::New(config) => {
-            println!("{}", new::new(config)?);
+            new::new(config)?;
             Ok(Outcome::Good)
         }
         AuthorCommand::Test(config) => {

@@ -36,7 +36,7 @@ pub fn start(console: &Console, topics: &Topics<'_>) -> Result<EmbeddedBroker, H
     let all = topics.outputs.iter().copied().chain([topics.input, topics.dead_letters]);
     let broker = EmbeddedBroker::start(all, PARTITIONS)?;
     if console.is_for_people() {
-        console.print(&banner(topics));
+        console.print_text(&banner(topics));
     }
     tracing::info!(brokers = broker.brokers(), "demo on an embedded broker; all data is gone at exit");
     Ok(broker)
@@ -46,7 +46,7 @@ fn banner(topics: &Topics<'_>) -> String {
     format!(
         "\nThis is a demo: a broker inside this process, visits from a generator, and your plugin between them.\n\
          \n    {} ──► plugin ──► {}\n                 └──► {} (what the plugin can't map)\n\n\
-         All of it is gone at exit. For a real Kafka: --brokers HOST:PORT (see --help). Ctrl-C ends it.\n",
+         All of it is gone at exit. For a real Kafka: --brokers HOST:PORT (see --help). Ctrl-C ends it.\n\n",
         topics.input,
         topics.outputs.join(", "),
         topics.dead_letters
@@ -96,7 +96,7 @@ pub fn show_samples(
         if is_news || last.elapsed() >= LATER_SAMPLES {
             *count += 1;
             *last = Instant::now();
-            console.print(&format!("  {topic:width$}  {}", shorten(&text)));
+            console.print(format!("  {topic:width$}  {}", shorten(&text)));
         }
     }
     Ok(())

@@ -1,5 +1,8 @@
 //! Runs a WebAssembly mapper between Kafka topics.
 
+// They panic when their reader is gone, and write unescaped text: see `output`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod admin;
 pub mod app;
 pub mod author;
@@ -14,6 +17,7 @@ pub mod demo;
 pub mod health;
 pub mod intents;
 pub mod kafka;
+pub mod output;
 pub mod pipeline;
 pub mod plugin;
 pub mod project;

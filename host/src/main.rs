@@ -1,5 +1,7 @@
 //! Parses the command line, runs it, and turns the outcome into an exit code.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 use std::process::ExitCode;
 
 use mapper_host::author::{self, Outcome};
@@ -8,7 +10,7 @@ use mapper_host::config::{Command, LogConfig, ManConfig, RemoteCommand};
 use mapper_host::console::Console;
 use mapper_host::shutdown::{Cause, Halt, Shutdown};
 use mapper_host::swap::Reload;
-use mapper_host::{app, remote};
+use mapper_host::{app, output, remote};
 
 // The allocator of the system keeps what librdkafka frees.
 #[global_allocator]
@@ -18,22 +20,34 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const AGAIN: &str = "ended at once; what was not committed is done again at the next start";
 
 fn main() -> ExitCode {
+    output::report_panics();
     let command = match cli::parse(std::env::args_os(), std::env::vars_os()) {
         Ok(command) => command,
         Err(CliError::Help(text)) => {
-            print!("{text}");
-            return ExitCode::SUCCESS;
+            output::print_text(&text);
+            return output_error().map_or(ExitCode::SUCCESS, |halt| fail(&halt));
         }
         Err(CliError::Wrong(message)) => return fail(&Halt::configuration(message)),
     };
+    // What these two are for is in Kafka; their stdout only tells how it goes.
+    let is_output_optional = matches!(command, Command::Run(_) | Command::Generate(_));
     match run(command) {
-        Ok(outcome) => ExitCode::from(outcome.exit_code()),
+        Ok(outcome) => match output_error().filter(|_| !is_output_optional) {
+            Some(halt) => fail(&halt),
+            None => ExitCode::from(outcome.exit_code()),
+        },
         Err(halt) => fail(&halt),
     }
 }
 
+/// What was to be printed and could not be, unless nobody wanted to read it.
+fn output_error() -> Option<Halt> {
+    let error = output::stdout_error()?;
+    Some(Halt::internal(&anyhow::anyhow!("stdout can't be written: {error}")))
+}
+
 fn fail(halt: &Halt) -> ExitCode {
-    eprintln!("error: {halt}");
+    output::eprint_error(&halt.to_string());
     ExitCode::from(halt.cause.exit_code())
 }
 
@@ -61,7 +75,7 @@ fn run(command: Command) -> Result<Outcome, Halt> {
             )?;
         }
         Command::Build(config) => return author::build::build(&config),
-        Command::Show(text) => print!("{text}"),
+        Command::Show(text) => output::print_text(&text),
         Command::Man(config) => write_pages(&config)?,
         Command::Author(command) => return author::run(&command),
     }
@@ -70,7 +84,7 @@ fn run(command: Command) -> Result<Outcome, Halt> {
 
 fn write_pages(config: &ManConfig) -> Result<(), Halt> {
     let Some(dir) = &config.dir else {
-        config.pages.iter().take(1).for_each(|(_, text)| print!("{text}"));
+        config.pages.iter().take(1).for_each(|(_, text)| output::print_text(text));
         return Ok(());
     };
     for (name, text) in &config.pages {
@@ -117,7 +131,7 @@ fn on_signal(reload: Option<Reload>, at_once: &'static str) -> Result<Shutdown, 
             tracing::info!("ending: finishing and committing the work in hand");
             requested.request();
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-            eprintln!("{at_once}");
+            output::eprint_line(at_once);
             std::process::exit(Cause::Internal.exit_code().into());
         });
     });

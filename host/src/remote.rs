@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::{RemoteCommand, RemoteConfig};
+use crate::output::{self, Line};
 use crate::shutdown::{Halt, Shutdown};
 use crate::swap::report::{Ended, Report, ShadowStatus};
 use client::{Client, RemoteError};
@@ -27,20 +28,20 @@ pub fn run(config: &RemoteConfig, shutdown: &Shutdown) -> Result<(), Halt> {
         RemoteCommand::History => {
             let terms = client.history()?;
             if config.json {
-                print_json(&terms);
+                output::print_json(&terms);
             } else {
-                print!("{}", text::history(&terms));
+                print_lines(text::history(&terms));
             }
             Ok(())
         }
         RemoteCommand::StopShadow => {
             let status = client.stop_shadow()?;
             if config.json {
-                print_json(&status);
+                output::print_json(&status);
             } else {
                 match status {
-                    Some(status) => print!("{}", text::shadow(&status)),
-                    None => println!("there is no shadow"),
+                    Some(status) => print_lines(text::shadow(&status)),
+                    None => output::print_line("there is no shadow"),
                 }
             }
             Ok(())
@@ -64,16 +65,16 @@ fn read(file: &Path) -> Result<Vec<u8>, Halt> {
     std::fs::read(file).map_err(|error| Halt::configuration(format!("{}: {error}", file.display())))
 }
 
-fn print_json(value: &impl serde::Serialize) {
-    println!("{}", serde_json::to_string_pretty(value).expect("text and numbers"));
+fn print_lines(lines: Vec<Line>) {
+    lines.into_iter().for_each(output::print_line);
 }
 
 /// Prints how a swap ended; one that was refused is an error.
 fn show(report: &Report, json: bool) -> Result<(), Halt> {
     if json {
-        print_json(report);
+        output::print_json(report);
     } else {
-        print!("{}", text::report(report));
+        print_lines(text::report(report));
     }
     if report.outcome == Ended::Refused {
         let step = report.step.map(|step| step.name()).unwrap_or_default();
@@ -89,27 +90,27 @@ fn follow(config: &RemoteConfig, client: &Client, shutdown: &Shutdown) -> Result
     let mut counts = String::new();
     let show_new = |status: &ShadowStatus, shown: &mut usize, counts: &mut String| {
         for difference in &status.differences[(*shown).min(status.differences.len())..] {
-            println!("{}", text::difference(difference));
+            print_lines(text::difference(difference).into());
         }
         *shown = status.differences.len();
         let now = text::shadow_counts(status);
         if *counts != now {
-            println!("{now}");
+            output::print_line(now.as_str());
             *counts = now;
         }
     };
     loop {
-        let stop = shutdown.requested();
+        let stop = shutdown.requested() || output::stdout_is_closed();
         let status = if stop { client.stop_shadow()? } else { client.shadow()? };
         let Some(status) = status else { return Ok(()) };
         if config.json && !status.running {
-            print_json(&status);
+            output::print_json(&status);
         } else if !config.json {
             show_new(&status, &mut shown, &mut counts);
         }
         if !status.running {
             if !config.json {
-                println!("ended: {}", status.ended.as_deref().unwrap_or_default());
+                output::print_line(format!("ended: {}", status.ended.as_deref().unwrap_or_default()));
             }
             return Ok(());
         }

@@ -18,9 +18,9 @@ pub fn follow(console: &Console, telemetry: &Telemetry, shutdown: &Shutdown) {
         let (now, counts) = (Instant::now(), telemetry.counts());
         let rate = (counts.records_in - before.1.records_in) as f64 / (now - before.0).as_secs_f64();
         if console.is_live() {
-            console.live(line(&counts, rate));
+            console.live(&line(&counts, rate));
         } else if counts != before.1 && console.is_for_people() {
-            console.print(&line(&counts, rate));
+            console.print(line(&counts, rate));
         } else if counts != before.1 {
             tracing::info!(
                 records_in = counts.records_in,
@@ -53,7 +53,7 @@ pub fn summary(telemetry: &Telemetry, ran: Duration) -> String {
     let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
     format!(
         "{} records in {seconds:.1} s: {} outputs, {} dead letters{kinds}, {} skipped\n\
-         {} commits, {} aborts; mapping took {:.1} µs a record",
+         {} commits, {} aborts; mapping took {:.1} µs a record\n",
         counts.records_in,
         counts.records_out,
         counts.dead_letters(),

@@ -13,6 +13,7 @@ use super::guest::{build_if_absent, engine};
 use super::input::{Filled, Input, Lines};
 use super::records::TOPIC;
 use crate::config::BenchConfig;
+use crate::output;
 use crate::plugin::{Description, Digest, Effort, PluginRefused, describe};
 use crate::record::{Batch, NO_TIMESTAMP};
 use crate::shutdown::Halt;
@@ -88,17 +89,19 @@ pub fn bench(config: &BenchConfig) -> Result<Outcome, Halt> {
     };
     let failed = |error: anyhow::Error| Halt::internal(&error);
     let before = history::last(&config.state_dir, &identity.name).map_err(failed)?;
-    println!(
+    output::print_line(format!(
         "{}: {} {}, {:.1} MiB, sha256 {}",
         config.plugin.display(),
         identity.name,
         identity.version,
         mib(identity.bytes),
         &run.digest[..12]
-    );
-    println!("{}: {} records, {} B each\n", sample.name, sample.records(), sample.bytes() / sample.records());
-    println!("{}", table(&run, before.as_ref()));
-    println!("{}", remarks(&measured, &run, before.as_ref()).join("\n"));
+    ));
+    let each = sample.bytes() / sample.records();
+    output::print_line(format!("{}: {} records, {each} B each", sample.name, sample.records()));
+    output::print_line("");
+    output::print_text(&format!("{}\n", table(&run, before.as_ref())));
+    remarks(&measured, &run, before.as_ref()).into_iter().for_each(output::print_line);
     history::keep(&config.state_dir, &identity.name, &run).map_err(failed)?;
     Ok(Outcome::Good)
 }

@@ -2,6 +2,7 @@
 
 use super::{Outcome, watch};
 use crate::config::BuildConfig;
+use crate::output;
 use crate::project;
 use crate::shutdown::Halt;
 
@@ -14,7 +15,7 @@ pub fn build(config: &BuildConfig) -> Result<Outcome, Halt> {
         watch::watch(config, watching)?;
     } else {
         let built = project::build(&config.dir, config.output.as_deref());
-        println!("{}", built.map_err(|error| Halt::plugin(format!("{error:#}")))?.display());
+        output::print_line(built.map_err(|error| Halt::plugin(format!("{error:#}")))?.display().to_string());
     }
     Ok(Outcome::Good)
 }

@@ -7,18 +7,18 @@ use serde_json::{Value, json};
 
 use super::Outcome;
 use super::guest::{build_if_absent, engine, read};
-use super::paint::Paint;
 use crate::bytes::Bytes;
 use crate::config::{CheckConfig, GuestConfig};
+use crate::output::{self, Colour, Line};
 use crate::plugin::{Access, CONTRACT_VERSION, Description, Effort, Form, Stage, describe};
 use crate::shutdown::Halt;
 
 /// Prints which versions of the contract this host speaks.
 pub fn contract(as_json: bool) {
     if as_json {
-        println!("{}", json!({ "package": "mapper-host:mapper", "versions": [CONTRACT_VERSION] }));
+        output::print_line(json!({ "package": "mapper-host:mapper", "versions": [CONTRACT_VERSION] }).to_string());
     } else {
-        println!("mapper-host:mapper@{CONTRACT_VERSION}");
+        output::print_line(format!("mapper-host:mapper@{CONTRACT_VERSION}"));
     }
 }
 
@@ -34,9 +34,9 @@ pub fn check(config: &CheckConfig) -> Result<Outcome, Halt> {
     let engine = Arc::new(engine(&config.guest, None)?);
     let description = describe(&engine, &bytes, &config.guest.set, Effort::Full);
     if config.json {
-        println!("{:#}", to_json(path, &description));
+        output::print_json(&to_json(path, &description));
     } else {
-        println!("{}", text(path, &description, &config.guest, Paint::of(&std::io::stdout())));
+        text(path, &description, &config.guest).into_iter().for_each(output::print_line);
     }
     Ok(if description.plugin.is_ok() { Outcome::Good } else { Outcome::DoesNotFit })
 }
@@ -92,9 +92,9 @@ fn to_json(path: &Path, description: &Description) -> Value {
     })
 }
 
-fn text(path: &Path, description: &Description, guest: &GuestConfig, paint: Paint) -> String {
+fn text(path: &Path, description: &Description, guest: &GuestConfig) -> Vec<Line> {
     let mut lines = Vec::new();
-    let mut line = |name: &str, text: String| lines.push(format!("{name:<12}{text}"));
+    let mut line = |name: &str, text: String| lines.push(Line::from(format!("{name:<12}{text}")));
     let who = description.identity.as_ref().map(|identity| format!("{} {}, ", identity.name, identity.version));
     line(&format!("{}:", path.display()), String::new());
     line("  is", format!("{}a {}", who.unwrap_or_default(), form(description.form)).replace("a no ", "no "));
@@ -113,12 +113,20 @@ fn text(path: &Path, description: &Description, guest: &GuestConfig, paint: Pain
     }
     for (index, import) in description.imports.iter().enumerate() {
         let text = format!("{:<8}{}: {}", access(import.access), import.name, import.about);
-        let text = if import.access == Access::Refused { paint.red(&text) } else { text };
-        line(if index == 0 { "  imports" } else { "" }, text);
+        let line = Line::from(format!("{:<12}", if index == 0 { "  imports" } else { "" }));
+        lines.push(if import.access == Access::Refused { line.coloured(Colour::Red, text) } else { line.text(text) });
     }
-    match &description.plugin {
-        Ok(_) => line("  fits", paint.green("yes")),
-        Err((at, reason)) => line("  fits", paint.red(&format!("no ({}): {reason}", stage(*at)))),
-    }
-    lines.join("\n")
+    let line = Line::from(format!("{:<12}", "  fits"));
+    let reason = match &description.plugin {
+        Ok(_) => {
+            lines.push(line.coloured(Colour::Green, "yes"));
+            return lines;
+        }
+        Err((at, reason)) => format!("no ({}): {reason}", stage(*at)),
+    };
+    // A reason may have several lines, such as those of a backtrace.
+    let mut reason = reason.lines();
+    lines.push(line.coloured(Colour::Red, reason.next().unwrap_or_default()));
+    lines.extend(reason.map(|more| Line::from(format!("{:<12}", "")).coloured(Colour::Red, more)));
+    lines
 }

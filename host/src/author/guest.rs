@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::GuestConfig;
+use crate::output;
 use crate::plugin::{Engine, MAX_PLUGIN_BYTES, Plugin, PluginMapper, PluginRefused, Stage};
 use crate::project;
 use crate::shutdown::Halt;
@@ -64,7 +65,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Halt> {
 /// When it can't be built.
 pub(crate) fn build_if_absent(plugin: &Path) -> Result<(), Halt> {
     let Some(project) = (!plugin.exists()).then(|| project::of_plugin(plugin)).flatten() else { return Ok(()) };
-    eprintln!("{} is not there yet; building it from {} …", plugin.display(), project.display());
+    output::eprint_line(format!("{} is not there yet; building it from {} …", plugin.display(), project.display()));
     let built = project::build(&project, Some(plugin));
     built.map(|_| ()).map_err(|error| Halt::plugin(format!("the plugin could not be built: {error:#}")))
 }

@@ -7,7 +7,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::cases::Ran;
 use super::diff;
-use super::paint::Paint;
+use crate::output::escape;
 
 /// All cases of one plugin.
 pub(super) struct Suite {
@@ -27,21 +27,28 @@ pub(super) fn report(plugins: &[Suite]) -> anyhow::Result<String> {
     for (suite, file, judged) in files {
         let name = suite.plugin.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let path = file.path.display().to_string();
-        let mut suite = TestSuite::new(path.as_str());
+        let mut suite = TestSuite::new(text(&path));
         for (case, judged) in file.cases.iter().zip(judged) {
             let mut status = TestCaseStatus::success();
             if !judged.passed {
                 status = TestCaseStatus::non_success(NonSuccessKind::Failure);
                 status
-                    .set_message(format!("{path}:{}: what came is not what must come", case.line))
-                    .set_description(diff::text(judged, Paint::none()));
+                    .set_message(text(&format!("{path}:{}: what came is not what must come", case.line)))
+                    .set_description(
+                        diff::lines(judged).iter().map(|line| format!("{}\n", line.plain())).collect::<String>(),
+                    );
             }
             let title = case.name.clone().unwrap_or_else(|| format!("line {}", case.line));
-            let mut test = TestCase::new(title, status);
-            test.set_classname(name.as_str());
+            let mut test = TestCase::new(text(&title), status);
+            test.set_classname(text(&name));
             suite.add_test_case(test);
         }
         report.add_test_suite(suite);
     }
     Ok(report.to_string()?)
+}
+
+/// A text that XML 1.0 can have: it has no way to write U+FFFE, U+FFFF and most control characters (section 2.2).
+fn text(text: &str) -> String {
+    escape::line(text).into_owned()
 }

@@ -2,7 +2,7 @@
 
 mod counts;
 
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -11,6 +11,7 @@ use super::guest::{Guest, build_if_absent};
 use super::input::{Filled, Input, Lines, Topic};
 use super::{Outcome, records};
 use crate::config::{MapConfig, MapFormat, MapInput};
+use crate::output::{self, DataWriter};
 use crate::pipeline::Mapper;
 use crate::record::Record;
 use crate::shutdown::Halt;
@@ -62,7 +63,7 @@ pub fn map(config: &MapConfig) -> Result<Outcome, Halt> {
 /// Writes what came.
 struct Report<'a> {
     config: &'a MapConfig,
-    out: BufWriter<io::StdoutLock<'static>>,
+    out: DataWriter,
     counts: Counts,
     started: Instant,
     bar: Option<ProgressBar>,
@@ -71,15 +72,14 @@ struct Report<'a> {
 impl<'a> Report<'a> {
     fn new(config: &'a MapConfig, progress: Option<(u64, u64)>) -> Self {
         // Where the outputs go to the terminal too, they show how far it is.
-        let watched = io::stderr().is_terminal() && !io::stdout().is_terminal();
+        let watched = output::stderr_is_terminal() && !output::stdout_is_terminal();
         let bar = progress.filter(|(_, all)| watched && *all >= PROGRESS_FROM_BYTES).map(|(_, all)| {
             let bar = ProgressBar::with_draw_target(Some(all), ProgressDrawTarget::stderr());
             let template = "{wide_bar} {bytes} of {total_bytes}, {eta} left";
             bar.set_style(ProgressStyle::with_template(template).expect("a template of ours"));
             bar
         });
-        let out = BufWriter::new(io::stdout().lock());
-        Self { config, out, counts: Counts::default(), started: Instant::now(), bar }
+        Self { config, out: DataWriter::stdout(), counts: Counts::default(), started: Instant::now(), bar }
     }
 
     fn batch(&mut self, filled: &Filled, verdicts: &Verdicts) -> io::Result<()> {
@@ -92,11 +92,10 @@ impl<'a> Report<'a> {
             match verdict {
                 Verdict::Mapped(outputs) => outputs.into_iter().try_for_each(|output| self.output(&output, record))?,
                 Verdict::Failed(failure) => {
-                    let mut text = format!("{}: {}: {}", filled.places[index], failure.kind, failure.message);
+                    self.say(&format!("{}: {}: {}", filled.places[index], failure.kind, failure.message));
                     if self.config.verbose {
-                        failure.details.lines().for_each(|line| text.push_str(&format!("\n    {line}")));
+                        failure.details.lines().for_each(|line| self.say(&format!("    {line}")));
                     }
-                    self.say(&text);
                 }
             }
         }
@@ -106,11 +105,10 @@ impl<'a> Report<'a> {
 
     fn output(&mut self, output: &Output<'_>, record: Record<'_>) -> io::Result<()> {
         if self.config.format == MapFormat::Record {
-            serde_json::to_writer(&mut self.out, &records::output_to_json(output, record))?;
+            self.out.json(&records::output_to_json(output, record))
         } else {
-            self.out.write_all(output.value(record).unwrap_or(b"null"))?;
+            self.out.value(output.value(record).unwrap_or(b"null"))
         }
-        self.out.write_all(b"\n")
     }
 
     fn bad(&mut self, place: &str, reason: &str) {
@@ -118,14 +116,10 @@ impl<'a> Report<'a> {
         self.say(&format!("{place}: not a record: {reason}"));
     }
 
-    /// Who closed our stderr doesn't want to read it.
-    fn say(&self, text: &str) {
-        let write = || {
-            let _ = writeln!(io::stderr().lock(), "{text}");
-        };
+    fn say(&self, line: &str) {
         match &self.bar {
-            Some(bar) => bar.suspend(write),
-            None => write(),
+            Some(bar) => bar.suspend(|| output::eprint_line(line)),
+            None => output::eprint_line(line),
         }
     }
 
@@ -140,7 +134,7 @@ impl<'a> Report<'a> {
             bar.finish_and_clear();
         }
         if self.config.stats {
-            self.say(&self.counts.text(self.started.elapsed()));
+            self.counts.text(self.started.elapsed()).lines().for_each(|line| self.say(line));
         }
         if self.counts.failed() { Outcome::RecordsFailed } else { Outcome::Good }
     }

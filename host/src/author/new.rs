@@ -6,25 +6,26 @@ use std::path::Path;
 
 use super::templates::ProjectName;
 use crate::config::NewConfig;
+use crate::output;
 use crate::shutdown::Halt;
 
 /// Makes the project, and says how to go on.
 ///
 /// # Errors
 /// When the name is none, something is there already, or it can't be written.
-pub fn new(config: &NewConfig) -> Result<String, Halt> {
+pub fn new(config: &NewConfig) -> Result<(), Halt> {
     let dir = &config.dir;
     let name = dir.file_name().unwrap_or_default().to_string_lossy();
     let name = ProjectName::new(&name)
         .map_err(|allowed| Halt::configuration(format!("{}: {name:?} can't be the name: {allowed}", dir.display())))?;
     check_free(dir)?;
     write(dir, &config.language.project(&name)).map_err(|error| Halt::internal(&error))?;
-    Ok(format!(
-        "{} is a mapper in {} that reduces visits. Go on with:\n\n    cd {}\n    host test\n    host build .\n\nIts README.md says more.",
-        dir.display(),
-        config.language.name(),
-        dir.display()
-    ))
+    let dir = dir.display();
+    output::print_line(format!("{dir} is a mapper in {} that reduces visits. Go on with:", config.language.name()));
+    output::print_text("\n");
+    output::print_line(format!("    cd {dir}"));
+    output::print_text("    host test\n    host build .\n\nIts README.md says more.\n");
+    Ok(())
 }
 
 /// An empty folder is as good as none.

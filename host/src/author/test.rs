@@ -1,7 +1,6 @@
 //! `host test`: runs the cases of a plugin in the real plugin, in its real limits.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -10,9 +9,9 @@ use anyhow::Context;
 use super::cases::{self, Case, CaseFile, Judged, Ran};
 use super::guest::{Guest, build_if_absent};
 use super::junit::{self, Suite};
-use super::paint::Paint;
 use super::{Outcome, diff};
 use crate::config::{GuestConfig, TestConfig};
+use crate::output::{self, Colour, Line};
 use crate::project;
 use crate::shutdown::Halt;
 
@@ -30,8 +29,7 @@ pub fn test(config: &TestConfig) -> Result<Outcome, Halt> {
         let started = Instant::now();
         let judged = run(&plugin, files, &config.guest)?;
         let took = started.elapsed();
-        let printed = print(&judged, Shown::All, &mut io::stdout().lock());
-        let counts = printed.context("writing to stdout").map_err(failed)?;
+        let counts = print(&judged, Shown::All);
         (passed, wrong) = (passed + counts.0, wrong + counts.1);
         if config.bless {
             bless(&judged).map_err(failed)?;
@@ -43,15 +41,13 @@ pub fn test(config: &TestConfig) -> Result<Outcome, Halt> {
         written.with_context(|| format!("writing {}", path.display())).map_err(failed)?;
     }
     if wrong > 0 {
-        println!("\n{} only what must come, {} only what came", paint().red("-"), paint().green("+"));
+        output::print_line("");
+        let line = Line::default().coloured(Colour::Red, "-").text(" only what must come, ");
+        output::print_line(line.coloured(Colour::Green, "+").text(" only what came"));
     }
     let said = if config.bless && wrong > 0 { "blessed" } else { "failed" };
-    println!("{passed} passed, {wrong} {said}");
+    output::print_line(format!("{passed} passed, {wrong} {said}"));
     Ok(if wrong == 0 || config.bless { Outcome::Good } else { Outcome::CasesFailed })
-}
-
-fn paint() -> Paint {
-    Paint::of(&io::stdout())
 }
 
 /// Runs cases in a plugin.
@@ -145,12 +141,7 @@ fn title(path: &Path, case: &Case) -> String {
 }
 
 /// Returns how many passed and how many failed.
-pub(super) fn print(
-    judged: &[(CaseFile, Vec<Judged>)],
-    shown: Shown,
-    out: &mut (impl Write + io::IsTerminal),
-) -> io::Result<(usize, usize)> {
-    let paint = Paint::of(out);
+pub(super) fn print(judged: &[(CaseFile, Vec<Judged>)], shown: Shown) -> (usize, usize) {
     let (mut passed, mut failed) = (0, 0);
     for (file, verdicts) in judged {
         for (case, judged) in file.cases.iter().zip(verdicts) {
@@ -158,18 +149,18 @@ pub(super) fn print(
             if judged.passed {
                 passed += 1;
                 if shown == Shown::All {
-                    writeln!(out, "{}  {title}", paint.green("ok    "))?;
+                    output::print_line(Line::default().coloured(Colour::Green, "ok    ").text("  ").text(title));
                 }
                 continue;
             }
             failed += 1;
-            writeln!(out, "{}  {title}", paint.red("FAILED"))?;
-            for line in diff::text(judged, paint).lines() {
-                writeln!(out, "        {line}")?;
+            output::print_line(Line::default().coloured(Colour::Red, "FAILED").text("  ").text(title));
+            for line in diff::lines(judged) {
+                output::print_line(line.indented("        "));
             }
         }
     }
-    Ok((passed, failed))
+    (passed, failed)
 }
 
 fn bless(judged: &[(CaseFile, Vec<Judged>)]) -> anyhow::Result<()> {

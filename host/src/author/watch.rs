@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
-use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -18,6 +17,7 @@ use notify::{EventKind, RecursiveMode, Watcher};
 use super::cases;
 use super::test::{self, Shown};
 use crate::config::{BuildConfig, WatchConfig};
+use crate::output;
 use crate::plugin::Digest;
 use crate::project;
 use crate::remote::{self, client::Client};
@@ -65,9 +65,10 @@ pub(super) fn watch(config: &BuildConfig, watching: &WatchConfig) -> Result<(), 
     let mut changes = Changes::new(&config.dir, cases::beside(&plugin)).map_err(failed)?;
     follow(&mut changes, || {
         if let Err(halt) = round(config, watching) {
-            eprintln!("error: {halt}");
+            output::eprint_error(&halt.to_string());
         }
-        ControlFlow::Continue(())
+        // Nobody reads what the next build would have to say.
+        if output::stdout_is_closed() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })
 }
 
@@ -88,7 +89,7 @@ fn follow(changes: &mut Changes, mut round: impl FnMut() -> ControlFlow<()>) -> 
         if is_again {
             continue;
         }
-        eprintln!("waiting for changes in {}; Ctrl-C ends it", changes.dir.display());
+        output::eprint_line(format!("waiting for changes in {}; Ctrl-C ends it", changes.dir.display()));
         while is_same(&built, &now) {
             changes.wait()?;
             now = changes.look().map_err(failed)?;
@@ -101,7 +102,7 @@ fn round(config: &BuildConfig, watching: &WatchConfig) -> Result<(), Halt> {
     let started = Instant::now();
     let plugin = project::build(&config.dir, config.output.as_deref());
     let plugin = plugin.map_err(|error| Halt::plugin(format!("{error:#}")))?;
-    println!("built {} in {:.1} s", plugin.display(), started.elapsed().as_secs_f64());
+    output::print_line(format!("built {} in {:.1} s", plugin.display(), started.elapsed().as_secs_f64()));
     let holds = run_cases(config, watching, &plugin)?;
     match &watching.swap {
         Some((url, token_file)) if holds => {
@@ -115,16 +116,14 @@ fn round(config: &BuildConfig, watching: &WatchConfig) -> Result<(), Halt> {
 fn run_cases(config: &BuildConfig, watching: &WatchConfig, plugin: &Path) -> Result<bool, Halt> {
     let paths = cases::find(plugin, Some(&config.dir));
     if paths.is_empty() {
-        println!("there are no cases (cases.jsonl)");
+        output::print_line("there are no cases (cases.jsonl)");
         return Ok(true);
     }
     let files =
         cases::read_all(&paths).map_err(|wrong| Halt::configuration(format!("the cases can't be read: {wrong}")))?;
     let judged = test::run(plugin, files, &watching.guest)?;
-    let printed = test::print(&judged, Shown::Failed, &mut io::stdout().lock());
-    let (passed, failed) =
-        printed.map_err(|error| Halt::internal(&anyhow::Error::new(error).context("writing to stdout")))?;
-    println!("{passed} passed, {failed} failed");
+    let (passed, failed) = test::print(&judged, Shown::Failed);
+    output::print_line(format!("{passed} passed, {failed} failed"));
     Ok(failed == 0)
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::tools::{output_of, tool};
+use crate::output;
 
 const TARGET: &str = "wasm32-wasip2";
 /// The cargo profile for plugins: one that a workspace may define, see the `Cargo.toml` of this project.
@@ -23,7 +24,7 @@ fn add_target(dir: &Path) -> anyhow::Result<()> {
     if Path::new(found.trim()).is_dir() {
         return Ok(());
     }
-    eprintln!("Adding the Rust target {TARGET} (rustup target add {TARGET}) …");
+    output::eprint_line(format!("Adding the Rust target {TARGET} (rustup target add {TARGET}) …"));
     output_of(tool("rustup", dir).args(["target", "add", TARGET]), "rustup", INSTALL)
         .with_context(|| format!("the Rust target {TARGET} is missing; add it with: rustup target add {TARGET}"))?;
     Ok(())

@@ -7,6 +7,8 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, bail};
 
+use crate::output;
+
 /// A tool that runs in the project's folder. What it says on stderr is the author's to read, as it is.
 pub(super) fn tool(name: impl AsRef<std::ffi::OsStr>, dir: &Path) -> Command {
     let mut command = Command::new(name);
@@ -23,7 +25,7 @@ pub(super) fn output_of(command: &mut Command, name: &str, install: &str) -> any
 
 /// Runs a tool that says what there is to say on stderr or stdout; both go to stderr, and stdout remains the host's.
 pub(super) fn run(command: &mut Command, name: &str, install: &str) -> anyhow::Result<()> {
-    let status = command.stdout(std::io::stderr()).status().map_err(|error| missing(&error, name, install))?;
+    let status = command.stdout(output::inherited_stderr()).status().map_err(|error| missing(&error, name, install))?;
     check(name, status)
 }
 
@@ -56,7 +58,7 @@ fn install_in(tools: &Path, name: &str, install: impl FnOnce(&Path) -> anyhow::R
         if dir.exists() {
             fs::remove_dir_all(&dir).with_context(named)?;
         }
-        eprintln!("Installing {name} into {} …", dir.display());
+        output::eprint_line(format!("Installing {name} into {} …", dir.display()));
         install(&dir).with_context(|| format!("installing {name}"))?;
         File::create(&complete).with_context(named)?;
     }

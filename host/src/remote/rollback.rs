@@ -1,9 +1,10 @@
 //! `host rollback`: shows which version the host would return to, and asks before it does.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 
 use super::client::Client;
 use super::text;
+use crate::output;
 use crate::shutdown::{Cause, Halt};
 use crate::swap::report::Report;
 use crate::swap::rollback::RollbackPlan;
@@ -15,7 +16,7 @@ use crate::swap::rollback::RollbackPlan;
 pub(super) fn rollback(client: &Client, to: Option<&str>, yes: bool) -> Result<Report, Halt> {
     let plan = client.rollback_plan(to)?;
     // On stderr: with --json, standard output is what the host answers.
-    eprintln!("{}", text::rollback_plan(&plan));
+    output::eprint_line(text::rollback_plan(&plan));
     if to.is_none() && !yes {
         confirm(&plan)?;
     }
@@ -24,15 +25,15 @@ pub(super) fn rollback(client: &Client, to: Option<&str>, yes: bool) -> Result<R
 
 fn confirm(plan: &RollbackPlan) -> Result<(), Halt> {
     let digest = plan.to.digest.get(..12).unwrap_or(&plan.to.digest);
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    if !io::stdin().is_terminal() || !output::stderr_is_terminal() {
         return Err(Halt::configuration(format!(
             "nothing was changed: nobody confirmed the rollback, as there is no terminal to ask at. Confirm it with --yes, or name \
              the version with --to {digest}"
         )));
     }
-    eprint!("Roll back? [y/N] ");
+    output::eprint_prompt("Roll back? [y/N] ");
     let mut answer = String::new();
-    let read = io::stderr().flush().and_then(|()| io::stdin().lock().read_line(&mut answer));
+    let read = io::stdin().lock().read_line(&mut answer);
     read.map_err(|error| Halt::internal(&anyhow::Error::new(error).context("reading the answer")))?;
     if ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
         return Ok(());

@@ -1,37 +1,35 @@
-//! What a running host answered, for people.
+//! What a running host answered, for people. Each line is escaped by itself: what a version or a record is called can't add another.
 
-use std::fmt::Write as _;
-
+use crate::output::Line;
 use crate::swap::control::TermView;
 use crate::swap::report::{Difference, Ended, Report, ShadowStatus, TryOut};
 use crate::swap::rollback::RollbackPlan;
 
 /// How a swap or a rollback ended.
-pub(super) fn report(report: &Report) -> String {
-    let mut text = String::new();
-    if let Some(found) = &report.try_out {
-        text.push_str(&try_out(found));
-    }
+pub(super) fn report(report: &Report) -> Vec<Line> {
+    let mut lines = report.try_out.as_ref().map(try_out).unwrap_or_default();
     let to = report.to.as_ref().map(ToString::to_string).unwrap_or_default();
     let (from, ms) = (&report.from, report.took_ms);
     let pause = report.pause_us as f64 / 1000.0;
-    // Writing to a string can't fail.
-    let _ = match report.outcome {
-        Ended::Swapped => writeln!(
-            text,
-            "swapped in {ms} ms: {from} → {to}{}\n{}longest pause of a worker: {pause:.2} ms",
-            if report.forced { ", without a try-out" } else { "" },
-            offsets(report),
-        ),
-        Ended::Unchanged => writeln!(text, "{from} speaks already; nothing to swap"),
-        Ended::Tried => writeln!(text, "{to} could be swapped in for {from}; it was not, as asked (--dry-run)"),
+    match report.outcome {
+        Ended::Swapped => {
+            let forced = if report.forced { ", without a try-out" } else { "" };
+            lines.push(format!("swapped in {ms} ms: {from} → {to}{forced}").into());
+            lines.extend(offsets(report));
+            lines.push(format!("longest pause of a worker: {pause:.2} ms").into());
+        }
+        Ended::Unchanged => lines.push(format!("{from} speaks already; nothing to swap").into()),
+        Ended::Tried => {
+            lines.push(format!("{to} could be swapped in for {from}; it was not, as asked (--dry-run)").into());
+        }
         Ended::Switching => {
-            writeln!(text, "not swapped everywhere yet: {}", report.reason.as_deref().unwrap_or_default())
+            let reason = report.reason.as_deref().unwrap_or_default();
+            lines.push(format!("not swapped everywhere yet: {reason}").into());
         }
         // The reason is the error that the command ends with.
-        Ended::Refused => writeln!(text, "{from} goes on"),
-    };
-    text
+        Ended::Refused => lines.push(format!("{from} goes on").into()),
+    }
+    lines
 }
 
 /// What a rollback would do, in a line.
@@ -45,35 +43,26 @@ pub(super) fn rollback_plan(plan: &RollbackPlan) -> String {
     format!("rollback: {from} → {to}{since}{failure}")
 }
 
-fn offsets(report: &Report) -> String {
-    let mut text = String::new();
-    for (partition, offset) in &report.offsets {
-        let _ = match offset {
-            Some(offset) => writeln!(text, "  partition {partition}: from offset {offset}"),
-            None => writeln!(text, "  partition {partition}: from its first record"),
-        };
-    }
-    text
+fn offsets(report: &Report) -> impl Iterator<Item = Line> {
+    report.offsets.iter().map(|(partition, offset)| match offset {
+        Some(offset) => format!("  partition {partition}: from offset {offset}").into(),
+        None => format!("  partition {partition}: from its first record").into(),
+    })
 }
 
-fn try_out(found: &TryOut) -> String {
+fn try_out(found: &TryOut) -> Vec<Line> {
     let TryOut { records, cases, same, different, regressions, mended, differences } = found;
     let mut text = format!("tried out on {records} records and {cases} cases: {same} the same, {different} different");
     if *different > 0 {
-        let _ = write!(text, " ({regressions} fail that used to pass, {mended} pass that used to fail)");
+        text.push_str(&format!(" ({regressions} fail that used to pass, {mended} pass that used to fail)"));
     }
-    text.push('\n');
-    for shown in differences {
-        text.push_str(&difference(shown));
-        text.push('\n');
-    }
-    text
+    [text.into()].into_iter().chain(differences.iter().flat_map(difference)).collect()
 }
 
 /// A record on which versions differ.
-pub(super) fn difference(shown: &Difference) -> String {
+pub(super) fn difference(shown: &Difference) -> [Line; 3] {
     let Difference { record, input, old, new } = shown;
-    format!("  {record}: {input}\n    - {old}\n    + {new}")
+    [format!("  {record}: {input}").into(), format!("    - {old}").into(), format!("    + {new}").into()]
 }
 
 /// The counts of a shadow, in a line.
@@ -89,27 +78,21 @@ pub(super) fn shadow_counts(status: &ShadowStatus) -> String {
 }
 
 /// All of what a shadow has seen.
-pub(super) fn shadow(status: &ShadowStatus) -> String {
-    let mut text = format!("{} beside {} since {}\n", status.version, status.against, status.since);
-    for shown in &status.differences {
-        text.push_str(&difference(shown));
-        text.push('\n');
-    }
-    let _ = writeln!(text, "{}", shadow_counts(status));
-    if let Some(why) = &status.ended {
-        let _ = writeln!(text, "ended: {why}");
-    }
-    text
+pub(super) fn shadow(status: &ShadowStatus) -> Vec<Line> {
+    let mut lines = vec![format!("{} beside {} since {}", status.version, status.against, status.since).into()];
+    lines.extend(status.differences.iter().flat_map(difference));
+    lines.push(shadow_counts(status).into());
+    lines.extend(status.ended.iter().map(|why| format!("ended: {why}").into()));
+    lines
 }
 
 /// The versions, the latest first.
-pub(super) fn history(terms: &[TermView]) -> String {
-    let mut text = String::new();
+pub(super) fn history(terms: &[TermView]) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
     for view in terms {
         let term = &view.term;
         let by = serde_json::to_string(&term.by).unwrap_or_default();
-        let _ = writeln!(
-            text,
+        let title = format!(
             "{} {}  since {} by {}{}{}",
             if view.current { "*" } else { " " },
             term.version,
@@ -118,18 +101,17 @@ pub(super) fn history(terms: &[TermView]) -> String {
             if term.forced { ", forced" } else { "" },
             if term.before.is_none() { "; nothing to roll back to" } else { "" },
         );
-        if let Some(reason) = &term.probation_failure {
-            let _ = writeln!(text, "    failed its probation: {reason}");
-        }
+        lines.push(title.into());
+        lines.extend(term.probation_failure.iter().map(|reason| format!("    failed its probation: {reason}").into()));
         let tally = &term.tally;
         let letters: u64 = tally.dead_letters.values().sum();
         let kinds: Vec<String> = tally.dead_letters.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
-        let _ = writeln!(
-            text,
+        let counts = format!(
             "    {} in, {} out, {letters} dead letters{kinds}, {} skipped",
             tally.records_in, tally.records_out, tally.skipped
         );
+        lines.push(counts.into());
         for (partition, spans) in &view.offsets {
             let spans: Vec<String> = spans
                 .iter()
@@ -138,8 +120,8 @@ pub(super) fn history(terms: &[TermView]) -> String {
                     None => format!("{}– (committed up to {})", span.from, span.reached),
                 })
                 .collect();
-            let _ = writeln!(text, "    partition {partition}: {}", spans.join(", "));
+            lines.push(format!("    partition {partition}: {}", spans.join(", ")).into());
         }
     }
-    text
+    lines
 }
