@@ -8,10 +8,12 @@ mod failures;
 mod file;
 mod generate;
 mod pages;
+mod pairs;
 mod readers;
 mod remote;
 mod run;
 mod sandbox;
+mod service_links;
 mod settings;
 mod sources;
 mod swap;
@@ -21,12 +23,13 @@ mod tests;
 
 use std::ffi::OsString;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 pub use definition::settings_table;
 pub(crate) use settings::near;
 
 use crate::config::Command;
+use crate::output::escape;
 use sources::{Environment, Sources};
 
 /// Why there is nothing to run.
@@ -49,7 +52,7 @@ pub fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     environment: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
 ) -> Result<Command, CliError> {
-    let matches = definition::command().try_get_matches_from(arguments).map_err(|error| from_clap(&error))?;
+    let matches = definition::command().try_get_matches_from(arguments).map_err(from_clap)?;
     let environment = Environment::new(environment);
     match matches.subcommand() {
         Some(("completions", matches)) => Ok(pages::completions(matches, definition::command())),
@@ -71,10 +74,42 @@ pub fn parse(
     }
 }
 
-fn from_clap(error: &clap::Error) -> CliError {
+fn from_clap(mut error: clap::Error) -> CliError {
+    quote_arguments(&mut error);
     let text = error.render().to_string();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => CliError::Help(text),
         _ => CliError::Wrong(text.strip_prefix("error: ").unwrap_or(&text).trim_end().to_owned()),
     }
 }
+
+/// An argument that clap repeats in its message may have a secret in it, as `sasl.password=…` has without its `--kafka`, and
+/// line breaks that would make it look like more of the message.
+fn quote_arguments(error: &mut clap::Error) {
+    let quote = |text: &str| {
+        let shown = text.split_once('=').map_or_else(|| text.to_owned(), |(name, _)| format!("{name}=…"));
+        escape::line(&sources::without_credentials(&shown)).into_owned()
+    };
+    let quoted: Vec<_> = error
+        .context()
+        .filter(|(kind, _)| GIVEN.contains(kind))
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(text) => Some((kind, ContextValue::String(quote(text)))),
+            ContextValue::Strings(texts) => {
+                Some((kind, ContextValue::Strings(texts.iter().map(|text| quote(text)).collect())))
+            }
+            _ => None,
+        })
+        .collect();
+    for (kind, value) in quoted {
+        if error.get(kind) != Some(&value) {
+            // The suggestion repeats the argument as it was given.
+            error.remove(ContextKind::Suggested);
+        }
+        error.insert(kind, value);
+    }
+}
+
+/// What clap repeats of the arguments as they were given.
+const GIVEN: [ContextKind; 4] =
+    [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue, ContextKind::TrailingArg];

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::sources::{Environment, Sources};
-use super::{CliError, arguments, readers, sandbox, settings};
+use super::{CliError, arguments, pairs, readers, sandbox, settings};
 use crate::config::{self, AuthorCommand, GuestConfig};
 
 /// All of them, as clap wants them.
@@ -50,7 +50,7 @@ pub(super) fn command(
 /// How the plugin is run.
 fn guest(sources: &Sources<'_>) -> Result<GuestConfig, CliError> {
     Ok(GuestConfig {
-        set: sources.pairs("set", |_| None)?,
+        set: pairs::plugin(sources)?,
         cache_dir: readers::cache_dir(sources)?,
         limits: sandbox::limits(sources)?,
         grants: sandbox::grants(sources)?,

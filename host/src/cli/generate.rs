@@ -1,9 +1,9 @@
 //! The settings of `host generate`, read and checked.
 
-use super::CliError;
 use super::readers::{MOST_PARTITIONS, connect_timeout, log};
 use super::sources::Sources;
-use crate::config::{GenerateConfig, Rhythm, properties, values};
+use super::{CliError, pairs};
+use crate::config::{GenerateConfig, Rhythm, values};
 use crate::visits::Profile;
 
 const NO_BROKERS: &str = "give the brokers of the Kafka to fill with --brokers LIST, for example --brokers \
@@ -18,7 +18,7 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<GenerateConfig, CliError> 
     let share = |name| sources.value(name, values::share);
     Ok(GenerateConfig {
         brokers: brokers.ok_or_else(|| CliError::Wrong(NO_BROKERS.to_owned()))?,
-        kafka: sources.pairs("kafka", properties::owned)?,
+        kafka: pairs::kafka(sources)?,
         connect_timeout: connect_timeout(sources)?,
         topic: sources.value("topic", values::topic)?,
         create_topics: sources.optional("create-topics", |text| values::whole32(text, 1..=MOST_PARTITIONS))?,

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::readers::{HOUR, MOST_PARTITIONS, batch_records, cache_dir, connect_timeout, log, path, state_dir, within};
 use super::sources::{Given, Sources};
-use super::{CliError, admin, sandbox, swap};
-use crate::config::{Delivery, Pairs, RunConfig, properties, values};
+use super::{CliError, admin, pairs, sandbox, swap};
+use crate::config::{Delivery, Pairs, RunConfig, values};
 
 /// What librdkafka takes for `max.poll.interval.ms` if nobody sets it.
 const POLL_INTERVAL_MS: u64 = 300_000;
@@ -23,10 +23,11 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
     let brokers = sources.optional("brokers", values::brokers)?;
     let (delivery, until_end) = delivery(sources, brokers.is_some())?;
     let topics = Topics::read(sources)?;
-    let kafka = sources.pairs("kafka", properties::owned)?;
+    let kafka = pairs::kafka(sources)?;
     let commit_interval = sources.present("commit-interval");
     let interval = commit_interval.read(within(Duration::from_millis(1), Duration::from_secs(60)))?;
     let transaction_timeout = sources.value("transaction-timeout", within(Duration::from_secs(1), HOUR))?;
+    fits_transaction(&kafka, transaction_timeout, delivery)?;
     if interval >= transaction_timeout {
         let longest = humantime::format_duration(transaction_timeout);
         return Err(commit_interval.refuse(&format!(
@@ -37,7 +38,7 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
     let swap = swap::config(sources, brokers.is_none())?;
     Ok(RunConfig {
         plugin,
-        set: sources.pairs("set", |_| None)?,
+        set: pairs::plugin(sources)?,
         cache_dir: cache_dir(sources)?,
         brokers,
         group: sources.value("group", values::name)?,
@@ -109,12 +110,32 @@ fn session_timeout(sources: &Sources<'_>, kafka: &Pairs) -> Result<Duration, Cli
     // What is not a number is for librdkafka to refuse.
     let poll = property("max.poll.interval.ms").map_or(Some(POLL_INTERVAL_MS), |text| text.parse().ok());
     if let Some(poll) = poll.map(Duration::from_millis).filter(|poll| timeout > *poll) {
+        if !given.explicit() {
+            return Ok(poll);
+        }
         let poll = humantime::format_duration(poll);
         return Err(given.refuse(&format!(
             "it is longer than the property max.poll.interval.ms ({poll}); give less, or raise that one with --kafka"
         )));
     }
     Ok(timeout)
+}
+
+/// librdkafka's own comparisons (`rd_kafka_conf_finalize`): a producer must learn of a failure before its transaction is over.
+fn fits_transaction(kafka: &Pairs, transaction_timeout: Duration, delivery: Delivery) -> Result<(), CliError> {
+    for (name, more_ms) in [("delivery.timeout.ms", 0), ("socket.timeout.ms", 100)] {
+        let given = kafka.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.parse().ok());
+        let longest = transaction_timeout + Duration::from_millis(more_ms);
+        if delivery == Delivery::ExactlyOnce && given.map(Duration::from_millis).is_some_and(|given| given > longest) {
+            let timeout = humantime::format_duration(transaction_timeout);
+            return Err(CliError::Wrong(format!(
+                "setting kafka: {name} is longer than --transaction-timeout ({timeout}): give {} or less, or raise \
+                 --transaction-timeout",
+                longest.as_millis()
+            )));
+        }
+    }
+    Ok(())
 }
 
 struct Topics {

@@ -9,8 +9,8 @@ use clap::ArgMatches;
 
 use super::CliError;
 use super::file::{Entry, File};
-use super::settings::{Kind, Setting, Standard, VARIABLE_PREFIX, all, near};
-use crate::config::Pairs;
+use super::service_links;
+use super::settings::{Setting, Standard, VARIABLE_PREFIX, all, near};
 use crate::config::values::Read;
 
 /// Who said so.
@@ -49,7 +49,7 @@ impl Given {
 
     /// Why the value can't be.
     pub(super) fn refuse(&self, why: &str) -> CliError {
-        CliError::Wrong(format!("{self}: {:?} is not allowed: {why}", self.text))
+        CliError::Wrong(format!("{self}: {:?} is not allowed: {why}", without_credentials(&self.text)))
     }
 }
 
@@ -58,6 +58,18 @@ impl fmt::Display for Given {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.origin)
     }
+}
+
+/// A text without what stands between "//" and "@" in a URL of it.
+pub(super) fn without_credentials(text: &str) -> String {
+    let parts = text.split(',').map(|part| {
+        let start = part.find("://").map_or(0, |at| at + 3);
+        match part[start..].rfind('@') {
+            Some(at) => format!("{}…{}", &part[..start], &part[start + at..]),
+            None => part.to_owned(),
+        }
+    });
+    parts.collect::<Vec<_>>().join(",")
 }
 
 /// An environment, our variables of it, and where the folders of the user are.
@@ -113,6 +125,9 @@ impl Environment {
         let mut texts = BTreeMap::new();
         for (name, value) in &self.ours {
             if all().all(|setting| setting.variable() != *name) {
+                if service_links::is_one(name, &value.to_string_lossy()) {
+                    continue;
+                }
                 let hint = near(name, all().map(Setting::variable)).map_or_else(
                     || format!("; variables that start with {VARIABLE_PREFIX} are settings, see --help"),
                     |name| format!("; did you mean {name}?"),
@@ -156,13 +171,14 @@ impl<'a> Sources<'a> {
         Ok(sources)
     }
 
-    fn setting(&self, name: &'static str) -> &'static Setting {
+    /// A setting of this command.
+    pub(super) fn setting(&self, name: &'static str) -> &'static Setting {
         let setting = self.settings.iter().find(|setting| setting.name == name);
         setting.unwrap_or_else(|| unreachable!("the table has no setting {name}"))
     }
 
-    /// Who says something about a setting, the strongest first, and what.
-    fn said(&self, setting: &'static Setting) -> impl Iterator<Item = (Layer, String, Entry)> + '_ {
+    /// Which layers give a setting, the strongest first: with where they were given, and what.
+    pub(super) fn given(&self, setting: &'static Setting) -> impl Iterator<Item = (Layer, String, Entry)> + '_ {
         let name = setting.name;
         let flags = self
             .flags
@@ -187,7 +203,7 @@ impl<'a> Sources<'a> {
     /// A setting with one value; its default, if it has one that is a value.
     pub(super) fn find(&self, name: &'static str) -> Option<Given> {
         let setting = self.setting(name);
-        let mut given = self.said(setting).filter_map(|(layer, origin, entry)| match entry {
+        let mut given = self.given(setting).filter_map(|(layer, origin, entry)| match entry {
             Entry::One(text) => Some(Given { text, layer: Some(layer), origin }),
             Entry::Many(texts) => Some(Given { text: texts.into_iter().next()?, layer: Some(layer), origin }),
             Entry::Pairs(_) => None,
@@ -227,7 +243,7 @@ impl<'a> Sources<'a> {
 
     /// A setting with several values: all those of the strongest who gave any.
     pub(super) fn list(&self, name: &'static str) -> Vec<Given> {
-        let strongest = self.said(self.setting(name)).next();
+        let strongest = self.given(self.setting(name)).next();
         let Some((layer, origin, entry)) = strongest else { return Vec::new() };
         let texts = match entry {
             // An empty variable is an empty list.
@@ -238,54 +254,4 @@ impl<'a> Sources<'a> {
         };
         texts.into_iter().map(|text| Given { text, layer: Some(layer), origin: origin.clone() }).collect()
     }
-
-    /// A setting with keys and values, each key from the strongest who gave it. `owned`: why a key is not the user's.
-    ///
-    /// # Errors
-    /// When an entry has no key or no `=`, is given twice by the same, or is owned.
-    pub(super) fn pairs(
-        &self,
-        name: &'static str,
-        owned: impl Fn(&str) -> Option<&'static str>,
-    ) -> Result<Pairs, CliError> {
-        let setting = self.setting(name);
-        debug_assert_eq!(setting.kind, Kind::Pairs);
-        let mut merged: BTreeMap<String, String> = BTreeMap::new();
-        for (_, origin, entry) in self.said(setting) {
-            let wrong = |what: String| CliError::Wrong(format!("{origin}: {what}"));
-            let pairs = match entry {
-                Entry::Pairs(pairs) => pairs,
-                Entry::Many(texts) => split_pairs(texts.iter().map(String::as_str)).map_err(wrong)?,
-                // Lines, if there are any: then a value may have a ';' in it.
-                Entry::One(text) if text.contains('\n') => split_pairs(text.lines()).map_err(wrong)?,
-                Entry::One(text) => split_pairs(text.split(';')).map_err(wrong)?,
-            };
-            let mut own = BTreeMap::new();
-            for (key, value) in pairs {
-                if let Some(reason) = owned(&key) {
-                    return Err(wrong(format!("{key} belongs to the host: {reason}")));
-                }
-                if own.insert(key.clone(), value).is_some() {
-                    return Err(wrong(format!("{key} is given twice")));
-                }
-            }
-            for (key, value) in own {
-                // The strongest came first.
-                merged.entry(key).or_insert(value);
-            }
-        }
-        Ok(Pairs(merged.into_iter().collect()))
-    }
-}
-
-/// Messages don't show an entry: it may be half a password.
-fn split_pairs<'t>(entries: impl Iterator<Item = &'t str>) -> Result<Vec<(String, String)>, String> {
-    let mut pairs = Vec::new();
-    for (index, entry) in entries.enumerate().filter(|(_, entry)| !entry.trim().is_empty()) {
-        match entry.split_once('=') {
-            Some((key, value)) if !key.trim().is_empty() => pairs.push((key.trim().to_owned(), value.to_owned())),
-            _ => return Err(format!("entry {} is not KEY=VALUE", index + 1)),
-        }
-    }
-    Ok(pairs)
 }

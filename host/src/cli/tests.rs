@@ -1,6 +1,7 @@
 //! Tables of arguments, variables and files, with the configuration or the message that comes of them.
 
 mod author;
+mod kafka;
 mod refused;
 mod sandbox;
 
@@ -246,7 +247,7 @@ fn what_is_unknown_is_refused_with_the_near_name() {
             "[kafka]\nacks = 1",
             "key kafka: acks belongs to the host: it is all: with less, an acknowledged output could be lost",
         ),
-        ("[kafka]\nx.y = 1\n\"x.y\" = 2", "key kafka: x.y is given twice"),
+        ("[kafka]\nlinger.ms = 1\n\"linger.ms\" = 2", "key kafka: linger.ms is given twice"),
     ];
     for (text, message) in files {
         let file = file(text);
@@ -340,7 +341,11 @@ fn passwords_are_not_shown() {
     let config = run(&[KAFKA, &["--kafka", "sasl.password=hunter2"]], &[]);
     assert!(!format!("{config:?}").contains("hunter2"));
     let message = wrong(&[KAFKA], &[("MAPPER_KAFKA", "sasl.password=hun;ter2")]);
-    assert_eq!(message, "variable MAPPER_KAFKA: entry 2 is not KEY=VALUE");
+    assert_eq!(
+        message,
+        "variable MAPPER_KAFKA: entry 2 is not KEY=VALUE; if a value has a ';' in it, put each entry on a line of its own, or use \
+         the file given with --config"
+    );
 }
 
 #[test]

@@ -1,16 +1,24 @@
-//! The librdkafka properties that the host owns, because delivery or its loop depends on them.
+//! The librdkafka properties that a user may set: by which names, which of them the host owns, which run code, and which values may
+//! be shown.
 
-/// What the host owns, and why. All others are the user's, and librdkafka says which it doesn't know
-/// (its CONFIGURATION.md lists them).
-const OWNED: [(&[&str], &str); 23] = [
-    (&["bootstrap.servers", "metadata.broker.list"], "give the brokers with --brokers"),
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use table::Form;
+use table::{ALIASES, PROPERTIES, TOPIC_PROPERTIES};
+
+/// What the host owns, and why. All others are the user's.
+const OWNED: [(&[&str], &str); 22] = [
+    (&["bootstrap.servers"], "give the brokers with --brokers"),
     (&["group.id"], "give the consumer group with --group"),
     (&["transactional.id"], "give it with --transactional-id; each worker adds its own number"),
     (&["transaction.timeout.ms"], "give it with --transaction-timeout"),
     (&["session.timeout.ms"], "give it with --session-timeout"),
     (&["isolation.level"], "it is read_committed: exactly-once depends on it"),
     (
-        &["enable.auto.commit", "auto.commit.enable", "auto.commit.interval.ms"],
+        &["enable.auto.commit", "auto.commit.interval.ms"],
         "it commits offsets with the outputs they stand for, never on a timer; see --commit-interval",
     ),
     (
@@ -24,16 +32,10 @@ const OWNED: [(&[&str], &str); 23] = [
     (&["enable.partition.eof"], "it needs it for --until-end, and only then"),
     (&["enable.idempotence"], "it is true: without it a retry could write a record twice or out of order"),
     (&["enable.gapless.guarantee"], "it ends the producer for a record that could be sent again"),
-    (&["acks", "request.required.acks"], "it is all: with less, an acknowledged output could be lost"),
-    (
-        &["max.in.flight", "max.in.flight.requests.per.connection"],
-        "librdkafka sets what keeps the order of records within a partition",
-    ),
-    (
-        &["retries", "message.send.max.retries"],
-        "an outage is waited for, not counted: giving up early would only abort",
-    ),
-    (&["queuing.strategy", "msg_order_cmp"], "it is fifo: records of a partition keep their order"),
+    (&["acks"], "it is all: with less, an acknowledged output could be lost"),
+    (&["max.in.flight.requests.per.connection"], "librdkafka sets what keeps the order of records within a partition"),
+    (&["retries"], "an outage is waited for, not counted: giving up early would only abort"),
+    (&["queuing.strategy"], "it is fifo: records of a partition keep their order"),
     (&["delivery.report.only.error"], "the sink decides which delivery reports it needs"),
     (
         &["group.instance.id"],
@@ -41,17 +43,76 @@ const OWNED: [(&[&str], &str); 23] = [
     ),
     (&["group.protocol.type"], "it is consumer: the host consumes"),
     (&["allow.auto.create.topics"], "a mistyped topic would be created; give --create-topics PARTITIONS instead"),
-    (&["log.queue"], "librdkafka logs into the log of the host; see --log-level"),
-    (&["enabled_events"], "the events are those that the client library reads"),
+    (&["log.queue", "enabled_events"], "its log and its events are read by the client library; see --log-level"),
     (
-        &["test.mock.num.brokers", "test.mock.broker.rtt", "ut_handle_ProduceResponse"],
+        &["test.mock.num.brokers", "test.mock.broker.rtt"],
         "it is for librdkafka's own tests; without --brokers you get an embedded broker",
     ),
 ];
 
-/// Why a property is not the user's to set; `None` if it is.
-pub(crate) fn owned(key: &str) -> Option<&'static str> {
-    // librdkafka drops this prefix from what it doesn't know otherwise (rd_kafka_topic_conf_set).
-    let bare = key.strip_prefix("topic.").unwrap_or(key);
-    OWNED.iter().find(|(keys, _)| keys.contains(&key) || keys.contains(&bare)).map(|(_, reason)| *reason)
+/// Properties whose values librdkafka puts into a shell command (`sasl.kerberos.kinit.cmd`).
+const IN_COMMAND: [&str; 2] = ["sasl.kerberos.principal", "sasl.kerberos.keytab"];
+
+/// A property of librdkafka.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Property {
+    /// The name that stands for all of its aliases.
+    pub(crate) name: &'static str,
+    /// What its value is.
+    pub(crate) form: Form,
+}
+
+/// The property of this name or alias; `None` if there is none. Names are case-sensitive, as they are to librdkafka.
+pub(crate) fn find(name: &str) -> Option<Property> {
+    named(name).or_else(|| {
+        // librdkafka drops this prefix from the names of topic properties (`rd_kafka_topic_conf_set`).
+        named(name.strip_prefix("topic.")?).filter(|property| TOPIC_PROPERTIES.contains(&property.name))
+    })
+}
+
+fn named(name: &str) -> Option<Property> {
+    let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
+    PROPERTIES.iter().find(|(known, _)| *known == name).map(|(name, form)| Property { name, form: *form })
+}
+
+/// Every name that [`find`] knows without the prefix `topic.`.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    PROPERTIES.iter().map(|(name, _)| *name).chain(ALIASES.iter().map(|(alias, _)| *alias))
+}
+
+impl Property {
+    /// Why it is not the user's to set; `None` if it is.
+    pub(crate) fn owned(self) -> Option<&'static str> {
+        OWNED.iter().find(|(names, _)| names.contains(&self.name)).map(|(_, reason)| *reason)
+    }
+
+    /// How this value makes librdkafka run code that is neither its own nor the host's.
+    pub(crate) fn runs_code(self, value: &str) -> Option<&'static str> {
+        match self.form {
+            Form::Code if self.name == "sasl.kerberos.kinit.cmd" => Some("it is a shell command that librdkafka runs"),
+            Form::Code => Some("librdkafka loads a library for it"),
+            _ if IN_COMMAND.contains(&self.name) && !value.chars().all(is_harmless_in_shell) => {
+                Some("librdkafka puts it into a shell command, and it has characters that mean something to a shell")
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether a value may be shown in messages. Where credentials are set, nothing is: one of them may be in the wrong place.
+    pub(crate) fn is_shown(self) -> bool {
+        matches!(self.form, Form::Number | Form::Switch | Form::Word | Form::Text)
+    }
+
+    /// The value without blanks around it, if they can't be a part of it.
+    pub(crate) fn trimmed(self, value: &str) -> &str {
+        if matches!(self.form, Form::Number | Form::Switch | Form::Word) || self.name == "sasl.mechanism" {
+            value.trim()
+        } else {
+            value
+        }
+    }
+}
+
+fn is_harmless_in_shell(c: char) -> bool {
+    c.is_alphanumeric() || "._-/@:+,=".contains(c)
 }

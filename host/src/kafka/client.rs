@@ -10,7 +10,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use crate::config::Delivery;
+use super::fit;
+use crate::config::properties::{self, Property};
+use crate::config::{Delivery, Pairs};
 use crate::decision::Routes;
 
 /// How to reach Kafka, and as whom.
@@ -22,8 +24,8 @@ pub struct KafkaSettings {
     pub group: String,
     /// See [`Delivery`].
     pub delivery: Delivery,
-    /// The user's librdkafka properties; they were checked not to touch what delivery depends on.
-    pub properties: Vec<(String, String)>,
+    /// The user's librdkafka properties, by their names without aliases; they were checked not to touch what delivery depends on.
+    pub properties: Pairs,
     /// How long a transaction may stay open before the broker aborts it.
     pub transaction_timeout: Duration,
     /// How long a member of the group may be silent before its partitions are given to others.
@@ -35,6 +37,8 @@ pub struct KafkaSettings {
 /// A member hears at its next heartbeat that another has joined, and a partition on its way to that one rests until then. At least
 /// three must fit into the session timeout.
 const HEARTBEAT: Duration = Duration::from_secs(1);
+/// A shorter value is a part of many words, and hardly a secret.
+const SHORTEST_SECRET: usize = 3;
 /// librdkafka's default.
 const DEFAULT_BATCH_BYTES: usize = 1_000_000;
 /// All workers together buffer this much input at most, in KiB.
@@ -61,11 +65,35 @@ impl KafkaSettings {
         config
     }
 
+    /// Adds the user's properties.
     fn with_own(&self, mut config: ClientConfig) -> ClientConfig {
-        for (key, value) in &self.properties {
+        for (key, value) in self.properties.iter() {
             config.set(key, value);
         }
+        fit::client(&mut config, |name| self.is_users(name));
         config
+    }
+
+    fn is_users(&self, name: &str) -> bool {
+        self.property(name).is_some()
+    }
+
+    /// A property as the user gave it.
+    fn property(&self, name: &str) -> Option<&str> {
+        self.properties.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A message of librdkafka without the values that may be secret.
+    pub(super) fn without_secrets(&self, message: &str) -> String {
+        let hidden = self.properties.iter().filter(|(key, value)| {
+            value.len() >= SHORTEST_SECRET && !properties::find(key).is_some_and(Property::is_shown)
+        });
+        hidden.fold(message.to_owned(), |message, (_, value)| message.replace(value, "…"))
+    }
+
+    /// The largest record that a producer takes, if the user says so.
+    pub fn max_message_bytes(&self) -> Option<usize> {
+        self.property("message.max.bytes")?.parse().ok()
     }
 
     /// A client that asks, but neither consumes nor produces.
@@ -76,14 +104,15 @@ impl KafkaSettings {
             self.set_session(&mut config);
         }
         config.set("enable.auto.commit", "false").set("isolation.level", "read_committed");
-        self.with_own(config)
+        let mut config = self.with_own(config);
+        fit::consumer(&mut config, |name| self.is_users(name));
+        config
     }
 
     /// Sets when a member counts as gone, unless the broker decides that. Every consumer has it, even one that never joins:
     /// librdkafka compares it with the user's `max.poll.interval.ms`.
     fn set_session(&self, config: &mut ClientConfig) -> bool {
-        let decided_by_broker =
-            self.properties.iter().any(|(key, value)| key == "group.protocol" && value == "consumer");
+        let decided_by_broker = self.property("group.protocol") == Some("consumer");
         if !decided_by_broker {
             // With KIP-848 these two are the broker's, and librdkafka refuses to be told.
             config
@@ -109,6 +138,7 @@ impl KafkaSettings {
             config.set("partition.assignment.strategy", "cooperative-sticky");
         }
         let mut config = self.with_own(config);
+        fit::consumer(&mut config, |name| self.is_users(name));
         config
             .set("group.id", &self.group)
             .set("enable.auto.commit", "false")
@@ -139,6 +169,7 @@ impl KafkaSettings {
             .set("queue.buffering.max.kbytes", (PRODUCER_BUFFER_KIB / self.workers).max(1024).to_string())
             .set("queue.buffering.max.messages", (PRODUCER_BUFFER_RECORDS / self.workers).max(1000).to_string());
         let mut config = self.with_own(config);
+        fit::producer(&mut config, |name| self.is_users(name));
         config.set("enable.idempotence", "true").set("delivery.report.only.error", "true");
         if let Some(id) = transactional_id {
             config

@@ -3,6 +3,7 @@
 
 mod client;
 pub mod embedded;
+mod fit;
 mod native;
 mod peek;
 mod produce;
@@ -11,6 +12,9 @@ pub mod setup;
 mod sink;
 mod source;
 mod until;
+
+#[cfg(test)]
+mod tests;
 
 pub use client::KafkaSettings;
 pub use peek::Peek;

@@ -11,6 +11,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::client::{self, KafkaSettings, Quiet};
 use super::until::Until;
+use crate::config::properties::{self, Property};
 use crate::decision::{DEFAULT_RECORD_BYTES, Route, Routes};
 use crate::shutdown::{Halt, Shutdown};
 
@@ -33,7 +34,8 @@ impl Setup {
     /// # Errors
     /// When librdkafka refuses a property, or no broker answers in time.
     pub fn connect(settings: &KafkaSettings, within: Duration, shutdown: &Shutdown) -> Result<Self, Halt> {
-        let asking = BaseConsumer::from_config_and_context(&settings.asking(), Quiet).map_err(refused_property)?;
+        let asking = BaseConsumer::from_config_and_context(&settings.asking(), Quiet)
+            .map_err(|error| refused_property(settings, error))?;
         let deadline = Instant::now() + within;
         let setup = Self { settings: settings.clone(), asking, deadline, shutdown: shutdown.clone() };
         setup.insist("which brokers there are", || {
@@ -124,7 +126,8 @@ impl Setup {
     }
 
     fn admin(&self) -> Result<AdminClient<Quiet>, Halt> {
-        AdminClient::from_config_and_context(&self.settings.asking(), Quiet).map_err(refused_property)
+        AdminClient::from_config_and_context(&self.settings.asking(), Quiet)
+            .map_err(|error| refused_property(&self.settings, error))
     }
 
     /// The routes to these topics, with the largest record that each takes.
@@ -147,7 +150,9 @@ impl Setup {
                     "the broker doesn't say how large a record may be; taking Kafka's default"
                 );
             }
-            let max_record_bytes = told.unwrap_or(DEFAULT_RECORD_BYTES).min(MAX_RECORD_BYTES);
+            let taken = told.unwrap_or(DEFAULT_RECORD_BYTES).min(MAX_RECORD_BYTES);
+            // What the user's producer does not take is not sent, either.
+            let max_record_bytes = taken.min(self.settings.max_message_bytes().unwrap_or(taken));
             Route { topic: (*topic).into(), max_record_bytes }
         });
         let dead_letters = routes.next_back().expect("the dead-letter topic was asked for, last");
@@ -190,11 +195,15 @@ fn wait<T>(answer: impl Future<Output = T>) -> Result<T, Halt> {
     Ok(runtime.map_err(|error| Halt::internal(&error.into()))?.block_on(answer))
 }
 
-fn refused_property(error: KafkaError) -> Halt {
-    Halt::configuration(match error {
+/// Why librdkafka makes no client of these properties.
+fn refused_property(settings: &KafkaSettings, error: KafkaError) -> Halt {
+    let message = match error {
         KafkaError::ClientConfig(_, description, key, value) => {
-            format!("librdkafka refuses --kafka {key}={value}: {description}")
+            let is_shown = properties::find(&key).is_some_and(Property::is_shown);
+            let value = if is_shown { format!("={value}") } else { String::new() };
+            format!("librdkafka refuses --kafka {key}{value}: {description}")
         }
         other => format!("the Kafka client can't be made: {other}"),
-    })
+    };
+    Halt::configuration(settings.without_secrets(&message))
 }

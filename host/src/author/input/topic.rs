@@ -29,7 +29,7 @@ impl Topic {
             brokers: input.brokers.clone(),
             group: String::new(),
             delivery: Delivery::AtLeastOnce,
-            properties: input.kafka.to_vec(),
+            properties: input.kafka.clone(),
             transaction_timeout: Duration::ZERO,
             session_timeout: Duration::ZERO,
             workers: 1,

@@ -2,9 +2,10 @@
 
 use clap::{Arg, ArgMatches, Command};
 
+use super::super::pairs;
 use super::super::sources::Sources;
 use super::{CliError, arguments, format, guest, path, readers, settings, switch, wrong};
-use crate::config::{MapConfig, MapInput, TopicInput, properties, values};
+use crate::config::{MapConfig, MapInput, TopicInput, values};
 
 const NO_BROKERS: &str =
     "flag --from-topic: it needs a Kafka; give it with --brokers LIST, for example --brokers localhost:9092";
@@ -45,7 +46,7 @@ pub(super) fn config(matches: &ArgMatches, sources: &Sources<'_>) -> Result<MapC
             brokers: sources
                 .optional("brokers", values::brokers)?
                 .ok_or_else(|| CliError::Wrong(NO_BROKERS.to_owned()))?,
-            kafka: sources.pairs("kafka", properties::owned)?,
+            kafka: pairs::kafka(sources)?,
             connect_timeout: readers::connect_timeout(sources)?,
         }),
     };

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use super::Kind::Text;
 use super::Standard::{Empty, Value};
 use super::admin::ADMIN_TOKEN_FILE;
-use super::kafka::{self, BROKERS_TEXT, CONNECT_TIMEOUT, KAFKA_PAIRS};
+use super::kafka::{self, BROKERS_TEXT, CONNECT_TIMEOUT, KAFKA_ALLOW_CODE, KAFKA_PAIRS};
 use super::output::{self, CONFIG, LOG_FORMAT};
 use super::{RUN, Setting, grants, limits, plugin, setting};
 
@@ -31,7 +31,7 @@ pub(crate) static WATCH: LazyLock<Vec<Setting>> =
 /// Settings of `host map`.
 pub(crate) static MAP: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     let brokers = setting(kafka::HEADING, "brokers", "LIST", Text, Empty, BROKERS_TEXT);
-    let kafka = [brokers, CONNECT_TIMEOUT, KAFKA_PAIRS];
+    let kafka = [brokers, CONNECT_TIMEOUT, KAFKA_PAIRS, KAFKA_ALLOW_CODE];
     guest().chain(kafka).chain([LOG_FORMAT, LOG_LEVEL, CONFIG]).collect()
 });
 

@@ -2,7 +2,7 @@
 
 use super::Kind::{Number, Text, Whole};
 use super::Standard::{Required, Told, Value};
-use super::kafka::{BROKERS_TEXT, CONNECT_TIMEOUT, KAFKA_PAIRS};
+use super::kafka::{BROKERS_TEXT, CONNECT_TIMEOUT, KAFKA_ALLOW_CODE, KAFKA_PAIRS};
 use super::output::{CONFIG, LOG_FORMAT, LOG_LEVEL};
 use super::topics::CREATE_TOPICS;
 use super::{Setting, kafka, setting, topics};
@@ -36,6 +36,7 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting(kafka::HEADING, "brokers", "LIST", Text, Required, BROKERS_TEXT),
     CONNECT_TIMEOUT,
     KAFKA_PAIRS,
+    KAFKA_ALLOW_CODE,
     LOG_FORMAT,
     LOG_LEVEL,
     CONFIG,

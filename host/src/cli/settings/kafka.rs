@@ -1,6 +1,6 @@
 //! Settings of how Kafka is reached.
 
-use super::Kind::{Duration, Pairs, Text};
+use super::Kind::{Duration, Pairs, Switch, Text};
 use super::Standard::{Empty, Told, Value};
 use super::{Setting, setting};
 
@@ -16,7 +16,18 @@ pub(super) const KAFKA_PAIRS: Setting = setting(
     Empty,
     "A librdkafka property, such as \
      security.protocol=ssl or sasl.username=me; repeat it for more. Those that delivery depends on belong to the host and \
-     are refused with the reason. In the variable, entries stand in lines of their own, or in one line between ';'",
+     are refused with the reason. In the variable, entries stand in one line between ';', or in lines of their own: then a value \
+     may have a ';' in it",
+);
+
+pub(super) const KAFKA_ALLOW_CODE: Setting = setting(
+    HEADING,
+    "kafka-allow-code",
+    "BOOL",
+    Switch,
+    Value("false"),
+    "Allow properties of --kafka that load a library or run a command: plugin.library.paths, ssl.engine.location, ssl.engine.id, \
+     ssl.providers, sasl.kerberos.kinit.cmd",
 );
 
 pub(super) const CONNECT_TIMEOUT: Setting = setting(
@@ -41,4 +52,5 @@ pub(super) const SETTINGS: &[Setting] = &[
         "How long a host may be silent before its partitions are given to others",
     ),
     KAFKA_PAIRS,
+    KAFKA_ALLOW_CODE,
 ];

@@ -67,9 +67,12 @@ fn map_takes_files_or_a_topic() {
     let MapInput::Files(files) = config.input else { panic!("{:?}", config.input) };
     assert_eq!((files.len(), config.format, config.limit), (2, MapFormat::Record, Some(3)));
     assert!(config.stats && config.verbose);
-    let topic = ["p.wasm", "--from-topic", "t", "--brokers", "k:9092", "--kafka", "a=b"];
+    let topic = ["p.wasm", "--from-topic", "t", "--brokers", "k:9092", "--kafka", "client.rack=b"];
     let MapInput::Topic(input) = map(&topic, &[]).input else { panic!("files") };
-    assert_eq!((input.topic.as_str(), input.brokers.as_str(), pairs(&input.kafka)), ("t", "k:9092", vec![("a", "b")]));
+    assert_eq!(
+        (input.topic.as_str(), input.brokers.as_str(), pairs(&input.kafka)),
+        ("t", "k:9092", vec![("client.rack", "b")])
+    );
     for (arguments, words) in [
         (&["map"][..], "<FILE>"),
         (&["map", "p", "--format", "csv"], "flag --format: \"csv\" is not allowed: give value, record or dead-letter"),

@@ -1,0 +1,65 @@
+//! The table is consistent, and what is known of a property is found by each of its names.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+#[test]
+fn table_is_sorted_without_doubles_and_aliases_lead_to_properties() {
+    let names: Vec<_> = PROPERTIES.iter().map(|(name, _)| *name).collect();
+    assert!(names.is_sorted_by(|one, next| one < next), "{names:?}");
+    for (alias, name) in ALIASES {
+        assert!(names.contains(&name) && !names.contains(&alias), "{alias}");
+    }
+    let known: BTreeSet<_> = names.into_iter().collect();
+    assert!(TOPIC_PROPERTIES.iter().all(|name| known.contains(name)));
+    assert!(OWNED.iter().flat_map(|(names, _)| *names).all(|name| known.contains(name)));
+    assert!(IN_COMMAND.iter().all(|name| known.contains(name)));
+}
+
+#[test]
+fn property_is_found_by_alias_and_topic_prefix() {
+    for (name, property) in [
+        ("compression.type", "compression.type"),
+        ("compression.codec", "compression.type"),
+        ("topic.compression.codec", "compression.type"),
+        ("topic.acks", "acks"),
+        ("topic.request.required.acks", "acks"),
+        ("topic.metadata.refresh.interval.ms", "topic.metadata.refresh.interval.ms"),
+        ("fetch.message.max.bytes", "max.partition.fetch.bytes"),
+    ] {
+        assert_eq!(find(name).map(|property| property.name), Some(property), "{name}");
+    }
+    for name in ["", "topic.", "topic.client.id", "topic.topic.acks", "Acks", "acks ", "sasl.pasword"] {
+        assert_eq!(find(name), None, "{name}");
+    }
+}
+
+#[test]
+fn values_are_shown_only_where_no_secret_is_expected() {
+    let hidden: Vec<_> = PROPERTIES
+        .iter()
+        .map(|(name, form)| Property { name, form: *form })
+        .filter(|property| property.name.starts_with("sasl.") || property.name.contains("ssl."))
+        .filter(|property| !matches!(property.form, Form::Number | Form::Switch))
+        .collect();
+    assert!(hidden.len() > 40 && hidden.iter().all(|property| !property.is_shown()), "{hidden:?}");
+    assert!(find("linger.ms").unwrap().is_shown() && find("compression.codec").unwrap().is_shown());
+}
+
+#[test]
+fn properties_that_run_code_are_found() {
+    for name in
+        ["plugin.library.paths", "ssl.engine.location", "ssl.engine.id", "ssl.providers", "sasl.kerberos.kinit.cmd"]
+    {
+        assert!(find(name).unwrap().runs_code("x").is_some(), "{name}");
+    }
+    for name in IN_COMMAND {
+        let property = find(name).unwrap();
+        assert_eq!(property.runs_code("kafka/host.example.com@REALM"), None);
+        for value in ["a; touch x", "$(touch x)", "`x`", "a\"b", "a b", "a\nb", "a|b", "a&b"] {
+            assert!(property.runs_code(value).is_some(), "{name}={value}");
+        }
+    }
+    assert_eq!(find("ssl.ca.location").unwrap().runs_code("/ca.pem; x"), None);
+}
