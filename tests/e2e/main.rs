@@ -14,6 +14,7 @@ mod gallery;
 mod grants;
 mod guests;
 mod map;
+mod output;
 mod reference;
 mod swap;
 mod traces;
