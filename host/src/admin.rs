@@ -1,6 +1,7 @@
 //! The admin server: what is seen of the host over HTTP. It has a thread of its own, apart from the record path.
 
 mod guard;
+mod json;
 mod listener;
 mod metrics;
 mod probes;

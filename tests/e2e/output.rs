@@ -45,7 +45,7 @@ fn errors_and_logs_of_a_guest_are_escaped_lines() {
         assert_safe(&err);
         assert!(err.contains(&format!("line 1: rejected: {ESCAPED}\n")), "{err}");
         let logged = err.lines().find(|line| line.contains("plugin=") && line.contains(ESCAPED));
-        assert!(logged.is_some_and(|line| line.contains("offset=1")), "{err}");
+        assert!(logged.is_some_and(|line| line.contains("offset=2")), "{err}");
 
         let json = [&args[..], &["--log-format", "json"]].concat();
         let (_, _, err) = pipe(dir.path(), &json, (command_of("log") + "\n").as_bytes());

@@ -21,6 +21,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::process;
+use crate::output::escape;
 use crate::swap::report::{Ended, Step};
 use crate::telemetry::{Place, Renewal, Telemetry};
 
@@ -113,8 +114,9 @@ impl Collector for Ours {
         families.info("build", "The host", [("version", env!("CARGO_PKG_VERSION").to_owned())])?;
         if let Some(plugin) = telemetry.about.plugin() {
             let labels = [
-                ("name", plugin.identity.name),
-                ("version", plugin.identity.version),
+                // A label may be any text, but metrics are shown at terminals, too.
+                ("name", escape::line(&plugin.identity.name).into_owned()),
+                ("version", escape::line(&plugin.identity.version).into_owned()),
                 ("digest", plugin.identity.digest.to_string()),
                 ("contract", plugin.identity.contract.to_owned()),
             ];

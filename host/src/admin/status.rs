@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
-use axum::{Json, Router};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
+use super::json::Json;
 use crate::telemetry::{Counts, Group, Mapping, Place, Renewal, Telemetry, Worker};
 
 pub(super) fn routes() -> Router<Arc<Telemetry>> {

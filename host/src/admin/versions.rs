@@ -3,16 +3,17 @@
 use std::error::Error;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
 use http_body_util::LengthLimitError;
 use serde::{Deserialize, Serialize};
 
+use super::json::Json;
 use crate::plugin::MAX_PLUGIN_BYTES;
 use crate::swap::control::Control;
 use crate::swap::history::By;

@@ -98,9 +98,14 @@ impl Property {
         }
     }
 
-    /// Whether a value may be shown in messages. Where credentials are set, nothing is: one of them may be in the wrong place.
-    pub(crate) fn is_shown(self) -> bool {
-        matches!(self.form, Form::Number | Form::Switch | Form::Word | Form::Text)
+    /// Whether this value may be shown in messages. Where credentials are set no text is: one of them may be in the wrong place.
+    pub(crate) fn shows(self, value: &str) -> bool {
+        match self.form {
+            Form::Number => value.parse::<f64>().is_ok(),
+            Form::Switch => matches!(value, "true" | "false"),
+            Form::Word | Form::Text => true,
+            Form::Private | Form::Code | Form::Callback => false,
+        }
     }
 
     /// The value without blanks around it, if they can't be a part of it.

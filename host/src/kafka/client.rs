@@ -11,7 +11,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::fit;
-use crate::config::properties::{self, Property};
+use crate::config::properties;
 use crate::config::{Delivery, Pairs};
 use crate::decision::Routes;
 
@@ -86,7 +86,7 @@ impl KafkaSettings {
     /// A message of librdkafka without the values that may be secret.
     pub(super) fn without_secrets(&self, message: &str) -> String {
         let hidden = self.properties.iter().filter(|(key, value)| {
-            value.len() >= SHORTEST_SECRET && !properties::find(key).is_some_and(Property::is_shown)
+            value.len() >= SHORTEST_SECRET && !properties::find(key).is_some_and(|property| property.shows(value))
         });
         hidden.fold(message.to_owned(), |message, (_, value)| message.replace(value, "…"))
     }

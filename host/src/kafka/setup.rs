@@ -11,7 +11,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::client::{self, KafkaSettings, Quiet};
 use super::until::Until;
-use crate::config::properties::{self, Property};
+use crate::config::properties;
 use crate::decision::{DEFAULT_RECORD_BYTES, Route, Routes};
 use crate::shutdown::{Halt, Shutdown};
 
@@ -199,7 +199,7 @@ fn wait<T>(answer: impl Future<Output = T>) -> Result<T, Halt> {
 fn refused_property(settings: &KafkaSettings, error: KafkaError) -> Halt {
     let message = match error {
         KafkaError::ClientConfig(_, description, key, value) => {
-            let is_shown = properties::find(&key).is_some_and(Property::is_shown);
+            let is_shown = properties::find(&key).is_some_and(|property| property.shows(&value));
             let value = if is_shown { format!("={value}") } else { String::new() };
             format!("librdkafka refuses --kafka {key}{value}: {description}")
         }
