@@ -115,8 +115,8 @@ impl Collector for Ours {
         if let Some(plugin) = telemetry.about.plugin() {
             let labels = [
                 // A label may be any text, but metrics are shown at terminals, too.
-                ("name", escape::line(&plugin.identity.name).into_owned()),
-                ("version", escape::line(&plugin.identity.version).into_owned()),
+                ("name", escape::text(&plugin.identity.name).into_owned()),
+                ("version", escape::text(&plugin.identity.version).into_owned()),
                 ("digest", plugin.identity.digest.to_string()),
                 ("contract", plugin.identity.contract.to_owned()),
             ];
