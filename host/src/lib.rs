@@ -17,6 +17,7 @@ pub mod demo;
 pub mod health;
 pub mod intents;
 pub mod kafka;
+pub mod memory;
 pub mod output;
 pub mod pipeline;
 pub mod plugin;

@@ -10,7 +10,7 @@ use mapper_host::config::{Command, LogConfig, ManConfig, RemoteCommand};
 use mapper_host::console::Console;
 use mapper_host::shutdown::{Cause, Halt, Shutdown};
 use mapper_host::swap::Reload;
-use mapper_host::{app, output, remote};
+use mapper_host::{app, memory, output, remote};
 
 // The allocator of the system keeps what librdkafka frees.
 #[global_allocator]
@@ -55,6 +55,7 @@ fn run(command: Command) -> Result<Outcome, Halt> {
     match command {
         Command::Run(config) => {
             let console = start_console(&config.log)?;
+            memory::disable_huge_pages();
             let reload = Reload::default();
             app::run(&config, &console, &on_signal(Some(reload.clone()), AGAIN)?, &reload)?;
         }

@@ -1,7 +1,11 @@
 //! What a swap costs the workers, and what it leaves behind: `cargo bench -p host --bench swap`.
 //!
-//! Two workers map visits without end, on a source and a sink in memory that cost nothing; a thousand times another version is
-//! swapped in through all of its steps. Printed are the pauses of the workers, and the memory of the process.
+//! First, two workers map visits without end, on a source and a sink in memory that cost nothing; a thousand times another version is
+//! swapped in through all of its steps. Printed are the pauses of the workers, and the memory of the process. Then a host on a real
+//! Kafka is given versions with digests of their own under load, and its memory is printed; it ends with an error if that grows.
+
+#[path = "swap/soak.rs"]
+mod soak;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +28,10 @@ use mapper_host::swap::tryout::Trial;
 use mapper_host::swap::{By, Journal, Slot, Speaker, Version, WorkerSlot};
 use mapper_host::telemetry::Telemetry;
 use mapper_host::visits::{Generator, Profile};
+
+// That of the host: with another one, memory says nothing of it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const WORKERS: usize = 2;
 const SWAPS: usize = 1000;
@@ -126,9 +134,9 @@ fn variant(plugin: &[u8], number: usize) -> Vec<u8> {
     [plugin, &[0, payload.len() as u8], &payload].concat()
 }
 
-/// Memory of the process that is in RAM, in MiB.
-fn rss() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+/// Memory of a process that is in RAM, in MiB.
+fn rss(process: &str) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
 }
@@ -184,6 +192,7 @@ fn work(
 }
 
 fn main() {
+    mapper_host::memory::disable_huge_pages();
     let path = harness::plugins::build(env!("CARGO_BIN_EXE_host"), "plugins/reduce_visit");
     let bytes = std::fs::read(path).expect("it was built");
     let dir = tempfile::tempdir().expect("a folder");
@@ -213,7 +222,7 @@ fn main() {
             mapper_host::swap::priority::lower();
             swapper.run(&end);
         });
-        let (mut pauses, mut took, mut memory) = (Vec::new(), Vec::new(), vec![(0, rss())]);
+        let (mut pauses, mut took, mut memory) = (Vec::new(), Vec::new(), vec![(0, rss("self"))]);
         let (began, before) = (Instant::now(), records.load(Ordering::Relaxed));
         for swap in 1..=SWAPS {
             let number = if swap <= COMPILED { swap } else { swap % 2 };
@@ -224,7 +233,7 @@ fn main() {
             pauses.push(report.pause_us as f64 / 1000.0);
             took.push(report.took_ms as f64);
             if [10, 100, 250, 500, 750, SWAPS].contains(&swap) {
-                memory.push((swap, rss()));
+                memory.push((swap, rss("self")));
             }
         }
         let mapped = records.load(Ordering::Relaxed) - before;
@@ -241,6 +250,7 @@ fn main() {
         end.request();
         slot.bell.ring();
     });
+    soak::run(env!("CARGO_BIN_EXE_host"), &bytes);
 }
 
 fn quantiles(values: &mut [f64], digits: usize) -> String {

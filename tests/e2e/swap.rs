@@ -3,6 +3,7 @@
 mod delivery;
 mod files;
 mod http;
+mod memory;
 mod refused;
 mod shadow;
 

@@ -214,6 +214,11 @@ impl Host {
         Self { child, log, copier: Some(copier) }
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What it has written so far.
     pub fn output(&self) -> String {
         fs::read_to_string(self.log.path()).unwrap_or_default()
