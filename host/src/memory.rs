@@ -3,9 +3,9 @@
 /// Keeps this process from transparent huge pages, on Linux.
 ///
 /// mimalloc asks for huge pages (`MADV_HUGEPAGE`) for all of its heap. It gives freed pages back one by one, but the kernel
-/// (khugepaged) makes huge pages again of every 2 MiB in which one page is left. So a host kept the most that it ever needed, and
-/// more with each swap that compiled: measured were 155 MiB instead of 100 after 50 swaps, and three times the memory after some
-/// minutes. Other allocators have the same trouble where huge pages are on for everything.
+/// (khugepaged) makes huge pages again of every 2 MiB in which one page is left. So a host kept what a compilation had needed, and grew
+/// as that was scattered: 155 MiB after 50 swaps instead of 97, and 188 once the kernel had been everywhere. Other allocators have the
+/// same trouble where huge pages are on for everything. No difference in CPU time was seen.
 pub fn disable_huge_pages() {
     #[cfg(target_os = "linux")]
     {
