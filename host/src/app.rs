@@ -23,7 +23,7 @@ use crate::telemetry::{Telemetry, Work};
 use crate::transactional_id::TransactionalId;
 use crate::visits::{BURST_ROWS, Generator};
 use crate::worker::{self, Job};
-use crate::{admin, committed, demo, report};
+use crate::{admin, committed, demo, report, state_dir};
 
 /// How often it is asked whether another host of the group has done what is left of a run that ends by itself.
 const ASK_OTHERS: Duration = Duration::from_secs(1);
@@ -39,6 +39,7 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
     let started = Instant::now();
     let telemetry = Arc::new(Telemetry::default());
     telemetry.health.not_ready("start", "the plugin is being loaded, and Kafka is asked what is there");
+    let state_dir = state_dir::check(config)?;
     let bound = admin::bind(config.admin)?;
     let token = config.admin_token_file.as_deref().map(admin::read_token).transpose();
     let token = token.map_err(|error| Halt::configuration(format!("{error:#}")))?;
@@ -71,8 +72,10 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
     describe(config, &telemetry, identity);
     let claimed = match &config.transactional_id {
         Some(id) => TransactionalId::chosen(id.clone()),
-        None if config.delivery == Delivery::ExactlyOnce => TransactionalId::claim(&config.state_dir, &config.group),
-        None => TransactionalId::chosen(String::new()),
+        None => match state_dir.filter(|_| config.delivery == Delivery::ExactlyOnce) {
+            Some(dir) => TransactionalId::claim(dir, &config.group),
+            None => TransactionalId::chosen(String::new()),
+        },
     };
     let names = (config.input_topic.as_str(), config.group.as_str());
     let spans = config.tracing.as_ref().map(|tracing| Spans::start(tracing, names, &telemetry.spans)).transpose();
@@ -86,7 +89,7 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
         setup: kafka.setup.clone(),
         telemetry: telemetry.clone(),
     };
-    let versions = Versions::open(config, (plugin.clone(), workshop), kafka.routes.clone(), reload.clone());
+    let versions = Versions::open(config, state_dir, (plugin.clone(), workshop), kafka.routes.clone(), reload.clone());
     // There is one run in a process, and one control of it.
     let _ = telemetry.versions.set(versions.control.clone());
     // The workers end before what only watches them.
@@ -103,13 +106,10 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
         },
         batch_records: config.batch_records,
         failures: config.failures,
-        intents: Arc::new(match kafka.demo {
-            // Its offsets are those of a topic that is gone with it.
-            Some(_) => Intents::none(),
-            None => {
-                let (group, topic) = (&config.group, &config.input_topic);
-                Intents::open(&config.state_dir, (group, topic), config.failures.poison_after)
-            }
+        // The offsets of a demo are those of a topic that is gone with it.
+        intents: Arc::new(match state_dir.filter(|_| kafka.demo.is_none()) {
+            Some(dir) => Intents::open(dir, (&config.group, &config.input_topic), config.failures.poison_after),
+            None => Intents::none(),
         }),
         until: kafka.until.clone(),
         plugin,
@@ -172,7 +172,8 @@ fn describe(config: &RunConfig, telemetry: &Telemetry, plugin: &Identity) {
 }
 
 fn load(config: &RunConfig) -> Result<(Arc<Engine>, Arc<Plugin>), Halt> {
-    let engine = Engine::new(config.limits, Some(config.cache_dir.clone())).map_err(|error| Halt::internal(&error))?;
+    let engine =
+        Engine::with_cache(config.limits, config.cache_dir.as_deref()).map_err(|error| Halt::internal(&error))?;
     config.grants.check().map_err(Halt::configuration)?;
     let engine = Arc::new(engine.granting(config.grants.clone()));
     let plugin = Plugin::load(&engine, &config.plugin, &config.set)?;

@@ -56,8 +56,8 @@ pub struct RunConfig {
     pub plugin: PathBuf,
     /// The plugin's own configuration.
     pub set: Pairs,
-    /// Where compiled plugins are kept.
-    pub cache_dir: PathBuf,
+    /// Where compiled plugins are kept; `None`: this user has no place for them.
+    pub cache_dir: Option<PathBuf>,
     /// The brokers, as `host:port,…`; `None` is the demo on an embedded broker.
     pub brokers: Option<String>,
     /// The user's librdkafka properties, none of which the host owns.
@@ -93,8 +93,8 @@ pub struct RunConfig {
     pub transaction_timeout: Duration,
     /// What the transactional ids of the workers start with; `None`: the host finds one of its own.
     pub transactional_id: Option<String>,
-    /// Where the host keeps what must survive a restart.
-    pub state_dir: PathBuf,
+    /// Where the host keeps what must survive a restart; `None`: this user has no place for it.
+    pub state_dir: Option<PathBuf>,
     /// How long work in hand may take after a signal to end.
     pub drain_timeout: Duration,
     /// Threads, each with a consumer, a producer and an instance of the plugin.

@@ -7,16 +7,17 @@
 mod entry;
 mod suspects;
 
-use std::fs::{self, File};
+use std::fs::{File, TryLockError};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context;
 use sha2::{Digest, Sha256};
 
+use crate::files::{Limit, PrivateDir};
 use crate::record::{Batch, Positions};
 use entry::{ENTRY_BYTES, Entry};
 use suspects::Suspects;
@@ -26,6 +27,8 @@ pub use suspects::Taken;
 const MAX_SLOTS: usize = 1000;
 const ENTRIES: &str = "calls";
 const SUSPECTS: &str = "suspects.json";
+/// What is suspected is bounded: a larger file is none of the host's.
+const LIMIT: Limit = Limit::new("a file of suspected records", 64 << 20);
 
 /// The calls of this process, and the records that processes before it died with.
 #[derive(Debug)]
@@ -42,7 +45,9 @@ pub struct Intents {
 #[derive(Debug)]
 struct Place {
     entries: File,
-    suspects: PathBuf,
+    dir: PrivateDir,
+    /// The name of the file of suspects.
+    suspects: String,
     /// A write that failed is reported once.
     failed: AtomicBool,
 }
@@ -86,7 +91,7 @@ impl Intents {
     fn changed(&self, suspects: &Suspects) {
         self.any.store(!suspects.is_empty(), Ordering::Relaxed);
         let Some(place) = &self.place else { return };
-        place.report(write(&place.suspects, suspects));
+        place.report(write(&place.dir, &place.suspects, suspects));
     }
 
     /// Up to these offsets all is done.
@@ -173,40 +178,38 @@ fn name(group: &str, topic: &str) -> String {
 }
 
 fn open(dir: &Path, name: &str) -> anyhow::Result<(Place, Suspects)> {
-    fs::create_dir_all(dir)?;
-    let path = |slot: usize, what: &str| dir.join(format!("{name}-{slot}.{what}"));
+    let dir = PrivateDir::open(dir)?;
+    let file_name = |slot: usize, what: &str| format!("{name}-{slot}.{what}");
     let mut mine = None;
     let mut all = Suspects::default();
     let mut left = Vec::new();
     for slot in 0..MAX_SLOTS {
-        let file = path(slot, ENTRIES);
-        if mine.is_some() && !file.exists() {
+        let file = file_name(slot, ENTRIES);
+        if mine.is_some() && !dir.has(&file) {
             break;
         }
-        let entries = File::options().create(true).truncate(false).read(true).write(true).open(&file)?;
+        let entries = dir.open_or_create(&file).with_context(|| dir.path().join(&file).display().to_string())?;
         match entries.try_lock() {
             Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => continue,
-            Err(fs::TryLockError::Error(error)) => return Err(error.into()),
+            Err(TryLockError::WouldBlock) => continue,
+            Err(TryLockError::Error(error)) => return Err(error.into()),
         }
-        let suspects = path(slot, SUSPECTS);
-        all.merge(read(&suspects)?);
+        let suspects = file_name(slot, SUSPECTS);
+        all.merge(read(&dir, &suspects)?);
         all.add(&calls(&entries)?);
         if mine.is_none() {
-            mine = Some(Place { entries, suspects, failed: AtomicBool::new(false) });
+            mine = Some(Place { entries, dir: dir.clone(), suspects, failed: AtomicBool::new(false) });
         } else {
             left.push((entries, suspects));
         }
     }
     let Some(place) = mine else { anyhow::bail!("{MAX_SLOTS} hosts of this group are running already") };
     // In this order: what is in the file of suspects is not counted again if the process ends in between.
-    write(&place.suspects, &all)?;
+    write(&place.dir, &place.suspects, &all)?;
     place.entries.set_len(0)?;
     for (entries, suspects) in left {
         entries.set_len(0)?;
-        if suspects.exists() {
-            fs::remove_file(suspects)?;
-        }
+        dir.remove(&suspects)?;
     }
     Ok((place, all))
 }
@@ -230,20 +233,20 @@ fn calls(entries: &File) -> anyhow::Result<Vec<Entry>> {
     Ok(calls)
 }
 
-fn read(path: &Path) -> anyhow::Result<Suspects> {
-    match fs::read(path) {
+fn read(dir: &PrivateDir, name: &str) -> anyhow::Result<Suspects> {
+    let path = || dir.path().join(name);
+    match dir.read(name, LIMIT) {
         Ok(text) => serde_json::from_slice(&text)
-            .with_context(|| format!("{} can't be understood; remove it if nobody needs it", path.display())),
+            .with_context(|| format!("{} can't be understood; remove it if nobody needs it", path().display())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Suspects::default()),
-        Err(error) => Err(error).with_context(|| path.display().to_string()),
+        Err(error) => Err(error).with_context(|| path().display().to_string()),
     }
 }
 
 /// Whole or not at all.
-fn write(path: &Path, suspects: &Suspects) -> anyhow::Result<()> {
-    let new = path.with_extension("new");
-    fs::write(&new, serde_json::to_vec(suspects)?).with_context(|| new.display().to_string())?;
-    fs::rename(&new, path).with_context(|| path.display().to_string())
+fn write(dir: &PrivateDir, name: &str, suspects: &Suspects) -> anyhow::Result<()> {
+    let text = serde_json::to_vec(suspects)?;
+    dir.write(name, &text).with_context(|| dir.path().join(name).display().to_string())
 }
 
 #[cfg(test)]

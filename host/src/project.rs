@@ -14,6 +14,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
+use crate::files::{self, Limit};
+
+/// A manifest, or a file of flags.
+const MANIFEST_LIMIT: Limit = Limit::new("a manifest", 4 << 20);
+
 /// A language that plugins are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
@@ -108,7 +113,7 @@ pub fn plugin_of(dir: &Path) -> anyhow::Result<PathBuf> {
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     let dir = to.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".building-").tempfile_in(dir)?;
-    std::io::copy(&mut std::fs::File::open(from)?, &mut file)?;
+    std::io::copy(&mut files::open(from)?, &mut file)?;
     use std::os::unix::fs::PermissionsExt;
     file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
     file.persist(to)?;

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use crate::config::{RemoteCommand, RemoteConfig};
 use crate::output::{self, Line};
+use crate::files;
+use crate::plugin::PLUGIN_LIMIT;
 use crate::shutdown::{Halt, Shutdown};
 use crate::swap::report::{Ended, Report, ShadowStatus};
 use client::{Client, RemoteError};
@@ -62,7 +64,7 @@ pub(crate) fn swap(client: &Client, file: &Path, (dry_run, force): (bool, bool),
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Halt> {
-    std::fs::read(file).map_err(|error| Halt::configuration(format!("{}: {error}", file.display())))
+    files::read(file, PLUGIN_LIMIT).map_err(|error| Halt::configuration(format!("{}: {error}", file.display())))
 }
 
 fn print_lines(lines: Vec<Line>) {

@@ -5,11 +5,14 @@
 //! the lowest whose lock file is free, and the kernel frees it whatever way a process ends. In that file is a random number,
 //! which no other folder has: hosts of one machine, or of containers with one name, may have folders of their own.
 
-use std::fs::{self, File};
+use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
 
+use anyhow::Context;
 use sha2::{Digest, Sha256};
+
+use crate::files::PrivateDir;
 
 /// The most hosts of one group and state folder that get an id of their own that lasts.
 const MAX_SLOTS: usize = 1000;
@@ -76,20 +79,16 @@ pub(crate) fn group_digest(group: &str) -> String {
 /// The lowest number that no other process has under this name, held as long as the file is open.
 ///
 /// # Errors
-/// When no lock file can be made, or there are too many.
+/// When no lock file can be made, other users could change it, or there are too many.
 pub(crate) fn claim_slot(dir: &Path, name: &str) -> anyhow::Result<(usize, File)> {
-    fs::create_dir_all(dir)?;
+    let dir = PrivateDir::open(dir)?;
     for slot in 0..MAX_SLOTS {
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(dir.join(format!("{name}-{slot}.lock")))?;
+        let name = format!("{name}-{slot}.lock");
+        let file = dir.open_or_create(&name).with_context(|| dir.path().join(&name).display().to_string())?;
         match file.try_lock() {
             Ok(()) => return Ok((slot, file)),
-            Err(fs::TryLockError::WouldBlock) => {}
-            Err(fs::TryLockError::Error(error)) => return Err(error.into()),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error.into()),
         }
     }
     anyhow::bail!("{MAX_SLOTS} hosts of this group are running already");
@@ -97,6 +96,8 @@ pub(crate) fn claim_slot(dir: &Path, name: &str) -> anyhow::Result<(usize, File)
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

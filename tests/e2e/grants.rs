@@ -96,6 +96,36 @@ fn what_is_granted_is_there_and_no_more() {
 }
 
 #[test]
+fn open_files_of_an_instance_are_bounded_and_only_files_are_opened() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("file"), "content").expect("a file");
+    let made = std::process::Command::new("mkfifo").arg(dir.path().join("fifo")).status().expect("mkfifo can be run");
+    assert!(made.success());
+    let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).expect("a socket");
+    for world in WORLDS {
+        let granted_dir = GrantedDir { host: dir.path().to_owned(), guest: "/dir".to_owned(), writable: true };
+        let mut guest = granted(world, Grants { dirs: vec![granted_dir], ..Grants::default() });
+        let told = values(&mut guest, &["open file /dir/file", "open file /dir/file", "read /dir/file"]);
+        for told in &told[..2] {
+            let (number, error) = told.split_once(' ').expect("a number and an error");
+            let number: usize = number.parse().expect("a number");
+            // The granted directory is one of the 64, and the guest's own run-time system may have opened some.
+            assert!((50..64).contains(&number) && error != "none", "{world}: {told}");
+        }
+        // What is closed can be opened again.
+        assert_eq!(told[2], "content", "{world}");
+        let listings = values(&mut guest, &["open listing /dir"]).remove(0);
+        let number: usize = listings.split_once(' ').and_then(|(number, _)| number.parse().ok()).expect("a number");
+        assert!((30..=64).contains(&number), "{world}: {listings}");
+        // Nobody writes to the pipe: to open it would wait for ever.
+        for name in ["fifo", "socket"] {
+            let told = values(&mut guest, &[&format!("read /dir/{name}"), &format!("write /dir/{name}")]);
+            assert!(told.iter().all(|told| told.starts_with("error: ")), "{world}, {name}: {told:?}");
+        }
+    }
+}
+
+#[test]
 fn deterministic_guests_say_the_same_of_the_same_record_whatever_came_before() {
     // The seed of Rust's hash maps is kept as long as an instance lives, which so must be that of a record.
     let limits = Limits { recycle_after: std::num::NonZeroUsize::new(1), ..limits() };

@@ -10,6 +10,7 @@ mod contract;
 mod delivery;
 mod failures;
 mod fidelity;
+mod files;
 mod gallery;
 mod grants;
 mod guests;

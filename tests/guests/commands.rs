@@ -111,6 +111,27 @@ pub fn obey(seen: &Seen<'_>, log: impl Fn(&str)) -> Action {
         "write" => {
             vec![Out { value: bytes(&told(std::fs::write(rest, "written").map(|()| "written".to_owned()))), ..out }]
         }
+        "open" => {
+            // Files, or listings of a directory: how many there can be at once, and why no more.
+            let (kind, path) = rest.split_once(' ').unwrap_or(("file", rest));
+            let mut open: Vec<Box<dyn std::any::Any>> = Vec::new();
+            let opened = |open: &mut Vec<Box<dyn std::any::Any>>| -> std::io::Result<()> {
+                open.push(match kind {
+                    "listing" => Box::new(std::fs::read_dir(path)?),
+                    _ => Box::new(std::fs::File::open(path)?),
+                });
+                Ok(())
+            };
+            let error = loop {
+                if open.len() >= 1000 {
+                    break "none".to_owned();
+                }
+                if let Err(error) = opened(&mut open) {
+                    break error.to_string();
+                }
+            };
+            vec![Out { value: bytes(&format!("{} {error}", open.len())), ..out }]
+        }
         "connect" => {
             let connected = std::net::TcpStream::connect(rest).map(|_| "connected".to_owned());
             vec![Out { value: bytes(&told(connected)), ..out }]

@@ -13,9 +13,13 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 
+use crate::files::{self, Limit};
+
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// A shorter token can be guessed.
 const LEAST_TOKEN_BYTES: usize = 16;
+/// Only the first line counts.
+const TOKEN_FILE: Limit = Limit::new("a file with a token", 64 << 10);
 
 /// What every request is checked against.
 #[derive(Clone)]
@@ -58,10 +62,19 @@ impl Guard {
             return Err(Turned::Origin);
         }
         let Some(token) = &self.token else { return Ok(()) };
-        let shown = headers.get(AUTHORIZATION).and_then(|shown| shown.as_bytes().strip_prefix(b"Bearer "));
+        let shown = headers.get(AUTHORIZATION).and_then(|shown| bearer(shown.as_bytes()));
         let right = shown.is_some_and(|shown| bool::from(shown.ct_eq(token.as_bytes())));
         if right { Ok(()) } else { Err(Turned::Token) }
     }
+}
+
+/// The token in an `Authorization` header. The case of the scheme doesn't matter (RFC 9110, section 11.1), and one or more blanks
+/// come after it (section 11.4).
+fn bearer(credentials: &[u8]) -> Option<&[u8]> {
+    const SCHEME: &[u8] = b"bearer";
+    let (scheme, rest) = credentials.split_at_checked(SCHEME.len())?;
+    let token = rest.strip_prefix(b" ").filter(|_| scheme.eq_ignore_ascii_case(SCHEME))?;
+    Some(token.trim_ascii_start())
 }
 
 /// Whether a `Host` header is a name of this machine for itself, whatever the port.
@@ -92,10 +105,15 @@ pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Ne
 /// The token in the first line of a file.
 ///
 /// # Errors
-/// When the file can't be read, or its first line is no token.
+/// When the file can't be read, other users can read it, too, or its first line is no token.
 pub fn read_token(path: &Path) -> anyhow::Result<String> {
     let named = || format!("the token of the admin server, {}", path.display());
-    let text = std::fs::read_to_string(path).with_context(named)?;
+    let file = files::open(path).with_context(named)?;
+    if let Err(why) = files::check_secret(&file) {
+        bail!("{}: {why}. Make it a file that only this user can read: chmod 600 {}", named(), path.display());
+    }
+    let text = files::read_opened(&file, TOKEN_FILE).with_context(named)?;
+    let text = String::from_utf8_lossy(&text);
     let token = text.lines().next().unwrap_or_default().trim();
     if token.len() < LEAST_TOKEN_BYTES || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         bail!(
@@ -109,6 +127,9 @@ pub fn read_token(path: &Path) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     const TOKEN: &str = "0123456789abcdef";
@@ -145,14 +166,25 @@ mod tests {
             "Bearer 0123456789abcdeF",
             "Bearer 0123456789abcde",
             "Bearer ",
+            "Bearer",
+            "Bearer\t0123456789abcdef",
+            "Bearer0123456789abcdef",
+            "bearerx0123456789abcdef",
             "0123456789abcdef",
             "Basic 0123456789abcdef",
         ] {
             let shown = headers(&[host, ("authorization", wrong)]);
             assert_eq!(guard.check(&Method::DELETE, &shown), Err(Turned::Token), "{wrong}");
         }
-        let shown = headers(&[host, ("authorization", "Bearer 0123456789abcdef")]);
-        assert_eq!(guard.check(&Method::POST, &shown), Ok(()));
+        for right in [
+            "Bearer 0123456789abcdef",
+            "bearer 0123456789abcdef",
+            "BEARER 0123456789abcdef",
+            "bEaReR   0123456789abcdef",
+        ] {
+            let shown = headers(&[host, ("authorization", right)]);
+            assert_eq!(guard.check(&Method::POST, &shown), Ok(()), "{right}");
+        }
     }
 
     #[test]
@@ -181,6 +213,7 @@ mod tests {
         let path = dir.path().join("token");
         let read = |text: &str| {
             std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
             read_token(&path)
         };
         assert_eq!(read("0123456789abcdef\nmore").unwrap(), TOKEN);
@@ -189,5 +222,27 @@ mod tests {
             assert!(error.contains("16 or more") && error.contains("token"), "{error}");
         }
         assert!(format!("{:#}", read_token(&dir.path().join("none")).unwrap_err()).contains("No such file"));
+        assert!(format!("{:#}", read_token(dir.path()).unwrap_err()).contains("it is a directory"));
+        assert!(format!("{:#}", read_token(Path::new("/dev/zero")).unwrap_err()).contains("a character device"));
+    }
+
+    #[test]
+    fn token_that_others_can_read_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, link) = (dir.path().join("token"), dir.path().join("link"));
+        std::fs::write(&path, TOKEN).unwrap();
+        // A secret of Kubernetes is reached by a link.
+        std::os::unix::fs::symlink("token", &link).unwrap();
+        for mode in [0o644, 0o604, 0o602] {
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            for path in [&path, &link] {
+                let error = format!("{:#}", read_token(path).unwrap_err());
+                assert!(error.contains("other users can read") && error.contains("chmod 600"), "{mode:o}: {error}");
+            }
+        }
+        for mode in [0o600, 0o400] {
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            assert_eq!(read_token(&link).unwrap(), TOKEN, "{mode:o}");
+        }
     }
 }

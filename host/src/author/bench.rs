@@ -88,7 +88,8 @@ pub fn bench(config: &BenchConfig) -> Result<Outcome, Halt> {
         memory_bytes: measured.memory_bytes.max(start_memory_bytes.unwrap_or_default()),
     };
     let failed = |error: anyhow::Error| Halt::internal(&error);
-    let before = history::last(&config.state_dir, &identity.name).map_err(failed)?;
+    let state_dir = config.state_dir.as_deref();
+    let before = state_dir.map(|dir| history::last(dir, &identity.name)).transpose().map_err(failed)?.flatten();
     output::print_line(format!(
         "{}: {} {}, {:.1} MiB, sha256 {}",
         config.plugin.display(),
@@ -102,7 +103,12 @@ pub fn bench(config: &BenchConfig) -> Result<Outcome, Halt> {
     output::print_line("");
     output::print_text(&format!("{}\n", table(&run, before.as_ref())));
     remarks(&measured, &run, before.as_ref()).into_iter().for_each(output::print_line);
-    history::keep(&config.state_dir, &identity.name, &run).map_err(failed)?;
+    match state_dir {
+        Some(dir) => history::keep(dir, &identity.name, &run).map_err(failed)?,
+        None => output::print_line(
+            "not kept: neither XDG_STATE_HOME nor HOME is set; give --state-dir DIR to compare with the next run",
+        ),
+    }
     Ok(Outcome::Good)
 }
 

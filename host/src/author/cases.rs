@@ -31,6 +31,7 @@ use super::records::{self, JsonRecord, OwnHeader};
 use crate::verdict::FailureKind;
 
 pub use bless::bless;
+pub(super) use files::LIMIT;
 pub use files::{CaseFile, CasesWrong, beside, find, read_all};
 pub use judge::{Judged, judge, runs};
 

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::GuestConfig;
+use crate::files;
 use crate::output;
-use crate::plugin::{Engine, MAX_PLUGIN_BYTES, Plugin, PluginMapper, PluginRefused, Stage};
+use crate::plugin::{Engine, PLUGIN_LIMIT, Plugin, PluginMapper, PluginRefused, Stage};
 use crate::project;
 use crate::shutdown::Halt;
 
@@ -19,11 +20,11 @@ impl Guest {
     /// Nothing is loaded yet.
     ///
     /// # Errors
-    /// When the folder of compiled plugins can't be used.
+    /// When something that is granted isn't there.
     pub(super) fn new(config: &GuestConfig, path: &Path) -> Result<Self, Halt> {
         config.grants.check().map_err(Halt::configuration)?;
         let engine =
-            Engine::new(config.limits, Some(config.cache_dir.clone())).map_err(|error| Halt::internal(&error))?;
+            Engine::with_cache(config.limits, config.cache_dir.as_deref()).map_err(|error| Halt::internal(&error))?;
         Ok(Self { engine: Arc::new(engine.granting(config.grants.clone())), path: path.to_owned() })
     }
 
@@ -39,7 +40,7 @@ impl Guest {
 /// An engine with the limits and grants of a command; without a cache, everything is compiled anew.
 ///
 /// # Errors
-/// When something that is granted isn't there, or the folder of compiled plugins can't be used.
+/// When something that is granted isn't there.
 pub(super) fn engine(config: &GuestConfig, cache_dir: Option<PathBuf>) -> Result<Engine, Halt> {
     config.grants.check().map_err(Halt::configuration)?;
     let engine = Engine::new(config.limits, cache_dir).map_err(|error| Halt::internal(&error))?;
@@ -51,12 +52,9 @@ pub(super) fn engine(config: &GuestConfig, cache_dir: Option<PathBuf>) -> Result
 /// # Errors
 /// When it can't be read, or is larger than any plugin.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Halt> {
-    let refused = |reason| Halt::from(PluginRefused { path: path.to_owned(), stage: Stage::Read, reason });
-    let size = std::fs::metadata(path).map_err(|error| refused(error.to_string()))?.len();
-    if size > MAX_PLUGIN_BYTES {
-        return Err(refused(format!("it has {size} bytes; the most that is taken is {MAX_PLUGIN_BYTES}")));
-    }
-    std::fs::read(path).map_err(|error| refused(error.to_string()))
+    files::read(path, PLUGIN_LIMIT).map_err(|error| {
+        Halt::from(PluginRefused { path: path.to_owned(), stage: Stage::Read, reason: error.to_string() })
+    })
 }
 
 /// Builds a plugin that isn't there yet, if its project is.

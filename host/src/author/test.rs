@@ -12,6 +12,7 @@ use super::junit::{self, Suite};
 use super::{Outcome, diff};
 use crate::config::{GuestConfig, TestConfig};
 use crate::output::{self, Colour, Line};
+use crate::files;
 use crate::project;
 use crate::shutdown::Halt;
 
@@ -37,7 +38,7 @@ pub fn test(config: &TestConfig) -> Result<Outcome, Halt> {
         suites.push(Suite { plugin, judged, took });
     }
     if let Some(path) = &config.junit {
-        let written = junit::report(&suites).and_then(|xml| Ok(std::fs::write(path, xml)?));
+        let written = junit::report(&suites).and_then(|xml| Ok(files::write(path, xml.as_bytes())?));
         written.with_context(|| format!("writing {}", path.display())).map_err(failed)?;
     }
     if wrong > 0 {
@@ -171,7 +172,7 @@ fn bless(judged: &[(CaseFile, Vec<Judged>)]) -> anyhow::Result<()> {
         if failed.is_empty() {
             continue;
         }
-        let text = std::fs::read_to_string(&file.path).with_context(|| path.clone())?;
+        let text = files::read_text(&file.path, cases::LIMIT).with_context(|| path.clone())?;
         let blessed =
             cases::bless(&text, &failed).map_err(|reason| anyhow::anyhow!("{path} was changed meanwhile: {reason}"))?;
         std::fs::write(&file.path, blessed).with_context(|| path.clone())?;

@@ -18,6 +18,7 @@ use super::cases;
 use super::test::{self, Shown};
 use crate::config::{BuildConfig, WatchConfig};
 use crate::output;
+use crate::files::{self, Limit};
 use crate::plugin::Digest;
 use crate::project;
 use crate::remote::{self, client::Client};
@@ -28,7 +29,7 @@ const QUIET: Duration = Duration::from_millis(100);
 /// And so long is waited for that at most.
 const LONGEST_BURST: Duration = Duration::from_secs(2);
 /// Of a larger file, only its size and time are looked at.
-const MAX_HASHED_BYTES: u64 = 4 << 20;
+const HASHED: Limit = Limit::new("a source file", 4 << 20);
 /// What the tools of all languages write, and nobody edits.
 const NOT_SOURCES: [&str; 6] = ["target", "node_modules", "__pycache__", "build", "dist", "venv"];
 
@@ -210,7 +211,8 @@ fn is_source(path: &Path) -> bool {
 
 fn source(path: &Path, metadata: &Metadata) -> Source {
     let written = metadata.modified().ok();
-    let bytes = if metadata.len() <= MAX_HASHED_BYTES { std::fs::read(path).ok() } else { None };
+    // What is no file, or too large, is told by its size and time alone.
+    let bytes = files::read(path, HASHED).ok();
     let content =
         bytes.map_or_else(|| format!("{} {written:?}", metadata.len()), |bytes| Digest::of(&bytes).to_string());
     Source { content, written }

@@ -1,12 +1,16 @@
 //! The optional TOML file of settings.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::path::Path;
 
 use toml::{Table, Value};
 
 use super::CliError;
 use super::settings::{Kind, Setting, all, near};
+use crate::files::{self, Limit};
+
+/// All settings together take some KiB.
+const LIMIT: Limit = Limit::new("a file of settings", 1 << 20);
 
 /// What a key of the file holds, as the text that a flag would have.
 #[derive(Debug)]
@@ -30,7 +34,7 @@ impl File {
     /// # Errors
     /// When it can't be read, is not TOML, or has a key that is unknown or of a wrong type.
     pub(super) fn read(path: &str, named_by: &str) -> Result<Self, CliError> {
-        let text = fs::read_to_string(path)
+        let text = files::read_text(Path::new(path), LIMIT)
             .map_err(|error| CliError::Wrong(format!("{named_by}: the file {path} can't be read: {error}")))?;
         Self::parse(path, &text)
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::CliError;
 use super::sources::Sources;
 use crate::config::{LogConfig, values};
+use crate::files::folders::Folder;
 
 /// Topics are created with this many partitions at most: beyond, it is more likely a slip than a wish.
 pub(super) const MOST_PARTITIONS: u32 = 10_000;
@@ -17,13 +18,13 @@ pub(super) fn batch_records(sources: &Sources<'_>) -> Result<usize, CliError> {
 }
 
 /// Where compiled plugins are kept.
-pub(super) fn cache_dir(sources: &Sources<'_>) -> Result<PathBuf, CliError> {
-    folder(sources, "cache-dir", "XDG_CACHE_HOME", ".cache")
+pub(super) fn cache_dir(sources: &Sources<'_>) -> Result<Option<PathBuf>, CliError> {
+    folder(sources, "cache-dir", Folder::Cache)
 }
 
 /// Where the host keeps what must survive a restart.
-pub(super) fn state_dir(sources: &Sources<'_>) -> Result<PathBuf, CliError> {
-    folder(sources, "state-dir", "XDG_STATE_HOME", ".local/state")
+pub(super) fn state_dir(sources: &Sources<'_>) -> Result<Option<PathBuf>, CliError> {
+    folder(sources, "state-dir", Folder::State)
 }
 
 /// How long to try to reach Kafka.
@@ -48,7 +49,7 @@ pub(super) fn path(text: &str) -> values::Read<PathBuf> {
     Ok(PathBuf::from(text))
 }
 
-fn folder(sources: &Sources<'_>, name: &'static str, variable: &str, below_home: &str) -> Result<PathBuf, CliError> {
+fn folder(sources: &Sources<'_>, name: &'static str, folder: Folder) -> Result<Option<PathBuf>, CliError> {
     let given = sources.optional(name, path)?;
-    Ok(given.unwrap_or_else(|| sources.environment.folder(variable, below_home)))
+    Ok(given.or_else(|| sources.environment.folder(folder)))
 }

@@ -12,6 +12,7 @@ use super::file::{Entry, File};
 use super::service_links;
 use super::settings::{Setting, Standard, VARIABLE_PREFIX, all, near};
 use crate::config::values::Read;
+use crate::files::folders::Folder;
 
 /// Who said so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,29 +73,24 @@ pub(super) fn without_credentials(text: &str) -> String {
     parts.collect::<Vec<_>>().join(",")
 }
 
-/// An environment, our variables of it, and where the folders of the user are.
+/// An environment, and our variables of it.
 pub(super) struct Environment {
     all: BTreeMap<String, OsString>,
     ours: BTreeMap<String, OsString>,
-    folders: BTreeMap<String, PathBuf>,
 }
 
 impl Environment {
     /// Picks what concerns us.
     pub(super) fn new(variables: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>) -> Self {
-        let (mut all, mut ours, mut folders) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let (mut all, mut ours) = (BTreeMap::new(), BTreeMap::new());
         for (name, value) in variables {
             let (name, value): (_, OsString) = (name.into().to_string_lossy().into_owned(), value.into());
             all.insert(name.clone(), value.clone());
             if name.starts_with(VARIABLE_PREFIX) {
                 ours.insert(name, value);
-            } else if ["HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_STATE_HOME"].contains(&name.as_str()) {
-                folders.insert(name, PathBuf::from(value));
             }
         }
-        // Relative ones must be ignored (XDG Base Directory Specification).
-        folders.retain(|_, folder| folder.is_absolute());
-        Self { all, ours, folders }
+        Self { all, ours }
     }
 
     /// Any variable.
@@ -109,14 +105,9 @@ impl Environment {
         (!text.is_empty()).then_some(Given { text, layer: Some(Layer::Variable), origin })
     }
 
-    /// A folder of this program: in that of `variable`, or in `below_home`, or without a home, in a temporary one.
-    pub(super) fn folder(&self, variable: &str, below_home: &str) -> PathBuf {
-        let home = || self.folders.get("HOME").map(|home| home.join(below_home));
-        let base = self.folders.get(variable).cloned().or_else(home).map(|base| base.join("mapper-host"));
-        base.unwrap_or_else(|| {
-            let temporary = self.folders.get("TMPDIR").cloned().unwrap_or_else(|| PathBuf::from("/tmp"));
-            temporary.join("mapper-host").join(below_home.trim_start_matches('.'))
-        })
+    /// The host's own directory for this purpose; `None` if this user has no home.
+    pub(super) fn folder(&self, folder: Folder) -> Option<PathBuf> {
+        folder.find(|name| self.variable(name).cloned())
     }
 
     /// # Errors

@@ -82,8 +82,8 @@ fn run_is_the_default_and_all_its_defaults_are_allowed() {
         assert_eq!((config.limits, &config.grants), (Limits::default(), &Grants::default()));
         assert_eq!((config.drain_timeout, config.connect_timeout), (ms(10_000), ms(30_000)));
         assert_eq!(config.session_timeout, ms(45_000));
-        assert_eq!(config.cache_dir.to_str(), Some("/home/me/.cache/mapper-host"));
-        assert_eq!(config.state_dir.to_str(), Some("/home/me/.local/state/mapper-host"));
+        assert_eq!(config.cache_dir, Some("/home/me/.cache/mapper-host".into()));
+        assert_eq!(config.state_dir, Some("/home/me/.local/state/mapper-host".into()));
         assert_eq!(config.log, LogConfig { format: LogFormat::Text, filter: "info".into() });
         let admin = AdminConfig { address: "127.0.0.1:8080".parse().unwrap(), asked: false };
         assert_eq!(config.admin, Some(admin));
@@ -101,12 +101,17 @@ fn ms(ms: u64) -> Duration {
 fn folders_are_where_the_user_has_them() {
     let folders = |variables: &[_]| {
         let config = run(&[PLUGIN], variables);
-        [config.cache_dir, config.state_dir].map(|dir| dir.to_str().unwrap().to_owned())
+        [config.cache_dir, config.state_dir].map(|dir| dir.map(|dir| dir.to_str().unwrap().to_owned()))
     };
+    let some = |[cache, state]: [&str; 2]| [Some(cache.to_owned()), Some(state.to_owned())];
     let xdg = [("HOME", "/home/me"), ("XDG_CACHE_HOME", "/cache"), ("XDG_STATE_HOME", "relative")];
-    assert_eq!(folders(&xdg), ["/cache/mapper-host", "/home/me/.local/state/mapper-host"]);
-    assert_eq!(folders(&[]), ["/tmp/mapper-host/cache", "/tmp/mapper-host/local/state"]);
-    assert_eq!(folders(&[("TMPDIR", "/scratch")])[0], "/scratch/mapper-host/cache");
+    assert_eq!(folders(&xdg), some(["/cache/mapper-host", "/home/me/.local/state/mapper-host"]));
+    // A directory for temporary files is one that several users share.
+    for variables in [&[][..], &[("TMPDIR", "/scratch")], &[("HOME", "")], &[("XDG_CACHE_HOME", "relative")]] {
+        assert_eq!(folders(variables), [None, None], "{variables:?}");
+    }
+    let config = run(&[PLUGIN, &["--cache-dir", "c", "--state-dir", "s"]], &[]);
+    assert_eq!([config.cache_dir, config.state_dir], [Some("c".into()), Some("s".into())]);
 }
 
 #[test]

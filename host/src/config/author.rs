@@ -42,7 +42,7 @@ pub struct GuestConfig {
     /// The plugin's own configuration.
     pub set: Pairs,
     /// Where compiled plugins are kept.
-    pub cache_dir: PathBuf,
+    pub cache_dir: Option<PathBuf>,
     /// What an instance may use.
     pub limits: Limits,
     /// What the plugin is given of the machine.
@@ -143,7 +143,7 @@ pub struct BenchConfig {
     /// What a line of it is.
     pub format: MapFormat,
     /// Where what was measured is kept.
-    pub state_dir: PathBuf,
+    pub state_dir: Option<PathBuf>,
     /// How the plugin is run.
     pub guest: GuestConfig,
 }

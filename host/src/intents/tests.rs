@@ -1,5 +1,7 @@
 //! Processes that end in the middle of a call, one after the other and side by side, in a folder.
 
+use std::fs;
+
 use super::*;
 
 fn batch(records: &[(i32, i64)]) -> Batch {

@@ -1,105 +1,115 @@
 //! Compiled plugins on disk, so that one that was seen before starts at once.
 //!
-//! Compiled code is run as it is, so the folder must belong to this user alone, and each file carries the digest
-//! of its own content: a file that was cut short or damaged is compiled again, not run.
+//! Compiled code is run as it is, so nobody but this user may be able to change the directory, and each file carries the digest
+//! of its own content: a file that was cut short or damaged is compiled again, not run. Without such a directory there is no
+//! cache: it only saves time.
 
-use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 
-use anyhow::{Context, bail};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 use super::Digest;
+use crate::files::{Limit, PrivateDir};
 
 const CHECKSUM_BYTES: usize = 32;
+const EXTENSION: &str = ".cwasm";
 /// How many compiled plugins are kept; the oldest goes first.
 const KEPT_FILES: usize = 32;
+/// Compiled code has a few times the size of a plugin, which is limited.
+const LIMIT: Limit = Limit::new("a compiled plugin", 1 << 30);
 
-/// A folder of compiled plugins.
+/// A directory of compiled plugins.
 pub struct Cache {
-    dir: PathBuf,
+    dir: PrivateDir,
     /// Tells apart code for other versions and settings of the compiler.
     compatibility: String,
 }
 
 impl Cache {
-    /// Opens the folder, and makes it if need be.
-    ///
-    /// # Errors
-    /// When it can't be made, or others than this user could write to it.
-    pub fn open(dir: PathBuf, engine: &wasmtime::Engine) -> anyhow::Result<Self> {
-        let named = || format!("the cache of compiled plugins, {}", dir.display());
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).with_context(named)?;
-        let metadata = fs::metadata(&dir).with_context(named)?;
-        let own = fs::metadata("/proc/self").map_or(metadata.uid(), |process| process.uid());
-        if metadata.uid() != own || metadata.mode() & 0o022 != 0 {
-            bail!(
-                "{}: others can write there, and what lies there is run as code; give another one with --cache-dir, \
-                 or take their right to write away",
-                named()
-            );
+    /// Opens the directory, and makes it if need be. If other users could change what is in it, or it can't be written to, there
+    /// is no cache, and the log says why.
+    pub fn open(dir: &Path, engine: &wasmtime::Engine) -> Option<Self> {
+        match PrivateDir::open(dir) {
+            Ok(dir) => Some(Self::of(dir, engine)),
+            Err(error) => {
+                tracing::warn!(
+                    %error,
+                    "compiled plugins are not cached: what is in the directory is run as code, so only this user may be able \
+                     to change it. Give another directory with --cache-dir"
+                );
+                None
+            }
         }
-        let mut hasher = DefaultHasher::new();
-        engine.precompile_compatibility_hash().hash(&mut hasher);
-        Ok(Self { dir, compatibility: format!("{:016x}", hasher.finish()) })
     }
 
-    fn path(&self, plugin: &Digest) -> PathBuf {
-        self.dir.join(format!("{plugin}-{}.cwasm", self.compatibility))
+    fn of(dir: PrivateDir, engine: &wasmtime::Engine) -> Self {
+        let mut hasher = DefaultHasher::new();
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        Self { dir, compatibility: format!("{:016x}", hasher.finish()) }
+    }
+
+    fn name(&self, plugin: &Digest) -> String {
+        format!("{plugin}-{}{EXTENSION}", self.compatibility)
     }
 
     /// The compiled plugin, if it is there and whole.
     pub(super) fn get(&self, engine: &wasmtime::Engine, plugin: &Digest) -> Option<Component> {
-        let path = self.path(plugin);
-        let file = fs::read(&path).ok()?;
-        let (checksum, code) = file.split_at_checked(CHECKSUM_BYTES)?;
+        let name = self.name(plugin);
+        let failed = |reason: &str| {
+            let path = self.dir.path().join(&name);
+            tracing::warn!(path = %path.display(), reason, "a compiled plugin in the cache can't be used; compiling it again");
+        };
+        let file = match self.dir.read(&name, LIMIT) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                failed(&error.to_string());
+                return None;
+            }
+        };
+        let (checksum, code) = file.split_at_checked(CHECKSUM_BYTES).unwrap_or_default();
         if checksum != Sha256::digest(code).as_slice() {
-            tracing::warn!(path = %path.display(), "a compiled plugin in the cache is damaged; compiling it again");
+            failed("it is damaged");
             return None;
         }
         // SAFETY: the code was written by `put` from what this engine's compiler made (its compatibility is in the
-        // file's name), the checksum shows that it is unchanged, and only this user can write to the folder.
+        // file's name), the checksum shows that it is unchanged, and only this user can change the directory.
         unsafe { Component::deserialize(engine, code) }.ok()
     }
 
     /// Keeps a compiled plugin. A failure is only a warning: it costs the next start some time.
     pub(super) fn put(&self, plugin: &Digest, component: &Component) {
         let kept = component.serialize().map_err(|error| anyhow::anyhow!("{error:#}"));
-        if let Err(error) = kept.and_then(|code| self.write(&self.path(plugin), &code)) {
+        if let Err(error) = kept.and_then(|code| self.write(&self.name(plugin), &code).map_err(Into::into)) {
             tracing::warn!(error = format!("{error:#}"), "could not keep the compiled plugin");
         }
     }
 
-    fn write(&self, path: &Path, code: &[u8]) -> anyhow::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
-        file.write_all(&Sha256::digest(code))?;
-        file.write_all(code)?;
-        file.persist(path)?;
+    fn write(&self, name: &str, code: &[u8]) -> io::Result<()> {
+        let mut new = self.dir.new_file()?;
+        new.file.write_all(&Sha256::digest(code))?;
+        new.file.write_all(code)?;
+        // Its digest shows whether it is whole: nothing need be durable.
+        new.rename(name)?;
         self.evict()
     }
 
-    fn evict(&self) -> anyhow::Result<()> {
-        let mut files: Vec<_> = fs::read_dir(&self.dir)?
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.extension().is_some_and(|extension| extension == "cwasm"))
-            .filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)))
-            .collect();
+    fn evict(&self) -> io::Result<()> {
+        let files = self.dir.files()?.into_iter().filter(|(name, _)| name.ends_with(EXTENSION));
+        let mut files = files.map(|(name, file)| Ok((file.modified()?, name))).collect::<io::Result<Vec<_>>>()?;
         files.sort();
         let surplus = files.len().saturating_sub(KEPT_FILES);
-        for (_, path) in files.drain(..surplus) {
-            fs::remove_file(path)?;
-        }
-        Ok(())
+        files.drain(..surplus).try_for_each(|(_, name)| self.dir.remove(&name))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
 
@@ -109,12 +119,12 @@ mod tests {
     fn what_is_damaged_is_not_run() {
         let dir = tempfile::tempdir().unwrap();
         let engine = wasmtime::Engine::default();
-        let cache = Cache::open(dir.path().join("cache"), &engine).unwrap();
+        let cache = Cache::open(&dir.path().join("cache"), &engine).unwrap();
         let plugin = Digest::of(COMPONENT);
         assert!(cache.get(&engine, &plugin).is_none());
         cache.put(&plugin, &Component::from_binary(&engine, COMPONENT).unwrap());
         assert!(cache.get(&engine, &plugin).is_some());
-        let path = cache.path(&plugin);
+        let path = cache.dir.path().join(cache.name(&plugin));
         let whole = fs::read(&path).unwrap();
         let mut changed = whole.clone();
         *changed.last_mut().unwrap() ^= 1;
@@ -127,22 +137,46 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_others_can_write_to_is_refused() {
+    fn entry_that_is_no_file_of_the_cache_is_compiled_again_and_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = wasmtime::Engine::default();
+        let cache = Cache::open(&dir.path().join("cache"), &engine).unwrap();
+        let (plugin, component) = (Digest::of(COMPONENT), Component::from_binary(&engine, COMPONENT).unwrap());
+        let path = cache.dir.path().join(cache.name(&plugin));
+        cache.put(&plugin, &component);
+        let elsewhere = dir.path().join("elsewhere");
+        fs::rename(&path, &elsewhere).unwrap();
+        for target in [elsewhere.as_path(), Path::new("/dev/zero")] {
+            symlink(target, &path).unwrap();
+            assert!(cache.get(&engine, &plugin).is_none(), "{}", target.display());
+            cache.put(&plugin, &component);
+            assert!(cache.get(&engine, &plugin).is_some() && path.symlink_metadata().unwrap().is_file());
+            fs::remove_file(&path).unwrap();
+        }
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
+        assert!(cache.get(&engine, &plugin).is_none());
+        cache.put(&plugin, &component);
+        assert!(cache.get(&engine, &plugin).is_some());
+    }
+
+    #[test]
+    fn directory_that_others_can_change_is_no_cache() {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
-        let refused = Cache::open(dir.path().to_owned(), &wasmtime::Engine::default()).err().unwrap();
-        assert!(refused.to_string().contains("others can write there"), "{refused}");
+        for path in [dir.path().to_owned(), dir.path().join("below")] {
+            assert!(Cache::open(&path, &wasmtime::Engine::default()).is_none(), "{}", path.display());
+        }
     }
 
     #[test]
     fn the_oldest_goes_when_there_are_too_many() {
         let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::open(dir.path().join("cache"), &wasmtime::Engine::default()).unwrap();
+        let cache = Cache::open(&dir.path().join("cache"), &wasmtime::Engine::default()).unwrap();
+        let name = |number: usize| cache.name(&Digest::of(&number.to_le_bytes()));
         for number in 0..KEPT_FILES + 3 {
-            cache.write(&cache.path(&Digest::of(&number.to_le_bytes())), b"code").unwrap();
+            cache.write(&name(number), b"code").unwrap();
         }
-        let exists = |number: usize| cache.path(&Digest::of(&number.to_le_bytes())).exists();
-        assert_eq!(fs::read_dir(&cache.dir).unwrap().count(), KEPT_FILES);
-        assert!(exists(KEPT_FILES + 2));
+        assert_eq!(cache.dir.files().unwrap().len(), KEPT_FILES);
+        assert!(cache.dir.has(&name(KEPT_FILES + 2)));
     }
 }

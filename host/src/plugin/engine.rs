@@ -1,6 +1,6 @@
 //! The wasmtime engine, with the clock that ends a guest's time.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -28,10 +28,24 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Makes the engine and starts its clock. Compiled code is kept in `cache_dir`, if there is one.
+    /// As [`Engine::new`], with a cache wherever one is possible. If the user has no place for one, the log says so.
     ///
     /// # Errors
-    /// When the cache can't be trusted, or no thread can be started.
+    /// When no thread can be started.
+    pub fn with_cache(limits: Limits, cache_dir: Option<&Path>) -> anyhow::Result<Self> {
+        if cache_dir.is_none() {
+            tracing::warn!(
+                "compiled plugins are not cached: neither XDG_CACHE_HOME nor HOME is set. Give a directory with --cache-dir"
+            );
+        }
+        Self::new(limits, cache_dir.map(Path::to_owned))
+    }
+
+    /// Makes the engine and starts its clock. Compiled code is kept in `cache_dir`, if there is one and only this user can change
+    /// it.
+    ///
+    /// # Errors
+    /// When no thread can be started.
     pub fn new(limits: Limits, cache_dir: Option<PathBuf>) -> anyhow::Result<Self> {
         // With RUST_BACKTRACE set each trap of a guest would be given a backtrace of the host, too, which nobody sees.
         wasmtime::error::disable_backtrace();
@@ -39,7 +53,7 @@ impl Engine {
         let pooled = wasmtime::Engine::new(configuration(&limits).allocation_strategy(pool::strategy()));
         let wasmtime = pooled.or_else(|_| wasmtime::Engine::new(&configuration(&limits)));
         let wasmtime = wasmtime.map_err(|error| anyhow::anyhow!("{error:#}"))?;
-        let cache = cache_dir.map(|dir| Cache::open(dir, &wasmtime)).transpose()?;
+        let cache = cache_dir.and_then(|dir| Cache::open(&dir, &wasmtime));
         let stop = Arc::new(AtomicBool::new(false));
         let clock = Arc::new(AtomicU64::new(0));
         let ticker = std::thread::Builder::new().name("guest-clock".into()).spawn({

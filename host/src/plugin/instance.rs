@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::component::ResourceTable;
 use wasmtime::{Store, Trap, UpdateDeadline};
+use wasmtime_wasi::filesystem::WasiFilesystemCtxView;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::Engine;
@@ -16,6 +17,7 @@ use super::grants::Seed;
 use super::guest_log::{GuestLog, Stream, Vague};
 use super::limits::Limiter;
 use super::load::{Plugin, Prepared};
+use super::open_files::{Files, OpenFiles};
 use super::waiting::Waiting;
 use crate::record::{Batch, Record};
 use crate::verdict::{Columns, Failure, FailureKind};
@@ -33,6 +35,7 @@ pub(super) struct GuestState {
     limiter: Limiter,
     log: GuestLog,
     deadline: Deadline,
+    open_files: OpenFiles,
     seed: Seed,
 }
 
@@ -40,6 +43,12 @@ impl GuestState {
     /// What a guest needs to wait.
     pub(super) fn waiting(&mut self) -> Waiting<'_> {
         Waiting { table: &mut self.table, deadline: &self.deadline }
+    }
+
+    /// What a guest needs to use files.
+    pub(super) fn files(&mut self) -> Files<'_> {
+        let wasi = WasiFilesystemCtxView { ctx: self.wasi.filesystem(), table: &mut self.table };
+        Files { wasi, open: &mut self.open_files, log: &self.log }
     }
 }
 
@@ -139,6 +148,7 @@ impl Instance {
             limiter: Limiter::new(limits),
             log: log.clone(),
             deadline: Deadline::new(engine.clock.clone(), timeout_ticks),
+            open_files: OpenFiles::new(engine.grants.dirs.len()),
             seed,
         };
         let mut store = Store::new(&engine.wasmtime, state);

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::{Component, Linker};
+use wasmtime_wasi::p2::bindings::sync::{filesystem, io};
 
 use super::Engine;
 use super::bindings::{batch_world, record_world};
@@ -15,13 +16,16 @@ use super::form::Form;
 use super::imports::{self, Import};
 use super::instance::{GuestState, Instance};
 use super::line_budget::LineBudget;
+use super::open_files::HasFiles;
 use super::symbols::Symbols;
 use super::waiting::HasWaiting;
-use crate::bytes::Bytes;
+use crate::files::{self, Limit};
 use crate::shutdown::Halt;
 
 /// A plugin larger than this is refused before it is read.
 pub const MAX_PLUGIN_BYTES: u64 = 64 << 20;
+/// The same, for its file.
+pub(crate) const PLUGIN_LIMIT: Limit = Limit::new("a plugin", MAX_PLUGIN_BYTES);
 /// The longest name or version a plugin may give itself, in bytes (`wit/mapper.wit`).
 pub const MAX_NAME_BYTES: usize = 200;
 
@@ -125,8 +129,8 @@ impl Plugin {
     /// # Errors
     /// When anything about it is not as the contract wants it, with the reason and the way out.
     pub fn load(engine: &Arc<Engine>, path: &Path, settings: &[(String, String)]) -> Result<Self, PluginRefused> {
-        let loaded = read(path)
-            .map_err(|reason| (Stage::Read, reason))
+        let loaded = files::read(path, PLUGIN_LIMIT)
+            .map_err(|error| (Stage::Read, error.to_string()))
             .and_then(|bytes| Self::from_bytes(engine, &bytes, settings, Effort::Full));
         loaded.map_err(|(stage, reason)| PluginRefused { path: path.to_owned(), stage, reason })
     }
@@ -206,14 +210,6 @@ impl Plugin {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let size = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if size > MAX_PLUGIN_BYTES {
-        return Err(format!("it has {size} bytes; a plugin has {} at most", Bytes(MAX_PLUGIN_BYTES)));
-    }
-    std::fs::read(path).map_err(|error| error.to_string())
-}
-
 /// # Errors
 /// What it is instead of a component, or why it is none.
 pub(super) fn compile(engine: &Engine, bytes: &[u8], digest: &Digest, effort: Effort) -> Result<Component, String> {
@@ -269,7 +265,8 @@ fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<GuestState>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
     linker.allow_shadowing(true);
-    wasmtime_wasi::p2::bindings::sync::io::poll::add_to_linker::<_, HasWaiting>(&mut linker, GuestState::waiting)?;
+    io::poll::add_to_linker::<_, HasWaiting>(&mut linker, GuestState::waiting)?;
+    filesystem::types::add_to_linker::<_, HasFiles>(&mut linker, GuestState::files)?;
     linker.allow_shadowing(false);
     batch_world::MapperBatch::add_to_linker::<_, wasmtime::component::HasSelf<_>>(&mut linker, |state| state)?;
     Ok(linker)

@@ -17,6 +17,7 @@ mod limits;
 mod line_budget;
 mod load;
 mod mapper;
+mod open_files;
 mod pool;
 mod symbols;
 mod waiting;
@@ -30,6 +31,7 @@ pub use grants::{GrantedDir, Grants};
 pub use imports::{Access, Import};
 use instance::Instance;
 pub use limits::Limits;
+pub(crate) use load::PLUGIN_LIMIT;
 pub use load::{Digest, Effort, Identity, MAX_NAME_BYTES, MAX_PLUGIN_BYTES, Plugin, PluginRefused, Stage};
 pub use mapper::PluginMapper;
 

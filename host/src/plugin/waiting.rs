@@ -1,7 +1,7 @@
 //! A guest that waits: `wasi:io/poll`, but no longer than the deadline of the record.
 //!
 //! The engine's clock only ends code of the guest, not a call of the host that it waits in. Every sleep of a guest and every wait
-//! for a stream ends up here. What is left are files, where a granted folder has some: to open a named pipe there can block.
+//! for a stream ends up here. Of a granted directory a guest opens regular files only (`open_files`), which make nobody wait.
 
 use std::future::Future;
 

@@ -11,7 +11,8 @@ use anyhow::{Context, bail};
 use objects::Objects;
 
 use super::tools::{output_of, run, tool};
-use super::{Language, wit, wrap};
+use super::{Language, MANIFEST_LIMIT, wit, wrap};
+use crate::files;
 
 /// The compiler that plugins are tested with, and what another one is called.
 const COMPILERS: [(&str, &str); 2] = [("clang-14", "wasm-ld-14"), ("clang", "wasm-ld")];
@@ -39,7 +40,7 @@ pub(super) fn build(dir: &Path, work: &Path) -> anyhow::Result<PathBuf> {
     let (compiler, linker, version) = compiler(dir)?;
     check_parts(compiler, linker, dir)?;
     let flags = dir.join(Language::C.manifest());
-    let flags = std::fs::read_to_string(&flags).with_context(|| flags.display().to_string())?;
+    let flags = files::read_text(&flags, MANIFEST_LIMIT).with_context(|| flags.display().to_string())?;
     let mut objects = Objects::new(dir.join(KEPT), work, compiler, version + &flags);
     std::fs::write(work.join("guard.c"), GUARD).context("the guard of malloc")?;
     let mut linked = vec![objects.object(|| compile(compiler, work), Path::new("guard.c"))?];
@@ -103,6 +104,8 @@ fn collect(dir: &Path, below: &Path, seen: &mut BTreeSet<PathBuf>, found: &mut V
                 collect(dir, &path, seen, found)?;
             }
         } else if !is_hidden && path.extension().is_some_and(|extension| extension == "c") {
+            // The compiler would wait for a writer of a named pipe.
+            files::open(&here.join(&name)).with_context(|| here.join(&name).display().to_string())?;
             found.push(path);
         }
     }

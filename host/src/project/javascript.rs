@@ -1,14 +1,15 @@
 //! JavaScript and TypeScript: esbuild makes one module of the project and the SDK, and componentize-qjs puts it, with the engine
 //! QuickJS, into a component.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use super::tools::{self, tool};
-use super::{Language, wit};
+use super::{Language, MANIFEST_LIMIT, wit};
+use crate::files;
 
 /// Pinned: another version may make another plugin of the same source.
 const TOOLS: [&str; 2] = ["componentize-qjs@0.4.5", "esbuild@0.28.2"];
@@ -54,7 +55,7 @@ pub(super) fn build(dir: &Path, work: &Path) -> anyhow::Result<PathBuf> {
 fn read(dir: &Path) -> anyhow::Result<Manifest> {
     let path = dir.join(MANIFEST);
     let named = || path.display().to_string();
-    serde_json::from_reader(File::open(&path).with_context(named)?).with_context(named)
+    serde_json::from_slice(&files::read(&path, MANIFEST_LIMIT).with_context(named)?).with_context(named)
 }
 
 /// Whether npm has installed what the manifest asks for since it was written.
@@ -141,7 +142,7 @@ mod tests {
             let path = dir.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
-            File::create(path).unwrap().set_modified(time).unwrap();
+            fs::File::create(path).unwrap().set_modified(time).unwrap();
         };
         write(MANIFEST, 1000);
         assert!(!is_up_to_date(dir.path()));

@@ -6,7 +6,8 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use super::tools::{self, tool};
-use super::{Language, wit};
+use super::{Language, MANIFEST_LIMIT, wit};
+use crate::files;
 
 /// Pinned: another version may make another plugin of the same source.
 const COMPONENTIZE_PY: &str = "componentize-py";
@@ -81,7 +82,7 @@ pub(super) fn build(dir: &Path, work: &Path) -> anyhow::Result<PathBuf> {
 fn read(dir: &Path) -> anyhow::Result<Manifest> {
     let path = dir.join(MANIFEST);
     let named = || path.display().to_string();
-    let text = std::fs::read_to_string(&path).with_context(named)?;
+    let text = files::read_text(&path, MANIFEST_LIMIT).with_context(named)?;
     toml::from_str(&text).with_context(named)
 }
 

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use super::MANIFEST_LIMIT;
 use super::tools::{output_of, tool};
 use crate::output;
+use crate::files;
 
 const TARGET: &str = "wasm32-wasip2";
 /// The cargo profile for plugins: one that a workspace may define, see the `Cargo.toml` of this project.
@@ -71,7 +73,7 @@ fn cargo_build(dir: &Path) -> anyhow::Result<PathBuf> {
 /// What makes a compiler write the same paths into a plugin wherever its project lies, in the form of `--config`. Flags in the
 /// variable `RUSTFLAGS` win over it.
 fn paths_as_anywhere(root: &Path) -> anyhow::Result<String> {
-    let by_default = || Some(dirs::home_dir()?.join(".cargo"));
+    let by_default = || Some(std::env::home_dir()?.join(".cargo"));
     let cargo_home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(by_default);
     let cargo_home = cargo_home.context("there is no home folder")?;
     let written = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
@@ -81,7 +83,7 @@ fn paths_as_anywhere(root: &Path) -> anyhow::Result<String> {
 }
 
 fn has_profile(manifest: &Path) -> anyhow::Result<bool> {
-    let text = std::fs::read_to_string(manifest).with_context(|| manifest.display().to_string())?;
+    let text = files::read_text(manifest, MANIFEST_LIMIT).with_context(|| manifest.display().to_string())?;
     let manifest: toml::Table = text.parse().with_context(|| manifest.display().to_string())?;
     Ok(manifest.get("profile").and_then(|profiles| profiles.get(PROFILE)).is_some())
 }

@@ -1,13 +1,15 @@
 //! Runs the tools of a language, and names what is missing with the command that installs it. Tools that no machine has are
 //! installed once, into a folder of the host's own.
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, bail};
 
 use crate::output;
+use crate::files::PrivateDir;
+use crate::files::folders::Folder;
 
 /// A tool that runs in the project's folder. What it says on stderr is the author's to read, as it is.
 pub(super) fn tool(name: impl AsRef<std::ffi::OsStr>, dir: &Path) -> Command {
@@ -43,24 +45,27 @@ fn check(name: &str, status: ExitStatus) -> anyhow::Result<()> {
 /// The folder of an installed tool. When it isn't there yet, `install` is called with the folder, once on this machine:
 /// others wait for it.
 pub(super) fn installed(name: &str, install: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<PathBuf> {
-    let cache = dirs::cache_dir().context("there is no folder for tools: neither HOME nor XDG_CACHE_HOME is set")?;
-    install_in(&cache.join("mapper-host/tools"), name, install)
+    let cache = Folder::Cache.find(|name| std::env::var_os(name));
+    let cache = cache.context("there is no directory for tools: neither XDG_CACHE_HOME nor HOME is set")?;
+    install_in(&cache.join("tools"), name, install)
 }
 
 fn install_in(tools: &Path, name: &str, install: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<PathBuf> {
-    let named = || format!("the folder of tools, {}", tools.display());
-    let (dir, complete) = (tools.join(name), tools.join(format!("{name}.complete")));
-    fs::create_dir_all(tools).with_context(named)?;
-    let lock = File::create(tools.join(format!("{name}.lock"))).with_context(named)?;
+    let (dir, complete) = (tools.join(name), format!("{name}.complete"));
+    let named = || dir.display().to_string();
+    // What is installed there is run.
+    let tools = PrivateDir::open(tools)
+        .context("tools can't be installed; name a directory that only this user can change in XDG_CACHE_HOME")?;
+    let lock = tools.open_or_create(&format!("{name}.lock")).with_context(named)?;
     lock.lock().with_context(named)?;
-    if !complete.exists() {
+    if !tools.has(&complete) {
         // What an earlier attempt may have left is of no use.
         if dir.exists() {
             fs::remove_dir_all(&dir).with_context(named)?;
         }
         output::eprint_line(format!("Installing {name} into {} …", dir.display()));
         install(&dir).with_context(|| format!("installing {name}"))?;
-        File::create(&complete).with_context(named)?;
+        tools.write(&complete, b"").with_context(named)?;
     }
     Ok(dir)
 }

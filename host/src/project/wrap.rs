@@ -10,6 +10,11 @@ use wasi_preview1_component_adapter_provider::{
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
+use crate::files::{self, Limit};
+
+/// A debug build may be larger than the plugin that is made of it.
+const MODULE: Limit = Limit::new("a module", 1 << 30);
+
 /// The component of a core module that has the exports of this world, in the contract in the folder `wit`.
 ///
 /// # Errors
@@ -25,7 +30,7 @@ pub(super) fn component(mut module: Vec<u8>, wit: &Path, world: &str) -> anyhow:
 
 /// Makes the component of the core module in a file, in that file.
 pub(super) fn in_place(file: &Path, wit: &Path, world: &str) -> anyhow::Result<()> {
-    let module = std::fs::read(file).with_context(|| format!("the build made no {}", file.display()))?;
+    let module = files::read(file, MODULE).with_context(|| format!("the build made no {}", file.display()))?;
     let component = component(module, wit, world).context("making a component of the module")?;
     std::fs::write(file, component).with_context(|| file.display().to_string())
 }

@@ -18,7 +18,8 @@ use super::swapper::{Policy, Requests, Swapper};
 use super::watch::{Reload, Watch};
 use crate::config::{Delivery, RunConfig};
 use crate::decision::Routes;
-use crate::plugin::{Digest, Plugin, PluginMapper};
+use crate::files;
+use crate::plugin::{Digest, PLUGIN_LIMIT, Plugin, PluginMapper};
 use crate::shutdown::Shutdown;
 use crate::transactional_id::{claim_slot, group_digest};
 
@@ -44,16 +45,18 @@ impl Versions {
     /// Opens what is kept of earlier runs, and goes on from there with this plugin.
     pub fn open(
         config: &RunConfig,
+        state_dir: Option<&Path>,
         (plugin, workshop): (Arc<Plugin>, PluginWorkshop),
         routes: Arc<Routes>,
         reload: Reload,
     ) -> Self {
-        let (journal, store, claimed) = match claim(&config.state_dir, &config.group) {
-            Ok((journal, store, claimed)) => (journal, Some(store), Some(claimed)),
+        let claimed = state_dir.map(|dir| claim(dir, &config.group));
+        let (journal, store, claimed) = match claimed.transpose() {
+            Ok(Some((journal, store, claimed))) => (journal, Some(store), Some(claimed)),
+            Ok(None) => (Journal::in_memory(), None, None),
             Err(error) => {
                 let error = format!("{error:#}");
-                tracing::warn!(dir = %config.state_dir.display(), error, "no history of versions can be kept there: it lasts as \
-                     long as this process. Give a --state-dir that can be written to");
+                tracing::warn!(error, "the history of versions can't be kept: it lasts as long as this process");
                 (Journal::in_memory(), None, None)
             }
         };
@@ -95,7 +98,7 @@ impl Versions {
         let swapping = std::thread::Builder::new().name("swap".into()).spawn_scoped(scope, move || {
             priority::lower();
             // Of a file that has changed since, the watch takes care.
-            if let Some(bytes) = std::fs::read(&path).ok().filter(|bytes| Digest::of(bytes) == digest) {
+            if let Some(bytes) = files::read(&path, PLUGIN_LIMIT).ok().filter(|bytes| Digest::of(bytes) == digest) {
                 swapper.keep_first(&bytes);
             }
             swapper.run(workers_end);

@@ -1,24 +1,28 @@
 //! The history on disk: one JSON object a line, appended as things happen and made durable by a thread of its own, so that the
 //! record path waits for a disk only where something is about to become visible that the journal must know of.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use tempfile::NamedTempFile;
 
 use super::history::{By, Event, History, Tally, Term, Version};
+use crate::files::{Limit, NewFile, PrivateDir};
 use crate::record::Positions;
 use crate::telemetry::Counts;
 
 /// The file in the folder of the journal.
 const FILE: &str = "history.jsonl";
+/// Where a damaged one is put aside.
+const DAMAGED: &str = "history.damaged";
 /// Beyond this many lines, the file is written anew with one line that says it all.
 const MOST_LINES: usize = 4096;
+/// The terms are bounded, and so are the lines: a longer file is none of the host's.
+const LIMIT: Limit = Limit::new("a history of versions", 1 << 30);
 /// How often counts are written that nothing depends on.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -42,7 +46,8 @@ struct Inner {
 }
 
 struct Shared {
-    path: PathBuf,
+    /// `None`: in memory only.
+    dir: Option<PrivateDir>,
     inner: Mutex<Inner>,
     changed: Condvar,
 }
@@ -100,23 +105,21 @@ impl Journal {
     /// Opens the journal in this folder, and makes it if need be.
     ///
     /// # Errors
-    /// When the folder can't be written to.
+    /// When the folder can't be written to, or other users could change what is in it.
     pub fn open(dir: &Path) -> anyhow::Result<Self> {
-        let path = dir.join(FILE);
-        let named = || path.display().to_string();
-        fs::create_dir_all(dir).with_context(named)?;
-        let history = read(&path).with_context(named)?;
-        let file =
-            write_new(&path, &snapshot(&history)).and_then(|new| put_in_place(new, &path)).with_context(named)?;
-        Ok(Self::start(path.clone(), history, Some(file)))
+        let dir = PrivateDir::open(dir)?;
+        let named = || dir.path().join(FILE).display().to_string();
+        let history = read(&dir).with_context(named)?;
+        let file = write_new(&dir, &snapshot(&history)).and_then(|new| new.persist(FILE)).with_context(named)?;
+        Ok(Self::start(Some(dir), history, Some(file)))
     }
 
     /// A journal that lasts as long as the process.
     pub fn in_memory() -> Self {
-        Self::start(PathBuf::new(), History::default(), None)
+        Self::start(None, History::default(), None)
     }
 
-    fn start(path: PathBuf, history: History, file: Option<File>) -> Self {
+    fn start(dir: Option<PrivateDir>, history: History, file: Option<File>) -> Self {
         let inner = Inner {
             history,
             file,
@@ -128,7 +131,7 @@ impl Journal {
             error: None,
             ended: false,
         };
-        let shared = Arc::new(Shared { path, inner: Mutex::new(inner), changed: Condvar::new() });
+        let shared = Arc::new(Shared { dir, inner: Mutex::new(inner), changed: Condvar::new() });
         let writer = std::thread::Builder::new().name("history".into()).spawn({
             let shared = shared.clone();
             move || keep_durable(&shared)
@@ -274,12 +277,13 @@ fn keep_durable(shared: &Shared) {
 
 /// Writes the file anew. Meanwhile lines are appended to the old one; they are taken along, and nobody waits for a disk.
 fn compact(shared: &Shared, snapshot: &[u8]) {
-    let new = write_new(&shared.path, snapshot);
+    let Some(dir) = &shared.dir else { return };
+    let new = write_new(dir, snapshot);
     let mut inner = shared.lock();
     let since = inner.since_snapshot.take().unwrap_or_default();
     let replaced = new.and_then(|mut new| {
-        new.write_all(&since)?;
-        put_in_place(new, &shared.path)
+        new.file.write_all(&since)?;
+        new.rename(FILE)
     });
     match replaced {
         Ok(file) => {
@@ -287,6 +291,11 @@ fn compact(shared: &Shared, snapshot: &[u8]) {
             (inner.file, inner.lines) = (Some(file), 1 + lines);
         }
         Err(error) => inner.fail(&error.to_string()),
+    }
+    drop(inner);
+    // Before the next lines count as durable, the name of the file must be.
+    if let Err(error) = dir.sync() {
+        shared.lock().fail(&error.to_string());
     }
 }
 
@@ -297,25 +306,22 @@ fn snapshot(history: &History) -> Vec<u8> {
 }
 
 /// A file that is to be put in the place of another.
-fn write_new(path: &Path, content: &[u8]) -> std::io::Result<NamedTempFile> {
-    let mut file = NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
-    file.write_all(content)?;
-    file.as_file().sync_all()?;
-    Ok(file)
-}
-
-/// Does so in one step, and opens it to append.
-fn put_in_place(file: NamedTempFile, path: &Path) -> std::io::Result<File> {
-    file.persist(path)?;
-    File::options().append(true).open(path)
+fn write_new(dir: &PrivateDir, content: &[u8]) -> std::io::Result<NewFile> {
+    let mut new = dir.new_file()?;
+    new.file.write_all(content)?;
+    // Nobody waits for a disk yet, so that little is left for later.
+    new.file.sync_all()?;
+    Ok(new)
 }
 
 /// Reads what is there. A last line that was cut by a crash is left out; a file that is damaged otherwise is put aside.
-fn read(path: &Path) -> anyhow::Result<History> {
-    let text = match fs::read_to_string(path) {
+fn read(dir: &PrivateDir) -> anyhow::Result<History> {
+    let bytes = match dir.read(FILE, LIMIT) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(History::default()),
-        text => text?,
+        bytes => bytes?,
     };
+    // Bytes that are no text are a damaged line like any other.
+    let text = String::from_utf8_lossy(&bytes);
     let mut history = History::default();
     let mut lines = text.split_inclusive('\n').enumerate().peekable();
     while let Some((index, line)) = lines.next() {
@@ -323,10 +329,10 @@ fn read(path: &Path) -> anyhow::Result<History> {
             Ok(event) => history.apply(event),
             Err(_) if lines.peek().is_none() && !line.ends_with('\n') => break,
             Err(error) => {
-                let aside = path.with_extension("damaged");
-                tracing::warn!(path = %path.display(), line = index + 1, %error, aside = %aside.display(),
+                let aside = dir.path().join(DAMAGED);
+                tracing::warn!(path = %dir.path().join(FILE).display(), line = index + 1, %error, aside = %aside.display(),
                     "the history of versions is damaged; it is put aside, and goes on from the line before");
-                fs::copy(path, &aside)?;
+                dir.write(DAMAGED, &bytes)?;
                 break;
             }
         }

@@ -1,15 +1,16 @@
 //! Plugin files that have spoken, kept by digest, so that there is a way back after a restart and when the file is gone.
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-use std::{fs, io};
 
-use crate::plugin::Digest;
+use crate::files::PrivateDir;
+use crate::plugin::{Digest, PLUGIN_LIMIT};
 
 /// How many are kept; the one that was used longest ago goes first.
 pub const KEPT: usize = 8;
+const EXTENSION: &str = ".wasm";
 
 /// A folder of plugin files.
 pub struct Store {
@@ -24,7 +25,7 @@ impl Store {
 
     /// Where the plugin of this digest is, if it is kept.
     pub fn path(&self, digest: &str) -> PathBuf {
-        self.dir.join(format!("{digest}.wasm"))
+        self.dir.join(name(digest))
     }
 
     /// Keeps a plugin. `needed`: digests that must stay whatever comes.
@@ -32,35 +33,16 @@ impl Store {
     /// # Errors
     /// When it can't be written.
     pub fn put(&self, digest: &str, bytes: &[u8], needed: &BTreeSet<&str>) -> io::Result<()> {
-        fs::create_dir_all(&self.dir)?;
-        let path = self.path(digest);
-        if path.exists() {
-            fs::File::options().append(true).open(&path)?.set_modified(SystemTime::now())?;
-        } else {
-            let mut file = tempfile::NamedTempFile::new_in(&self.dir)?;
-            file.write_all(bytes)?;
-            file.as_file().sync_all()?;
-            file.persist(&path)?;
-        }
-        self.evict(digest, needed)
-    }
-
-    fn evict(&self, newest: &str, needed: &BTreeSet<&str>) -> io::Result<()> {
-        let mut files: Vec<(SystemTime, PathBuf)> = Vec::new();
-        for entry in fs::read_dir(&self.dir)? {
-            let path = entry?.path();
-            let digest = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-            if path.extension().is_some_and(|extension| extension == "wasm")
-                && digest != newest
-                && !needed.contains(digest)
-            {
-                files.push((fs::metadata(&path)?.modified()?, path));
+        let dir = PrivateDir::open(&self.dir)?;
+        match dir.open_file(&name(digest)) {
+            Ok(file) => file.set_modified(SystemTime::now())?,
+            Err(_) => {
+                let mut new = dir.new_file()?;
+                new.file.write_all(bytes)?;
+                new.persist(&name(digest))?;
             }
         }
-        files.sort();
-        let most = KEPT.saturating_sub(1 + needed.iter().filter(|digest| **digest != newest).count());
-        let surplus = files.len().saturating_sub(most);
-        files.drain(..surplus).try_for_each(|(_, path)| fs::remove_file(path))
+        evict(&dir, digest, needed)
     }
 
     /// The plugin of this digest.
@@ -68,7 +50,7 @@ impl Store {
     /// # Errors
     /// When it is not there, or is not what it was.
     pub fn get(&self, digest: &str) -> io::Result<Vec<u8>> {
-        let bytes = fs::read(self.path(digest))?;
+        let bytes = PrivateDir::open(&self.dir)?.read(&name(digest), PLUGIN_LIMIT)?;
         if Digest::of(&bytes).to_string() == digest {
             return Ok(bytes);
         }
@@ -81,8 +63,27 @@ impl Store {
     }
 }
 
+fn name(digest: &str) -> String {
+    format!("{digest}{EXTENSION}")
+}
+
+fn evict(dir: &PrivateDir, newest: &str, needed: &BTreeSet<&str>) -> io::Result<()> {
+    let mut files: Vec<(SystemTime, String)> = Vec::new();
+    for (name, file) in dir.files()? {
+        let digest = name.strip_suffix(EXTENSION);
+        if digest.is_some_and(|digest| digest != newest && !needed.contains(digest)) {
+            files.push((file.modified()?, name));
+        }
+    }
+    files.sort();
+    let most = KEPT.saturating_sub(1 + needed.iter().filter(|digest| **digest != newest).count());
+    let surplus = files.len().saturating_sub(most);
+    files.drain(..surplus).try_for_each(|(_, name)| dir.remove(&name))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::time::Duration;
 
     use super::*;

@@ -20,7 +20,8 @@ use super::history::By;
 use super::report::Ended;
 use super::swapper::{Busy, Reply, Request, Requests};
 use super::whole::{Wholeness, wholeness};
-use crate::plugin::Digest;
+use crate::files;
+use crate::plugin::{Digest, PLUGIN_LIMIT};
 use crate::shutdown::Shutdown;
 
 /// How often the file is looked at when no event comes.
@@ -99,7 +100,7 @@ impl Watch {
     /// Reads the file, and asks for a swap if there is something new in it.
     fn offer(&mut self, by: By, shutdown: &Shutdown) {
         let before = Signature::of(&self.path);
-        let bytes = match look::read(&self.path) {
+        let bytes = match files::read(&self.path, PLUGIN_LIMIT) {
             Ok(bytes) => bytes,
             Err(error) => {
                 tracing::warn!(path = %self.path.display(), %error, "the plugin file can't be read; the version that speaks goes on");
@@ -141,7 +142,9 @@ impl Watch {
                 Err(Busy::Swapping(_)) => self.reload.bell.wait(rings, LOOK),
             }
             // A newer content is asked for instead, by whoever looks next.
-            if shutdown.requested() || by == By::File && look::read(&self.path).is_ok_and(|now| now != bytes) {
+            if shutdown.requested()
+                || by == By::File && files::read(&self.path, PLUGIN_LIMIT).is_ok_and(|now| now != bytes)
+            {
                 return false;
             }
         }

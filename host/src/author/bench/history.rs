@@ -1,13 +1,16 @@
 //! What was measured before: a file per plugin name, a line a run.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
+use crate::files::{Limit, PrivateDir};
+
 /// Runs that are kept per plugin.
 const KEPT_RUNS: usize = 100;
+/// A run takes some hundred bytes.
+const LIMIT: Limit = Limit::new("a file of measurements", 4 << 20);
 
 /// What one run measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,37 +38,41 @@ pub(super) struct Run {
 }
 
 /// A plugin's name may be anything, and is not to lead elsewhere.
-fn path(state_dir: &Path, plugin: &str) -> PathBuf {
+fn file_name(plugin: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' };
-    state_dir.join("bench").join(plugin.chars().map(safe).collect::<String>()).with_extension("jsonl")
+    plugin.chars().map(safe).collect::<String>() + ".jsonl"
 }
 
-fn lines(path: &Path) -> anyhow::Result<Vec<String>> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
+/// Where runs are kept.
+///
+/// # Errors
+/// When the directory can't be used, or other users could change what is in it.
+fn open(state_dir: &Path) -> anyhow::Result<PrivateDir> {
+    PrivateDir::open(&state_dir.join("bench")).context("what was measured can't be kept; give another --state-dir")
+}
+
+fn lines(dir: &PrivateDir, plugin: &str) -> anyhow::Result<Vec<String>> {
+    let name = file_name(plugin);
+    match dir.read(&name, LIMIT) {
+        Ok(text) => Ok(String::from_utf8_lossy(&text).lines().map(str::to_owned).collect()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error).with_context(|| path.display().to_string()),
+        Err(error) => Err(error).with_context(|| dir.path().join(&name).display().to_string()),
     }
 }
 
 /// The last run of that plugin. One that another version of the host wrote, and that can't be read, is none.
 pub(super) fn last(state_dir: &Path, plugin: &str) -> anyhow::Result<Option<Run>> {
-    Ok(lines(&path(state_dir, plugin))?.last().and_then(|line| serde_json::from_str(line).ok()))
+    Ok(lines(&open(state_dir)?, plugin)?.last().and_then(|line| serde_json::from_str(line).ok()))
 }
 
 /// Adds a run; the oldest goes when there are too many.
 pub(super) fn keep(state_dir: &Path, plugin: &str, run: &Run) -> anyhow::Result<()> {
-    let path = path(state_dir, plugin);
-    let mut lines = lines(&path)?;
+    let (dir, name) = (open(state_dir)?, file_name(plugin));
+    let mut lines = lines(&dir, plugin)?;
     lines.push(serde_json::to_string(run)?);
     let lines = &lines[lines.len().saturating_sub(KEPT_RUNS)..];
-    let dir = path.parent().unwrap_or(state_dir);
-    let written = std::fs::create_dir_all(dir).and_then(|()| {
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        file.write_all((lines.join("\n") + "\n").as_bytes())?;
-        file.persist(&path).map_err(|error| error.error)
-    });
-    written.map(|_| ()).with_context(|| format!("keeping what was measured in {}", path.display()))
+    let written = dir.write(&name, (lines.join("\n") + "\n").as_bytes());
+    written.with_context(|| format!("keeping what was measured in {}", dir.path().join(&name).display()))
 }
 
 #[cfg(test)]
@@ -97,9 +104,13 @@ mod tests {
         }
         keep(dir.path(), "b", &run(0)).unwrap();
         assert_eq!(last(dir.path(), "../a").unwrap(), Some(run(KEPT_RUNS + 4)));
-        assert_eq!(lines(&path(dir.path(), "../a")).unwrap().len(), KEPT_RUNS);
-        assert!(path(dir.path(), "../a").starts_with(dir.path().join("bench")));
-        std::fs::write(path(dir.path(), "b"), "{\"from\": \"the future\"}\n").unwrap();
+        assert_eq!(lines(&open(dir.path()).unwrap(), "../a").unwrap().len(), KEPT_RUNS);
+        assert!(!file_name("../a").contains('/'));
+        let path = dir.path().join("bench").join(file_name("b"));
+        std::fs::write(&path, "{\"from\": \"the future\"}\n").unwrap();
         assert_eq!(last(dir.path(), "b").unwrap(), None);
+        std::fs::remove_file(&path).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
+        assert!(format!("{:#}", last(dir.path(), "b").unwrap_err()).contains("a named pipe (FIFO)"));
     }
 }

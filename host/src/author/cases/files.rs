@@ -5,10 +5,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::{Case, parse};
+use crate::files::{self, Limit};
 
 const EXTENSION: &str = "jsonl";
 /// A file of cases larger than this is none: it is held in memory as a whole.
-const MAX_FILE_BYTES: u64 = 64 << 20;
+pub(in crate::author) const LIMIT: Limit = Limit::new("a file of cases", 64 << 20);
 
 /// The cases of one file.
 #[derive(Debug, Clone)]
@@ -89,11 +90,7 @@ fn read(path: &Path) -> Result<Vec<CaseFile>, CasesWrong> {
 
 fn read_file(path: &Path) -> Result<CaseFile, CasesWrong> {
     let wrong = |line, reason| CasesWrong { path: path.to_owned(), line, reason };
-    let size = std::fs::metadata(path).map_err(|error| wrong(None, error.to_string()))?.len();
-    if size > MAX_FILE_BYTES {
-        return Err(wrong(None, format!("it has {size} bytes; the most that is taken is {MAX_FILE_BYTES}")));
-    }
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(None, error.to_string()))?;
+    let text = files::read_text(path, LIMIT).map_err(|error| wrong(None, error.to_string()))?;
     let cases = parse(&text).map_err(|(line, reason)| wrong(Some(line), reason))?;
     Ok(CaseFile { path: path.to_owned(), cases })
 }

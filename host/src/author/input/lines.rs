@@ -1,16 +1,15 @@
 //! Records from lines of files or of standard input.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::{BATCH_BYTES, Filled, Input};
 use crate::author::records::{JsonRecord, TOPIC};
 use crate::config::MapFormat;
-use crate::dead_letter;
 use crate::record::Batch;
 use crate::shutdown::Halt;
+use crate::{dead_letter, files};
 
 /// A longer line is no record: a batch of such could not be held in memory.
 const MAX_LINE_BYTES: usize = 64 << 20;
@@ -54,12 +53,9 @@ impl Lines {
             let (reader, bytes): (Box<dyn Read>, _) = if path == Path::new("-") {
                 (Box::new(io::stdin()), None)
             } else {
-                let opened = File::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
+                let opened = files::open_stream(path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
                 let (file, metadata) =
                     opened.map_err(|error| Halt::configuration(format!("{}: {error}", path.display())))?;
-                if metadata.is_dir() {
-                    return Err(Halt::configuration(format!("{}: it is a folder; give its files", path.display())));
-                }
                 (Box::new(file), metadata.is_file().then_some(metadata.len()))
             };
             all = all.zip(bytes).map(|(all, bytes)| all + bytes);

@@ -53,7 +53,7 @@ fn a_plugin_is_run_as_run_would() {
     assert_eq!((pairs(&guest.set), guest.limits.memory_bytes, guest.batch_records), (vec![("a", "1")], 2 << 20, 500));
     assert_eq!(guest.grants.env, [("HOME".to_owned(), "/home/me".to_owned())]);
     assert_eq!(guest.log.filter, "warn,guest=info");
-    assert_eq!(guest.cache_dir.to_str(), Some("/home/me/.cache/mapper-host"));
+    assert_eq!(guest.cache_dir, Some("/home/me/.cache/mapper-host".into()));
     let config = test(&["x.wasm", "--cases", "c", "--filter", "f", "--bless", "--junit", "j"], &[]);
     assert_eq!((config.targets, config.cases), (vec!["x.wasm".into()], Some("c".into())));
     assert_eq!(config.junit, Some("j".into()));

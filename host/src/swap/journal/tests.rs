@@ -1,5 +1,7 @@
 //! The journal: what was waited for is in the file, whatever happens to the process next.
 
+use std::fs;
+
 use super::*;
 use crate::verdict::FailureKind;
 
@@ -16,7 +18,7 @@ fn counts(records_in: u64) -> Counts {
 
 /// As after kill -9: only what is in the file counts.
 fn as_found(dir: &Path) -> History {
-    read(&dir.join(FILE)).unwrap()
+    read(&PrivateDir::open(dir).unwrap()).unwrap()
 }
 
 #[test]
@@ -66,6 +68,25 @@ fn a_line_that_was_cut_is_left_out_and_a_damaged_file_put_aside() {
     fs::write(&path, format!("{whole}nonsense\n{whole}")).unwrap();
     assert_eq!(as_found(dir.path()).terms().count(), 1);
     assert!(path.with_extension("damaged").exists());
+    fs::write(&path, [whole.as_bytes(), b"\xff\n"].concat()).unwrap();
+    assert_eq!(as_found(dir.path()).terms().count(), 1);
+}
+
+#[test]
+fn journal_that_is_no_file_is_refused_and_nothing_is_written_through_a_link() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, victim) = (dir.path().join(FILE), dir.path().join("victim"));
+    fs::write(&victim, "kept").unwrap();
+    for target in [victim.as_path(), Path::new("/dev/zero")] {
+        std::os::unix::fs::symlink(target, &path).unwrap();
+        let error = Journal::open(dir.path()).err().unwrap();
+        assert!(format!("{error:#}").contains("it is a symbolic link, not a regular file"), "{error:#}");
+        fs::remove_file(&path).unwrap();
+    }
+    rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
+    let error = Journal::open(dir.path()).err().unwrap();
+    assert!(format!("{error:#}").contains("a named pipe (FIFO)"), "{error:#}");
+    assert_eq!(fs::read(&victim).unwrap(), b"kept");
 }
 
 #[test]

@@ -1,12 +1,9 @@
 //! What a file looks like from outside, and what that says: has it changed, and has it been left alone since.
 
 use std::fs;
-use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-use crate::plugin::MAX_PLUGIN_BYTES;
 
 /// What tells one state of a file from another without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,16 +27,6 @@ impl Signature {
             changed: (metadata.ctime(), metadata.ctime_nsec()),
         })
     }
-}
-
-/// Reads a file that may grow while it is read. One that is too large is cut where a refusal is certain.
-pub(super) fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    fs::File::open(path)?.take(MAX_PLUGIN_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_PLUGIN_BYTES {
-        return Err(io::Error::other(format!("it has more than {MAX_PLUGIN_BYTES} bytes")));
-    }
-    Ok(bytes)
 }
 
 /// What is to be done next.

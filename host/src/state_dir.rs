@@ -1,0 +1,32 @@
+//! The directory in which a run keeps what must survive a restart: it is checked before anything is touched.
+
+use std::path::Path;
+
+use crate::config::{Delivery, RunConfig};
+use crate::files::PrivateDir;
+use crate::shutdown::Halt;
+
+/// The state directory of a run; `None`: there is none that only this user can change, and the run goes on without.
+///
+/// # Errors
+/// When there is none, and exactly-once needs one: it holds the transactional id that lasts from run to run.
+pub fn check(config: &RunConfig) -> Result<Option<&Path>, Halt> {
+    let dir = config.state_dir.as_deref();
+    let why = match dir.map(PrivateDir::open) {
+        Some(Ok(_)) => return Ok(dir),
+        Some(Err(error)) => error.to_string(),
+        None => "neither XDG_STATE_HOME nor HOME is set".to_owned(),
+    };
+    if config.delivery == Delivery::ExactlyOnce && config.transactional_id.is_none() {
+        return Err(Halt::configuration(format!(
+            "exactly-once keeps its transactional id in a state directory that only this user can change: {why}. Give one with \
+             --state-dir DIR"
+        )));
+    }
+    tracing::warn!(
+        why,
+        "there is no state directory: the history of versions lasts as long as this process, and a record that takes the host \
+         down is not found. Give one that only this user can change with --state-dir"
+    );
+    Ok(None)
+}
