@@ -1,9 +1,13 @@
 //! The admin server: what is seen of the host over HTTP. It has a thread of its own, apart from the record path.
 
+mod accept;
+mod connection;
 mod guard;
+mod index;
 mod json;
 mod listener;
 mod metrics;
+mod places;
 mod probes;
 mod process;
 mod status;
@@ -20,8 +24,8 @@ use tokio::time::MissedTickBehavior;
 use crate::config::AdminConfig;
 use crate::shutdown::Halt;
 use crate::telemetry::{EVERY, Telemetry};
+use connection::Deadlines;
 pub use guard::{Guard, read_token};
-use listener::Bounded;
 
 /// An address that is ours, with nobody to answer yet. Taken first of all: a host that can't be watched as asked for
 /// should say so before it has begun.
@@ -63,15 +67,14 @@ impl Bound {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let listener = {
             let _context = runtime.enter();
-            Bounded::new(tokio::net::TcpListener::from_std(self.0)?)
+            tokio::net::TcpListener::from_std(self.0)?
         };
         let (stop, stopped) = oneshot::channel();
         let telemetry = telemetry.clone();
         let thread = std::thread::Builder::new().name("admin".into()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    // It only ends with us: a connection that fails costs itself.
-                    _ = axum::serve(listener, routes).into_future() => {}
+                    () = listener::serve(listener, routes, Deadlines::default()) => {}
                     () = take_rates(&telemetry) => {}
                     _ = stopped => {}
                 }
@@ -103,6 +106,7 @@ impl Drop for Server {
 /// All that is answered, to those whom the guard lets through.
 pub fn routes(telemetry: &Arc<Telemetry>, guard: Guard) -> Router {
     let routes = probes::routes().merge(metrics::routes()).merge(status::routes()).merge(versions::routes());
+    let routes = routes.merge(index::routes());
     routes.with_state(telemetry.clone()).layer(axum::middleware::from_fn_with_state(guard, guard::check))
 }
 

@@ -18,6 +18,7 @@ pub mod store;
 pub mod swapper;
 pub mod tap;
 pub mod tryout;
+pub mod uploads;
 pub mod watch;
 pub mod whole;
 pub mod worker;

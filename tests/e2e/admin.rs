@@ -161,6 +161,14 @@ fn who_waits_for_kafka_is_alive_but_not_ready() {
     assert_eq!(get(&address, "/livez").0, 200);
     assert_eq!(status(&address)["ready"], false);
     assert_eq!(sample(&get(&address, "/metrics").1, "mapper_host_ready"), 0.0);
+    // However many clients are in no hurry.
+    let slow = |_| {
+        let mut stream = TcpStream::connect(&address).expect("a server");
+        stream.write_all(b"GET /status HTTP/1.1\r\nx").expect("a server that reads");
+        stream
+    };
+    let _slow: Vec<TcpStream> = (0..100).map(slow).collect();
+    assert_eq!(get(&address, "/livez").0, 200);
     host.signal(libc::SIGTERM);
     assert_eq!(host.wait().code, Some(4));
 }

@@ -1,102 +1,81 @@
-//! Connections to the admin server, bounded: so many at once, and none that says nothing for ever.
+//! Accepts connections to the admin server, and serves each as long as it keeps its deadlines and its place.
 
-use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::serve::Listener;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::RETRY_AFTER;
+use axum::http::{Request, Response, StatusCode};
+use axum::response::IntoResponse;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::sleep;
 
-/// Further connections wait in the system's queue.
-const MOST_CONNECTIONS: usize = 64;
-/// A connection on which nothing came or went for so long is closed.
-const LONGEST_SILENCE: Duration = Duration::from_secs(120);
+use super::connection::{Client, Connections, Deadlines, Watched};
+use super::places::{MAX_CONNECTIONS, MAX_OF_ADDRESS, Scope};
+use super::probes;
+
+/// The head of a request, and what is read of its body ahead, in bytes.
+const BUFFER_BYTES: usize = 64 << 10;
 /// How long to wait after a failed accept, as when there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
-/// Accepts no more connections at once than are allowed.
-pub(super) struct Bounded {
-    listener: TcpListener,
-    room: Arc<Semaphore>,
-}
-
-impl Bounded {
-    pub(super) fn new(listener: TcpListener) -> Self {
-        Self { listener, room: Arc::new(Semaphore::new(MOST_CONNECTIONS)) }
-    }
-}
-
-impl Listener for Bounded {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
-        let place = self.room.clone().acquire_owned().await.expect("the semaphore is never closed");
-        loop {
-            match self.listener.accept().await {
-                Ok((stream, peer)) => {
-                    let silence = Box::pin(sleep(LONGEST_SILENCE));
-                    return (Connection { stream, silence, _place: place }, peer);
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "a connection to the admin server failed");
-                    sleep(ACCEPT_PAUSE).await;
-                }
+/// Serves for ever: a connection that fails costs itself.
+pub(super) async fn serve(listener: TcpListener, routes: Router, deadlines: Deadlines) {
+    let connections = Connections::new(deadlines);
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let client = connections.admit(peer.ip());
+                tokio::spawn(connection(stream, client, routes.clone()));
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a connection to the admin server failed");
+                sleep(ACCEPT_PAUSE).await;
             }
         }
     }
+}
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+async fn connection(stream: TcpStream, client: Arc<Client>, routes: Router) {
+    let service = service_fn(|request| answer(&client, &routes, request));
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        // The client has deadlines for more than that.
+        .header_read_timeout(None)
+        .max_buf_size(BUFFER_BYTES)
+        .keep_alive(client.scope == Scope::Everything)
+        .serve_connection(TokioIo::new(Watched { stream, client: client.clone() }), service);
+    tokio::select! {
+        // What goes wrong with a connection is for its client to see.
+        _ = served => {}
+        () = client.ended() => {}
     }
 }
 
-/// A connection that has one of the places, and is over when it is silent for too long.
-pub(super) struct Connection {
-    stream: TcpStream,
-    silence: Pin<Box<Sleep>>,
-    _place: OwnedSemaphorePermit,
+async fn answer(client: &Client, routes: &Router, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    client.begin_request();
+    let answer = match client.scope {
+        Scope::Probes if !probes::is_probe(request.uri().path()) => Ok(busy()),
+        _ => TowerToHyperService::new(routes.clone()).call(request).await,
+    };
+    client.begin_answer();
+    answer
 }
 
-impl Connection {
-    /// What the stream did; nothing for too long is an error.
-    fn heard<T>(&mut self, context: &mut Context<'_>, did: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if did.is_ready() {
-            self.silence.as_mut().reset(Instant::now() + LONGEST_SILENCE);
-            return did;
-        }
-        self.silence.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
-    }
+fn busy() -> Response<Body> {
+    let why = format!(
+        "all connections are busy ({MAX_CONNECTIONS}, {MAX_OF_ADDRESS} of one address); only /livez and /readyz are answered. Ask \
+         again later\n"
+    );
+    (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "1")], why).into_response()
 }
 
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let did = Pin::new(&mut self.stream).poll_read(context, buffer);
-        self.heard(context, did)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let did = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.heard(context, did)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,17 @@
-//! `/metrics`: all that is counted, in the text format of OpenMetrics 1.0, which Prometheus reads.
+//! `/metrics`: all that is counted, in the text format of Prometheus or that of OpenMetrics 1.0.
 //!
 //! Names and units are those of Prometheus' conventions; labels are workers, configured topics, partitions, kinds and
 //! reasons, never anything that a record or a guest could make up without end.
+
+mod format;
 
 use std::fmt::Error;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, VARY};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::collector::Collector;
@@ -24,8 +26,8 @@ use super::process;
 use crate::output::escape;
 use crate::swap::report::{Ended, Step};
 use crate::telemetry::{Place, Renewal, Telemetry};
+use format::Format;
 
-const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// What the names of our own metrics start with; those of the process have the names that every exporter gives them.
 const PREFIX: &str = "mapper_host";
 
@@ -33,16 +35,17 @@ pub(super) fn routes() -> Router<Arc<Telemetry>> {
     Router::new().route("/metrics", get(metrics))
 }
 
-async fn metrics(State(telemetry): State<Arc<Telemetry>>) -> Response {
+async fn metrics(State(telemetry): State<Arc<Telemetry>>, headers: HeaderMap) -> Response {
+    let format = Format::wanted(&headers);
     match render(&telemetry) {
-        Ok(text) => ([(CONTENT_TYPE, FORMAT)], text).into_response(),
+        Ok(text) => ([(CONTENT_TYPE, format.content_type()), (VARY, "accept")], format.of(text)).into_response(),
         Err(error) => {
             (StatusCode::INTERNAL_SERVER_ERROR, format!("the metrics can't be written: {error}\n")).into_response()
         }
     }
 }
 
-/// All metrics as text.
+/// All metrics, in the format of OpenMetrics.
 pub(super) fn render(telemetry: &Arc<Telemetry>) -> Result<String, Error> {
     let mut registry = Registry::default();
     registry.sub_registry_with_prefix(PREFIX).register_collector(Box::new(Ours(telemetry.clone())));

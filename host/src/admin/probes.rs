@@ -9,8 +9,16 @@ use axum::routing::get;
 
 use crate::telemetry::Telemetry;
 
+const LIVEZ: &str = "/livez";
+const READYZ: &str = "/readyz";
+
 pub(super) fn routes() -> Router<Arc<Telemetry>> {
-    Router::new().route("/livez", get(livez)).route("/readyz", get(readyz))
+    Router::new().route(LIVEZ, get(livez)).route(READYZ, get(readyz))
+}
+
+/// Whether a path is that of a probe, which is answered however busy the server is.
+pub(super) fn is_probe(path: &str) -> bool {
+    [LIVEZ, READYZ].contains(&path)
 }
 
 /// `alive`, or a line for each worker that is not.

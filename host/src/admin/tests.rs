@@ -16,8 +16,12 @@ fn serve(telemetry: &Arc<Telemetry>) -> (Server, SocketAddr) {
 }
 
 fn answer(address: SocketAddr, method: &str, path: &str) -> (String, String) {
+    answer_with(address, method, path, "accept: */*")
+}
+
+fn answer_with(address: SocketAddr, method: &str, path: &str, header: &str) -> (String, String) {
     let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{header}\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -66,10 +70,13 @@ fn a_worker_that_failed_is_not_alive() {
 fn metrics_and_status_are_of_their_types() {
     let (_server, address) = serve(&Arc::default());
     let (code, metrics) = ask(address, "GET", "/metrics");
-    assert_eq!((code, metrics.lines().last()), (200, Some("# EOF")));
+    assert!(code == 200 && metrics.contains("# TYPE mapper_host_records_in_total counter\n"), "{code} {metrics}");
+    let open_metrics = answer_with(address, "GET", "/metrics", "accept: application/openmetrics-text");
+    assert!(open_metrics.1.ends_with("# EOF\n"), "{}", open_metrics.1);
+    assert!(open_metrics.0.contains("application/openmetrics-text; version=1.0.0"), "{}", open_metrics.0);
     let (code, status) = ask(address, "GET", "/status");
     assert_eq!((code, serde_json::from_str::<serde_json::Value>(&status).unwrap()["ready"] == true), (200, true));
-    for (path, kind) in [("/metrics", "application/openmetrics-text"), ("/status", "application/json")] {
+    for (path, kind) in [("/metrics", "text/plain; version=0.0.4; charset=utf-8"), ("/status", "application/json")] {
         assert!(head(address, path).to_lowercase().contains(&format!("content-type: {kind}")), "{path}");
     }
 }
@@ -88,9 +95,28 @@ fn rates_are_taken_without_being_asked_for() {
 #[test]
 fn what_is_not_there_is_not_found_and_what_is_only_read_is_not_changed() {
     let (_server, address) = serve(&Arc::default());
-    assert_eq!(ask(address, "GET", "/nothing").0, 404);
+    let (code, page) = ask(address, "GET", "/nothing");
+    assert!(code == 404 && page.contains("/livez") && page.contains("/metrics"), "{code} {page}");
     assert_eq!(ask(address, "POST", "/readyz").0, 405);
     assert_eq!(ask(address, "HEAD", "/livez"), (200, String::new()));
+}
+
+#[test]
+fn root_says_what_there_is_to_people_and_their_browsers() {
+    let (_server, address) = serve(&Arc::default());
+    let (head, page) = answer(address, "GET", "/");
+    assert!(head.starts_with("HTTP/1.1 200") && head.contains("content-type: text/plain"), "{head}");
+    let (html_head, html) = answer_with(address, "GET", "/", "accept: text/html,application/xml;q=0.9,*/*;q=0.8");
+    assert!(html_head.contains("content-type: text/html"), "{html_head}");
+    for path in ["/livez", "/readyz", "/metrics", "/status", "/history", "/shadow"] {
+        assert!(page.contains(path) && html.contains(&format!("<a href=\"{path}\">")), "{path}: {page} {html}");
+        assert_ne!(ask(address, "GET", path).0, 404, "{path}");
+    }
+    for path in ["/swap", "/rollback"] {
+        assert!(page.contains(path) && html.contains(path), "{path}: {page} {html}");
+        assert_eq!(ask(address, "GET", path).0, 405, "{path}");
+    }
+    assert_eq!(ask(address, "POST", "/").0, 405);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -19,10 +20,13 @@ use crate::swap::control::Control;
 use crate::swap::history::By;
 use crate::swap::report::{Ended, Step};
 use crate::swap::swapper::{Busy, Reply, Request};
+use crate::swap::uploads::MAX_UPLOADS;
 use crate::telemetry::Telemetry;
 
 /// The media type of a plugin. A web page can't send it to another origin without asking first.
 pub(crate) const WASM: &str = "application/wasm";
+/// How long a client may take to send a plugin.
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) fn routes() -> Router<Arc<Telemetry>> {
     Router::new()
@@ -79,15 +83,12 @@ fn control(telemetry: &Telemetry) -> Result<&Arc<Control>, Failed> {
     telemetry.versions.get().ok_or_else(|| failed(StatusCode::SERVICE_UNAVAILABLE, "the host is still starting"))
 }
 
-/// Reads a plugin: one at a time, as each may be large.
+/// Reads a plugin. Meanwhile others may swap.
 async fn plugin(control: &Control, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Failed> {
     if headers.get(CONTENT_TYPE).is_none_or(|given| given != WASM) {
         let why = format!("send the plugin as the body, with Content-Type: {WASM}");
         return Err(failed(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
     }
-    let Ok(_upload) = control.uploads.try_acquire() else {
-        return Err(failed(StatusCode::CONFLICT, "another plugin is being sent; ask again when that is done"));
-    };
     if let Some(step) = control.requests.busy() {
         return Err(Busy::Swapping(step).into());
     }
@@ -97,7 +98,19 @@ async fn plugin(control: &Control, headers: &HeaderMap, body: Body) -> Result<Ve
     if announced.is_some_and(|bytes: u64| bytes > MAX_PLUGIN_BYTES) {
         return Err(too_large());
     }
-    let bytes = to_bytes(body, most).await.map_err(|error| {
+    let upload = control.uploads.begin();
+    let read = tokio::select! {
+        read = tokio::time::timeout(UPLOAD_TIMEOUT, to_bytes(body, most)) => read,
+        () = upload.replaced() => {
+            let why = format!("{MAX_UPLOADS} newer plugins are being sent, and this one was not complete; send it again");
+            return Err(failed(StatusCode::SERVICE_UNAVAILABLE, why));
+        }
+    };
+    let too_slow = |_| {
+        let limit = UPLOAD_TIMEOUT.as_secs();
+        failed(StatusCode::REQUEST_TIMEOUT, format!("the plugin was not complete after {limit} s; send it faster"))
+    };
+    let bytes = read.map_err(too_slow)?.map_err(|error| {
         // One that is sent in chunks doesn't say how long it is.
         let is_too_large = error.source().is_some_and(|source| source.is::<LengthLimitError>());
         if is_too_large {

@@ -5,21 +5,21 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 
 use super::history::{Span, Term};
 use super::report::{ProbationStatus, Status};
 use super::rollback::RollbackPlan;
 use super::slot::Slot;
 use super::swapper::Requests;
+use super::uploads::Uploads;
 use crate::plugin::PluginMapper;
 
 /// The versions of a running host.
 pub struct Control {
     /// Where swaps are asked for.
     pub requests: Arc<Requests>,
-    /// Plugins that may be on their way here at once.
-    pub uploads: Semaphore,
+    /// Plugins that are being sent.
+    pub uploads: Uploads,
     pub(super) slot: Arc<Slot<PluginMapper>>,
 }
 
@@ -54,7 +54,7 @@ impl fmt::Debug for Control {
 
 impl Control {
     pub(super) fn new(requests: Arc<Requests>, slot: Arc<Slot<PluginMapper>>) -> Self {
-        Self { requests, uploads: Semaphore::new(1), slot }
+        Self { requests, uploads: Uploads::default(), slot }
     }
 
     /// How things stand.

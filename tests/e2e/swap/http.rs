@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::thread;
 
@@ -171,6 +172,7 @@ fn who_may_change_something() {
     let file = File::new("one");
     let token = file.at("token");
     fs::write(&token, format!("{TOKEN}\n")).expect("a file");
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).expect("a mode");
     let token = token.display().to_string();
     let job = job("token", Kafka::shared(), &file.path());
     let args: Vec<&str> = args(&[]).into_iter().chain(["--admin-token-file", token.as_str()]).collect();
@@ -237,6 +239,14 @@ fn two_swaps_at_once_are_one_swap() {
     let mut host = job.start(&args(&["--record-timeout", "2s"]));
     warm_up(&job, 20);
     let address = crate::admin::address(&mut host);
+    // Plugins that never come whole keep nobody from swapping.
+    let begin = |_| {
+        let mut stream = TcpStream::connect(&address).expect("a server");
+        let head = format!("host: {address}\r\ncontent-type: application/wasm\r\ncontent-length: 1000000\r\n\r\n");
+        write!(stream, "POST /swap HTTP/1.1\r\n{head}half").expect("a request");
+        stream
+    };
+    let _uploads: Vec<TcpStream> = (0..6).map(begin).collect();
     let url = url(&mut host);
     let slow = thread::spawn(move || Client::new(&url, None).expect("a client").swap(version("endless"), false, false));
     wait_for("the first swap to begin", || status(&mut host).swapping.is_some());

@@ -1,0 +1,62 @@
+//! What there is at the admin server, for people: `/`, and the answer to what is not there.
+
+use axum::Router;
+use axum::http::header::{CONTENT_TYPE, VARY};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::accept::{self, Offer};
+
+/// What can be asked for, and what comes of it.
+const ENDPOINTS: [(&str, &str, &str); 8] = [
+    ("GET", "/livez", "whether the host is alive, or should be restarted"),
+    ("GET", "/readyz", "whether it maps records, and if not, why"),
+    ("GET", "/metrics", "what is counted, for Prometheus"),
+    ("GET", "/status", "what the host is doing, as JSON"),
+    ("GET", "/history", "the versions of the plugin, as JSON"),
+    ("GET", "/shadow", "what a shadow has seen, as JSON; POST starts one, DELETE stops it"),
+    ("POST", "/swap", "swaps to the plugin in the body (host swap FILE)"),
+    ("POST", "/rollback", "goes back to the version before (host rollback)"),
+];
+const OFFERS: [Offer; 2] =
+    [Offer { media_type: "text/plain", versions: &[] }, Offer { media_type: "text/html", versions: &[] }];
+
+pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    Router::new().route("/", get(index)).fallback(not_found)
+}
+
+async fn index(headers: HeaderMap) -> Response {
+    let (kind, page) = match accept::preferred(&headers, &OFFERS) {
+        Some(1) => ("text/html; charset=utf-8", html()),
+        _ => ("text/plain; charset=utf-8", text()),
+    };
+    ([(CONTENT_TYPE, kind), (VARY, "accept")], page).into_response()
+}
+
+async fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, format!("there is nothing at this path; this is what there is:\n\n{}", text()))
+        .into_response()
+}
+
+fn text() -> String {
+    let mut page = format!("mapper-host {}\n\n", env!("CARGO_PKG_VERSION"));
+    for (method, path, what) in ENDPOINTS {
+        page += &format!("{method:<5} {path:<10} {what}\n");
+    }
+    page
+}
+
+fn html() -> String {
+    let rows: String = ENDPOINTS
+        .iter()
+        .map(|(method, path, what)| {
+            let path = if *method == "GET" { format!("<a href=\"{path}\">{path}</a>") } else { (*path).to_owned() };
+            format!("<tr><td>{method}</td><td>{path}</td><td>{what}</td></tr>\n")
+        })
+        .collect();
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<title>mapper-host</title>\n<h1>mapper-host {}</h1>\n<table>\n{rows}</table>\n</html>\n",
+        env!("CARGO_PKG_VERSION")
+    )
+}

@@ -1,0 +1,110 @@
+//! The formats of `/metrics`: OpenMetrics 1.0, and the older text format of Prometheus, which `promtool check metrics` and most
+//! other tools read. The second is made of the first.
+
+use std::fmt::Write as _;
+
+use axum::http::HeaderMap;
+
+use super::super::accept::{self, Offer};
+
+/// In which format metrics are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// Text format 0.0.4, which is also for whoever does not say.
+    Prometheus,
+    OpenMetrics,
+}
+
+/// In the order of [`OFFERS`].
+const FORMATS: [Format; 2] = [Format::Prometheus, Format::OpenMetrics];
+const OFFERS: [Offer; 2] = [
+    Offer { media_type: "text/plain", versions: &["0.0.4"] },
+    Offer { media_type: "application/openmetrics-text", versions: &["1.0.0", "0.0.1"] },
+];
+
+impl Format {
+    /// The format that the client wants most.
+    pub(super) fn wanted(headers: &HeaderMap) -> Self {
+        accept::preferred(headers, &OFFERS).map_or(Self::Prometheus, |index| FORMATS[index])
+    }
+
+    pub(super) fn content_type(self) -> &'static str {
+        match self {
+            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+
+    /// Metrics in this format.
+    pub(super) fn of(self, open_metrics: String) -> String {
+        match self {
+            Self::Prometheus => prometheus(&open_metrics),
+            Self::OpenMetrics => open_metrics,
+        }
+    }
+}
+
+/// From OpenMetrics to the text format. In it a counter has its suffix in the name of its family, there is no type for what only
+/// has labels, and neither units nor an end.
+fn prometheus(open_metrics: &str) -> String {
+    let mut text = String::with_capacity(open_metrics.len());
+    // Of a family, the help comes before the type, on which its name depends.
+    let mut help = None;
+    for line in open_metrics.lines() {
+        let comment = line.strip_prefix("# ").map(|comment| {
+            let mut parts = comment.splitn(3, ' ');
+            (parts.next().unwrap_or_default(), parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+        });
+        // To write to a text never fails.
+        let _ = match comment {
+            Some(("HELP", _, words)) => {
+                // Quotes are not escaped there.
+                help = Some(words.replace("\\\"", "\""));
+                Ok(())
+            }
+            Some(("TYPE", family, kind)) => {
+                let (suffix, kind) = match kind {
+                    "counter" => ("_total", "counter"),
+                    "info" => ("_info", "gauge"),
+                    "unknown" => ("", "untyped"),
+                    kind => ("", kind),
+                };
+                let named = help.take().map_or(Ok(()), |help| writeln!(text, "# HELP {family}{suffix} {help}"));
+                named.and_then(|()| writeln!(text, "# TYPE {family}{suffix} {kind}"))
+            }
+            // The unit is part of the name; and the end is where the text ends.
+            Some(_) => Ok(()),
+            None => writeln!(text, "{line}"),
+        };
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::header::ACCEPT;
+
+    use super::*;
+
+    #[test]
+    fn text_format_has_suffixes_in_families_and_no_end() {
+        let open_metrics = "# HELP a Counted \\\"things\\\".\n# TYPE a counter\na_total{b=\"# c\"} 1\n\
+            # HELP d_seconds Time.\n# TYPE d_seconds gauge\n# UNIT d_seconds seconds\nd_seconds 0.5\n\
+            # HELP e Who.\n# TYPE e info\ne_info{f=\"g\"} 1\n# HELP h What.\n# TYPE h unknown\nh 2\n# EOF\n";
+        let expected = "# HELP a_total Counted \"things\".\n# TYPE a_total counter\na_total{b=\"# c\"} 1\n\
+            # HELP d_seconds Time.\n# TYPE d_seconds gauge\nd_seconds 0.5\n\
+            # HELP e_info Who.\n# TYPE e_info gauge\ne_info{f=\"g\"} 1\n# HELP h What.\n# TYPE h untyped\nh 2\n";
+        assert_eq!(Format::Prometheus.of(open_metrics.to_owned()), expected);
+        assert_eq!(Format::OpenMetrics.of(open_metrics.to_owned()), open_metrics);
+    }
+
+    #[test]
+    fn open_metrics_is_for_who_asks_for_it() {
+        let wanted = |accept: &str| Format::wanted(&HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]));
+        assert_eq!(wanted("application/openmetrics-text; version=1.0.0"), Format::OpenMetrics);
+        for accept in ["text/plain", "*/*", "text/html", "application/openmetrics-text; version=9"] {
+            assert_eq!(wanted(accept), Format::Prometheus, "{accept}");
+        }
+        assert_eq!(Format::wanted(&HeaderMap::new()), Format::Prometheus);
+    }
+}
