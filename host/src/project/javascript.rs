@@ -11,8 +11,14 @@ use super::tools::{self, tool};
 use super::{Language, MANIFEST_LIMIT, wit};
 use crate::files;
 
-/// Pinned: another version may make another plugin of the same source.
+/// Pinned by version, for another one may make another plugin of the same source, and with all that they need by hash, for they are
+/// run. Their names and versions are also the name of the directory that they are installed in.
 const TOOLS: [&str; 2] = ["componentize-qjs@0.4.5", "esbuild@0.28.2"];
+/// `npm install --package-lock-only --omit-lockfile-registry-resolved` makes the lock: it names no registry, so that of the user
+/// is asked, and what comes is checked.
+const TOOLS_MANIFEST: &str = include_str!("pins/package.json");
+const TOOLS_LOCK: &str = include_str!("pins/package-lock.json");
+const LOCK: &str = "package-lock.json";
 const INSTALL_NODE: &str = "install Node.js 18 or newer with npm: apt-get install nodejs npm";
 const MANIFEST: &str = Language::JavaScript.manifest();
 /// Where a mapper is looked for when the manifest doesn't say.
@@ -39,9 +45,10 @@ pub(super) fn build(dir: &Path, work: &Path) -> anyhow::Result<PathBuf> {
     }
     let tools = tools::installed(&TOOLS.join("-").replace('@', "-"), |dir| {
         fs::create_dir(dir)?;
-        fs::write(dir.join(MANIFEST), "{\"private\": true}\n")?;
+        fs::write(dir.join(MANIFEST), TOOLS_MANIFEST)?;
+        fs::write(dir.join(LOCK), TOOLS_LOCK)?;
         // Their programs come in packages of their own; nothing is left for a script to do.
-        npm(dir, &[&["install", "--ignore-scripts"][..], &TOOLS].concat())
+        npm(dir, &["ci", "--ignore-scripts"])
     })?;
     let (script, entry, output) = (work.join("build.mjs"), work.join("entry.js"), work.join("plugin.wasm"));
     fs::write(&script, SCRIPT)?;
@@ -62,7 +69,7 @@ fn read(dir: &Path) -> anyhow::Result<Manifest> {
 fn is_up_to_date(dir: &Path) -> bool {
     let written = |name: &str| fs::metadata(dir.join(name)).and_then(|file| file.modified()).ok();
     let installed = written("node_modules/.package-lock.json");
-    installed.is_some() && [MANIFEST, "package-lock.json"].iter().all(|name| written(name) <= installed)
+    installed.is_some() && [MANIFEST, LOCK].iter().all(|name| written(name) <= installed)
 }
 
 fn npm(dir: &Path, args: &[&str]) -> anyhow::Result<()> {
@@ -109,6 +116,23 @@ mod tests {
 
     fn manifest(text: &str) -> Manifest {
         serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn tools_are_pinned_by_hash_and_no_registry_is_named() {
+        let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        let (manifest, lock) = (parsed(TOOLS_MANIFEST), parsed(TOOLS_LOCK));
+        let packages = lock["packages"].as_object().unwrap();
+        for tool in TOOLS {
+            let (name, version) = tool.split_once('@').unwrap();
+            assert_eq!(manifest["dependencies"][name], version);
+            assert_eq!(packages[&format!("node_modules/{name}")]["version"], version);
+        }
+        for (name, package) in packages.iter().filter(|(name, _)| !name.is_empty()) {
+            let is_pinned = package["integrity"].as_str().is_some_and(|hash| hash.starts_with("sha512-"));
+            assert!(is_pinned && package.get("resolved").is_none(), "{name}");
+        }
+        assert!(packages.len() > 20);
     }
 
     #[test]

@@ -9,9 +9,10 @@ use super::tools::{self, tool};
 use super::{Language, MANIFEST_LIMIT, wit};
 use crate::files;
 
-/// Pinned: another version may make another plugin of the same source.
+/// Pinned by version, for another one may make another plugin of the same source, and by hash, for it is run.
 const COMPONENTIZE_PY: &str = "componentize-py";
 const VERSION: &str = "0.25.1";
+const REQUIREMENTS: &str = include_str!("pins/componentize-py.txt");
 const INSTALL_PYTHON: &str = "install Python 3.10 or newer: apt-get install python3 python3-venv";
 const MANIFEST: &str = Language::Python.manifest();
 /// The module that componentize-py starts from: it makes the exports out of the author's module.
@@ -126,7 +127,12 @@ fn entry(project: &Project, module: &str) -> String {
 fn install(dir: &Path, venv: &Path) -> anyhow::Result<()> {
     tools::run(tool("python3", dir).args(["-m", "venv"]).arg(venv), "python3 -m venv", INSTALL_PYTHON)
         .context(INSTALL_PYTHON)?;
-    pip(dir, &venv.join("bin/python"), &[&format!("{COMPONENTIZE_PY}=={VERSION}")])
+    let requirements = venv.join("requirements.txt");
+    std::fs::write(&requirements, REQUIREMENTS)?;
+    let requirements = requirements.to_str().context("the directory of tools is not UTF-8")?;
+    // Without the source archive: to build that would take tools that are not pinned.
+    let args = ["--require-hashes", "--no-deps", "--only-binary=:all:", "--requirement", requirements];
+    pip(dir, &venv.join("bin/python"), &args)
 }
 
 fn pip(dir: &Path, python: &Path, args: &[&str]) -> anyhow::Result<()> {
@@ -176,6 +182,16 @@ mod tests {
         find("pack").unwrap();
         std::fs::write(dir.path().join("flat.py"), "").unwrap();
         find("flat").unwrap();
+    }
+
+    #[test]
+    fn tool_is_pinned_by_the_hashes_of_its_wheels() {
+        let words: Vec<&str> =
+            REQUIREMENTS.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace).collect();
+        let words: Vec<&str> = words.into_iter().filter(|word| *word != "\\").collect();
+        assert_eq!(words[0], format!("{COMPONENTIZE_PY}=={VERSION}"));
+        let is_hash = |word: &&str| word.strip_prefix("--hash=sha256:").is_some_and(|hash| hash.len() == 64);
+        assert!(words.len() > 4 && words[1..].iter().all(is_hash), "{words:?}");
     }
 
     #[test]
