@@ -34,7 +34,7 @@ pub(super) const ADMIN_TOKEN_FILE: Setting = setting(
     Text,
     Empty,
     "A file whose first line is what must be shown to change anything through the admin server (Authorization: Bearer …). \
-     It must be given when the server listens beyond this machine",
+     Only this user may be able to read it. It must be given when the server listens beyond this machine",
 );
 
 pub(super) const ADMIN_OF_HOST: Setting = setting(

@@ -61,7 +61,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Text,
         Told("mapper-host in the user's state folder"),
         "Where the host keeps what must survive a restart: the transactional ids of its own, which records the plugin has, and the \
-         versions of the plugin with their history",
+         versions of the plugin with their history. Only this user may be able to change it; exactly-once needs one",
     ),
     setting(
         HEADING,

@@ -31,6 +31,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "DIR",
         Text,
         Told("mapper-host in the user's cache folder"),
-        "Where compiled plugins are kept, so that one seen before starts at once",
+        "Where compiled plugins are kept, so that one seen before starts at once. They are run as code: if other users could change the \
+         directory, there is no cache",
     ),
 ];
