@@ -39,7 +39,7 @@ fn file_that_is_no_regular_file_is_refused_by_every_command_that_reads_one() {
             (&["check", name], 3),
             (&["map", name], 3),
             (&["bench", name], 3),
-            (&["swap", name], 2),
+            (&["swap", name, "--admin", "127.0.0.1:1"], 2),
             (&["--config", name, "--plugin", &plugin], 2),
             (&["--plugin", &plugin, "--admin", "127.0.0.1:0", "--admin-token-file", name], 2),
             (&["map", &plugin, name], 2),

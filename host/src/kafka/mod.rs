@@ -3,6 +3,7 @@
 
 mod client;
 pub mod embedded;
+mod files;
 mod fit;
 mod native;
 mod peek;

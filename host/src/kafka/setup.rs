@@ -34,6 +34,7 @@ impl Setup {
     /// # Errors
     /// When librdkafka refuses a property, or no broker answers in time.
     pub fn connect(settings: &KafkaSettings, within: Duration, shutdown: &Shutdown) -> Result<Self, Halt> {
+        super::files::check(&settings.properties)?;
         let asking = BaseConsumer::from_config_and_context(&settings.asking(), Quiet)
             .map_err(|error| refused_property(settings, error))?;
         let deadline = Instant::now() + within;
