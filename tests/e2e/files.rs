@@ -126,7 +126,9 @@ fn cache_in_a_directory_that_others_can_change_is_not_used() {
     fs::create_dir(&cache).expect("a directory");
     fs::set_permissions(&cache, Permissions::from_mode(0o777)).expect("a mode");
     let plugin = reduce_visit().display().to_string();
-    let ended = end(command(HOST).args(["test", &plugin, "--cache-dir"]).arg(&cache));
+    let input = dir.path().join("in");
+    fs::write(&input, "").expect("a file");
+    let ended = end(command(HOST).args(["map", &plugin, "--cache-dir"]).args([&cache, &input]));
     assert_eq!(ended.code, Some(0), "{}", ended.output);
     assert_eq!(ended.output.matches("compiled plugins are not cached").count(), 1, "{}", ended.output);
     assert!(ended.output.contains(&cache.display().to_string()), "{}", ended.output);
