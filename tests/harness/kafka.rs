@@ -16,13 +16,13 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use tempfile::TempDir;
 
 /// How long a broker may take until it answers; on an idle machine it needs about three seconds.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a broker may take to stop cleanly.
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause between two looks at a process or a broker that is not ready yet.
 const POLL: Duration = Duration::from_millis(50);
 /// How often a start is repeated on new ports because another process took one between our look and the broker's bind.
-const PORT_ATTEMPTS: usize = 5;
+pub(crate) const PORT_ATTEMPTS: usize = 5;
 /// How much of the end of a log goes into an error.
 const LOG_TAIL_BYTES: usize = 4096;
 
@@ -32,14 +32,14 @@ const POM: &str = include_str!("../kafka/pom.xml");
 const KAFKA_DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kafka");
 
 /// What every broker of ours is set to, apart from its addresses and directory.
-const PROPERTIES: &str = include_str!("../kafka/server.properties");
+pub(crate) const PROPERTIES: &str = include_str!("../kafka/server.properties");
 
 /// For a broker that comes back after [`Kafka::kill`]: the controller refuses it until the session of its killed
 /// self runs out, which by default takes nine seconds.
-const AFTER_KILL: &str = "broker.session.timeout.ms=2000\nbroker.heartbeat.interval.ms=200\n";
+pub(crate) const AFTER_KILL: &str = "broker.session.timeout.ms=2000\nbroker.heartbeat.interval.ms=200\n";
 
 /// Starts in the least time and memory.
-const JVM_FOR_TESTS: &[&str] = &["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
+pub(crate) const JVM_FOR_TESTS: &[&str] = &["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"];
 /// Runs at full speed after a while.
 const JVM_FOR_LOAD: &[&str] = &["-Xms1g", "-Xmx1g"];
 
@@ -53,21 +53,23 @@ pub struct Kafka {
 
 /// The process and the files of a broker of ours.
 #[derive(Debug)]
-struct Own {
+pub(crate) struct Own {
     child: Option<Child>,
     jvm: &'static [&'static str],
     jars: PathBuf,
     /// Distinguishes this broker from another one that answers on its port.
-    cluster_id: String,
-    dir: TempDir,
+    pub(crate) cluster_id: String,
+    pub(crate) dir: TempDir,
     /// Locked for as long as this process lives: a directory whose claim is free was left behind (see `sweep`).
     _claim: File,
 }
 
 /// How an attempt to bring a broker up ended, when it did not fail for good.
 #[derive(Debug, PartialEq)]
-enum Start {
+pub(crate) enum Start {
+    /// It answers.
     Up,
+    /// Another process has its port.
     PortTaken,
 }
 
@@ -151,7 +153,8 @@ impl Kafka {
         bail!("other processes took the port picked for the broker {PORT_ATTEMPTS} times in a row")
     }
 
-    fn external(brokers: String) -> Result<Kafka> {
+    /// A broker, or several, that somebody else starts and stops.
+    pub(crate) fn external(brokers: String) -> Result<Kafka> {
         let deadline = Instant::now() + START_TIMEOUT;
         let probe = probe(&brokers)?;
         while !answers(&probe, None) {
@@ -162,31 +165,40 @@ impl Kafka {
 }
 
 impl Own {
-    /// A formatted data directory and two free ports; with the address of the broker-to-be.
-    fn prepare(jvm: &'static [&'static str], overrides: &[(&str, &str)]) -> Result<(Own, String)> {
+    /// A directory for one broker, with the jars.
+    pub(crate) fn new(jvm: &'static [&'static str]) -> Result<Own> {
         let (jars, dir, claim) = claim_dir()?;
         let cluster_id = dir.path().file_name().context("a nameless directory")?.to_string_lossy().into_owned();
+        let own = Own { child: None, jvm, jars, cluster_id, dir, _claim: claim };
+        own.append_properties(&format!("{PROPERTIES}log.dirs={}\n", own.dir.path().join("data").display()))?;
+        Ok(own)
+    }
+
+    /// Formats the data directory by the properties.
+    pub(crate) fn format(&self, arguments: &[&str]) -> Result<()> {
+        let mut format = self.java("kafka.tools.StorageTool", JVM_FOR_TESTS);
+        format.args(["format", "-t", &self.cluster_id, "-c"]).arg(self.properties()).args(arguments);
+        run(format)
+    }
+
+    /// A formatted data directory and two free ports; with the address of the broker-to-be.
+    fn prepare(jvm: &'static [&'static str], overrides: &[(&str, &str)]) -> Result<(Own, String)> {
+        let own = Own::new(jvm)?;
         // Both are held until both are known, or they could be the same.
         let (broker, controller) = (free_port()?, free_port()?);
         let (broker, controller) = (broker.local_addr()?.to_string(), controller.local_addr()?.to_string());
-        let own = Own { child: None, jvm, jars, cluster_id, dir, _claim: claim };
-        let data = own.dir.path().join("data");
         own.append_properties(&format!(
-            "{PROPERTIES}listeners=PLAINTEXT://{broker},CONTROLLER://{controller}\n\
-             advertised.listeners=PLAINTEXT://{broker}\ncontroller.quorum.bootstrap.servers={controller}\n\
-             log.dirs={}\n",
-            data.display()
+            "listeners=PLAINTEXT://{broker},CONTROLLER://{controller}\n\
+             advertised.listeners=PLAINTEXT://{broker}\ncontroller.quorum.bootstrap.servers={controller}\n"
         ))?;
         let lines: String = overrides.iter().map(|(key, value)| format!("{key}={value}\n")).collect();
         own.append_properties(&lines)?;
-        let mut format = own.java("kafka.tools.StorageTool", JVM_FOR_TESTS);
-        format.args(["format", "--standalone", "-t", &own.cluster_id, "-c"]).arg(own.properties());
-        run(format)?;
+        own.format(&["--standalone"])?;
         Ok((own, broker))
     }
 
     /// Starts the process and waits until it answers. The log is in the error if it ends or the deadline passes.
-    fn bring_up(&mut self, brokers: &str, deadline: Instant) -> Result<Start> {
+    pub(crate) fn bring_up(&mut self, brokers: &str, deadline: Instant) -> Result<Start> {
         let path = self.dir.path().join("broker.log");
         let log = OpenOptions::new().create(true).append(true).open(path)?;
         let before = log.metadata()?.len();
@@ -216,7 +228,7 @@ impl Own {
         }
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             // Fails only if it has ended already, and then there is nothing left to do.
             let _ = child.kill();
@@ -240,7 +252,7 @@ impl Own {
     }
 
     /// Of a key that is there twice, the last one counts.
-    fn append_properties(&self, lines: &str) -> Result<()> {
+    pub(crate) fn append_properties(&self, lines: &str) -> Result<()> {
         let mut file = OpenOptions::new().create(true).append(true).open(self.properties())?;
         Ok(file.write_all(lines.as_bytes())?)
     }
@@ -319,7 +331,7 @@ fn spawn_bound(mut command: Command) -> Result<Child> {
 }
 
 /// Runs a tool to its end; what it printed is in the error if it fails.
-fn run(mut command: Command) -> Result<()> {
+pub(crate) fn run(mut command: Command) -> Result<()> {
     let tool = command.get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // Bound, or a download could go on beside that of the next test process.
@@ -348,7 +360,7 @@ fn tail(text: &str) -> &str {
     &text[start..]
 }
 
-fn free_port() -> Result<TcpListener> {
+pub(crate) fn free_port() -> Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on the loopback")
 }
 

@@ -1,9 +1,11 @@
 //! What tests and benchmarks of the whole host need: a real Kafka, the host as a process, and the reference data.
 
+pub mod cluster;
 pub mod components;
 pub mod host;
 pub mod kafka;
 pub mod mutate;
 pub mod plugins;
 pub mod reference;
+pub mod secure;
 pub mod topics;

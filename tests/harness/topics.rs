@@ -122,7 +122,8 @@ pub fn unique(prefix: &str) -> String {
 /// Panics if that fails or the topic is there already.
 #[track_caller]
 pub fn create(kafka: &Kafka, topic: &str, partitions: i32, config: &[(&str, &str)]) {
-    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
+    // As often as the broker wants it: once, or on each broker of a cluster.
+    let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
     let new = config.iter().fold(new, |new, (key, value)| new.set(key, value));
     let done = block_on(admin(kafka).create_topics([&new], &options()));
     let done = done.unwrap_or_else(|error| panic!("topic {topic} not created: {error}"));
