@@ -11,7 +11,7 @@ use crate::decision::Routes;
 use crate::intents::Intents;
 use crate::kafka::embedded::EmbeddedBroker;
 use crate::kafka::setup::Setup;
-use crate::kafka::{KafkaSettings, TopicProducer, Until};
+use crate::kafka::{KafkaSettings, TopicProducer, Until, step_limits};
 use crate::output;
 use crate::pipeline::{CommitPolicy, PROVENANCE_BYTES};
 use crate::plugin::{Engine, Identity, Plugin};
@@ -19,7 +19,7 @@ use crate::shutdown::{Halt, Shutdown};
 use crate::spans::Spans;
 use crate::swap::candidate::PluginWorkshop;
 use crate::swap::{Reload, Versions};
-use crate::telemetry::{Telemetry, Work};
+use crate::telemetry::{Activity, Telemetry, Work};
 use crate::transactional_id::TransactionalId;
 use crate::visits::{BURST_ROWS, Generator};
 use crate::worker::{self, Job};
@@ -28,6 +28,8 @@ use crate::{admin, committed, demo, report, state_dir};
 /// How often it is asked whether another host of the group has done what is left of a run that ends by itself.
 const ASK_OTHERS: Duration = Duration::from_secs(1);
 const ASK_OTHERS_TIMEOUT: Duration = Duration::from_secs(5);
+/// How much longer than the drain timeout a worker may take to close its clients.
+const CLOSING_GRACE: Duration = Duration::from_secs(8);
 /// How often a record may be mapped before its verdict stands: with its batch, with its batch once more, and alone.
 const ATTEMPTS: u32 = 3;
 
@@ -111,6 +113,7 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
             Some(dir) => Intents::open(dir, (&config.group, &config.input_topic), config.failures.poison_after),
             None => Intents::none(),
         }),
+        connect_timeout: config.connect_timeout,
         until: kafka.until.clone(),
         plugin,
         spans: spans.clone(),
@@ -123,7 +126,10 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
     let watchers_end = Shutdown::default();
     let ended = std::thread::scope(|scope| {
         scope.spawn(|| report::follow(console, &telemetry, &watchers_end));
-        scope.spawn(|| committed::follow(&kafka.setup, &config.input_topic, &telemetry, &watchers_end));
+        scope.spawn(|| {
+            let unready_after = config.kafka_unready_after;
+            committed::follow(&kafka.setup, &config.input_topic, &telemetry, unready_after, &watchers_end);
+        });
         if kafka.demo.is_some() {
             let topics = demo_topics(config);
             let (settings, end) = (&kafka.settings, &watchers_end);
@@ -167,7 +173,8 @@ fn describe(config: &RunConfig, telemetry: &Telemetry, plugin: &Identity) {
         dead_letter_topic: config.dead_letter_topic.clone(),
     });
     telemetry.about.set_plugin(plugin.clone(), config.plugin.clone());
-    telemetry.workers.set_longest_mapping(config.limits.record_timeout * config.batch_records as u32 * ATTEMPTS);
+    let mapping = config.limits.record_timeout * config.batch_records as u32 * ATTEMPTS;
+    telemetry.workers.set_limits(step_limits(config.connect_timeout, mapping, config.transaction_timeout));
     (0..config.workers).for_each(|worker| telemetry.workers.set_member(&telemetry.health, worker, false));
 }
 
@@ -214,6 +221,10 @@ impl Kafka {
         let setup = Setup::connect(&settings, config.connect_timeout, shutdown)?;
         let all = topics.outputs.iter().copied().chain([topics.input, topics.dead_letters]);
         setup.topics(all, config.create_topics)?;
+        if demo.is_none() {
+            let written: Vec<&str> = topics.outputs.iter().copied().chain([topics.dead_letters]).collect();
+            setup.permissions(topics.input, &written)?;
+        }
         let routes = match &demo {
             // The mock cluster answers no questions about its configuration.
             Some(_) => Routes::with_default_sizes(&topics.outputs, topics.dead_letters),
@@ -253,7 +264,21 @@ fn supervise(
     workers_end.request();
     let deadline = Instant::now() + config.drain_timeout;
     while !workers.iter().all(JoinHandle::is_finished) {
-        if Instant::now() >= deadline {
+        let now = Instant::now();
+        if now >= deadline {
+            let open: Vec<Activity> =
+                (0..).zip(&workers).filter_map(|(number, worker)| still_does(telemetry, number, worker)).collect();
+            // Nothing is left to commit, and closing has its own limit.
+            if open.iter().all(|activity| matches!(activity, Activity::Leaving | Activity::Failed)) {
+                if now < deadline + CLOSING_GRACE {
+                    std::thread::sleep(Duration::from_millis(5));
+                    continue;
+                }
+                if !open.contains(&Activity::Failed) {
+                    tracing::warn!("everything is committed; not all connections to Kafka could be closed in time");
+                    break;
+                }
+            }
             return Err(Halt::kafka(format!(
                 "the work in hand could not be finished within {} (--drain-timeout); it was not committed, so nothing is lost",
                 humantime::format_duration(config.drain_timeout)
@@ -262,11 +287,16 @@ fn supervise(
         std::thread::sleep(Duration::from_millis(5));
     }
     let mut ended = Ok(());
-    for worker in workers {
+    for worker in workers.into_iter().filter(JoinHandle::is_finished) {
         let panicked = |_| Err(Halt::internal(&anyhow::anyhow!("a worker panicked; what it said stands above")));
         ended = ended.and(worker.join().unwrap_or_else(panicked));
     }
     ended
+}
+
+/// What a worker does that has not ended.
+fn still_does(telemetry: &Telemetry, number: usize, worker: &JoinHandle<Result<(), Halt>>) -> Option<Activity> {
+    (!worker.is_finished()).then(|| telemetry.workers.worker(number).activity().0)
 }
 
 /// Fills a topic with visits until a shutdown, or until there are enough.

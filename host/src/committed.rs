@@ -13,9 +13,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// What is asked about by a host that has no partition; every topic has this one.
 const SOME_PARTITION: i32 = 0;
 
-/// Asks until the shutdown. An answer that doesn't come makes the host not ready.
-pub fn follow(setup: &Setup, topic: &str, telemetry: &Telemetry, shutdown: &Shutdown) {
-    let mut silent: Option<Instant> = None;
+/// How many questions in a row must be without an answer: one broker that is slow once is no outage.
+const SEVERAL: u32 = 3;
+
+/// Asks until the shutdown. When several answers in a row don't come, and none has come for `unready_after`, the host is not ready.
+pub fn follow(setup: &Setup, topic: &str, telemetry: &Telemetry, unready_after: Duration, shutdown: &Shutdown) {
+    let mut silence = Silence::new(unready_after, Instant::now());
     while !shutdown.requested() {
         shutdown.sleep(EVERY);
         let mut partitions: Vec<i32> = telemetry.workers.places().into_keys().collect();
@@ -26,12 +29,62 @@ pub fn follow(setup: &Setup, topic: &str, telemetry: &Telemetry, shutdown: &Shut
             Ok(committed) => {
                 telemetry.workers.committed(&committed);
                 telemetry.health.ready("kafka");
-                silent = None;
+                silence.answered(Instant::now());
             }
-            Err(error) => {
-                let seconds = silent.get_or_insert_with(Instant::now).elapsed().as_secs();
-                telemetry.health.not_ready("kafka", format!("no answer for {seconds} s: {error}"));
-            }
+            Err(error) => match silence.unanswered(Instant::now()) {
+                Some(silent) => {
+                    telemetry.health.not_ready("kafka", format!("no answer for {} s: {error}", silent.as_secs()));
+                }
+                None => tracing::debug!(target: "kafka", %error, "a question about committed offsets had no answer"),
+            },
         }
+    }
+}
+
+/// How long Kafka has not answered.
+struct Silence {
+    unready_after: Duration,
+    /// The last answer.
+    since: Instant,
+    unanswered: u32,
+}
+
+impl Silence {
+    fn new(unready_after: Duration, now: Instant) -> Self {
+        Self { unready_after, since: now, unanswered: 0 }
+    }
+
+    fn answered(&mut self, now: Instant) {
+        (self.since, self.unanswered) = (now, 0);
+    }
+
+    /// For how long there was no answer, if that is long enough to count.
+    fn unanswered(&mut self, now: Instant) -> Option<Duration> {
+        self.unanswered = self.unanswered.saturating_add(1);
+        let silent = now.saturating_duration_since(self.since);
+        (self.unanswered >= SEVERAL && silent >= self.unready_after).then_some(silent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_counts_after_several_questions_and_the_time() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut silence = Silence::new(Duration::from_secs(15), start);
+        for second in [4, 8, 12] {
+            assert_eq!(silence.unanswered(at(second)), None);
+        }
+        assert_eq!(silence.unanswered(at(16)), Some(Duration::from_secs(16)));
+        silence.answered(at(18));
+        // One slow broker, however slow.
+        assert_eq!((silence.unanswered(at(60)), silence.unanswered(at(61))), (None, None));
+        assert_eq!(silence.unanswered(at(62)), Some(Duration::from_secs(44)));
+        let mut at_once = Silence::new(Duration::ZERO, start);
+        assert_eq!((at_once.unanswered(start), at_once.unanswered(start)), (None, None));
+        assert_eq!(at_once.unanswered(start), Some(Duration::ZERO));
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod admin;
 mod author;
+pub(crate) mod brokers;
 mod failures;
 pub(crate) mod properties;
 pub(crate) mod remote;
@@ -66,6 +67,8 @@ pub struct RunConfig {
     pub group: String,
     /// How long to try to reach Kafka at the start.
     pub connect_timeout: Duration,
+    /// How long Kafka may be silent before the host is not ready.
+    pub kafka_unready_after: Duration,
     /// How long a silent member stays in the group. With the property `group.protocol=consumer` it must not be passed
     /// on: the broker decides then, and librdkafka refuses it.
     pub session_timeout: Duration,

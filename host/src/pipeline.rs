@@ -316,7 +316,6 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
     /// Brings everything back to the last commit, so that the loop can go on from there.
     fn recover(&mut self, trouble: Trouble) -> Result<(), Halt> {
         let mut trouble = trouble;
-        self.worker.does(Activity::Recovering);
         if matches!(trouble, Trouble::Again(_)) {
             self.setbacks += 1;
             // Once is an outage. Twice it may be the transaction: that it takes longer than it may, for what is slow in it.
@@ -325,6 +324,8 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             }
         }
         loop {
+            // Each attempt counts by itself: an outage makes many of them.
+            self.worker.does(Activity::Recovering);
             match trouble {
                 Trouble::Halt(halt) => return Err(halt),
                 Trouble::Again(ref reason) => {

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::{RemoteCommand, RemoteConfig};
-use crate::output::{self, Line};
 use crate::files;
+use crate::output::{self, Line};
 use crate::plugin::PLUGIN_LIMIT;
 use crate::shutdown::{Halt, Shutdown};
 use crate::swap::report::{Ended, Report, ShadowStatus};

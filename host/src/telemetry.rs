@@ -24,7 +24,7 @@ pub use breakers::Breakers;
 pub use failures::{Example, Failures, Group};
 pub use guests::{Guests, Renewal};
 pub use rates::{EVERY, Rate, Rates};
-pub use workers::{Activity, Place, Worker, Workers};
+pub use workers::{Activity, Place, StepLimits, Worker, Workers};
 
 const KINDS: usize = FailureKind::ALL.len();
 
@@ -121,6 +121,12 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
+    /// Why the host is not ready, with who says so; empty when it is.
+    pub fn not_ready(&self) -> Vec<(&'static str, String)> {
+        let overdue = self.workers.overdue().into_iter().map(|reason| ("worker", reason));
+        self.health.reasons().into_iter().chain(overdue).collect()
+    }
+
     /// A transaction was committed.
     pub fn committed(&self, counts: &Counts, took: Duration) {
         let mut all = self.counts.lock().unwrap_or_else(PoisonError::into_inner);

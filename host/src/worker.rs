@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::config::{Delivery, Failures};
 use crate::dead_letter::{DeadLetters, Origin};
@@ -34,6 +35,8 @@ pub struct Job {
     pub failures: Failures,
     /// Where it is written down what the plugin is given.
     pub intents: Arc<Intents>,
+    /// How long to try to reach Kafka at the start.
+    pub connect_timeout: Duration,
     /// Where to end, if anywhere.
     pub until: Option<Arc<Until>>,
     /// The mapper to begin with.
@@ -96,10 +99,10 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
         (job.kafka.delivery == Delivery::ExactlyOnce).then(|| format!("{}-{number}", job.transactional_id));
     let topics = (job.topic.clone(), job.routes.clone());
     let mut sink = KafkaSink::new(job.kafka.clone(), transactional_id, topics, source.consumer(), job.shutdown.clone());
-    match sink.connect() {
-        Ok(()) => {}
-        Err(Trouble::Halt(halt)) => return Err(halt),
-        Err(Trouble::Again(_) | Trouble::RecordRefused(_)) => return Ok(()),
+    if let Err(trouble) = sink.connect_within(job.connect_timeout) {
+        let ended = if let Trouble::Halt(halt) = trouble { Err(halt) } else { Ok(()) };
+        leave(job, number, (source, sink), &ended);
+        return ended;
     }
     let identity = &job.plugin.identity;
     let origin = Origin {
@@ -128,12 +131,20 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
     let (telemetry, shutdown) = (job.telemetry.clone(), job.shutdown.clone());
     let mut pipeline = Pipeline::new(parts, versions, &job.topic, settings, dead_letters, telemetry, shutdown);
     let ended = pipeline.run();
+    let (source, _, sink) = pipeline.into_parts();
+    leave(job, number, (source, sink), &ended);
+    ended
+}
+
+/// Closes the clients of a worker that has ended.
+fn leave(job: &Job, number: usize, (source, sink): (KafkaSource, KafkaSink), ended: &Result<(), Halt>) {
+    let leaves = if ended.is_ok() { Activity::Leaving } else { Activity::Failed };
+    job.telemetry.workers.worker(number).does(leaves);
     if ended.is_err() {
         // Before it leaves the group: another worker would get its partitions, and do what is to be left undone.
         job.shutdown.request();
     }
-    let (source, _, sink) = pipeline.into_parts();
-    drop(sink);
+    // It has the consumer, too.
+    sink.close();
     source.close();
-    ended
 }

@@ -125,7 +125,7 @@ impl Collector for Ours {
             ];
             families.info("plugin", "The plugin that maps", labels)?;
         }
-        let ready = telemetry.health.reasons().is_empty();
+        let ready = telemetry.not_ready().is_empty();
         families.gauge("ready", "Whether /readyz says ready: 1, or 0", None, f64::from(u8::from(ready)))?;
         records(telemetry, &mut families)?;
         guests(telemetry, &mut families)?;

@@ -28,7 +28,7 @@ async fn livez(State(telemetry): State<Arc<Telemetry>>) -> (StatusCode, String) 
 
 /// `ready`, or a line for each reason why not.
 async fn readyz(State(telemetry): State<Arc<Telemetry>>) -> (StatusCode, String) {
-    let reasons = telemetry.health.reasons();
+    let reasons = telemetry.not_ready();
     answer("ready", reasons.iter().map(|(who, why)| format!("{who}: {why}")).collect())
 }
 

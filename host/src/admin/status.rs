@@ -175,8 +175,7 @@ struct Example {
 
 impl Status {
     pub(super) fn of(telemetry: &Telemetry, now: Instant) -> Self {
-        let reasons: Vec<Reason> =
-            telemetry.health.reasons().into_iter().map(|(who, why)| Reason { who, why }).collect();
+        let reasons: Vec<Reason> = telemetry.not_ready().into_iter().map(|(who, why)| Reason { who, why }).collect();
         let (about, counts) = (&telemetry.about, telemetry.counts());
         let work = about.work();
         let places = telemetry.workers.places();

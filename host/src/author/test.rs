@@ -11,8 +11,8 @@ use super::guest::{Guest, build_if_absent};
 use super::junit::{self, Suite};
 use super::{Outcome, diff};
 use crate::config::{GuestConfig, TestConfig};
-use crate::output::{self, Colour, Line};
 use crate::files;
+use crate::output::{self, Colour, Line};
 use crate::project;
 use crate::shutdown::Halt;
 

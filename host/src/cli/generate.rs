@@ -2,7 +2,7 @@
 
 use super::readers::{MOST_PARTITIONS, connect_timeout, log};
 use super::sources::Sources;
-use super::{CliError, pairs};
+use super::{CliError, readers};
 use crate::config::{GenerateConfig, Rhythm, values};
 use crate::visits::Profile;
 
@@ -14,11 +14,11 @@ const NO_BROKERS: &str = "give the brokers of the Kafka to fill with --brokers L
 /// # Errors
 /// The first setting that is wrong, where it came from, and what is allowed.
 pub(super) fn config(sources: &Sources<'_>) -> Result<GenerateConfig, CliError> {
-    let brokers = sources.optional("brokers", values::brokers)?;
+    let (brokers, kafka) = readers::kafka(sources)?;
     let share = |name| sources.value(name, values::share);
     Ok(GenerateConfig {
         brokers: brokers.ok_or_else(|| CliError::Wrong(NO_BROKERS.to_owned()))?,
-        kafka: pairs::kafka(sources)?,
+        kafka,
         connect_timeout: connect_timeout(sources)?,
         topic: sources.value("topic", values::topic)?,
         create_topics: sources.optional("create-topics", |text| values::whole32(text, 1..=MOST_PARTITIONS))?,

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::CliError;
 use super::sources::Sources;
-use crate::config::{LogConfig, values};
+use super::{CliError, pairs};
+use crate::config::{LogConfig, Pairs, brokers, values};
 use crate::files::folders::Folder;
 
 /// Topics are created with this many partitions at most: beyond, it is more likely a slip than a wish.
@@ -30,6 +30,18 @@ pub(super) fn state_dir(sources: &Sources<'_>) -> Result<Option<PathBuf>, CliErr
 /// How long to try to reach Kafka.
 pub(super) fn connect_timeout(sources: &Sources<'_>) -> Result<Duration, CliError> {
     sources.value("connect-timeout", within(Duration::from_millis(100), HOUR))
+}
+
+/// The brokers, if any are given, and the properties with which they are reached.
+pub(super) fn kafka(sources: &Sources<'_>) -> Result<(Option<String>, Pairs), CliError> {
+    let given = sources.find("brokers");
+    let brokers = given.as_ref().map(|given| given.read(brokers::brokers)).transpose()?;
+    let kafka = pairs::kafka(sources)?;
+    let mismatch = brokers.as_ref().and_then(|brokers| brokers::mismatch(brokers, &kafka));
+    match (given, mismatch) {
+        (Some(given), Some(why)) => Err(given.refuse(&why)),
+        _ => Ok((brokers, kafka)),
+    }
 }
 
 /// What is logged, and how.

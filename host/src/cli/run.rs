@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::readers::{HOUR, MOST_PARTITIONS, batch_records, cache_dir, connect_timeout, log, path, state_dir, within};
 use super::sources::{Given, Sources};
-use super::{CliError, admin, pairs, sandbox, swap};
+use super::{CliError, admin, pairs, readers, sandbox, swap};
 use crate::config::{Delivery, Pairs, RunConfig, values};
 
 /// What librdkafka takes for `max.poll.interval.ms` if nobody sets it.
@@ -20,10 +20,9 @@ const ONLY_KAFKA: &str = "the embedded broker of the demo has no real transactio
 /// The first setting that is wrong, where it came from, and what is allowed.
 pub(super) fn config(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
     let plugin = sources.optional("plugin", path)?.ok_or_else(|| CliError::Wrong(NO_PLUGIN.to_owned()))?;
-    let brokers = sources.optional("brokers", values::brokers)?;
+    let (brokers, kafka) = readers::kafka(sources)?;
     let (delivery, until_end) = delivery(sources, brokers.is_some())?;
     let topics = Topics::read(sources)?;
-    let kafka = pairs::kafka(sources)?;
     let commit_interval = sources.present("commit-interval");
     let interval = commit_interval.read(within(Duration::from_millis(1), Duration::from_secs(60)))?;
     let transaction_timeout = sources.value("transaction-timeout", within(Duration::from_secs(1), HOUR))?;
@@ -43,6 +42,7 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
         brokers,
         group: sources.value("group", values::name)?,
         connect_timeout: connect_timeout(sources)?,
+        kafka_unready_after: sources.value("kafka-unready-after", within(Duration::ZERO, HOUR))?,
         session_timeout: session_timeout(sources, &kafka)?,
         kafka,
         input_topic: topics.input,

@@ -96,23 +96,6 @@ pub(crate) fn topic(text: &str) -> Read<String> {
     ))
 }
 
-/// A list of brokers, without the blanks around its commas. Whether they exist is not asked.
-pub(crate) fn brokers(text: &str) -> Read<String> {
-    let allowed = || "give a list such as kafka-1:9092,kafka-2:9092".to_owned();
-    let brokers: Vec<_> = text.split(',').map(str::trim).collect();
-    let is_broker = |broker: &&str| {
-        let address = broker.split_once("://").map_or(*broker, |(_protocol, address)| address);
-        // Colons within brackets are those of an IPv6 address.
-        let host = address.rfind(']').map_or(0, |end| end + 1);
-        let port = address[host..].split_once(':').map(|(_, port)| port);
-        let named = !address.is_empty()
-            && !address.starts_with(':')
-            && !address.contains(|c: char| c.is_whitespace() || c.is_control());
-        named && port.is_none_or(|port| port.parse().is_ok_and(|port: u16| port > 0))
-    };
-    if brokers.iter().all(is_broker) { Ok(brokers.join(",")) } else { Err(allowed()) }
-}
-
 /// A name, which may be any but a blank one.
 pub(crate) fn name(text: &str) -> Read<String> {
     let blank = text.chars().all(char::is_whitespace) || text.contains(char::is_control);

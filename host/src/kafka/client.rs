@@ -2,15 +2,17 @@
 //! rest is the user's.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::connection_errors::{Cause, ConnectionErrors, take_turn};
 use super::fit;
+use super::limits::delivery_stall;
 use crate::config::properties;
 use crate::config::{Delivery, Pairs};
 use crate::decision::Routes;
@@ -79,7 +81,7 @@ impl KafkaSettings {
     }
 
     /// A property as the user gave it.
-    fn property(&self, name: &str) -> Option<&str> {
+    pub(super) fn property(&self, name: &str) -> Option<&str> {
         self.properties.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
@@ -158,11 +160,17 @@ impl KafkaSettings {
             config
                 .set("message.max.bytes", largest.max(1000).to_string())
                 .set("batch.size", smallest.min(DEFAULT_BATCH_BYTES).to_string());
+            // A topic that is missing fails its records before they count as stuck.
+            let propagation = delivery_stall(self.transaction_timeout) / 2;
+            config.set("topic.metadata.propagation.max.ms", propagation.as_millis().to_string());
         }
         config
             // Records of the same key go where the Java client sends them.
             .set("partitioner", "murmur2_random")
             .set("linger.ms", "5")
+            // A request to a coordinator that left the cluster is only looked at again when any connection opens or closes
+            // (librdkafka#5511): one that is idle closes, so the call of an abandoned producer returns.
+            .set("connections.max.idle.ms", "20000")
             // Dead letters are alike, their headers above all: less to send costs less than to compress it.
             .set("compression.type", "lz4")
             .set("batch.num.messages", "50000")
@@ -192,6 +200,9 @@ pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     if expected {
         return tracing::debug!(target: "kafka", facility, "{message}");
     }
+    if let ("FAIL" | "ERROR" | "SSL", Some(cause)) = (facility, Cause::of(None, message)) {
+        return log_connection(cause, message);
+    }
     match level {
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
             tracing::warn!(target: "kafka", facility, "{message}");
@@ -204,7 +215,23 @@ pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
 
 /// What librdkafka reports of its own accord: brokers that are away, mostly. It goes on by itself.
 pub(super) fn report(error: &KafkaError, reason: &str) {
-    tracing::warn!(target: "kafka", error = %error, "{reason}");
+    match Cause::of(error.rdkafka_error_code(), reason) {
+        Some(cause) => log_connection(cause, reason),
+        // Each connection has told its cause.
+        None if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) => {
+            tracing::debug!(target: "kafka", error = %error, "{reason}");
+        }
+        None => tracing::warn!(target: "kafka", error = %error, "{reason}"),
+    }
+}
+
+fn log_connection(cause: Cause, message: &str) {
+    let (why, _) = cause.explain();
+    match take_turn(cause, Instant::now()) {
+        Some(0) => tracing::warn!(target: "kafka", cause = why, "{message}"),
+        Some(left_out) => tracing::warn!(target: "kafka", cause = why, left_out, "{message}"),
+        None => tracing::debug!(target: "kafka", cause = why, "{message}"),
+    }
 }
 
 /// The offsets that the consumer's group has committed; without those of partitions for which it never did.
@@ -226,16 +253,20 @@ pub(super) fn committed<C: ConsumerContext>(
     Ok(elements.iter().filter_map(|element| Some((element.partition(), offset(element.offset())?))).collect())
 }
 
-/// The context of clients with nothing to say.
+/// The context of clients with nothing to say but why their connections fail.
 #[derive(Default)]
-pub(super) struct Quiet;
+pub(super) struct Quiet {
+    pub(super) errors: ConnectionErrors,
+}
 
 impl ClientContext for Quiet {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.errors.note(None, message);
         log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.errors.note(error.rdkafka_error_code(), reason);
         report(&error, reason);
     }
 }

@@ -1,13 +1,19 @@
 //! Everything about Kafka: the source and sink of the pipeline, and what must be there before they start. Only this room
 //! imports rdkafka.
 
+mod call_thread;
 mod client;
+mod connection_errors;
+mod diagnosis;
 pub mod embedded;
 mod files;
 mod fit;
+mod limits;
 mod native;
 mod peek;
+mod permissions;
 mod produce;
+mod producer;
 mod read;
 pub mod setup;
 mod sink;
@@ -18,6 +24,7 @@ mod until;
 mod tests;
 
 pub use client::KafkaSettings;
+pub use limits::step_limits;
 pub use peek::Peek;
 pub use produce::TopicProducer;
 pub use read::TopicReader;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
+use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka_sys as sys;
 use rdkafka_sys::rd_kafka_vtype_t as vtype;
 
@@ -35,6 +36,36 @@ pub(super) fn end_heard_of<C: ConsumerContext>(
     };
     // Negative means not known yet (`RD_KAFKA_OFFSET_INVALID`).
     (error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
+}
+
+/// Commits offsets, and waits for the answer within the limit. The crate's synchronous commit waits without one.
+pub(super) fn commit_within<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    offsets: &TopicPartitionList,
+    limit: Duration,
+) -> KafkaResult<()> {
+    let client = consumer.client().native_ptr();
+    let limit_ms = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the client and the offsets are alive; the queue and the event are ours, each destroyed once. An answer that comes
+    // after the queue is destroyed is dropped by librdkafka.
+    let code = unsafe {
+        let queue = sys::rd_kafka_queue_new(client);
+        let mut code = sys::rd_kafka_commit_queue(client, offsets.ptr(), queue, None, ptr::null_mut());
+        if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            let event = sys::rd_kafka_queue_poll(queue, limit_ms);
+            code = match event.is_null() {
+                true => sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__TIMED_OUT,
+                false => sys::rd_kafka_event_error(event),
+            };
+            sys::rd_kafka_event_destroy(event);
+        }
+        sys::rd_kafka_queue_destroy(queue);
+        code
+    };
+    match code {
+        sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
+        code => Err(KafkaError::ConsumerCommit(code.into())),
+    }
 }
 
 /// A queue that the records of partitions are sent to, so that fetching them never runs into a rebalance.
@@ -175,6 +206,8 @@ pub(super) struct TopicHandle<C: ProducerContext + 'static> {
 
 // SAFETY: librdkafka's topic handles may be used from any thread.
 unsafe impl<C: ProducerContext> Send for TopicHandle<C> {}
+// SAFETY: as above; a handle is only read.
+unsafe impl<C: ProducerContext> Sync for TopicHandle<C> {}
 
 impl<C: ProducerContext> TopicHandle<C> {
     pub(super) fn new(producer: Arc<ThreadedProducer<C>>, topic: &str) -> KafkaResult<Self> {
@@ -192,7 +225,7 @@ impl<C: ProducerContext> TopicHandle<C> {
         value: Option<&[u8]>,
         timestamp_ms: Option<i64>,
         headers: &mut dyn Iterator<Item = Header<'h>>,
-        wait: impl Fn() -> bool,
+        mut wait: impl FnMut() -> bool,
     ) -> Result<(), RDKafkaErrorCode> {
         let headers = NativeHeaders::of(headers);
         let mut fields = [sys::rd_kafka_vu_t { vtype: vtype::RD_KAFKA_VTYPE_END, u: unset() }; 6];

@@ -19,7 +19,7 @@ impl Peek {
     /// # Errors
     /// When librdkafka refuses a property.
     pub fn new(settings: &KafkaSettings, topics: &[&str], partitions: i32) -> KafkaResult<Self> {
-        let consumer = BaseConsumer::from_config_and_context(&settings.asking(), Quiet)?;
+        let consumer = BaseConsumer::from_config_and_context(&settings.asking(), Quiet::default())?;
         let mut list = TopicPartitionList::new();
         for topic in topics {
             for partition in 0..partitions {

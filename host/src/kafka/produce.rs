@@ -54,7 +54,7 @@ impl TopicProducer {
         flushed.map_err(|error| Halt::kafka(format!("the last visits could not be produced: {error}")))?;
         match self.producer.context().take() {
             None => Ok(()),
-            Some(trouble) => Err(Halt::kafka(format!("a visit could not be produced: {trouble:?}"))),
+            Some((code, _)) => Err(Halt::kafka(format!("a visit could not be produced: {code}"))),
         }
     }
 }

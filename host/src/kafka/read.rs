@@ -48,7 +48,7 @@ impl TopicReader {
             // librdkafka assigns no partitions without a name; with them assigned, the group is neither joined nor asked.
             config.set("group.id", NO_GROUP);
         }
-        let consumer = Arc::new(BaseConsumer::from_config_and_context(&config, Quiet).map_err(failed)?);
+        let consumer = Arc::new(BaseConsumer::from_config_and_context(&config, Quiet::default()).map_err(failed)?);
         let queue = RecordQueue::new(consumer.clone());
         let mut list = TopicPartitionList::new();
         for partition in until.partitions() {

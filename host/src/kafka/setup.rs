@@ -1,5 +1,5 @@
-//! What must be true of a Kafka before the first record: it answers, the topics are there, and how large their records may
-//! be.
+//! What must be true of a Kafka before the first record: it answers, the topics are there, the host may use them, and how large their
+//! records may be.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,6 +10,8 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::client::{self, KafkaSettings, Quiet};
+use super::diagnosis;
+use super::permissions::{Missing, Operation, Resource, granted, is_refused};
 use super::until::Until;
 use crate::config::properties;
 use crate::decision::{DEFAULT_RECORD_BYTES, Route, Routes};
@@ -17,6 +19,12 @@ use crate::shutdown::{Halt, Shutdown};
 
 /// How long one question may take before it is asked again.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
+/// The same for the first time; doubled each time. It is short, so that what can't be helped by waiting is seen soon.
+const FIRST_ASK_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a cause that waiting can't help is watched before the host gives up: another broker may answer.
+const PERMANENT_AFTER: Duration = Duration::from_millis(1500);
+/// How long what a client reports is taken in after each question.
+const REPORTS_TIME: Duration = Duration::from_millis(20);
 /// librdkafka's own bounds for `message.max.bytes`.
 const MAX_RECORD_BYTES: usize = 1_000_000_000;
 
@@ -35,48 +43,68 @@ impl Setup {
     /// When librdkafka refuses a property, or no broker answers in time.
     pub fn connect(settings: &KafkaSettings, within: Duration, shutdown: &Shutdown) -> Result<Self, Halt> {
         super::files::check(&settings.properties)?;
-        let asking = BaseConsumer::from_config_and_context(&settings.asking(), Quiet)
+        let asking = BaseConsumer::from_config_and_context(&settings.asking(), Quiet::default())
             .map_err(|error| refused_property(settings, error))?;
         let deadline = Instant::now() + within;
         let setup = Self { settings: settings.clone(), asking, deadline, shutdown: shutdown.clone() };
-        setup.insist("which brokers there are", || {
-            setup.asking.fetch_metadata(Some("__consumer_offsets"), setup.patience())
+        setup.insist("the metadata", |setup, timeout| {
+            setup.asking.fetch_metadata(Some("__consumer_offsets"), timeout)
         })?;
         Ok(setup)
     }
 
-    fn patience(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now()).clamp(Duration::from_millis(100), ASK_TIMEOUT)
-    }
-
-    /// Asks until there is an answer, or it is too late.
-    fn insist<T>(&self, what: &str, ask: impl Fn() -> Result<T, KafkaError>) -> Result<T, Halt> {
+    /// Asks until there is an answer, or it is too late, or waiting can't help.
+    fn insist<T>(&self, what: &str, ask: impl Fn(&Self, Duration) -> Result<T, KafkaError>) -> Result<T, Halt> {
+        let mut patience = FIRST_ASK_TIMEOUT;
         loop {
-            let error = match ask() {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            let error = match ask(self, patience.min(left).max(Duration::from_millis(100))) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            if Instant::now() >= self.deadline || self.shutdown.requested() {
-                return Err(Halt::kafka(format!(
-                    "Kafka at '{}' doesn't answer {what}: {error}. Check --brokers, and the network and security settings (--kafka)",
-                    self.settings.brokers
-                )));
+            if let Some(code) = error.rdkafka_error_code().filter(|code| is_refused(*code)) {
+                return Err(Halt::kafka(format!("Kafka at '{}' refuses {what}: {code}", self.settings.brokers)));
+            }
+            self.take_reports();
+            let errors = &self.asking.context().errors;
+            let late = Instant::now() >= self.deadline || self.shutdown.requested();
+            if late || errors.are_permanent(PERMANENT_AFTER) {
+                return Err(Halt::kafka(diagnosis::unreachable(&self.settings, errors, what, &error)));
             }
             tracing::info!(target: "kafka", brokers = self.settings.brokers, %error, "no answer yet; asking again");
             self.shutdown.sleep(Duration::from_millis(250));
+            patience = (patience * 2).min(ASK_TIMEOUT);
+        }
+    }
+
+    /// What the client reports waits until it is polled.
+    fn take_reports(&self) {
+        let until = Instant::now() + REPORTS_TIME;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            // Nothing is subscribed, so no record comes; the context takes in the rest.
+            drop(self.asking.poll(left));
         }
     }
 
     /// The number of partitions of a topic; `None` if there is no such topic.
     fn partitions(&self, topic: &str) -> Result<Option<i32>, Halt> {
-        self.insist(&format!("about the topic '{topic}'"), || {
-            let metadata = self.asking.fetch_metadata(Some(topic), self.patience())?;
+        let answer = self.insist(&format!("the metadata of the topic '{topic}'"), |setup, timeout| {
+            let metadata = setup.asking.fetch_metadata(Some(topic), timeout)?;
             let found = metadata.topics().iter().find(|found| found.name() == topic);
             match found.and_then(|found| found.error()).map(RDKafkaErrorCode::from) {
-                None => Ok(found.map(|found| found.partitions().len() as i32).filter(|partitions| *partitions > 0)),
-                Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(None),
+                None => Ok(Ok(found.map(|found| found.partitions().len() as i32).filter(|partitions| *partitions > 0))),
+                Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(Ok(None)),
+                Some(code) if is_refused(code) => Ok(Err(code)),
                 Some(code) => Err(KafkaError::MetadataFetch(code)),
             }
+        })?;
+        answer.map_err(|code| {
+            let missing = Missing::new([Operation::Describe], Resource::Topic(topic));
+            Halt::kafka(format!("the topic '{topic}' can't be used: {code}: {missing}"))
         })
     }
 
@@ -113,21 +141,51 @@ impl Setup {
                 Ok(topic) => tracing::info!(topic, partitions, "created the topic"),
                 // Another host was faster.
                 Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+                Err((topic, code)) if is_refused(code) => {
+                    let missing = Missing::new([Operation::Create], Resource::Topic(&topic));
+                    return Err(failed(format!("'{topic}': {code}: {missing}")));
+                }
                 Err((topic, code)) => return Err(failed(format!("'{topic}': {code}"))),
             }
         }
         // A broker answers before all of it knows.
         for topic in missing {
-            self.insist(&format!("about the new topic '{topic}'"), || match self.partitions(topic) {
-                Ok(Some(_)) => Ok(()),
-                _ => Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)),
+            self.insist(&format!("the metadata of the new topic '{topic}'"), |setup, _| {
+                match setup.partitions(topic) {
+                    Ok(Some(_)) => Ok(()),
+                    _ => Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)),
+                }
             })?;
         }
         Ok(())
     }
 
+    /// Checks that the host may read this topic and write to these, as far as Kafka tells.
+    ///
+    /// # Errors
+    /// Names what is missing.
+    pub fn permissions(&self, input: &str, outputs: &[&str]) -> Result<(), Halt> {
+        let topics: Vec<&str> = outputs.iter().copied().chain([input]).collect();
+        let granted = match granted(self.asking.client(), &topics, ASK_TIMEOUT) {
+            Ok(granted) => granted,
+            Err(error) => {
+                tracing::info!(target: "kafka", %error, "the broker does not tell what this host may do; going on without a check");
+                return Ok(());
+            }
+        };
+        let needed = outputs.iter().map(|topic| (*topic, Operation::Write)).chain([(input, Operation::Read)]);
+        for (topic, operation) in needed {
+            if granted.get(topic).is_some_and(|granted| !granted.contains(&operation)) {
+                let missing = Missing::new([operation], Resource::Topic(topic));
+                let what = if operation == Operation::Read { "read" } else { "written to" };
+                return Err(Halt::kafka(format!("the topic '{topic}' can't be {what}: {missing}")));
+            }
+        }
+        Ok(())
+    }
+
     fn admin(&self) -> Result<AdminClient<Quiet>, Halt> {
-        AdminClient::from_config_and_context(&self.settings.asking(), Quiet)
+        AdminClient::from_config_and_context(&self.settings.asking(), Quiet::default())
             .map_err(|error| refused_property(&self.settings, error))
     }
 
@@ -168,8 +226,8 @@ impl Setup {
         let partitions = self.partitions(topic)?.unwrap_or(0);
         let mut ends = BTreeMap::new();
         for partition in 0..partitions {
-            let (first, end) = self.insist("where the input topic ends", || {
-                self.asking.fetch_watermarks(topic, partition, self.patience())
+            let (first, end) = self.insist("the end offsets of the input topic", |setup, timeout| {
+                setup.asking.fetch_watermarks(topic, partition, timeout)
             })?;
             ends.insert(partition, if first == end { 0 } else { end });
         }

@@ -7,24 +7,24 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
-use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
-use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::producer::{DeliveryResult, Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use rdkafka::util::Timeout;
 
 use super::client::{self, KafkaSettings};
-use super::native::TopicHandle;
+use super::limits::{COORDINATOR_LIMIT, INIT_LIMIT, INIT_LIMIT_AT_END, MOST_ABANDONED, topic_absence};
+use super::native::commit_within;
+use super::permissions::{Missing, Operation, Resource, is_refused};
+use super::producer::{BoundedProducer, CallError};
 use super::source::GroupConsumer;
 use crate::decision::Routes;
 use crate::pipeline::{Outgoing, STEP, Sink, Trouble};
 use crate::record::{Header, Positions};
 use crate::shutdown::{Halt, Shutdown};
 
-/// How long one attempt to reach the transaction coordinator takes, before it is looked whether to go on.
-const INIT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a full buffer is waited for at a time.
 const FULL_WAIT: Duration = Duration::from_millis(1);
 /// A producer that is fenced this often within [`FENCED_WITHIN`] has a rival of the same transactional id.
@@ -49,13 +49,12 @@ impl Deliveries {
         self.failed.store(true, Ordering::Release);
     }
 
-    /// The first failure since the last call, as what must be done about it.
-    pub(super) fn take(&self) -> Option<Trouble> {
+    /// The first failure since the last call, with the topic.
+    pub(super) fn take(&self) -> Option<(RDKafkaErrorCode, String)> {
         if !self.failed.swap(false, Ordering::Acquire) {
             return None;
         }
-        let (code, topic) = self.first.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-        Some(undelivered(code, &topic))
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -89,11 +88,17 @@ fn undelivered(code: RDKafkaErrorCode, topic: &str) -> Trouble {
         | Code::InvalidTimestamp
         | Code::InvalidRecord
         | Code::PolicyViolation => Trouble::RecordRefused(format!("the topic '{topic}' refuses a record: {code}")),
+        Code::TopicAuthorizationFailed => Trouble::Halt(Halt::kafka(format!(
+            "the topic '{topic}' can't be written to: {code}. Nothing was committed since then, so nothing is lost: {}",
+            Missing::new([Operation::Write], Resource::Topic(topic))
+        ))),
+        Code::ClusterAuthorizationFailed => Trouble::Halt(Halt::kafka(format!(
+            "the topic '{topic}' can't be written to: {code}. Nothing was committed since then, so nothing is lost: {}",
+            Missing::new([Operation::IdempotentWrite], Resource::Cluster)
+        ))),
         Code::UnknownTopic
         | Code::UnknownTopicOrPartition
         | Code::UnknownPartition
-        | Code::TopicAuthorizationFailed
-        | Code::ClusterAuthorizationFailed
         | Code::TransactionalIdAuthorizationFailed
         | Code::InvalidTopic
         | Code::InvalidRequiredAcks => Trouble::Halt(Halt::kafka(format!(
@@ -104,15 +109,17 @@ fn undelivered(code: RDKafkaErrorCode, topic: &str) -> Trouble {
     }
 }
 
-/// Whether the same call is to be made again after this error.
-fn is_called_again(code: RDKafkaErrorCode, retriable: bool, requires_abort: bool) -> bool {
-    // Another call is not finished, and only that same one can finish it: this one would be told so for ever.
-    retriable && !requires_abort && code != RDKafkaErrorCode::Conflict
+/// Whether a record was not delivered because its topic isn't there.
+fn is_missing(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(code, Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition)
 }
 
-struct Open {
-    topics: Vec<TopicHandle<Deliveries>>,
-    producer: Arc<ThreadedProducer<Deliveries>>,
+/// A topic that can't be written to because it isn't there.
+struct MissingTopic {
+    topic: String,
+    code: RDKafkaErrorCode,
+    since: Instant,
 }
 
 /// Produces and commits for one worker.
@@ -124,10 +131,12 @@ pub struct KafkaSink {
     consumer: Arc<GroupConsumer>,
     shutdown: Shutdown,
     /// None before the first transaction, and after an error that the producer does not survive.
-    open: Option<Open>,
+    open: Option<BoundedProducer<Deliveries>>,
     in_transaction: bool,
-    /// A request to end the transaction had no answer in time, and may still be on its way.
-    unanswered: bool,
+    /// The producer must be replaced before the next transaction: a request to end the last one had no answer in time, and may still
+    /// be on its way; or a topic is missing, which a producer that has noticed it does not look for any more.
+    is_spent: bool,
+    missing: Option<MissingTopic>,
     fenced: VecDeque<Instant>,
 }
 
@@ -149,66 +158,83 @@ impl KafkaSink {
             shutdown,
             open: None,
             in_transaction: false,
-            unanswered: false,
+            is_spent: false,
+            missing: None,
             fenced: VecDeque::new(),
         }
     }
 
-    /// Makes the producer ready before the first record needs it; it can then only fail for good.
+    /// Makes the producer ready before the first record needs it.
     ///
     /// # Errors
-    /// See [`Trouble`].
-    pub fn connect(&mut self) -> Result<(), Trouble> {
-        while self.open.is_none() {
-            match self.try_connect() {
-                Ok(open) => self.open = Some(open),
-                Err(Trouble::Again(reason)) if !self.shutdown.requested() => {
-                    tracing::warn!(target: "kafka", reason, "the producer is not ready yet");
-                    self.shutdown.sleep(Duration::from_millis(500));
-                }
-                Err(trouble) => return Err(trouble),
+    /// [`Trouble::Again`] only after a shutdown; when it is not ready within the time, the host must end.
+    pub fn connect_within(&mut self, limit: Duration) -> Result<(), Trouble> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let reason = match self.connect() {
+                Err(Trouble::Again(reason)) if !self.shutdown.requested() => reason,
+                connected => return connected,
+            };
+            if Instant::now() >= deadline {
+                return Err(Halt::kafka(format!(
+                    "the producer could not be made ready within {} (--connect-timeout): {reason}. Check the brokers, above \
+                     all the transaction coordinator (the topic __transaction_state)",
+                    humantime::format_duration(limit)
+                ))
+                .into());
             }
+            tracing::warn!(target: "kafka", reason, "the producer is not ready yet");
+            self.shutdown.sleep(Duration::from_millis(500));
         }
-        Ok(())
     }
 
-    fn try_connect(&mut self) -> Result<Open, Trouble> {
-        let config = self.settings.producer(self.transactional_id.as_deref(), Some(&self.routes));
-        let producer: ThreadedProducer<Deliveries> =
-            ThreadedProducer::from_config_and_context(&config, Deliveries::default())
-                .map_err(|error| Halt::configuration(format!("the producer can't be made: {error}")))?;
-        let producer = Arc::new(producer);
-        let topics = self.routes.all().map(|route| TopicHandle::new(producer.clone(), &route.topic));
-        let topics = topics.collect::<Result<Vec<_>, _>>().map_err(|error| Halt::kafka(error.to_string()))?;
-        if self.transactional_id.is_some() {
-            // Asked before any broker is known, the transaction coordinator is only looked for again after half a second.
-            producer
-                .client()
-                .fetch_metadata(Some(&self.routes.get(0).topic), INIT_TIMEOUT)
-                .map_err(|error| Trouble::Again(format!("no answer about the output topic: {error}")))?;
-            producer.init_transactions(INIT_TIMEOUT).map_err(|error| self.classify(&error))?;
+    /// Makes the producer ready if it is not, by one attempt.
+    fn connect(&mut self) -> Result<(), Trouble> {
+        if self.open.is_some() {
+            return Ok(());
         }
-        Ok(Open { topics, producer })
+        let producer =
+            BoundedProducer::new(&self.settings, self.transactional_id.as_deref(), &self.routes, Deliveries::default());
+        let producer = producer.map_err(|error| Halt::configuration(format!("the producer can't be made: {error}")))?;
+        self.open = Some(producer);
+        if self.transactional_id.is_none() {
+            return Ok(());
+        }
+        let limit = if self.shutdown.requested() { INIT_LIMIT_AT_END } else { INIT_LIMIT };
+        let topic = self.routes.get(0).topic.clone();
+        let ready = self.call(|producer| producer.init_transactions(&topic, limit));
+        if ready.is_err() {
+            self.forget_producer();
+        }
+        ready
     }
 
     /// What an error of a transactional call means. One that the producer does not survive takes it along.
     fn classify(&mut self, error: &KafkaError) -> Trouble {
         use RDKafkaErrorCode as Code;
         let code = error.rdkafka_error_code();
-        if let Some(trouble) = self.open.as_ref().and_then(|open| open.producer.context().take()) {
-            return trouble;
+        if let Some((code, topic)) = self.open.as_ref().and_then(|open| open.context().take()) {
+            return self.undelivered(code, &topic);
         }
         match code {
-            Some(
-                Code::TransactionalIdAuthorizationFailed
-                | Code::ClusterAuthorizationFailed
-                | Code::GroupAuthorizationFailed
-                | Code::TopicAuthorizationFailed
-                | Code::UnsupportedVersion
-                | Code::UnsupportedFeature
-                | Code::SaslAuthenticationFailed
-                | Code::InvalidTransactionTimeout,
-            ) => return Halt::kafka(format!("Kafka refuses transactions to this host: {error}")).into(),
+            Some(Code::InvalidTransactionTimeout) => {
+                return Halt::kafka(format!(
+                    "Kafka refuses transactions to this host: --transaction-timeout {}: {error}. Give no more than the broker allows \
+                     (its transaction.max.timeout.ms, 15 minutes by default), or raise that",
+                    humantime::format_duration(self.settings.transaction_timeout)
+                ))
+                .into();
+            }
+            Some(code) if is_refused(code) => {
+                return Halt::kafka(format!(
+                    "Kafka refuses transactions to this host: {error}: {}",
+                    self.missing_permission(code)
+                ))
+                .into();
+            }
+            Some(Code::UnsupportedVersion | Code::UnsupportedFeature | Code::SaslAuthenticationFailed) => {
+                return Halt::kafka(format!("Kafka refuses transactions to this host: {error}")).into();
+            }
             Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch) => {
                 if let Some(halt) = self.fenced_again() {
                     return halt.into();
@@ -217,11 +243,61 @@ impl KafkaSink {
             _ => {}
         }
         if matches!(error, KafkaError::Transaction(error) if error.is_fatal())
-            || self.open.as_ref().is_some_and(|open| open.producer.client().fatal_error().is_some())
+            || self.open.as_ref().is_some_and(|open| open.fatal_error().is_some())
         {
             self.forget_producer();
         }
         Trouble::Again(error.to_string())
+    }
+
+    /// What a failed delivery means. A topic that is missing may be about to be created anew.
+    fn undelivered(&mut self, code: RDKafkaErrorCode, topic: &str) -> Trouble {
+        if !is_missing(code) {
+            return undelivered(code, topic);
+        }
+        self.is_spent = true;
+        let known = self.missing.take_if(|missing| missing.topic == topic).map(|missing| missing.since);
+        let since = known.unwrap_or_else(Instant::now);
+        self.missing = Some(MissingTopic { topic: topic.to_owned(), code, since });
+        match self.missing_for_good() {
+            Some(halt) => halt.into(),
+            None => Trouble::Again(format!("the topic '{topic}' does not exist at the moment: {code}")),
+        }
+    }
+
+    /// The end of the host, if a topic has been missing for too long.
+    fn missing_for_good(&self) -> Option<Halt> {
+        let missing = self.missing.as_ref()?;
+        let limit = topic_absence(self.settings.transaction_timeout);
+        let waited = missing.since.elapsed() >= limit;
+        match undelivered(missing.code, &missing.topic) {
+            Trouble::Halt(halt) if waited => Some(halt),
+            _ => None,
+        }
+    }
+
+    /// The permission that Kafka misses, by its error. The error does not say of which topic.
+    fn missing_permission(&self, code: RDKafkaErrorCode) -> String {
+        let missing = match code {
+            RDKafkaErrorCode::TransactionalIdAuthorizationFailed => {
+                let id = self.transactional_id.as_deref().unwrap_or_default();
+                Missing::new([Operation::Describe, Operation::Write], Resource::TransactionalId(id))
+            }
+            RDKafkaErrorCode::GroupAuthorizationFailed => {
+                Missing::new([Operation::Read], Resource::Group(&self.settings.group))
+            }
+            RDKafkaErrorCode::ClusterAuthorizationFailed => {
+                Missing::new([Operation::IdempotentWrite], Resource::Cluster)
+            }
+            _ => {
+                let topics: Vec<&str> = self.routes.all().map(|route| &*route.topic).collect();
+                match self.open.as_ref().and_then(|open| open.not_writable(&topics)) {
+                    Some(topic) => return Missing::new([Operation::Write], Resource::Topic(topic)).to_string(),
+                    None => Missing::new([Operation::Read], Resource::Topic(&self.topic)),
+                }
+            }
+        };
+        missing.to_string()
     }
 
     fn fenced_again(&mut self) -> Option<Halt> {
@@ -239,10 +315,17 @@ impl KafkaSink {
         })
     }
 
+    /// Closes the producer; waits no longer than a few seconds.
+    pub fn close(mut self) {
+        self.forget_producer();
+    }
+
     fn forget_producer(&mut self) {
-        self.open = None;
+        if let Some(open) = self.open.take() {
+            open.close();
+        }
         self.in_transaction = false;
-        self.unanswered = false;
+        self.is_spent = false;
     }
 
     fn offsets(&self, next: &Positions) -> Result<TopicPartitionList, KafkaError> {
@@ -253,25 +336,35 @@ impl KafkaSink {
         Ok(list)
     }
 
-    /// Calls again as long as librdkafka says that this is the thing to do.
-    fn insist(
+    fn call(
         &mut self,
-        call: impl Fn(&ThreadedProducer<Deliveries>) -> Result<(), KafkaError>,
+        call: impl FnOnce(&BoundedProducer<Deliveries>) -> Result<(), CallError>,
     ) -> Result<(), Trouble> {
-        loop {
-            let Some(open) = &self.open else { return Err(Trouble::Again("the producer is gone".to_owned())) };
-            match call(&open.producer) {
-                Ok(()) => return Ok(()),
-                Err(KafkaError::Transaction(error))
-                    if is_called_again(error.code(), error.is_retriable(), error.txn_requires_abort()) =>
-                {
-                    self.unanswered |= error.code() == RDKafkaErrorCode::OperationTimedOut;
-                    tracing::debug!(target: "kafka", %error, "trying again");
-                    self.shutdown.sleep(Duration::from_millis(50));
-                }
-                Err(error) => return Err(self.classify(&error)),
+        let Some(open) = &self.open else { return Err(Trouble::Again("the producer is gone".to_owned())) };
+        match call(open) {
+            Ok(()) => Ok(()),
+            Err(CallError::Refused(error)) => Err(self.classify(&error)),
+            Err(CallError::TimedOut(reason)) => {
+                self.is_spent = true;
+                Err(self.missing_for_good().map_or(Trouble::Again(reason), Trouble::Halt))
             }
+            Err(CallError::Stuck(reason)) => Err(self.abandon_producer(reason)),
         }
+    }
+
+    /// A new producer of the same transactional id fences this one, so whatever its call still does has no effect.
+    fn abandon_producer(&mut self, reason: String) -> Trouble {
+        let abandoned = self.open.take().map_or(0, BoundedProducer::abandon);
+        self.forget_producer();
+        if abandoned > MOST_ABANDONED {
+            return Halt::kafka(format!(
+                "{abandoned} calls of the Kafka client library do not return, the last one: {reason}. Start the host again; nothing \
+                 is lost"
+            ))
+            .into();
+        }
+        tracing::warn!(target: "kafka", reason, abandoned, "abandoned the producer");
+        Trouble::Again(reason)
     }
 
     fn commit_exactly_once(&mut self, next: &Positions) -> Result<(), Trouble> {
@@ -280,24 +373,23 @@ impl KafkaSink {
         let Some(member) = self.consumer.group_metadata() else {
             return Err(Trouble::Again("this worker is in no group at the moment".to_owned()));
         };
-        self.insist(|producer| producer.send_offsets_to_transaction(&offsets, &member, Timeout::Never))?;
+        self.call(|producer| producer.send_offsets(offsets, member))?;
         tracing::trace!(target: STEP, id = self.transactional_id, "offsets sent");
-        self.insist(|producer| producer.commit_transaction(Timeout::Never))?;
-        (self.in_transaction, self.unanswered) = (false, false);
+        self.call(BoundedProducer::flush)?;
+        self.call(BoundedProducer::commit_transaction)?;
+        (self.in_transaction, self.missing) = (false, None);
         Ok(())
     }
 
     fn commit_at_least_once(&mut self, next: &Positions) -> Result<(), Trouble> {
-        let Some(open) = &self.open else { return Err(Trouble::Again("the producer is gone".to_owned())) };
-        open.producer.flush(Timeout::Never).map_err(|error| Trouble::Again(error.to_string()))?;
-        if let Some(trouble) = open.producer.context().take() {
-            return Err(trouble);
+        self.call(BoundedProducer::flush)?;
+        if let Some((code, topic)) = self.open.as_ref().and_then(|open| open.context().take()) {
+            return Err(self.undelivered(code, &topic));
         }
         let offsets = self.offsets(next).map_err(|error| Trouble::Again(error.to_string()))?;
-        self.consumer
-            .commit(&offsets, CommitMode::Sync)
+        commit_within(&self.consumer, &offsets, COORDINATOR_LIMIT)
             .map_err(|error| Trouble::Again(format!("the offsets could not be committed: {error}")))?;
-        self.in_transaction = false;
+        (self.in_transaction, self.missing) = (false, None);
         Ok(())
     }
 }
@@ -306,7 +398,7 @@ impl Sink for KafkaSink {
     fn begin(&mut self) -> Result<(), Trouble> {
         self.connect()?;
         if self.transactional_id.is_some() {
-            self.insist(Producer::begin_transaction)?;
+            self.call(BoundedProducer::begin_transaction)?;
         }
         self.in_transaction = true;
         Ok(())
@@ -314,16 +406,22 @@ impl Sink for KafkaSink {
 
     fn send<'h>(&mut self, record: Outgoing<'_>, headers: &mut dyn Iterator<Item = Header<'h>>) -> Result<(), Trouble> {
         let Some(open) = &self.open else { return Err(Trouble::Again("the producer is gone".to_owned())) };
+        let mut full_since: Option<Instant> = None;
         let wait_for_room = || {
             self.shutdown.sleep(FULL_WAIT);
-            !self.shutdown.requested()
+            let waited = full_since.get_or_insert_with(Instant::now).elapsed();
+            !self.shutdown.requested() && waited < self.settings.transaction_timeout
         };
         let Outgoing { route, key, value, timestamp_ms } = record;
-        open.topics[route].produce(key, value, timestamp_ms, headers, wait_for_room).map_err(|code| {
-            // Usually this is not about this record, but about one before it, which has made the transaction fail.
-            let before = open.producer.context().take();
-            before.unwrap_or_else(|| undelivered(code, &self.routes.get(route).topic))
-        })
+        let Err(code) = open.topic(route).produce(key, value, timestamp_ms, headers, wait_for_room) else {
+            return Ok(());
+        };
+        // Usually this is not about this record, but about one before it, which has made the transaction fail. A producer that
+        // failed for good says why only when it is asked.
+        let code = open.fatal_error().map_or(code, |(fatal, _)| fatal);
+        let before = open.context().take();
+        let (code, topic) = before.unwrap_or_else(|| (code, self.routes.get(route).topic.to_string()));
+        Err(self.undelivered(code, &topic))
     }
 
     fn commit(&mut self, next: &Positions) -> Result<(), Trouble> {
@@ -332,14 +430,14 @@ impl Sink for KafkaSink {
 
     fn abort(&mut self) -> Result<(), Trouble> {
         let transactional = self.transactional_id.is_some();
-        if self.unanswered {
+        if self.is_spent {
             // An end of the old transaction that arrives late must not end a new one (librdkafka#5423): a new producer has a
             // new epoch, and leaves nothing open.
             self.forget_producer();
         }
         if self.in_transaction && transactional && self.open.is_some() {
             // If it can't be aborted, a new producer does it: initialising it ends what the old one left open.
-            match self.insist(|producer| producer.abort_transaction(Timeout::Never)) {
+            match self.call(BoundedProducer::abort_transaction) {
                 Ok(()) => {}
                 Err(Trouble::Halt(halt)) => return Err(halt.into()),
                 Err(_) => self.forget_producer(),
@@ -350,7 +448,7 @@ impl Sink for KafkaSink {
             self.forget_producer();
         }
         if let Some(open) = &self.open {
-            open.producer.context().take();
+            open.context().take();
         }
         self.in_transaction = false;
         self.connect()
@@ -383,21 +481,6 @@ mod tests {
             let (meaning, why) = means(code);
             assert_eq!(meaning, expected, "{code:?}");
             assert!(why.contains("'visits_dlq'"), "{why}");
-        }
-    }
-
-    #[test]
-    fn what_can_only_be_ended_by_another_call_is_not_tried_for_ever() {
-        use RDKafkaErrorCode::{Conflict, CoordinatorNotAvailable, OperationTimedOut};
-        let cases = [
-            (CoordinatorNotAvailable, true, false, true),
-            (OperationTimedOut, true, false, true),
-            (OperationTimedOut, true, true, false),
-            (CoordinatorNotAvailable, false, false, false),
-            (Conflict, true, false, false),
-        ];
-        for (code, retriable, requires_abort, again) in cases {
-            assert_eq!(is_called_again(code, retriable, requires_abort), again, "{code:?}");
         }
     }
 }

@@ -18,16 +18,17 @@ use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 
+use super::call_thread::destroy_within;
 use super::client::{self, KafkaSettings};
+use super::limits::{CLOSE_LIMIT, OFFSETS_LIMIT};
 use super::native::{RecordQueue, end_heard_of};
+use super::permissions::{Missing, Operation, Resource};
 use super::until::Until;
 use crate::pipeline::{Fetched, Source, Trouble};
 use crate::record::{Batch, Places, Positions};
 use crate::shutdown::Halt;
 use crate::telemetry::Telemetry;
 
-/// How long a question to the group's coordinator may take before it is asked again.
-const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 /// A batch is handed on once it has this many bytes, however few records that are.
 const BATCH_BYTES: usize = 1 << 20;
 /// How often it is told where this worker is in its partitions.
@@ -97,6 +98,7 @@ pub struct KafkaSource {
     queue: RecordQueue<GroupContext>,
     consumer: Arc<GroupConsumer>,
     topic: Arc<str>,
+    group: String,
     native_topic: CString,
     number: usize,
     telemetry: Arc<Telemetry>,
@@ -126,6 +128,7 @@ impl KafkaSource {
             queue,
             consumer,
             topic: topic.clone(),
+            group: settings.group.clone(),
             native_topic: CString::new(&**topic)?,
             number,
             telemetry,
@@ -141,12 +144,14 @@ impl KafkaSource {
         self.consumer.clone()
     }
 
-    /// From here on rebalances are carried out at once: there is no pipeline to wait for.
+    /// Leaves the group, and destroys the consumer unless somebody else has it. Neither is waited for longer than a few seconds: the
+    /// group notices by itself that a member is gone.
     pub fn close(self) {
-        self.consumer.context().closing.store(true, Ordering::Relaxed);
-        // One that is waiting would keep the consumer from leaving the group.
-        for rebalance in self.consumer.context().rebalances().drain(..) {
-            let _ = carry_out(&self.consumer, &rebalance);
+        let consumer = self.consumer.clone();
+        drop(self);
+        if !destroy_within("consumer-close", consumer, CLOSE_LIMIT) {
+            let limit = CLOSE_LIMIT.as_secs();
+            tracing::warn!(target: "kafka", "the consumer did not leave the group within {limit} s; the group waits for its session timeout");
         }
     }
 
@@ -161,7 +166,7 @@ impl KafkaSource {
                     let mistake = anyhow::anyhow!("partition {partition}, offset {offset} came outside of its queue");
                     return Err(Halt::internal(&mistake).into());
                 }
-                Err(error) => complain(&error.to_string(), error.rdkafka_error_code())?,
+                Err(error) => self.complain(&error.to_string(), error.rdkafka_error_code())?,
             }
         }
         Ok(())
@@ -195,7 +200,11 @@ impl KafkaSource {
     }
 
     fn committed(&self, partitions: impl Iterator<Item = i32>) -> KafkaResult<BTreeMap<i32, i64>> {
-        client::committed(&self.consumer, &self.topic, partitions, ASK_TIMEOUT)
+        client::committed(&self.consumer, &self.topic, partitions, OFFSETS_LIMIT)
+    }
+
+    fn complain(&self, what: &str, code: Option<RDKafkaErrorCode>) -> Result<(), Trouble> {
+        complain((&self.topic, &self.group), what, code)
     }
 
     fn take_events(&mut self) -> Result<(), Trouble> {
@@ -203,29 +212,44 @@ impl KafkaSource {
             match (code, &self.until) {
                 (RDKafkaErrorCode::PartitionEOF, Some(until)) => until.reach(partition, offset),
                 (RDKafkaErrorCode::PartitionEOF, None) => {}
-                _ => complain(&format!("partition {partition}: {code}"), Some(code))?,
+                _ => self.complain(&format!("partition {partition}: {code}"), Some(code))?,
             }
         }
         Ok(())
     }
 }
 
-/// An error that a consumer reports: most pass, and librdkafka goes on by itself.
-fn complain(what: &str, code: Option<RDKafkaErrorCode>) -> Result<(), Trouble> {
+/// An error that a consumer of the group reports about a topic: most pass, and librdkafka goes on by itself.
+fn complain((topic, group): (&str, &str), what: &str, code: Option<RDKafkaErrorCode>) -> Result<(), Trouble> {
+    let refused = |why: String| Err(Halt::kafka(format!("Kafka refuses to let this host read: {what}{why}")).into());
     match code {
+        Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+            refused(format!(": {}", Missing::new([Operation::Describe, Operation::Read], Resource::Topic(topic))))
+        }
+        Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {
+            refused(format!(": {}", Missing::new([Operation::Read], Resource::Group(group))))
+        }
         Some(
-            RDKafkaErrorCode::TopicAuthorizationFailed
-            | RDKafkaErrorCode::GroupAuthorizationFailed
-            | RDKafkaErrorCode::ClusterAuthorizationFailed
+            RDKafkaErrorCode::ClusterAuthorizationFailed
             | RDKafkaErrorCode::SaslAuthenticationFailed
-            | RDKafkaErrorCode::Authentication
             | RDKafkaErrorCode::Fatal
             | RDKafkaErrorCode::FencedInstanceId
             | RDKafkaErrorCode::AutoOffsetReset,
-        ) => Err(Halt::kafka(format!("Kafka refuses to let this host read: {what}")).into()),
+        ) => refused(String::new()),
         _ => {
             tracing::warn!(target: "kafka", "the consumer reports: {what}");
             Ok(())
+        }
+    }
+}
+
+impl Drop for KafkaSource {
+    /// From here on rebalances are carried out at once, as there is no pipeline to wait for. One that waits would keep the consumer
+    /// from leaving the group, and whoever destroys it waits for that.
+    fn drop(&mut self) {
+        self.consumer.context().closing.store(true, Ordering::Relaxed);
+        for rebalance in self.consumer.context().rebalances().drain(..) {
+            let _ = carry_out(&self.consumer, &rebalance);
         }
     }
 }
@@ -323,7 +347,7 @@ impl Source for KafkaSource {
         });
         let targets: Vec<(i32, i64)> = targets.collect();
         let list = self.partitions(targets.iter().map(|(p, o)| (*p, Offset::Offset(*o)))).map_err(failed)?;
-        let sought = self.consumer.seek_partitions(list, ASK_TIMEOUT).map_err(failed)?;
+        let sought = self.consumer.seek_partitions(list, OFFSETS_LIMIT).map_err(failed)?;
         sought.elements().iter().try_for_each(|element| element.error()).map_err(failed)?;
         for (partition, offset) in targets {
             self.assigned.insert(partition, Some(offset));

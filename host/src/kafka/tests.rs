@@ -39,7 +39,7 @@ fn made(properties: &[(&str, &str)]) -> [ClientConfig; 3] {
     let configs = clients(&settings);
     let made = |error| panic!("{properties:?}: {error}");
     for config in &configs[..2] {
-        BaseConsumer::from_config_and_context(config, Quiet).unwrap_or_else(made);
+        BaseConsumer::from_config_and_context(config, Quiet::default()).unwrap_or_else(made);
     }
     ThreadedProducer::from_config_and_context(&configs[2], Deliveries::default())
         .map(|_: ThreadedProducer<Deliveries>| ())

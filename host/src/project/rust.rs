@@ -6,8 +6,8 @@ use anyhow::Context;
 
 use super::MANIFEST_LIMIT;
 use super::tools::{output_of, tool};
-use crate::output;
 use crate::files;
+use crate::output;
 
 const TARGET: &str = "wasm32-wasip2";
 /// The cargo profile for plugins: one that a workspace may define, see the `Cargo.toml` of this project.

@@ -7,9 +7,9 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use anyhow::{Context, bail};
 
-use crate::output;
 use crate::files::PrivateDir;
 use crate::files::folders::Folder;
+use crate::output;
 
 /// A tool that runs in the project's folder. What it says on stderr is the author's to read, as it is.
 pub(super) fn tool(name: impl AsRef<std::ffi::OsStr>, dir: &Path) -> Command {

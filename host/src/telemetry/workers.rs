@@ -11,8 +11,28 @@ use crate::record::Positions;
 /// As whom the workers say that the host is not ready.
 const WHO: &str = "group";
 
-/// How much longer than it ever may a step may take before its worker counts as stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How much longer than its limit a step takes before its worker makes the host not ready.
+const UNREADY_GRACE: Duration = Duration::from_secs(20);
+/// How much longer than its limit a step takes before its worker counts as stuck.
+const STUCK_GRACE: Duration = Duration::from_secs(60);
+
+/// How long each step takes at most, also while Kafka is away: a step that waits for it ends with an error then, and is tried again.
+/// Fetching waits for nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StepLimits {
+    /// Making the clients ready.
+    pub starting: Duration,
+    /// The mapping of one batch.
+    pub mapping: Duration,
+    /// Handing outputs to the producer.
+    pub producing: Duration,
+    /// A commit.
+    pub committing: Duration,
+    /// One attempt to go back to the committed offsets.
+    pub recovering: Duration,
+    /// Closing the clients.
+    pub leaving: Duration,
+}
 
 /// What a worker is doing. The word that [`Activity::name`] gives is used in `/status` and `/livez`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +45,12 @@ pub enum Activity {
     Mapping,
     /// Handing outputs and dead letters to the producer.
     Producing,
-    /// Committing, which takes as long as Kafka takes to answer.
+    /// Committing.
     Committing,
-    /// Going back to the last commit, which takes as long as Kafka is away.
+    /// Going back to the committed offsets; each attempt counts by itself.
     Recovering,
+    /// Everything that it will commit is committed; it closes its clients.
+    Leaving,
     /// It has ended as asked.
     Ended,
     /// It has ended otherwise.
@@ -36,13 +58,14 @@ pub enum Activity {
 }
 
 impl Activity {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Starting,
         Self::Fetching,
         Self::Mapping,
         Self::Producing,
         Self::Committing,
         Self::Recovering,
+        Self::Leaving,
         Self::Ended,
         Self::Failed,
     ];
@@ -56,19 +79,23 @@ impl Activity {
             Self::Producing => "producing",
             Self::Committing => "committing",
             Self::Recovering => "recovering",
+            Self::Leaving => "leaving",
             Self::Ended => "ended",
             Self::Failed => "failed",
         }
     }
 
-    /// How long it may take if all is well; `None`: as long as an outage of Kafka, which another process would wait out
-    /// no faster.
-    fn longest(self, mapping: Duration) -> Option<Duration> {
+    /// How long it takes at most; `None`: it has no end.
+    fn limit(self, limits: &StepLimits) -> Option<Duration> {
         match self {
-            Self::Fetching => Some(PATIENCE),
-            Self::Mapping => Some(mapping + PATIENCE),
-            Self::Starting | Self::Producing | Self::Committing | Self::Recovering | Self::Ended => None,
-            Self::Failed => Some(Duration::ZERO),
+            Self::Starting => Some(limits.starting),
+            Self::Fetching | Self::Failed => Some(Duration::ZERO),
+            Self::Mapping => Some(limits.mapping),
+            Self::Producing => Some(limits.producing),
+            Self::Committing => Some(limits.committing),
+            Self::Recovering => Some(limits.recovering),
+            Self::Leaving => Some(limits.leaving),
+            Self::Ended => None,
         }
     }
 }
@@ -166,7 +193,7 @@ impl Worker {
 #[derive(Debug, Default)]
 pub struct Workers {
     all: Mutex<BTreeMap<usize, Arc<Worker>>>,
-    longest_mapping_ms: AtomicU64,
+    limits: Mutex<StepLimits>,
 }
 
 impl Workers {
@@ -184,9 +211,9 @@ impl Workers {
         self.lock().clone()
     }
 
-    /// How long the mapping of one batch may take at most.
-    pub fn set_longest_mapping(&self, longest: Duration) {
-        self.longest_mapping_ms.store(longest.as_millis() as u64, Ordering::Relaxed);
+    /// How long each step takes at most.
+    pub fn set_limits(&self, limits: StepLimits) {
+        *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
     /// The worker is a member of the group from now on, or no more. The host is ready when all are.
@@ -202,12 +229,21 @@ impl Workers {
         }
     }
 
-    /// Why the process should be restarted, in words: workers that failed, or that take longer than anything may.
+    /// Why the host is not ready: a line for each worker that takes longer than its step may.
+    pub fn overdue(&self) -> Vec<String> {
+        self.beyond(UNREADY_GRACE)
+    }
+
+    /// Why the process should be restarted: a line for each worker that failed, or that takes much longer than its step may.
     pub fn stuck(&self) -> Vec<String> {
-        let mapping = Duration::from_millis(self.longest_mapping_ms.load(Ordering::Relaxed));
-        let stuck = |(number, worker): (&usize, &Arc<Worker>)| {
+        self.beyond(STUCK_GRACE)
+    }
+
+    fn beyond(&self, grace: Duration) -> Vec<String> {
+        let limits = *self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        let beyond = |(number, worker): (&usize, &Arc<Worker>)| {
             let (activity, took) = worker.activity();
-            let longest = activity.longest(mapping)?;
+            let longest = activity.limit(&limits)? + grace;
             if activity == Activity::Failed {
                 return Some(format!("worker {number} has failed"));
             }
@@ -219,7 +255,7 @@ impl Workers {
                 )
             })
         };
-        self.lock().iter().filter_map(stuck).collect()
+        self.lock().iter().filter_map(beyond).collect()
     }
 
     /// The partitions that the workers have, and where they are in them.
@@ -282,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn stuck_is_who_takes_longer_than_anything_may() {
+    fn worker_beyond_the_limit_of_its_step_is_not_ready_then_not_alive() {
         let workers = Workers::default();
         let worker = workers.worker(2);
         // As if it had begun to do so that long ago.
@@ -298,11 +334,32 @@ mod tests {
             since(Activity::Fetching, 61),
             ["worker 2 has been fetching for 61 s, which takes no longer than 60 s"]
         );
-        workers.set_longest_mapping(Duration::from_secs(100));
-        assert!(since(Activity::Mapping, 159).is_empty());
-        assert_eq!(since(Activity::Mapping, 161).len(), 1);
-        for waits_for_kafka in [Activity::Starting, Activity::Producing, Activity::Committing, Activity::Recovering] {
-            assert!(since(waits_for_kafka, 10_000).is_empty(), "{waits_for_kafka:?}");
+        let seconds = Duration::from_secs;
+        workers.set_limits(StepLimits {
+            starting: seconds(1),
+            mapping: seconds(100),
+            producing: seconds(3),
+            committing: seconds(40),
+            recovering: seconds(50),
+            leaving: seconds(6),
+        });
+        for (activity, limit) in [
+            (Activity::Starting, 1),
+            (Activity::Mapping, 100),
+            (Activity::Producing, 3),
+            (Activity::Committing, 40),
+            (Activity::Recovering, 50),
+            (Activity::Leaving, 6),
+        ] {
+            // First the host is not ready, then it is not alive.
+            for (took, overdue, stuck) in [(19, 0, 0), (21, 1, 0), (59, 1, 0), (61, 1, 1)] {
+                let found = since(activity, limit + took).len();
+                assert_eq!(
+                    (workers.overdue().len(), found),
+                    (overdue, stuck),
+                    "{activity:?} for its limit and {took} s"
+                );
+            }
         }
         assert!(since(Activity::Ended, 10_000).is_empty());
         assert_eq!(since(Activity::Failed, 0), ["worker 2 has failed"]);

@@ -2,7 +2,6 @@
 
 use clap::{Arg, ArgMatches, Command};
 
-use super::super::pairs;
 use super::super::sources::Sources;
 use super::{CliError, arguments, format, guest, path, readers, settings, switch, wrong};
 use crate::config::{MapConfig, MapInput, TopicInput, values};
@@ -41,14 +40,12 @@ pub(super) fn config(matches: &ArgMatches, sources: &Sources<'_>) -> Result<MapC
     let input = match text("from-topic") {
         None => MapInput::Files(files),
         Some(_) if !files.is_empty() => return Err(CliError::Wrong(TWO_INPUTS.to_owned())),
-        Some(topic) => MapInput::Topic(TopicInput {
-            topic: values::topic(topic).map_err(|allowed| wrong("from-topic", topic, &allowed))?,
-            brokers: sources
-                .optional("brokers", values::brokers)?
-                .ok_or_else(|| CliError::Wrong(NO_BROKERS.to_owned()))?,
-            kafka: pairs::kafka(sources)?,
-            connect_timeout: readers::connect_timeout(sources)?,
-        }),
+        Some(topic) => {
+            let topic = values::topic(topic).map_err(|allowed| wrong("from-topic", topic, &allowed))?;
+            let (brokers, kafka) = readers::kafka(sources)?;
+            let brokers = brokers.ok_or_else(|| CliError::Wrong(NO_BROKERS.to_owned()))?;
+            MapInput::Topic(TopicInput { topic, brokers, kafka, connect_timeout: readers::connect_timeout(sources)? })
+        }
     };
     Ok(MapConfig {
         plugin: matches.get_one("plugin").cloned().unwrap_or_default(),

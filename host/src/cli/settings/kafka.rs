@@ -45,6 +45,14 @@ pub(super) const SETTINGS: &[Setting] = &[
     CONNECT_TIMEOUT,
     setting(
         HEADING,
+        "kafka-unready-after",
+        "DURATION",
+        Duration,
+        Value("15s"),
+        "How long Kafka may leave questions unanswered, several in a row, before /readyz says that the host is not ready",
+    ),
+    setting(
+        HEADING,
         "session-timeout",
         "DURATION",
         Duration,

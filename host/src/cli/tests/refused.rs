@@ -155,9 +155,19 @@ fn the_embedded_broker_is_no_kafka() {
 
 #[test]
 fn brokers() {
-    for good in ["k", "k:9092", "a:1,b:2", "[::1]:9092", "SASL_SSL://k:9092", "10.0.0.1:9092"] {
+    for good in ["k", "k:9092", "a:1,b:2", "[::1]:9092", "10.0.0.1:9092"] {
         assert_eq!(run(&[PLUGIN, &["--brokers", good]], &[]).brokers.as_deref(), Some(good));
     }
+    let other_protocol = ["--brokers", "SASL_SSL://k:9092"];
+    let protocol = ["--kafka", "security.protocol=sasl_ssl"];
+    assert_eq!(run(&[PLUGIN, &other_protocol, &protocol], &[]).brokers.as_deref(), Some("SASL_SSL://k:9092"));
+    // librdkafka ignores an address of another protocol, so that there would be no broker at all.
+    for command in [PLUGIN, &["generate"]] {
+        let message = wrong(&[command, &other_protocol], &[]);
+        assert!(message.contains("give --kafka security.protocol=sasl_ssl"), "{message}");
+    }
+    let message = wrong(&[PLUGIN, &["--brokers", "kafka://k:9092"]], &[]);
+    assert!(message.contains("not a URL; give 'k:9092'"), "{message}");
     for bad in ["k:", "k:0", "k:70000", "k:x", ":9092", "a:1,,b:2", "a b", "a:1,"] {
         assert_eq!(
             wrong(&[PLUGIN, &["--brokers", bad]], &[]),

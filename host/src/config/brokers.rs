@@ -1,0 +1,126 @@
+//! The list of brokers, checked before anybody is asked.
+
+use super::values::Read;
+
+/// The protocols that librdkafka takes before an address. It ignores an address whose protocol is not that of its property
+/// security.protocol.
+const PROTOCOLS: [&str; 4] = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
+const EXAMPLE: &str = "give a list such as kafka-1:9092,kafka-2:9092";
+
+/// A list of brokers, without the blanks around its commas. Whether they exist is not asked.
+pub(crate) fn brokers(text: &str) -> Read<String> {
+    let brokers: Vec<&str> = text.split(',').map(str::trim).collect();
+    brokers.iter().try_for_each(|broker| check(broker))?;
+    Ok(brokers.join(","))
+}
+
+/// Why the addresses can't be used with these librdkafka properties, if one names another protocol than they do.
+pub(crate) fn mismatch(brokers: &str, properties: &[(String, String)]) -> Option<String> {
+    let set = properties.iter().find(|(key, _)| key == "security.protocol").map_or("plaintext", |(_, value)| value);
+    let protocols = brokers.split(',').filter_map(|broker| broker.split_once("://")).map(|(protocol, _)| protocol);
+    let other = protocols.map(str::to_ascii_lowercase).find(|protocol| !protocol.eq_ignore_ascii_case(set))?;
+    Some(format!(
+        "an address has the protocol {other}, but the property security.protocol is {set}; give --kafka security.protocol={other}, or \
+         the address without a protocol"
+    ))
+}
+
+fn check(broker: &str) -> Read<()> {
+    let address = match broker.split_once("://") {
+        Some((protocol, address)) if PROTOCOLS.contains(&protocol.to_ascii_lowercase().as_str()) => address,
+        Some((_, address)) => {
+            // What follows the address in a URL, and who it is for, are no part of a broker's address. They are not repeated, as a
+            // password may be in them.
+            let host = address.split(['/', '?', '#']).next().unwrap_or_default();
+            let host = host.rsplit('@').next().unwrap_or_default();
+            let remedy = if is_address(host) { format!("'{}'", with_port(host)) } else { "host:port".to_owned() };
+            return Err(format!("a broker's address is host:port, not a URL; give {remedy}"));
+        }
+        None => broker,
+    };
+    if is_address(address) {
+        return Ok(());
+    }
+    if !address.starts_with('[') && address.matches(':').count() > 1 {
+        return Err(format!("'{broker}' has too many colons; write an IPv6 address in brackets, as in [::1]:9092"));
+    }
+    Err(EXAMPLE.to_owned())
+}
+
+/// Whether it is host:port, or a host, at which librdkafka takes the port 9092.
+fn is_address(address: &str) -> bool {
+    // Colons within brackets are those of an IPv6 address.
+    let (host, port) = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, "")) => (host, None),
+        Some((host, port)) => (host, Some(port.strip_prefix(':').unwrap_or_default())),
+        None => address.split_once(':').map_or((address, None), |(host, port)| (host, Some(port))),
+    };
+    let named =
+        !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || c.is_control() || "/@?#[]\\".contains(c));
+    named && port.is_none_or(|port| port.parse().is_ok_and(|port: u16| port > 0))
+}
+
+fn with_port(address: &str) -> String {
+    let after_host = address.rfind(']').unwrap_or(0);
+    if address[after_host..].contains(':') { address.to_owned() } else { format!("{address}:9092") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn list_of_addresses_is_taken_without_blanks() {
+        for (text, expected) in [
+            ("localhost:9092", "localhost:9092"),
+            ("localhost", "localhost"),
+            ("kafka-1:9092 , kafka-2:9093", "kafka-1:9092,kafka-2:9093"),
+            ("127.0.0.1:1", "127.0.0.1:1"),
+            ("[::1]:9092,[fe80::1%eth0]:65535", "[::1]:9092,[fe80::1%eth0]:65535"),
+            ("under_score.internal:9092", "under_score.internal:9092"),
+            ("SASL_SSL://kafka:9092", "SASL_SSL://kafka:9092"),
+        ] {
+            assert_eq!(brokers(text).as_deref(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_what_to_write() {
+        for (text, remedy) in [
+            ("kafka://localhost:9092", "give 'localhost:9092'"),
+            ("http://kafka-1", "give 'kafka-1:9092'"),
+            ("HTTPS://kafka-1/", "give 'kafka-1:9092'"),
+            ("tcp://10.0.0.1:9092/path?query", "give '10.0.0.1:9092'"),
+            ("a:9092,kafka+ssl://user@b:9093", "give 'b:9093'"),
+            ("kafka://[::1]", "give '[::1]:9092'"),
+            ("://x:9092", "give 'x:9092'"),
+            ("kafka://", "give host:port"),
+            ("ssl://", EXAMPLE),
+            ("::1:9092", "write an IPv6 address in brackets"),
+            ("localhost:9092:9093", "too many colons"),
+            ("localhost:", EXAMPLE),
+            ("localhost:0", EXAMPLE),
+            ("localhost:65536", EXAMPLE),
+            ("localhost:9092/topic", EXAMPLE),
+            ("local host:9092", EXAMPLE),
+            ("user@host:9092", EXAMPLE),
+            ("[::1]9092", EXAMPLE),
+            (":9092", EXAMPLE),
+            ("localhost:9092,,other:9092", EXAMPLE),
+            ("localhost:9092,", EXAMPLE),
+        ] {
+            let refused = brokers(text).expect_err(text);
+            assert!(refused.contains(remedy), "{text}: {refused}");
+        }
+    }
+
+    #[test]
+    fn protocol_of_an_address_must_be_that_of_the_properties() {
+        let ssl = [("security.protocol".to_owned(), "SSL".to_owned())];
+        assert_eq!(mismatch("a:1,b:2", &ssl), None);
+        assert_eq!(mismatch("ssl://a:1", &ssl), None);
+        assert_eq!(mismatch("PLAINTEXT://a:1", &[]), None);
+        assert!(mismatch("a:1,SASL_SSL://b:2", &ssl).is_some_and(|why| why.contains("security.protocol=sasl_ssl")));
+        assert!(mismatch("ssl://a:1", &[]).is_some_and(|why| why.contains("security.protocol is plaintext")));
+    }
+}
