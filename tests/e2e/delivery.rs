@@ -360,7 +360,8 @@ fn without_a_dead_letter_topic_the_host_does_not_start_and_stops_when_it_goes() 
         ended.output
     );
 
-    let host = job.start(&["--kafka", "topic.metadata.propagation.max.ms=1000"]);
+    let args = ["--kafka", "topic.metadata.propagation.max.ms=1000", "--transaction-timeout", "2s"];
+    let host = job.start(&args);
     wait_for("the first records", Duration::from_secs(60), || produced(&job) >= 1000);
     topics::delete(kafka, &job.dead_letters);
     topics::produce(kafka, &job.input, (1000..1010).map(visit));
