@@ -53,12 +53,18 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
     let _server =
         bound.map(serve).transpose().map_err(|error| Halt::internal(&error.context("starting the admin server")))?;
     build_if_absent(&config.plugin)?;
+    // The workers end before what only watches them.
+    let workers_end = Shutdown::default();
     // Compiling and reaching Kafka both take their time: side by side.
     let (plugin, kafka) = std::thread::scope(|scope| {
-        let plugin = scope.spawn(|| load(config));
+        let plugin = scope.spawn(|| load(config, [shutdown, &workers_end]));
         let kafka = Kafka::prepare(config, console, shutdown);
         (plugin.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), kafka)
     });
+    if shutdown.requested() && plugin.is_err() {
+        tracing::info!("clean shutdown before the plugin was loaded");
+        return Ok(());
+    }
     let ((engine, plugin), kafka) = (plugin?, kafka?);
     let identity = &plugin.identity;
     tracing::info!(
@@ -94,8 +100,6 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
     let versions = Versions::open(config, state_dir, (plugin.clone(), workshop), kafka.routes.clone(), reload.clone());
     // There is one run in a process, and one control of it.
     let _ = telemetry.versions.set(versions.control.clone());
-    // The workers end before what only watches them.
-    let workers_end = Shutdown::default();
     let job = Arc::new(Job {
         topic: config.input_topic.as_str().into(),
         routes: kafka.routes.clone(),
@@ -147,8 +151,8 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
         let ended = worker::start(&job).map_err(|error| Halt::internal(&error)).and_then(|workers| {
             let swapping = versions.start(scope, &workers_end);
             let swapping = swapping.map_err(|error| Halt::internal(&anyhow::Error::new(error).context("swapping")));
-            let ended = supervise(workers, config, &kafka, &telemetry, (shutdown, &workers_end));
-            swapping.map(|swapping| swapping.wake()).and(ended)
+            let (drained_by, ended) = supervise(workers, config, &kafka, &telemetry, (shutdown, &workers_end));
+            swapping.map(|swapping| swapping.end(drained_by)).and(ended)
         });
         watchers_end.request();
         ended
@@ -178,11 +182,13 @@ fn describe(config: &RunConfig, telemetry: &Telemetry, plugin: &Identity) {
     (0..config.workers).for_each(|worker| telemetry.workers.set_member(&telemetry.health, worker, false));
 }
 
-fn load(config: &RunConfig) -> Result<(Arc<Engine>, Arc<Plugin>), Halt> {
+/// Loads the plugin. Any of these shutdowns cancels its compilation, and that of later versions.
+fn load(config: &RunConfig, ends: [&Shutdown; 2]) -> Result<(Arc<Engine>, Arc<Plugin>), Halt> {
     let engine =
         Engine::with_cache(config.limits, config.cache_dir.as_deref()).map_err(|error| Halt::internal(&error))?;
     config.grants.check().map_err(Halt::configuration)?;
-    let engine = Arc::new(engine.granting(config.grants.clone()));
+    let engine = ends.into_iter().fold(engine.granting(config.grants.clone()), Engine::cancelled_by);
+    let engine = Arc::new(engine);
     let plugin = Plugin::load(&engine, &config.plugin, &config.set)?;
     Ok((engine, Arc::new(plugin)))
 }
@@ -238,14 +244,14 @@ impl Kafka {
 }
 
 /// Waits for the workers. On a shutdown they get the drain timeout; what is not committed then is done again by whoever
-/// runs next.
+/// runs next. Returns when that timeout ends, too.
 fn supervise(
     workers: Vec<JoinHandle<Result<(), Halt>>>,
     config: &RunConfig,
     kafka: &Kafka,
     telemetry: &Telemetry,
     (shutdown, workers_end): (&Shutdown, &Shutdown),
-) -> Result<(), Halt> {
+) -> (Instant, Result<(), Halt>) {
     let mut asked = Instant::now();
     // A demo is there to be read; a host at work goes on without a reader.
     let is_unread = || kafka.demo.is_some() && output::stdout_is_closed();
@@ -279,10 +285,11 @@ fn supervise(
                     break;
                 }
             }
-            return Err(Halt::kafka(format!(
+            let unfinished = Halt::kafka(format!(
                 "the work in hand could not be finished within {} (--drain-timeout); it was not committed, so nothing is lost",
                 humantime::format_duration(config.drain_timeout)
-            )));
+            ));
+            return (deadline, Err(unfinished));
         }
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -291,7 +298,7 @@ fn supervise(
         let panicked = |_| Err(Halt::internal(&anyhow::anyhow!("a worker panicked; what it said stands above")));
         ended = ended.and(worker.join().unwrap_or_else(panicked));
     }
-    ended
+    (deadline, ended)
 }
 
 /// What a worker does that has not ended.

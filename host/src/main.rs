@@ -8,6 +8,7 @@ use mapper_host::author::{self, Outcome};
 use mapper_host::cli::{self, CliError};
 use mapper_host::config::{Command, LogConfig, ManConfig, RemoteCommand};
 use mapper_host::console::Console;
+use mapper_host::plugin::helper;
 use mapper_host::shutdown::{Cause, Halt, Shutdown};
 use mapper_host::swap::Reload;
 use mapper_host::{app, memory, output, remote};
@@ -20,7 +21,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const AGAIN: &str = "ended at once; what was not committed is done again at the next start";
 
 fn main() -> ExitCode {
+    if let Some(code) = helper::serve(std::env::args_os()) {
+        return code;
+    }
     output::report_panics();
+    helper::register_this_program();
     let command = match cli::parse(std::env::args_os(), std::env::vars_os()) {
         Ok(command) => command,
         Err(CliError::Help(text)) => {

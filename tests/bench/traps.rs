@@ -10,7 +10,7 @@ use harness::host::Job;
 use harness::kafka::Kafka;
 use harness::topics::{self, NewRecord};
 use mapper_host::pipeline::Mapper;
-use mapper_host::plugin::{Engine, Limits, Plugin, PluginMapper};
+use mapper_host::plugin::{Engine, Limits, Plugin, PluginMapper, helper};
 use mapper_host::record::Batch;
 use mapper_host::telemetry::{Renewal, Telemetry};
 use mapper_host::verdict::{Verdict, Verdicts};
@@ -30,6 +30,8 @@ const JOB_RECORDS: usize = 400_000;
 const JOB_PAIRS: usize = 3;
 
 fn main() {
+    // Or backtraces would have no lines.
+    helper::register_program(HOST.into());
     println!("| world | without traps, ns | 1 % traps, ns | throughput with ÷ without | a trap costs, µs |");
     println!("|---|---|---|---|---|");
     WORLDS.into_iter().for_each(compare);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mapper_host::dead_letter::{DeadLetters, Origin};
 use mapper_host::pipeline::Mapper;
-use mapper_host::plugin::{Engine, Grants, Limits, Plugin, PluginMapper};
+use mapper_host::plugin::{Engine, Grants, Limits, Plugin, PluginMapper, helper};
 use mapper_host::record::Batch;
 use mapper_host::telemetry::Telemetry;
 use mapper_host::verdict::{Verdict, Verdicts};
@@ -47,6 +47,8 @@ pub(crate) fn load_with(
     project: &str,
     settings: &[(&str, &str)],
 ) -> Result<Guest, String> {
+    // Or backtraces would have no lines.
+    helper::register_program(HOST.into());
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled-guests");
     let engine = Arc::new(Engine::new(limits, Some(cache)).expect("an engine").granting(grants));
     let settings: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();

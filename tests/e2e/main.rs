@@ -16,6 +16,7 @@ mod files;
 mod gallery;
 mod grants;
 mod guests;
+mod hostile;
 mod map;
 mod output;
 mod permissions;

@@ -12,7 +12,16 @@ pub const BATCH: &str = "mapper-batch";
 
 /// A component of a core module in the text format, which implements this world of this WIT.
 pub fn component(core: &str, wit: &str, world: &str) -> Vec<u8> {
-    let mut module = wat::parse_str(core).unwrap_or_else(|error| panic!("{error}\n{core}"));
+    component_of(module(core), wit, world)
+}
+
+/// A core module in the text format.
+pub fn module(core: &str) -> Vec<u8> {
+    wat::parse_str(core).unwrap_or_else(|error| panic!("{error}\n{core}"))
+}
+
+/// A component of a core module, which implements this world of this WIT.
+pub fn component_of(mut module: Vec<u8>, wit: &str, world: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let package = resolve.push_str("mapper.wit", wit).expect("the WIT is valid");
     let world = resolve.select_world(&[package], Some(world)).expect("it has the world");

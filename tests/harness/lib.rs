@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod components;
 pub mod host;
+pub mod hostile;
 pub mod kafka;
 pub mod mutate;
 pub mod plugins;

@@ -14,6 +14,9 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 /// Threads have 2 MiB, of which the host needs some itself.
 const MOST_STACK: u64 = MIB;
+/// The process that compiles has some 30 MiB before it begins.
+const LEAST_COMPILER: u64 = 64 * MIB;
+const MOST_COMPILER: u64 = 1024 * 1024 * MIB;
 
 /// What an instance may use.
 ///
@@ -28,7 +31,13 @@ pub(super) fn limits(sources: &Sources<'_>) -> Result<Limits, CliError> {
         stack_bytes: sources.value("stack-limit", |text| values::size(text, 64 * KIB..=MOST_STACK))?,
         output_bytes: sources.value("output-limit", |text| values::size(text, 64 * KIB..=1024 * MIB))?,
         recycle_after: recycle_after.and_then(NonZeroUsize::new),
+        compile_timeout: sources.value("compile-timeout", within(Duration::from_secs(1), HOUR))?,
+        compile_memory_bytes: sources.value("compile-memory", compiler_memory)? as u64,
     })
+}
+
+fn compiler_memory(text: &str) -> Read<usize> {
+    values::size(text, LEAST_COMPILER..=MOST_COMPILER)
 }
 
 /// What a plugin is given. The values of variables are those of now.

@@ -80,11 +80,10 @@ impl Cache {
         unsafe { Component::deserialize(engine, code) }.ok()
     }
 
-    /// Keeps a compiled plugin. A failure is only a warning: it costs the next start some time.
-    pub(super) fn put(&self, plugin: &Digest, component: &Component) {
-        let kept = component.serialize().map_err(|error| anyhow::anyhow!("{error:#}"));
-        if let Err(error) = kept.and_then(|code| self.write(&self.name(plugin), &code).map_err(Into::into)) {
-            tracing::warn!(error = format!("{error:#}"), "could not keep the compiled plugin");
+    /// Keeps a compiled plugin: a serialized component. A failure is only a warning: it costs the next start some time.
+    pub(super) fn put(&self, plugin: &Digest, code: &[u8]) {
+        if let Err(error) = self.write(&self.name(plugin), code) {
+            tracing::warn!(%error, "could not keep the compiled plugin");
         }
     }
 
@@ -122,7 +121,7 @@ mod tests {
         let cache = Cache::open(&dir.path().join("cache"), &engine).unwrap();
         let plugin = Digest::of(COMPONENT);
         assert!(cache.get(&engine, &plugin).is_none());
-        cache.put(&plugin, &Component::from_binary(&engine, COMPONENT).unwrap());
+        cache.put(&plugin, &engine.precompile_component(COMPONENT).unwrap());
         assert!(cache.get(&engine, &plugin).is_some());
         let path = cache.dir.path().join(cache.name(&plugin));
         let whole = fs::read(&path).unwrap();
@@ -141,21 +140,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let engine = wasmtime::Engine::default();
         let cache = Cache::open(&dir.path().join("cache"), &engine).unwrap();
-        let (plugin, component) = (Digest::of(COMPONENT), Component::from_binary(&engine, COMPONENT).unwrap());
+        let (plugin, code) = (Digest::of(COMPONENT), engine.precompile_component(COMPONENT).unwrap());
         let path = cache.dir.path().join(cache.name(&plugin));
-        cache.put(&plugin, &component);
+        cache.put(&plugin, &code);
         let elsewhere = dir.path().join("elsewhere");
         fs::rename(&path, &elsewhere).unwrap();
         for target in [elsewhere.as_path(), Path::new("/dev/zero")] {
             symlink(target, &path).unwrap();
             assert!(cache.get(&engine, &plugin).is_none(), "{}", target.display());
-            cache.put(&plugin, &component);
+            cache.put(&plugin, &code);
             assert!(cache.get(&engine, &plugin).is_some() && path.symlink_metadata().unwrap().is_file());
             fs::remove_file(&path).unwrap();
         }
         rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
         assert!(cache.get(&engine, &plugin).is_none());
-        cache.put(&plugin, &component);
+        cache.put(&plugin, &code);
         assert!(cache.get(&engine, &plugin).is_some());
     }
 

@@ -58,7 +58,7 @@ pub fn describe(engine: &Arc<Engine>, bytes: &[u8], settings: &[(String, String)
     let component = match load::compile(engine, bytes, &digest, effort) {
         Ok(component) => component,
         Err(reason) => {
-            description.plugin = Err((Stage::Compile, reason));
+            description.plugin = Err((Stage::Compile, load::shortened(reason)));
             return description;
         }
     };

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use wasmtime::component::Component;
-
+use super::helper::{self, Compiled};
 use super::{Cache, Effort, Grants, Limits, pool};
+use crate::shutdown::Shutdown;
 
 /// How often guest time is looked at; deadlines are exact to about two of these.
 pub(super) const EPOCH_TICK: Duration = Duration::from_millis(10);
@@ -25,6 +25,8 @@ pub struct Engine {
     pub(super) clock: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     ticker: Option<JoinHandle<()>>,
+    /// Any of them cancels what is being compiled.
+    cancelled_by: Vec<Shutdown>,
 }
 
 impl Engine {
@@ -50,8 +52,9 @@ impl Engine {
         // With RUST_BACKTRACE set each trap of a guest would be given a backtrace of the host, too, which nobody sees.
         wasmtime::error::disable_backtrace();
         // Where so many addresses can't be had, each instance gets its memory on its own, which only takes longer.
-        let pooled = wasmtime::Engine::new(configuration(&limits).allocation_strategy(pool::strategy()));
-        let wasmtime = pooled.or_else(|_| wasmtime::Engine::new(&configuration(&limits)));
+        let configuration = || configuration(limits.stack_bytes);
+        let pooled = wasmtime::Engine::new(configuration().allocation_strategy(pool::strategy()));
+        let wasmtime = pooled.or_else(|_| wasmtime::Engine::new(&configuration()));
         let wasmtime = wasmtime.map_err(|error| anyhow::anyhow!("{error:#}"))?;
         let cache = cache_dir.and_then(|dir| Cache::open(&dir, &wasmtime));
         let stop = Arc::new(AtomicBool::new(false));
@@ -67,7 +70,7 @@ impl Engine {
             }
         });
         let ticker = Some(ticker.context("starting the thread that counts guest time")?);
-        Ok(Self { wasmtime, cache, limits, grants: Grants::default(), clock, stop, ticker })
+        Ok(Self { wasmtime, cache, limits, grants: Grants::default(), clock, stop, ticker, cancelled_by: Vec::new() })
     }
 
     /// The same, for plugins that are given these.
@@ -77,28 +80,48 @@ impl Engine {
         self
     }
 
-    pub(super) fn compile(&self, bytes: &[u8], effort: Effort) -> wasmtime::Result<Component> {
-        if effort == Effort::Full {
-            return Component::from_binary(&self.wasmtime, bytes);
+    /// The same, and what it compiles when this shutdown is requested is cancelled.
+    #[must_use]
+    pub fn cancelled_by(mut self, shutdown: &Shutdown) -> Self {
+        self.cancelled_by.push(shutdown.clone());
+        self
+    }
+
+    /// Compiles a component: in a helper process, where one can be started, within the limits of compiling. What comes back is the
+    /// serialized component.
+    ///
+    /// # Errors
+    /// What it is instead of a component, or what it takes too much of.
+    pub(super) fn compile(&self, component: &[u8], effort: Effort) -> Result<Vec<u8>, String> {
+        let Some(program) = helper::program() else {
+            return precompile(self.limits.stack_bytes, component, effort)
+                .map_err(|error| format!("it is not valid WebAssembly: {error:#}"));
+        };
+        let is_cancelled = || self.cancelled_by.iter().any(Shutdown::requested);
+        match helper::compile(program, component, &self.limits, effort, is_cancelled) {
+            Compiled::Code(code) => Ok(code),
+            Compiled::Refused(reason) => Err(reason),
         }
-        // The threads that an engine compiles with are those of the process, at the priority of those that map; one that
-        // may use none of them does it all on this thread.
-        let mut config = configuration(&self.limits);
-        config.parallel_compilation(false);
-        let code = wasmtime::Engine::new(&config)?.precompile_component(bytes)?;
-        // SAFETY: the code comes from wasmtime itself just now, by settings that differ in nothing that the code depends on.
-        unsafe { Component::deserialize(&self.wasmtime, &code) }
     }
 }
 
-fn configuration(limits: &Limits) -> wasmtime::Config {
+/// Compiles a component in this process, for every [`Engine`] with this limit of the stack.
+pub(super) fn precompile(stack_bytes: usize, component: &[u8], effort: Effort) -> wasmtime::Result<Vec<u8>> {
+    let mut config = configuration(stack_bytes);
+    // The threads that an engine compiles with are those of the process, at the priority of those that map; one that
+    // may use none of them does it all on this thread.
+    config.parallel_compilation(effort == Effort::Full);
+    wasmtime::Engine::new(&config)?.precompile_component(component)
+}
+
+fn configuration(stack_bytes: usize) -> wasmtime::Config {
     let mut config = wasmtime::Config::new();
     config
         .epoch_interruption(true)
         // Files and lines are found by `Symbols`.
         .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(32))
-        .max_wasm_stack(limits.stack_bytes)
+        .max_wasm_stack(stack_bytes)
         .cranelift_opt_level(wasmtime::OptLevel::Speed);
     config
 }

@@ -26,6 +26,10 @@ pub struct Limits {
     pub output_bytes: usize,
     /// An instance is renewed after this many records; `None`: never for that reason.
     pub recycle_after: Option<NonZeroUsize>,
+    /// The most CPU time that compiling a plugin may take, on all CPUs together.
+    pub compile_timeout: Duration,
+    /// The most memory that compiling a plugin may take, in bytes.
+    pub compile_memory_bytes: u64,
 }
 
 impl Default for Limits {
@@ -38,6 +42,8 @@ impl Default for Limits {
             stack_bytes: 512 << 10,
             output_bytes: 16 << 20,
             recycle_after: None,
+            compile_timeout: Duration::from_secs(60),
+            compile_memory_bytes: 1 << 30,
         }
     }
 }

@@ -9,7 +9,6 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::{Component, Linker};
 use wasmtime_wasi::p2::bindings::sync::{filesystem, io};
 
-use super::Engine;
 use super::bindings::{batch_world, record_world};
 use super::contract::{self, CONTRACT_VERSION, Exports, World};
 use super::form::Form;
@@ -19,6 +18,7 @@ use super::line_budget::LineBudget;
 use super::open_files::HasFiles;
 use super::symbols::Symbols;
 use super::waiting::HasWaiting;
+use super::{Engine, complexity};
 use crate::files::{self, Limit};
 use crate::shutdown::Halt;
 
@@ -28,6 +28,8 @@ pub const MAX_PLUGIN_BYTES: u64 = 64 << 20;
 pub(crate) const PLUGIN_LIMIT: Limit = Limit::new("a plugin", MAX_PLUGIN_BYTES);
 /// The longest name or version a plugin may give itself, in bytes (`wit/mapper.wit`).
 pub const MAX_NAME_BYTES: usize = 200;
+/// What is said about a component that is refused, in bytes.
+const MAX_REASON_BYTES: usize = 4 << 10;
 
 /// The SHA-256 of a plugin file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -146,7 +148,8 @@ impl Plugin {
         effort: Effort,
     ) -> Result<Self, (Stage, String)> {
         let digest = Digest::of(bytes);
-        let component = compile(engine, bytes, &digest, effort).map_err(|reason| (Stage::Compile, reason))?;
+        let component =
+            compile(engine, bytes, &digest, effort).map_err(|reason| (Stage::Compile, shortened(reason)))?;
         Self::of_component(engine, &component, (digest, bytes), settings)
     }
 
@@ -157,7 +160,7 @@ impl Plugin {
         (digest, bytes): (Digest, &[u8]),
         settings: &[(String, String)],
     ) -> Result<Self, (Stage, String)> {
-        let prepared = prepare(engine, component).map_err(|reason| (Stage::Compile, reason))?;
+        let prepared = prepare(engine, component).map_err(|reason| (Stage::Compile, shortened(reason)))?;
         let identity = Identity {
             name: String::new(),
             version: String::new(),
@@ -210,6 +213,15 @@ impl Plugin {
     }
 }
 
+/// A reason with names from the file in it, of which there may be a million.
+pub(super) fn shortened(mut reason: String) -> String {
+    if reason.len() > MAX_REASON_BYTES {
+        reason.truncate(reason.floor_char_boundary(MAX_REASON_BYTES));
+        reason.push('…');
+    }
+    reason
+}
+
 /// # Errors
 /// What it is instead of a component, or why it is none.
 pub(super) fn compile(engine: &Engine, bytes: &[u8], digest: &Digest, effort: Effort) -> Result<Component, String> {
@@ -217,9 +229,15 @@ pub(super) fn compile(engine: &Engine, bytes: &[u8], digest: &Digest, effort: Ef
     if let Some(component) = engine.cache.as_ref().and_then(|cache| cache.get(&engine.wasmtime, digest)) {
         return Ok(component);
     }
-    let component = engine.compile(bytes, effort).map_err(|error| format!("it is not valid WebAssembly: {error:#}"))?;
+    complexity::check(bytes, engine.limits.compile_memory_bytes)?;
+    let code = engine.compile(bytes, effort)?;
+    // SAFETY: the code was made just now by `precompile` of this program, in this process or in a helper process from which it
+    // came through a pipe that nobody else has. If a host of another version was executed there, wasmtime refuses it.
+    let component = unsafe { Component::deserialize(&engine.wasmtime, &code) }.map_err(|error| {
+        format!("what was compiled can't be loaded: {error:#}. Restart the host, if it was upgraded")
+    })?;
     if let Some(cache) = &engine.cache {
-        cache.put(digest, &component);
+        cache.put(digest, &code);
     }
     Ok(component)
 }

@@ -2,15 +2,18 @@
 
 mod bindings;
 mod cache;
+mod complexity;
 mod contract;
 mod convert;
 mod deadline;
 mod describe;
+mod dwarf;
 mod engine;
 mod failure;
 mod form;
 mod grants;
 mod guest_log;
+pub mod helper;
 mod imports;
 mod instance;
 mod limits;

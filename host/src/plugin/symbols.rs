@@ -1,59 +1,60 @@
-//! Backtraces with the files and lines of the guest's source, where it was built with them.
+//! Backtraces as text, with the files and lines of the guest's source where it was built with them.
 //!
-//! wasmtime can do it, too, but reads the debug information anew for every frame of every trap: 84 ms for a trap of a guest in Rust.
-//! Here a place in the code is looked up once.
+//! A place in the code is looked up once, in a helper process: what the debug information of a plugin says, and how much of it, is
+//! its author's to choose. Without an answer a backtrace has the names of functions only.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
-use std::ops::Range;
+use std::fmt::{self, Write};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use addr2line::gimli::{Dwarf, EndianSlice, LittleEndian};
-use wasmparser::{Parser, Payload};
 use wasmtime::WasmBacktrace;
+
+use super::dwarf::{self, Frame};
+use super::helper::{self, Symbolizer};
 
 /// How many backtraces are remembered: a plugin traps at a few places, again and again.
 const MAX_REMEMBERED: usize = 256;
 /// How much of the name of a function, or of a file, is shown, in bytes: both are the guest's to choose.
 const MAX_NAME_BYTES: usize = 500;
+/// A longer name is not demangled, in bytes.
+const MAX_MANGLED_BYTES: usize = 8 << 10;
+/// After so many failures the debug information of a plugin is not read any more: each may take seconds.
+const MAX_FAILURES: u32 = 2;
 
-type Context<'a> = addr2line::Context<EndianSlice<'a, LittleEndian>>;
-
-/// The debug information of a plugin.
+/// The source of a plugin's code.
 #[derive(Default)]
 pub(super) struct Symbols {
-    modules: Vec<Module>,
+    lookup: Mutex<Option<Lookup>>,
     remembered: Mutex<HashMap<Vec<usize>, Arc<str>>>,
 }
 
-/// That of one core module of a component.
-struct Module {
-    /// Where its code is in the file. Addresses of the debug information begin there.
-    code: Range<u64>,
-    /// The sections `.debug_…` by their names.
-    sections: HashMap<String, Vec<u8>>,
+/// Where the source of an offset is looked up.
+struct Lookup {
+    program: &'static Path,
+    component: Arc<[u8]>,
+    /// It ends by itself when it is idle.
+    running: Option<Symbolizer>,
+    failures: u32,
 }
 
 impl Symbols {
-    /// Picks the debug information out of a component. What is not valid has none.
+    /// Those of a component, if it has any that can be read.
     pub(super) fn of(component: &[u8]) -> Self {
-        let mut modules: Vec<Module> = Vec::new();
-        // The sections of a module follow its code, and modules don't contain each other.
-        for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {
-            match payload {
-                Payload::CodeSectionStart { range, .. } => {
-                    modules.push(Module { code: range, sections: HashMap::new() });
-                }
-                Payload::CustomSection(section) if section.name().starts_with(".debug_") => {
-                    if let Some(module) = modules.last_mut() {
-                        module.sections.insert(section.name().to_owned(), section.data().to_vec());
-                    }
-                }
-                _ => {}
+        let lookup = match (helper::program(), dwarf::is_readable(component)) {
+            (Some(program), Ok(true)) => {
+                Some(Lookup { program, component: component.into(), running: None, failures: 0 })
             }
-        }
-        modules.retain(|module| !module.sections.is_empty());
-        Self { modules, remembered: Mutex::default() }
+            (_, Ok(_)) => None,
+            (_, Err(reason)) => {
+                tracing::warn!(
+                    reason,
+                    "backtraces of this plugin have function names only: skipped its debug information"
+                );
+                None
+            }
+        };
+        Self { lookup: Mutex::new(lookup), ..Self::default() }
     }
 
     /// The backtrace as text: a line for each frame, and the files and lines below it.
@@ -63,7 +64,8 @@ impl Symbols {
         if let Some(known) = remembered().get(&key) {
             return known.clone();
         }
-        let text: Arc<str> = self.render(trace).into();
+        let offsets: Vec<u64> = key.iter().map(|offset| *offset as u64).collect();
+        let text: Arc<str> = render(trace, self.look_up(&offsets)).into();
         let mut remembered = remembered();
         if remembered.len() >= MAX_REMEMBERED {
             remembered.clear();
@@ -72,83 +74,100 @@ impl Symbols {
         text
     }
 
-    fn render(&self, trace: &WasmBacktrace) -> String {
-        let contexts: Vec<Option<Context<'_>>> = self.modules.iter().map(Module::context).collect();
-        let mut text = "error while executing at wasm backtrace:".to_owned();
-        for (number, frame) in trace.frames().iter().enumerate() {
-            let offset = frame.module_offset();
-            // Writing to a string can't fail.
-            let _ = write!(text, "\n  {number:>3}: {:#8x} - ", offset.unwrap_or(0));
-            let found =
-                offset.and_then(|offset| self.modules.iter().position(|module| module.code.contains(&(offset as u64))));
-            let inlined = found.zip(offset).and_then(|(module, offset)| {
-                let address = offset as u64 - self.modules[module].code.start;
-                Some(places(contexts[module].as_ref()?, address))
-            });
-            let module = frame.module().name().unwrap_or("<unknown>");
-            let function = match frame.func_name() {
-                Some(name) => demangled(name),
-                None => format!("<wasm function {}>", frame.func_index()),
-            };
-            let inlined = inlined.filter(|places| !places.is_empty());
-            for (index, place) in inlined.unwrap_or_else(|| vec![Place::default()]).into_iter().enumerate() {
-                if index > 0 {
-                    text.push_str("\n                - ");
+    /// The functions of the source at each offset; none where they are not known.
+    fn look_up(&self, offsets: &[u64]) -> Vec<Vec<Frame>> {
+        let mut lookup = self.lookup.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(active) = lookup.as_mut() else { return Vec::new() };
+        match active.look_up(offsets) {
+            Ok(frames) => frames,
+            Err(reason) => {
+                active.failures += 1;
+                let given_up = active.failures >= MAX_FAILURES;
+                tracing::warn!(
+                    reason,
+                    given_up,
+                    "a backtrace has function names only: failed to read debug information"
+                );
+                if given_up {
+                    *lookup = None;
                 }
-                match place.function {
-                    Some(name) => text.push_str(&name),
-                    None => text.extend([&demangled(module), "!", &function]),
-                }
-                if let Some(place) = place.place {
-                    text.extend(["\n                    at ", &place]);
-                }
+                Vec::new()
             }
         }
-        text
     }
 }
 
-impl Module {
-    fn context(&self) -> Option<Context<'_>> {
-        let section = |name: &str| self.sections.get(name).map_or(&[][..], Vec::as_slice);
-        let load = |id: addr2line::gimli::SectionId| Ok(EndianSlice::new(section(id.name()), LittleEndian));
-        let dwarf = Dwarf::load(load).map_err(|never: std::convert::Infallible| match never {}).ok()?;
-        Context::from_dwarf(dwarf).ok()
+impl Lookup {
+    fn look_up(&mut self, offsets: &[u64]) -> Result<Vec<Vec<Frame>>, String> {
+        if let Some(running) = self.running.take()
+            && let Ok(frames) = running.look_up(offsets)
+        {
+            self.running = Some(running);
+            return Ok(frames);
+        }
+        let started = Symbolizer::start(self.program, self.component.clone())?;
+        let frames = started.look_up(offsets)?;
+        self.running = Some(started);
+        Ok(frames)
     }
 }
 
-#[derive(Default)]
-struct Place {
-    function: Option<String>,
-    place: Option<String>,
-}
-
-/// The functions at an address, the innermost of those that were inlined first.
-fn places(context: &Context<'_>, address: u64) -> Vec<Place> {
-    let mut places = Vec::new();
-    let Ok(mut frames) = context.find_frames(address).skip_all_loads() else { return places };
-    // What is malformed ends it.
-    while let Ok(Some(frame)) = frames.next() {
-        let name = frame.function.as_ref().and_then(|function| function.raw_name().ok());
-        let place = frame.location.and_then(|location| {
-            let line = |number: Option<u32>| number.map(|number| format!(":{number}")).unwrap_or_default();
-            Some(format!("{}{}{}", shown(location.file?), line(location.line), line(location.column)))
-        });
-        places.push(Place { function: name.map(|name| demangled(&name)), place });
+fn render(trace: &WasmBacktrace, found: Vec<Vec<Frame>>) -> String {
+    let mut found = found.into_iter();
+    let mut text = "error while executing at wasm backtrace:".to_owned();
+    for (number, frame) in trace.frames().iter().enumerate() {
+        // Writing to a string can't fail.
+        let _ = write!(text, "\n  {number:>3}: {:#8x} - ", frame.module_offset().unwrap_or(0));
+        let inlined = found.next().filter(|frames| !frames.is_empty());
+        for (index, source) in inlined.unwrap_or_else(|| vec![Frame::default()]).into_iter().enumerate() {
+            if index > 0 {
+                text.push_str("\n                - ");
+            }
+            match source.function {
+                Some(name) => text.push_str(&name),
+                None => {
+                    let function = match frame.func_name() {
+                        Some(name) => demangled(name),
+                        None => format!("<wasm function {}>", frame.func_index()),
+                    };
+                    text.extend([&demangled(frame.module().name().unwrap_or("<unknown>")), "!", &function]);
+                }
+            }
+            if let Some(location) = source.location {
+                text.extend(["\n                    at ", &location]);
+            }
+        }
     }
-    places
+    text
 }
 
 /// A name as its author wrote it.
-fn demangled(name: &str) -> String {
-    match rustc_demangle::try_demangle(name) {
-        Ok(name) => shown(&format!("{name:#}")),
-        Err(_) => shown(name),
+pub(super) fn demangled(name: &str) -> String {
+    let readable = (name.len() <= MAX_MANGLED_BYTES).then(|| rustc_demangle::try_demangle(name).ok()).flatten();
+    match readable {
+        Some(readable) => {
+            let mut cut = Cut(String::new());
+            // Ends with an error as soon as there is enough: some bytes of a name can stand for a million.
+            let _ = write!(cut, "{readable:#}");
+            shown(&cut.0)
+        }
+        None => shown(name),
+    }
+}
+
+/// A text that takes no more than is shown.
+struct Cut(String);
+
+impl Write for Cut {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = MAX_NAME_BYTES - self.0.len();
+        self.0.push_str(&text[..text.floor_char_boundary(room)]);
+        if text.len() > room { Err(fmt::Error) } else { Ok(()) }
     }
 }
 
 /// A text that the guest chose, in one line.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let cut = &text[..text.floor_char_boundary(MAX_NAME_BYTES)];
     cut.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }
@@ -158,17 +177,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_component_has_no_symbols() {
-        for bytes in [&b""[..], b"hello", b"\0asm\x0d\0\x01\0", b"\0asm\x0d\0\x01\0\x01\xff\xff"] {
-            assert!(Symbols::of(bytes).modules.is_empty());
-        }
-    }
-
-    #[test]
     fn names_are_demangled_cut_and_kept_in_their_line() {
         assert_eq!(demangled("_ZN4core9panicking9panic_fmt17h0123456789abcdefE"), "core::panicking::panic_fmt");
         assert_eq!(demangled("plain_c"), "plain_c");
         assert_eq!(demangled("two\nlines"), "two\u{fffd}lines");
         assert_eq!(demangled(&"x".repeat(10_000)).len(), MAX_NAME_BYTES);
+    }
+
+    #[test]
+    fn name_that_stands_for_a_million_characters_is_cut() {
+        // Each tuple refers twice to the one before: 2^20 names in the end.
+        let mut name = "_RINvC1a1b".to_owned();
+        let mut last = name.len() - 2;
+        name.push_str("TuuE");
+        for _ in 0..20 {
+            let at = name.len() - 2;
+            name.push_str(&format!("TB{0}_B{0}_E", base_62(last)));
+            last = at;
+        }
+        name.push('E');
+        assert!(rustc_demangle::try_demangle(&name).is_ok(), "{name}");
+        let shown = demangled(&name);
+        assert!(shown.starts_with("a::b::<") && shown.len() <= MAX_NAME_BYTES, "{shown}");
+        let deep = format!("_RMC0{}p", "R".repeat(5000));
+        assert!(demangled(&deep).len() <= MAX_NAME_BYTES);
+    }
+
+    /// A number of a name of Rust's v0 mangling, without its last `_`.
+    fn base_62(number: usize) -> String {
+        const DIGITS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+        let Some(mut rest) = number.checked_sub(1) else { return String::new() };
+        let mut digits = Vec::new();
+        loop {
+            digits.push(char::from(DIGITS[rest % 62]));
+            rest /= 62;
+            if rest == 0 {
+                return digits.into_iter().rev().collect();
+            }
+        }
     }
 }

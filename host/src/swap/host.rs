@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::{Scope, ScopedJoinHandle};
-use std::time::Duration;
+use std::thread::{JoinHandle, Scope};
+use std::time::{Duration, Instant};
 
 use super::candidate::PluginWorkshop;
 use super::control::Control;
@@ -25,6 +25,10 @@ use crate::transactional_id::{claim_slot, group_digest};
 
 /// How long an answer waits for a worker that is kept from swapping, as by a Kafka that does not answer.
 const SWITCH_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long the thread that swaps may take to end once the workers have: it has nothing that must be finished.
+const END_PATIENCE: Duration = Duration::from_secs(2);
+const END_POLL: Duration = Duration::from_millis(5);
 
 /// The versions of one run.
 pub struct Versions {
@@ -93,33 +97,48 @@ impl Versions {
         self,
         scope: &'scope Scope<'scope, '_>,
         workers_end: &'scope Shutdown,
-    ) -> std::io::Result<Running<'scope>> {
+    ) -> std::io::Result<Running> {
         let Self { swapper, watch, reload, plugin: (path, digest), _claimed: claimed, .. } = self;
-        let swapping = std::thread::Builder::new().name("swap".into()).spawn_scoped(scope, move || {
+        let end = workers_end.clone();
+        // Not in the scope, which would wait for it whatever it does.
+        let swapping = std::thread::Builder::new().name("swap".into()).spawn(move || {
             priority::lower();
             // Of a file that has changed since, the watch takes care.
             if let Some(bytes) = files::read(&path, PLUGIN_LIMIT).ok().filter(|bytes| Digest::of(bytes) == digest) {
                 swapper.keep_first(&bytes);
             }
-            swapper.run(workers_end);
+            swapper.run(&end);
         })?;
         let watching = std::thread::Builder::new().name("plugin-file".into());
         watching.spawn_scoped(scope, move || watch.run(workers_end))?;
-        Ok(Running { reload, _swapping: swapping, _claimed: claimed })
+        Ok(Running { reload, swapping, claimed })
     }
 }
 
 /// The threads; they end with the workers.
-pub struct Running<'scope> {
+pub struct Running {
     reload: Reload,
-    _swapping: ScopedJoinHandle<'scope, ()>,
-    _claimed: Option<File>,
+    swapping: JoinHandle<()>,
+    claimed: Option<File>,
 }
 
-impl Running<'_> {
-    /// Wakes those who wait for the file: the workers are to end.
-    pub fn wake(&self) {
+impl Running {
+    /// Wakes the thread that waits for the file, as the workers are to end, and waits for the one that swaps: not for longer than
+    /// the drain may take. It is left then, and ends with the process.
+    pub fn end(self, drained_by: Instant) {
         self.reload.wake();
+        let deadline = drained_by.min(Instant::now() + END_PATIENCE);
+        while !self.swapping.is_finished() {
+            if Instant::now() >= deadline {
+                // Until this process has ended nobody else should get the folder: the thread may still write there.
+                std::mem::forget(self.claimed);
+                return tracing::warn!("ended without waiting for the swap in progress");
+            }
+            std::thread::sleep(END_POLL);
+        }
+        if self.swapping.join().is_err() {
+            tracing::error!("the thread that swaps panicked; see above");
+        }
     }
 }
 

@@ -53,4 +53,21 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Renew the plugin's instance after this many records, and lose its state; it is renewed in any case when its memory \
          comes near the limit",
     ),
+    setting(
+        HEADING,
+        "compile-timeout",
+        "DURATION",
+        Duration,
+        Value("60s"),
+        "CPU time that compiling a plugin may take, on all CPUs together; on a busy machine it may wait ten times as long for them. \
+         Beyond, the plugin is refused",
+    ),
+    setting(
+        HEADING,
+        "compile-memory",
+        "SIZE",
+        Size,
+        Value("1GiB"),
+        "Memory that compiling a plugin may take; beyond, the plugin is refused",
+    ),
 ];

@@ -13,7 +13,7 @@ fn every_limit_can_be_set() {
         &[
             PLUGIN,
             &["--record-timeout=20ms", "--memory-limit=128MiB", "--table-limit=5000", "--stack-limit=1MiB"],
-            &["--output-limit=1MiB", "--recycle-after=1000"],
+            &["--output-limit=1MiB", "--recycle-after=1000", "--compile-timeout=5s", "--compile-memory=256MiB"],
         ],
         &[],
     );
@@ -24,6 +24,8 @@ fn every_limit_can_be_set() {
         stack_bytes: 1 << 20,
         output_bytes: 1 << 20,
         recycle_after: NonZeroUsize::new(1000),
+        compile_timeout: Duration::from_secs(5),
+        compile_memory_bytes: 256 << 20,
     };
     assert_eq!((config.limits, config.grants), (limits, Grants::default()));
 }
@@ -36,6 +38,11 @@ fn limits_beyond_their_own_are_refused() {
         ("--stack-limit=2MiB", "give a size from 64KiB to 1MiB, such as 64KiB, 16MiB or a plain number of bytes"),
         ("--output-limit=1KiB", "give a size from 64KiB to 1GiB, such as 64KiB, 16MiB or a plain number of bytes"),
         ("--recycle-after=0", "give a whole number, 1 or more"),
+        ("--compile-timeout=900ms", "give a duration from 1s to 1h with its unit, such as 500ms, 2s or 1m"),
+        (
+            "--compile-memory=63MiB",
+            "give a size from 64MiB to 1024GiB, such as 64KiB, 16MiB or a plain number of bytes",
+        ),
         ("--deterministic=perhaps", "give true or false"),
     ] {
         let (flag, value) = argument.split_once('=').unwrap();

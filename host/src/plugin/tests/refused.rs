@@ -119,3 +119,10 @@ fn names_and_versions_that_are_none_are_refused() {
         assert!(refused.contains(words), "{refused}");
     }
 }
+
+#[test]
+fn reason_with_very_many_names_is_cut() {
+    let names: String = (0..900).map(|number| format!("(export \"a:b/c{number}\" (instance $i))")).collect();
+    let reason = reason(&wat::parse_str(format!("(component (instance $i) {names})")).unwrap());
+    assert!(reason.len() < 5 << 10 && reason.ends_with('…'), "{}", reason.len());
+}
