@@ -67,11 +67,12 @@ impl OpenFiles {
 }
 
 impl Files<'_> {
-    /// The guest is told by the error, and its author by the log: WASI has no code for it.
+    /// WASI has no code for it. The guest gets that of a quota (EDQUOT), and the log says what it is.
     fn too_many(&self, what: &str) -> FsError {
-        let line = format!("it has {MAX_OPEN} {what} open, which is the most that an instance may have; close some");
+        let line =
+            format!("too many open files: the plugin has {MAX_OPEN} {what} open, the most for an instance; close some");
         match self.log.line(Level::Error, &line) {
-            Ok(()) => ErrorCode::InsufficientMemory.into(),
+            Ok(()) => ErrorCode::Quota.into(),
             Err(vague) => FsError::trap(wasmtime::Error::from(vague)),
         }
     }
