@@ -38,7 +38,7 @@ pub(super) fn rollback_plan(plan: &RollbackPlan) -> String {
     if from.digest == to.digest {
         return format!("{to} is active already");
     }
-    let since = last_active.as_ref().map(|since| format!(", active since {since} the last time")).unwrap_or_default();
+    let since = last_active.as_ref().map(|since| format!(", last active since {since}")).unwrap_or_default();
     let failure = probation_failure.as_ref().map(|why| format!("; it failed its probation: {why}")).unwrap_or_default();
     format!("rollback: {from} → {to}{since}{failure}")
 }

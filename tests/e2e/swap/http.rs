@@ -84,7 +84,7 @@ fn swap_history_and_rollback_from_the_command_line() {
     let one = digest(&version("one"));
     let prefix = &one[..12];
     assert_eq!(code, 2, "{complaint}");
-    assert!(complaint.contains(&format!("({prefix}), active since ")), "{complaint}");
+    assert!(complaint.contains(&format!("({prefix}), last active since ")), "{complaint}");
     assert!(complaint.contains("--yes") && complaint.contains(&format!("--to {prefix}")), "{complaint}");
     assert_eq!(status(&mut host).current.digest, digest(&version("two")));
     let (code, said, complaint) = run(&mut host, &["rollback", "--yes"]);
