@@ -63,6 +63,8 @@ impl Csv {
 pub fn csv_to_json(csv: &mut Csv, record: &Record<'_>) -> Result<Vec<Output>, String> {
     let Some(value) = record.value else { return Ok(vec![Output::tombstone()]) };
     let text = std::str::from_utf8(value).map_err(|error| format!("not UTF-8: {error}"))?;
+    // A byte order mark is no part of the text: spreadsheets put one before the first row of a file.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let rows = rows(text, csv.delimiter)?;
     let output = |(index, fields): (usize, Vec<Field>)| {
         let of_line = |why| format!("row {}: {why}", index + 1);
@@ -78,7 +80,7 @@ struct Field {
     quoted: bool,
 }
 
-/// Rows end with a newline, with or without a carriage return; in quotes, a newline is part of the text. Blank rows are none.
+/// A row ends with CRLF, LF, CR or the end of the text. Between quotes, each of these is part of the field. Blank rows are skipped.
 fn rows(text: &str, delimiter: char) -> Result<Vec<Vec<Field>>, String> {
     let mut rows = Vec::new();
     let mut row = Vec::new();
@@ -101,8 +103,8 @@ fn rows(text: &str, delimiter: char) -> Result<Vec<Vec<Field>>, String> {
                 }
             }
             Some(other) if other == delimiter => row.push(std::mem::take(&mut field)),
-            Some('\r') if characters.peek() == Some(&'\n') => {}
-            end @ (Some('\n') | None) => {
+            // The LF of a CRLF ends a blank row, which is skipped.
+            end @ (Some('\n' | '\r') | None) => {
                 if !row.is_empty() || field != Field::default() {
                     row.push(std::mem::take(&mut field));
                     rows.push(std::mem::take(&mut row));
