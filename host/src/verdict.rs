@@ -229,10 +229,19 @@ fn check_headers(headers: &OutputHeaders, outputs: usize) -> Result<(), String> 
     if let Some(mark) = headers.marks.iter().find(|mark| ![BYTES, KEEP].contains(mark)) {
         return Err(format!("a mark of headers is {mark}, but only 0 and 2 are known"));
     }
-    match (0..count).map(|index| headers.table.names.bytes_of(index)).find(|name| std::str::from_utf8(name).is_err()) {
-        Some(name) => Err(format!("a header name is not UTF-8: {:?}", String::from_utf8_lossy(name))),
-        None => Ok(()),
+    (0..count).try_for_each(|index| check_header_name(headers.table.names.bytes_of(index)))
+}
+
+fn check_header_name(name: &[u8]) -> Result<(), String> {
+    let shown = || String::from_utf8_lossy(name);
+    if std::str::from_utf8(name).is_err() {
+        return Err(format!("a header name is not UTF-8: {:?}", shown()));
     }
+    // librdkafka, and every reader that is built on it, ends a name there.
+    if name.contains(&0) {
+        return Err(format!("a header name has a NUL byte, at which most readers cut it: {:?}", shown()));
+    }
+    Ok(())
 }
 
 fn same(what: &str, got: usize, wanted: usize) -> Result<(), String> {

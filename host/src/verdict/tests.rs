@@ -77,6 +77,10 @@ fn every_broken_rule_is_named_and_none_panics() {
     case(&|c| c.headers = Some(headers(&[0, 1], &[0, 0], &[])), "a mark of headers is 1, but only 0 and 2 are known");
     case(&|c| c.headers = Some(headers(&[0, 0], &[0, 5], &[])), "headers.table.ends ends at 5 instead of 0");
     case(&|c| c.headers = Some(headers(&[0, 0], &[0, 1], &[b"\xff"])), "a header name is not UTF-8: \"\u{fffd}\"");
+    case(
+        &|c| c.headers = Some(headers(&[0, 0], &[0, 1], &[b"a\0b"])),
+        "a header name has a NUL byte, at which most readers cut it: \"a\\0b\"",
+    );
     for (columns, expected) in cases {
         assert_eq!(columns.check(3).unwrap_err(), expected);
     }
