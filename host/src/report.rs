@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::console::Console;
 use crate::shutdown::Shutdown;
-use crate::telemetry::{Counts, Telemetry};
+use crate::telemetry::{Counts, Rates, Telemetry};
 
 const LIVE_INTERVAL: Duration = Duration::from_millis(500);
 /// Without a terminal a line is for a file: fewer, and none when nothing has happened.
@@ -12,16 +12,18 @@ const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Reports until the shutdown.
 pub fn follow(console: &Console, telemetry: &Telemetry, shutdown: &Shutdown) {
-    let mut before = (Instant::now(), Counts::default());
+    let rates = Rates::default();
+    let mut before = Counts::default();
+    rates.take(Instant::now(), before.clone());
     while !shutdown.requested() {
         shutdown.sleep(if console.is_live() { LIVE_INTERVAL } else { PLAIN_INTERVAL });
         let (now, counts) = (Instant::now(), telemetry.counts());
-        let rate = (counts.records_in - before.1.records_in) as f64 / (now - before.0).as_secs_f64();
+        let rate = rates.now(now, &counts).records_in;
         if console.is_live() {
             console.live(&line(&counts, rate));
-        } else if counts != before.1 && console.is_for_people() {
+        } else if counts != before && console.is_for_people() {
             console.print(line(&counts, rate));
-        } else if counts != before.1 {
+        } else if counts != before {
             tracing::info!(
                 records_in = counts.records_in,
                 records_out = counts.records_out,
@@ -31,13 +33,18 @@ pub fn follow(console: &Console, telemetry: &Telemetry, shutdown: &Shutdown) {
                 "progress"
             );
         }
-        before = (now, counts);
+        telemetry.failure_log.tick(now);
+        rates.take(now, counts.clone());
+        before = counts;
     }
+    telemetry.failure_log.finish();
 }
 
 fn line(counts: &Counts, rate: f64) -> String {
+    // Fewer than ten a second are not rounded to none.
+    let decimals = usize::from(rate < 10.0 && rate > 0.0);
     format!(
-        "{} in ({rate:.0}/s) → {} out, {} dead letters, {} skipped",
+        "{} in ({rate:.decimals$}/s) → {} out, {} dead letters, {} skipped",
         counts.records_in,
         counts.records_out,
         counts.dead_letters(),

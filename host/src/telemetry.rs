@@ -2,6 +2,7 @@
 
 mod about;
 mod breakers;
+mod failure_log;
 mod failures;
 mod guests;
 mod rates;
@@ -21,15 +22,13 @@ use crate::verdict::{Failure, FailureKind};
 
 pub use about::{About, Mapping, Work};
 pub use breakers::Breakers;
+pub use failure_log::FailureLog;
 pub use failures::{Example, Failures, Group};
 pub use guests::{Guests, Renewal};
 pub use rates::{EVERY, Rate, Rates};
 pub use workers::{Activity, Place, StepLimits, Worker, Workers};
 
 const KINDS: usize = FailureKind::ALL.len();
-
-/// How many failures are shown in full in the log; the dead letters have them all.
-const LOGGED_FAILURES: u64 = 5;
 
 /// What became of records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -108,6 +107,8 @@ pub struct Telemetry {
     /// The versions of the plugin, once the host has started.
     pub versions: OnceLock<Arc<Control>>,
     failed: Mutex<Failures>,
+    /// The log lines of dead letters.
+    pub failure_log: FailureLog,
     /// Which workers have stopped.
     pub breakers: Breakers,
     counts: Mutex<Counts>,
@@ -117,7 +118,6 @@ pub struct Telemetry {
     mapped: AtomicU64,
     mapping_ns: AtomicU64,
     commit_ns: AtomicU64,
-    failures: AtomicU64,
 }
 
 impl Telemetry {
@@ -159,17 +159,11 @@ impl Telemetry {
         self.distributions.batch.observe(records as f64);
     }
 
-    /// A record failed. The first few are logged, so that someone who watches sees what it is about.
-    pub fn failed(&self, record: Record<'_>, failure: &Failure<'_>) {
-        let before = self.failures.fetch_add(1, Ordering::Relaxed);
+    /// A record becomes a dead letter.
+    pub fn failed(&self, record: Record<'_>, failure: &Failure<'_>, fingerprint: &str) {
+        self.failure_log.failed(record, failure, fingerprint);
         let (partition, offset, kind) = (record.partition(), record.offset(), failure.kind.name());
-        if before < LOGGED_FAILURES {
-            tracing::info!(partition, offset, kind, message = %failure.message, "dead letter");
-        }
-        if before == LOGGED_FAILURES {
-            tracing::info!("further dead letters are counted, but not logged one by one");
-        }
-        tracing::debug!(partition, offset, kind, message = %failure.message, details = %failure.details, "failed record");
+        tracing::debug!(partition, offset, kind, error = %failure.message, details = %failure.details, "failed record");
     }
 
     /// A transaction was aborted.

@@ -215,10 +215,10 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             }
             Decision::DeadLetter(failure) => {
                 counts.dead_letter(failure.kind);
-                self.telemetry.failed(record, &failure);
                 // What was refused even as a dead letter is tried once more with all that may be left out.
                 let route = self.settings.routes.dead_letter_index();
                 let letter = self.dead_letters.write(record, &failure, refused > 1);
+                self.telemetry.failed(record, &failure, letter.fingerprint());
                 self.transaction.failures.note(letter.fingerprint(), record, &failure, self.now);
                 let (key, value, timestamp_ms) = (letter.key, Some(letter.value), record.timestamp_ms());
                 self.sink.send(Outgoing { route, key, value, timestamp_ms }, &mut letter.headers())?;
