@@ -128,6 +128,7 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
         shutdown: workers_end.clone(),
     });
     let watchers_end = Shutdown::default();
+    let recent_visits = demo::RecentVisits::default();
     let ended = std::thread::scope(|scope| {
         scope.spawn(|| report::follow(console, &telemetry, &watchers_end));
         scope.spawn(|| {
@@ -136,15 +137,18 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
         });
         if kafka.demo.is_some() {
             let topics = demo_topics(config);
-            let (settings, end) = (&kafka.settings, &watchers_end);
+            let (settings, end, recent) = (&kafka.settings, &watchers_end, &recent_visits);
+            let health = &telemetry.health;
             let warn = |ended: Result<(), Halt>| {
                 if let Err(halt) = ended {
                     tracing::warn!("{halt}");
                 }
             };
-            scope.spawn(move || warn(demo::generate(settings, &config.input_topic, end)));
+            scope.spawn(move || warn(demo::generate(settings, &config.input_topic, recent, health, end)));
             if console.is_for_people() {
-                scope.spawn(move || warn(demo::show_samples(console, settings, &topics, end)));
+                // The samples show them, with their inputs.
+                telemetry.failure_log.mute();
+                scope.spawn(move || warn(demo::show_samples(console, settings, &topics, recent, end)));
             }
         }
         telemetry.health.ready("start");
@@ -160,7 +164,12 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
     spans.finish();
     console.finish();
     match (&ended, console.is_for_people()) {
-        (Ok(()), true) => console.print_text(&report::summary(&telemetry, started.elapsed())),
+        (Ok(()), true) => {
+            console.print_text(&report::summary(&telemetry, started.elapsed()));
+            if kafka.demo.is_some() {
+                console.print_text(&demo::next_steps(&config.plugin, &demo::program_name()));
+            }
+        }
         (Ok(()), false) => report::log_summary(&telemetry, started.elapsed()),
         (Err(_), _) => {}
     }
@@ -328,7 +337,7 @@ pub fn generate(config: &GenerateConfig, console: &Console, shutdown: &Shutdown)
     let mut count = 0;
     while !shutdown.requested() && config.count.is_none_or(|most| count < most) {
         let row = visits.next().expect("the generator never ends");
-        producer.send(row.key.as_ref().map(String::as_bytes), row.value.as_bytes(), shutdown)?;
+        producer.send(row.key.as_ref().map(String::as_bytes), row.value.as_bytes(), None, shutdown)?;
         count += 1;
         match config.rhythm {
             Rhythm::Reference if count % BURST_ROWS as u64 == 0 => shutdown.sleep(visits.pause()),

@@ -72,6 +72,11 @@ impl Console {
         self.format == LogFormat::Text
     }
 
+    /// How wide the terminal is; `None` when standard output is none.
+    pub fn columns(&self) -> Option<usize> {
+        self.live.as_ref().and_then(|_| output::stdout_columns())
+    }
+
     /// Prints one line on standard output, above the live line.
     pub fn print(&self, line: impl Into<Line>) {
         self.apart(|| output::print_line(line));

@@ -1,22 +1,31 @@
-//! The demo: an embedded broker, a generator of visits, and samples of what comes out. The pipeline between is the real one.
+//! The demo: an embedded broker, a generator of visits, and samples of inputs with their results. The pipeline between is the
+//! real one.
 
-use std::collections::HashSet;
+mod next_steps;
+mod samples;
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::console::Console;
+use crate::health::Health;
 use crate::kafka::embedded::EmbeddedBroker;
-use crate::kafka::{KafkaSettings, Peek, TopicProducer};
+use crate::kafka::{KafkaSettings, TopicProducer};
 use crate::shutdown::{Halt, Shutdown};
-use crate::visits::{BURST_ROWS, Generator, Profile};
+use crate::visits::{BURST_ROWS, Generator, Profile, VisitRow};
+
+pub use next_steps::{next_steps, program_name};
+pub use samples::show_samples;
 
 /// As the reference job has it.
 pub const PARTITIONS: i32 = 2;
-/// The first samples of each topic are shown at once, then now and then one.
-const FIRST_SAMPLES: usize = 3;
-const LATER_SAMPLES: Duration = Duration::from_secs(3);
-/// Dead letters are shown at once when their reason is new, up to this many.
-const MOST_REASONS: usize = 10;
-const SAMPLE_WIDTH: usize = 160;
+/// A visit every so often: a steady flow, which a person can follow.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Not all workers may be able to join, as when they are more than partitions.
+const LONGEST_START: Duration = Duration::from_secs(15);
+/// So many visits are remembered, to be shown beside their results: those of a minute.
+const REMEMBERED_VISITS: usize = 1200;
 
 /// The topics of a demo: input, outputs, dead letters.
 pub struct Topics<'a> {
@@ -28,7 +37,32 @@ pub struct Topics<'a> {
     pub dead_letters: &'a str,
 }
 
-/// Starts the broker, and says what this is.
+/// The visits that were generated last, by their timestamps: no two have the same, and a result keeps that of its input unless the
+/// plugin sets another.
+#[derive(Default)]
+pub struct RecentVisits(Mutex<VecDeque<(i64, String)>>);
+
+impl RecentVisits {
+    /// Remembers a visit; returns the timestamp that it is to have, which is `now_ms` or a little later.
+    fn add(&self, value: &str, now_ms: i64) -> i64 {
+        let mut visits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let timestamp = visits.back().map_or(now_ms, |(last, _)| now_ms.max(last + 1));
+        if visits.len() >= REMEMBERED_VISITS {
+            visits.pop_front();
+        }
+        visits.push_back((timestamp, value.to_owned()));
+        timestamp
+    }
+
+    /// The visit that has this timestamp.
+    fn find(&self, timestamp_ms: i64) -> Option<String> {
+        let visits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = visits.binary_search_by_key(&timestamp_ms, |(timestamp, _)| *timestamp).ok()?;
+        Some(visits[index].1.clone())
+    }
+}
+
+/// Starts the broker, and prints what this is.
 ///
 /// # Errors
 /// When the broker can't be started.
@@ -43,78 +77,54 @@ pub fn start(console: &Console, topics: &Topics<'_>) -> Result<EmbeddedBroker, H
 }
 
 fn banner(topics: &Topics<'_>) -> String {
+    let indent = " ".repeat(topics.input.chars().count());
     format!(
-        "\nThis is a demo: a broker inside this process, visits from a generator, and your plugin between them.\n\
-         \n    {} ──► plugin ──► {}\n                 └──► {} (what the plugin can't map)\n\n\
-         All of it is gone at exit. For a real Kafka: --brokers HOST:PORT (see --help). Ctrl-C ends it.\n\n",
+        "\nThis is a demo: a broker inside this process, a generator of visits, and your\nplugin between them.\n\
+         \n    {} ──► plugin ──► {}\n    {indent}       └──► {} (dead letters)\n\n\
+         Failures are part of it: half of the visits are incomplete or no JSON, on\n\
+         purpose. A plugin that can't map them makes dead letters, with the reason.\n\
+         All data is gone at exit. For a real Kafka: --brokers HOST:PORT (see --help).\n\
+         Ctrl-C ends the demo, and tells what to try next.\n\n",
         topics.input,
         topics.outputs.join(", "),
         topics.dead_letters
     )
 }
 
-/// Generates visits in the reference rhythm until the shutdown.
+/// Generates visits, one after the other, until the shutdown. It waits for all workers first: a worker that joins later takes
+/// partitions from the others, which then do some visits twice, with a warning.
 ///
 /// # Errors
 /// When they can't be produced.
-pub fn generate(settings: &KafkaSettings, topic: &str, shutdown: &Shutdown) -> Result<(), Halt> {
-    let producer = TopicProducer::new(settings, topic).map_err(|error| Halt::kafka(error.to_string()))?;
-    let mut visits = Generator::new(Profile::default());
-    while !shutdown.requested() {
-        for row in visits.by_ref().take(BURST_ROWS) {
-            producer.send(row.key.as_ref().map(String::as_bytes), row.value.as_bytes(), shutdown)?;
-        }
-        let pause = visits.pause();
-        shutdown.sleep(pause);
-    }
-    Ok(())
-}
-
-/// Shows samples of the outputs and the dead letters until the shutdown.
-///
-/// # Errors
-/// When they can't be read.
-pub fn show_samples(
-    console: &Console,
+pub fn generate(
     settings: &KafkaSettings,
-    topics: &Topics<'_>,
+    topic: &str,
+    recent: &RecentVisits,
+    health: &Health,
     shutdown: &Shutdown,
 ) -> Result<(), Halt> {
-    let shown: Vec<&str> = topics.outputs.iter().copied().chain([topics.dead_letters]).collect();
-    let peek = Peek::new(settings, &shown, PARTITIONS).map_err(|error| Halt::kafka(error.to_string()))?;
-    let width = shown.iter().map(|topic| topic.len()).max().unwrap_or_default();
-    let mut state: Vec<(usize, Instant)> = vec![(0, Instant::now()); shown.len()];
-    let mut reasons = HashSet::new();
+    let producer = TopicProducer::new(settings, topic).map_err(|error| Halt::kafka(error.to_string()))?;
+    let started = Instant::now();
+    while !health.reasons().is_empty() && started.elapsed() < LONGEST_START && !shutdown.requested() {
+        shutdown.sleep(PAUSE);
+    }
+    let mut visits = Generator::new(Profile::default());
     while !shutdown.requested() {
-        let Some((topic, value)) = peek.next(Duration::from_millis(100)) else { continue };
-        let Some(index) = shown.iter().position(|known| *known == topic) else { continue };
-        let (count, last) = &mut state[index];
-        let (text, is_news) = match dead_letter(&value).filter(|_| topic == topics.dead_letters) {
-            Some((reason, text)) => (text, reasons.len() < MOST_REASONS && reasons.insert(reason)),
-            None => (value, *count < FIRST_SAMPLES),
-        };
-        if is_news || last.elapsed() >= LATER_SAMPLES {
-            *count += 1;
-            *last = Instant::now();
-            console.print(format!("  {topic:width$}  {}", shorten(&text)));
+        for row in mixed(visits.by_ref().take(BURST_ROWS).collect()).take_while(|_| !shutdown.requested()) {
+            let timestamp = recent.add(&row.value, chrono::Utc::now().timestamp_millis());
+            let key = row.key.as_ref().map(String::as_bytes);
+            producer.send(key, row.value.as_bytes(), Some(timestamp), shutdown)?;
+            shutdown.sleep(PAUSE);
         }
     }
     Ok(())
 }
 
-/// The reason of a dead letter, and the letter as text with the reason first.
-fn dead_letter(envelope: &str) -> Option<(String, String)> {
-    let envelope: serde_json::Value = serde_json::from_str(envelope).ok()?;
-    let reason = envelope["error_message"].as_str()?.to_owned();
-    let text = format!("{reason}  ⟵  {}", envelope["input_json"].as_str().unwrap_or("null"));
-    Some((reason, text))
-}
-
-fn shorten(text: &str) -> String {
-    if text.chars().count() <= SAMPLE_WIDTH {
-        return text.to_owned();
-    }
-    text.chars().take(SAMPLE_WIDTH - 1).chain(['…']).collect()
+/// The generator's bursts have the incomplete visits first, and the complete ones last; here they take turns. The rows of a burst
+/// are of different visits, so each visit keeps its order.
+fn mixed(mut burst: Vec<VisitRow>) -> impl Iterator<Item = VisitRow> {
+    let complete = burst.split_off(burst.len() / 2);
+    burst.into_iter().zip(complete).flat_map(|(incomplete, complete)| [complete, incomplete])
 }
 
 #[cfg(test)]
@@ -122,11 +132,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dead_letter_is_shown_with_its_reason_first() {
-        let envelope = r#"{"processing_time": "2024", "input_json": "{........", "error_message": "no"}"#;
-        assert_eq!(dead_letter(envelope), Some(("no".to_owned(), "no  ⟵  {........".to_owned())));
-        assert_eq!(dead_letter("odd"), None);
-        assert_eq!(shorten(&"ä".repeat(SAMPLE_WIDTH)), "ä".repeat(SAMPLE_WIDTH));
-        assert_eq!(shorten(&"ä".repeat(500)).chars().count(), SAMPLE_WIDTH);
+    fn visits_are_found_by_timestamps_of_their_own() {
+        let visits = RecentVisits::default();
+        let timestamps: Vec<i64> = ["a", "b", "c"].iter().map(|value| visits.add(value, 5)).collect();
+        assert_eq!(timestamps, [5, 6, 7]);
+        // The clock was set back.
+        assert_eq!(visits.add("d", 1), 8);
+        assert_eq!((visits.find(6).as_deref(), visits.find(9)), (Some("b"), None));
+        (0..REMEMBERED_VISITS).for_each(|_| _ = visits.add("x", 100));
+        assert_eq!((visits.find(6), visits.find(100).as_deref()), (None, Some("x")));
+        assert_eq!(visits.0.into_inner().unwrap().len(), REMEMBERED_VISITS);
+    }
+
+    #[test]
+    fn burst_is_mixed_and_complete() {
+        let burst: Vec<VisitRow> = Generator::new(Profile::default()).take(BURST_ROWS).collect();
+        let mut sorted: Vec<String> = mixed(burst.clone()).map(|row| row.value).collect();
+        assert_eq!(sorted[..2], [burst[25].value.clone(), burst[0].value.clone()]);
+        let mut expected: Vec<String> = burst.into_iter().map(|row| row.value).collect();
+        sorted.sort();
+        expected.sort();
+        assert_eq!(sorted, expected);
+    }
+
+    #[test]
+    fn banner_fits_a_terminal_of_80_columns() {
+        let topics = Topics { input: "visits", outputs: vec!["visits_reduced"], dead_letters: "visits_dlq" };
+        let banner = banner(&topics);
+        assert!(banner.lines().all(|line| line.chars().count() < 80), "{banner}");
     }
 }

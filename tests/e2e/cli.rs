@@ -71,14 +71,46 @@ fn a_kafka_out_of_reach_ends_with_4() {
 fn the_demo_shows_visits_and_dead_letters_and_ends_with_a_summary() {
     let mut demo = host::Host::spawn(host::command(HOST).args(["--plugin", &reduce_visit().display().to_string()]));
     demo.wait_for("This is a demo");
-    demo.wait_for("visits_reduced  {\"visit_id\"");
-    demo.wait_for("fromisoformat: argument must be str  ⟵");
+    demo.wait_for("Failures are part of it");
+    // Each result stands below its visit.
+    demo.wait_for("\n  → visits_reduced  {\"visit_id\"");
+    demo.wait_for("\n  → visits_dlq      fromisoformat: argument must be str\n");
     // What was seen may be done again after a rebalance; what is counted is committed.
     demo.wait_for(" dead letters, ");
     demo.signal(libc::SIGINT);
     let ended = demo.wait();
     assert_eq!(ended.code, Some(0), "{}", ended.output);
     assert!(ended.output.contains(" records in ") && ended.output.contains(" dead letters ("), "{}", ended.output);
+    assert!(ended.output.contains("What to try next:") && ended.output.contains(" new my_mapper"), "{}", ended.output);
+    let lines: Vec<&str> = ended.output.lines().collect();
+    let results = lines.windows(2).filter(|lines| lines[1].starts_with("  → visits_"));
+    let (mut outputs, mut visits) = (0, 0);
+    for lines in results {
+        outputs += 1;
+        visits += usize::from(lines[0].starts_with("  visits            "));
+    }
+    assert!(outputs >= 2 && outputs == visits, "{}", ended.output);
+    // The samples show the failures, and nothing goes wrong.
+    assert!(!ended.output.contains(" WARN "), "{}", ended.output);
+}
+
+#[test]
+fn demo_at_a_terminal_cuts_its_lines_to_the_columns() {
+    let mut command = host::command(HOST);
+    command.args(["--plugin", &reduce_visit().display().to_string(), "--log-level", "off"]);
+    let mut demo = host::Host::spawn_at_terminal(command, true);
+    demo.wait_for("→ visits_reduced  {\"visit_id\"");
+    demo.wait_for("→ visits_dlq      ");
+    demo.signal(libc::SIGINT);
+    let ended = demo.wait();
+    assert_eq!(ended.code, Some(0), "{}", ended.output);
+    let samples: Vec<&str> = ended.output.split(['\r', '\n']).filter(|line| line.contains("{\"visit_id\"")).collect();
+    // A visit has more than 200 characters; the terminal has 100 columns.
+    assert!(samples.iter().any(|line| line.ends_with('…')), "{}", ended.output);
+    for line in samples {
+        let shown = &line[line.find("  visits").or(line.find("  → ")).unwrap_or_default()..];
+        assert!(shown.chars().count() < 100, "{shown:?}");
+    }
 }
 
 #[test]
@@ -86,7 +118,7 @@ fn at_a_terminal_a_line_says_how_the_demo_goes() {
     let mut command = host::command(HOST);
     command.args(["--plugin", &reduce_visit().display().to_string()]);
     let mut demo = host::Host::spawn_at_terminal(command, true);
-    demo.wait_for("visits_reduced  {\"visit_id\"");
+    demo.wait_for("→ visits_reduced  {\"visit_id\"");
     // Written again and again in the same place: back to its beginning, and what was there is deleted.
     for _ in 0..2 {
         demo.wait_for("/s) → ");

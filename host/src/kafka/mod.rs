@@ -25,7 +25,7 @@ mod tests;
 
 pub use client::KafkaSettings;
 pub use limits::step_limits;
-pub use peek::Peek;
+pub use peek::{Peek, Peeked};
 pub use produce::TopicProducer;
 pub use read::TopicReader;
 pub use sink::KafkaSink;

@@ -13,6 +13,17 @@ use super::client::{KafkaSettings, Quiet};
 /// A reader of some topics that leaves no trace.
 pub struct Peek(BaseConsumer<Quiet>);
 
+/// A record, as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peeked {
+    /// Its topic.
+    pub topic: String,
+    /// Milliseconds since 1970.
+    pub timestamp_ms: Option<i64>,
+    /// Its value; what is not UTF-8 is replaced. `None` is Kafka's null.
+    pub value: Option<String>,
+}
+
 impl Peek {
     /// Reads that many partitions of each topic from the beginning.
     ///
@@ -30,9 +41,10 @@ impl Peek {
         Ok(Self(consumer))
     }
 
-    /// The next record as topic and value, if there is one within the time.
-    pub fn next(&self, wait: Duration) -> Option<(String, String)> {
+    /// The next record, if there is one within the time.
+    pub fn next(&self, wait: Duration) -> Option<Peeked> {
         let record = self.0.poll(wait)?.ok()?;
-        Some((record.topic().to_owned(), String::from_utf8_lossy(record.payload().unwrap_or_default()).into_owned()))
+        let value = record.payload().map(|value| String::from_utf8_lossy(value).into_owned());
+        Some(Peeked { topic: record.topic().to_owned(), timestamp_ms: record.timestamp().to_millis(), value })
     }
 }

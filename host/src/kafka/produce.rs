@@ -31,17 +31,23 @@ impl TopicProducer {
         Ok(Self { topic: TopicHandle::new(producer.clone(), topic)?, producer })
     }
 
-    /// Queues a record; waits while the queue is full.
+    /// Queues a record, with this timestamp or else the present time; waits while the queue is full.
     ///
     /// # Errors
     /// When Kafka refuses it, or there is a shutdown while it waits.
-    pub fn send(&self, key: Option<&[u8]>, value: &[u8], shutdown: &Shutdown) -> Result<(), Halt> {
+    pub fn send(
+        &self,
+        key: Option<&[u8]>,
+        value: &[u8],
+        timestamp_ms: Option<i64>,
+        shutdown: &Shutdown,
+    ) -> Result<(), Halt> {
         let wait = || {
             shutdown.sleep(Duration::from_millis(1));
             !shutdown.requested()
         };
         self.topic
-            .produce(key, Some(value), None, &mut std::iter::empty(), wait)
+            .produce(key, Some(value), timestamp_ms, &mut std::iter::empty(), wait)
             .map_err(|code| Halt::kafka(format!("a visit could not be produced: {code}")))
     }
 

@@ -1,0 +1,93 @@
+//! What to try after the demo, with the paths of this plugin.
+
+use std::path::{Path, PathBuf};
+
+use crate::project::{self, Language};
+
+/// What to try next, for a person who ran the demo of this plugin with this program.
+pub fn next_steps(plugin: &Path, program: &str) -> String {
+    let mut text = "\nWhat to try next:\n".to_owned();
+    if let Some((dir, language)) = project::of_plugin(plugin).and_then(|dir| Some((dir.clone(), Language::of(&dir)?))) {
+        let source = main_source(&dir).unwrap_or_else(|| dir.clone());
+        let (source, dir) = (source.display(), dir.display());
+        text += &format!(
+            "\n  Change the plugin while the demo runs. Start the demo again, edit\n  {source}, such as the name of a field\n  \
+             of its output, and in a second terminal run\n\n      {program} build {dir}\n\n  \
+             The host tries the new version out on its last records and swaps it in.\n\
+             \n  Make it panic: put {} at the start of its function, and build it\n  \
+             again. The host refuses that version, and the old one goes on.\n",
+            failing_statement(language)
+        );
+    }
+    text + &format!(
+        "\n  Write a plugin of your own:\n\n      {program} new my_mapper --lang rust\n\n  \
+         or in another language: {program} new --help\n"
+    )
+}
+
+/// The name that a person gave this program.
+pub fn program_name() -> String {
+    std::env::args().next().unwrap_or_else(|| "host".to_owned())
+}
+
+/// The file of a project that has its mapper, if it is where projects usually have it.
+fn main_source(dir: &Path) -> Option<PathBuf> {
+    let name = dir.canonicalize().ok()?.file_name()?.to_string_lossy().replace('-', "_");
+    let python = format!("{name}.py");
+    let usual = [
+        "src/reduce.rs",
+        "src/lib.rs",
+        &*python,
+        "main.go",
+        "src/index.ts",
+        "src/index.js",
+        "index.ts",
+        "index.js",
+        "src/reduce.c",
+        "src/main.c",
+    ];
+    usual.into_iter().map(|file| dir.join(file)).find(|file| file.is_file())
+}
+
+/// A statement that ends a call of the mapper at once.
+fn failing_statement(language: Language) -> &'static str {
+    match language {
+        Language::Rust => "panic!(\"oops\");",
+        Language::Python => "raise RuntimeError(\"oops\")",
+        Language::Go => "panic(\"oops\")",
+        Language::JavaScript => "throw new Error(\"oops\");",
+        Language::C => "__builtin_trap();",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_name_the_source_and_the_command_that_builds_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let project = dir.path().join("pick");
+        let plugin = dir.path().join("pick.wasm");
+        let without = next_steps(&plugin, "target/debug/host");
+        assert!(without.contains("target/debug/host new my_mapper") && !without.contains("build"), "{without}");
+        for (manifest, source, statement) in [
+            ("Cargo.toml", "src/lib.rs", "panic!(\"oops\");"),
+            ("pyproject.toml", "pick.py", "raise RuntimeError(\"oops\")"),
+            ("go.mod", "main.go", "panic(\"oops\")"),
+            ("package.json", "src/index.ts", "throw new Error(\"oops\");"),
+            ("compile_flags.txt", "src/main.c", "__builtin_trap();"),
+        ] {
+            std::fs::create_dir_all(project.join("src")).unwrap();
+            std::fs::write(project.join(manifest), "").unwrap();
+            std::fs::write(project.join(source), "").unwrap();
+            let text = next_steps(&plugin, "host");
+            assert!(text.contains(&project.join(source).display().to_string()), "{text}");
+            assert!(
+                text.contains(&format!("host build {}\n", project.display())) && text.contains(statement),
+                "{text}"
+            );
+            std::fs::remove_dir_all(&project).unwrap();
+        }
+    }
+}
