@@ -20,8 +20,8 @@ use std::time::Duration;
 
 pub use admin::AdminConfig;
 pub use author::{
-    AuthorCommand, BenchConfig, CheckConfig, GuestConfig, MapConfig, MapFormat, MapInput, NewConfig, TestConfig,
-    TopicInput, WatchConfig,
+    AuthorCommand, BenchConfig, CheckConfig, GuestConfig, MapConfig, MapFormat, MapInput, NewConfig, OutputFormat,
+    TestConfig, TopicInput, WatchConfig,
 };
 pub use failures::{BreakerRecords, Failures};
 pub use remote::{RemoteCommand, RemoteConfig};
@@ -29,6 +29,7 @@ pub use swap::SwapConfig;
 pub use tracing::TracingConfig;
 
 use crate::plugin::{Grants, Limits};
+use crate::project::Rebuild;
 use crate::visits::Profile;
 
 /// What the program was asked to do.
@@ -152,6 +153,8 @@ pub struct BuildConfig {
     pub dir: PathBuf,
     /// Where the plugin goes; `None`: `plugins/NAME.wasm`, of which the project knows the name.
     pub output: Option<PathBuf>,
+    /// Whether it is built when nothing has changed.
+    pub rebuild: Rebuild,
     /// Whether it is built again at each change, and what else is done then.
     pub watch: Option<Box<WatchConfig>>,
 }

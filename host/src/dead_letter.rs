@@ -26,6 +26,7 @@ const HEADERS_VERSION: &str = "1";
 const CONNECT_PREFIX: &[u8] = b"__connect.errors.";
 const OWN_PREFIX: &[u8] = b"mapper-host.";
 const ATTEMPT: &[u8] = b"mapper-host.attempt";
+const SOURCE_TIMESTAMP: &str = "mapper-host.source.timestamp-ms";
 /// What a message, or a message with its backtrace, takes at most, in bytes.
 const MAX_TEXT_BYTES: usize = 16 << 10;
 
@@ -104,7 +105,18 @@ impl<'a> Letter<'a> {
 
 /// The headers of a record without those that make it a dead letter.
 pub(crate) fn kept_headers(record: Record<'_>) -> impl Iterator<Item = Header<'_>> {
-    record.headers().filter(|(name, _)| !name.starts_with(CONNECT_PREFIX) && !name.starts_with(OWN_PREFIX))
+    record.headers().filter(|(name, _)| !is_own_header(name))
+}
+
+/// Whether a header with this name is one that makes a record a dead letter.
+pub(crate) fn is_own_header(name: &[u8]) -> bool {
+    name.starts_with(CONNECT_PREFIX) || name.starts_with(OWN_PREFIX)
+}
+
+/// The timestamp of the input of a dead letter, as its headers have it.
+pub(crate) fn source_timestamp_ms<'h>(headers: impl Iterator<Item = Header<'h>>) -> Option<i64> {
+    let timestamp = headers.filter(|(name, _)| *name == SOURCE_TIMESTAMP.as_bytes()).last()?;
+    std::str::from_utf8(timestamp.1?).ok()?.parse().ok().filter(|timestamp| *timestamp >= 0)
 }
 
 fn layout(origin: &Origin) -> Vec<(&'static str, Value)> {
@@ -129,7 +141,7 @@ fn layout(origin: &Origin) -> Vec<(&'static str, Value)> {
         ("mapper-host.contract", Fixed(origin.contract.to_owned())),
         ("mapper-host.group", Fixed(origin.group.clone())),
         ("mapper-host.attempt", Value::Field(Field::Attempt)),
-        ("mapper-host.source.timestamp-ms", Value::Field(Field::TimestampMs)),
+        (SOURCE_TIMESTAMP, Value::Field(Field::TimestampMs)),
         ("mapper-host.cut", Value::Field(Field::Cut)),
     ]
 }

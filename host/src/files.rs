@@ -5,10 +5,12 @@ pub mod folders;
 mod owner;
 mod private;
 mod regular;
+mod text;
 
 pub use owner::check_secret;
 pub use private::{NewFile, PrivateDir};
 pub use regular::{Limit, check, open, open_stream, read, read_opened, read_text, write};
+pub use text::{WithoutMark, decode_text};
 
 #[cfg(test)]
 mod tests;

@@ -3,18 +3,24 @@
 
 mod c;
 mod go;
+mod inputs;
 mod javascript;
 mod python;
 mod rust;
+mod stamp;
 mod tools;
 mod wit;
 mod wrap;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 
 use crate::files::{self, Limit};
+use crate::plugin::PLUGIN_LIMIT;
+use inputs::Inputs;
+use stamp::Stamp;
 
 /// A manifest, or a file of flags.
 const MANIFEST_LIMIT: Limit = Limit::new("a manifest", 4 << 20);
@@ -55,20 +61,45 @@ impl Language {
     }
 }
 
+/// A plugin that was built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// Its file.
+    pub plugin: PathBuf,
+    /// Whether it was built just now, and not before from the same sources by the same tools.
+    pub is_new: bool,
+}
+
+/// Whether a project is built that has not changed since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rebuild {
+    /// Only when its sources, its SDK, the tools or their settings have changed, or the plugin is not the one that was built.
+    WhenChanged,
+    /// In any case.
+    Always,
+}
+
 /// Builds the project in `dir`, and puts the plugin at `output`, or where [`plugin_of`] says.
 ///
 /// # Errors
 /// When `dir` holds no project, a tool is missing, or the build fails; what the tools say of it stands on stderr then.
-pub fn build(dir: &Path, output: Option<&Path>) -> anyhow::Result<PathBuf> {
+pub fn build(dir: &Path, output: Option<&Path>, rebuild: Rebuild) -> anyhow::Result<Built> {
     let Some(language) = Language::of(dir) else {
         let manifests = Language::ALL.map(Language::manifest).join(", ");
         bail!("{} is no plugin project: it has no {manifests}", dir.display());
     };
-    let output = match output {
+    let plugin = match output {
         Some(output) => output.to_owned(),
         None => plugin_of(dir)?,
     };
     let dir = dir.canonicalize().with_context(|| dir.display().to_string())?;
+    let before = language.inputs(&dir)?;
+    let stamp = Stamp::find(&dir, &plugin).zip(before);
+    if let Some((stamp, before)) = stamp.as_ref().filter(|_| rebuild == Rebuild::WhenChanged)
+        && stamp.is_current(&before.finish(), &plugin)
+    {
+        return Ok(Built { plugin, is_new: false });
+    }
     let work = tempfile::Builder::new().prefix("mapper-build-").tempdir().context("a folder to build in")?;
     let built = match language {
         Language::Rust => rust::build(&dir),
@@ -77,8 +108,44 @@ pub fn build(dir: &Path, output: Option<&Path>) -> anyhow::Result<PathBuf> {
         Language::JavaScript => javascript::build(&dir, work.path()),
         Language::C => c::build(&dir, work.path()),
     }?;
-    copy(&built, &output).with_context(|| format!("writing the plugin to {}", output.display()))?;
-    Ok(output)
+    let content =
+        files::read(&built, PLUGIN_LIMIT).with_context(|| format!("reading what was built, {}", built.display()))?;
+    write(&content, &plugin).with_context(|| format!("writing the plugin to {}", plugin.display()))?;
+    if let Some((stamp, before)) = stamp {
+        let is_whole = language != Language::JavaScript || javascript::uses_only(work.path(), &before);
+        // What was changed during the build is not surely in it.
+        let after = language.inputs(&dir)?.filter(|after| is_whole && after.finish() == before.finish());
+        if let Some(inputs) = after {
+            stamp.write(inputs.finish(), &content);
+        }
+    }
+    Ok(Built { plugin, is_new: true })
+}
+
+impl Language {
+    /// What the project in `dir` is built from. `None`: its tools know themselves what has changed, or it can't be known.
+    ///
+    /// # Errors
+    /// When a tool that is needed before fails.
+    fn inputs(self, dir: &Path) -> anyhow::Result<Option<Inputs>> {
+        let add: fn(&Path, &mut Inputs) -> anyhow::Result<()> = match self {
+            // Cargo builds what has changed, and so do the kept objects of C.
+            Self::Rust | Self::C => return Ok(None),
+            Self::Python => python::inputs,
+            Self::Go => go::inputs,
+            Self::JavaScript => {
+                // Before, because what npm installs is an input.
+                javascript::install(dir)?;
+                javascript::inputs
+            }
+        };
+        let inputs = Inputs::new().and_then(|mut inputs| {
+            add(dir, &mut inputs)?;
+            Ok(inputs)
+        });
+        // The build itself says what is wrong with the project.
+        Ok(inputs.inspect_err(|error| tracing::debug!(%error, "the inputs of the build are not known")).ok())
+    }
 }
 
 /// The project that makes this plugin, if it lies beside where the plugin should be, or around it: `plugins/x` for
@@ -110,10 +177,10 @@ pub fn plugin_of(dir: &Path) -> anyhow::Result<PathBuf> {
 }
 
 /// Replaces the file in one step, so that whoever watches it never sees half a plugin.
-fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+fn write(content: &[u8], to: &Path) -> anyhow::Result<()> {
     let dir = to.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".building-").tempfile_in(dir)?;
-    std::io::copy(&mut files::open(from)?, &mut file)?;
+    file.write_all(content)?;
     use std::os::unix::fs::PermissionsExt;
     file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
     file.persist(to)?;
@@ -148,7 +215,7 @@ mod tests {
     #[test]
     fn what_is_no_project_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        let error = build(dir.path(), None).unwrap_err().to_string();
+        let error = build(dir.path(), None, Rebuild::WhenChanged).unwrap_err().to_string();
         assert!(error.starts_with(&format!("{} is no plugin project: it has no Cargo.toml,", dir.path().display())));
     }
 }

@@ -1,11 +1,12 @@
 // Makes the plugin: esbuild puts the mapper and the SDK into one module, componentize-qjs puts that into a component.
-// Run by `host build` in the project's folder: node build.mjs TOOLS SDK-ENTRY WIT WORLD OUTPUT
+// Run by `host build` in the project's folder: node build.mjs TOOLS SDK-ENTRY WIT WORLD OUTPUT BUNDLED
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire, SourceMap } from "node:module";
+import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
-const [tools, entry, wit, world, output] = process.argv.slice(2);
+const [tools, entry, wit, world, output, bundledFiles] = process.argv.slice(2);
 const require = createRequire(`${tools}/`);
 const esbuild = require("esbuild");
 const { componentize } = await import(pathToFileURL(require.resolve("componentize-qjs")));
@@ -20,11 +21,16 @@ const bundled = await esbuild
     target: "es2023",
     external: ["mapper-host:*"],
     sourcemap: "external",
+    metafile: true,
     outfile: "mapper.js",
     write: false,
     logLevel: "warning",
   })
   .catch(() => process.exit(1));
+
+// The files that are in the plugin, for `host build` to see whether they have changed.
+const inputs = Object.keys(bundled.metafile.inputs).filter((file) => file !== "mapper-host");
+writeFileSync(bundledFiles, JSON.stringify(inputs.map((file) => resolve(file))));
 
 const text = (ending) => bundled.outputFiles.find((file) => file.path.endsWith(ending)).text;
 const code = text(".js");

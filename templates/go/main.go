@@ -5,9 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"mapper-host/mapper"
+
+	"{{name}}/isotime"
 )
 
 func init() {
@@ -52,16 +53,9 @@ func reduce(full visit) (reduced, error) {
 	if full.EventTime == nil {
 		return reduced{}, errors.New("the visit has no event_time")
 	}
-	seconds, err := epochSeconds(*full.EventTime)
-	return reduced{full.VisitID, seconds, full.Page}, err
-}
-
-// epochSeconds returns the seconds since 1970 of a time in ISO 8601; one without an offset is UTC.
-func epochSeconds(text string) (int64, error) {
-	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", time.DateOnly} {
-		if moment, err := time.Parse(layout, text); err == nil {
-			return moment.Unix(), nil
-		}
+	seconds, err := isotime.EpochSeconds(*full.EventTime)
+	if err != nil {
+		return reduced{}, fmt.Errorf("event_time is %w", err)
 	}
-	return 0, fmt.Errorf("event_time is not a time in ISO 8601: %q", text)
+	return reduced{full.VisitID, seconds, full.Page}, nil
 }

@@ -1,9 +1,9 @@
 """Reduces a visit to its id, its time in epoch seconds and its page."""
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
+from iso_time import epoch_seconds
 from mapper_sdk import Record, Rejected
 
 
@@ -24,17 +24,8 @@ def reduce(visit: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("not a JSON object")
     if visit.get("event_time") is None:
         raise Rejected("the visit has no event_time")
-    return {
-        "visit_id": visit.get("visit_id"),
-        "event_time": epoch_seconds(visit["event_time"]),
-        "page": visit.get("page"),
-    }
-
-
-def epoch_seconds(time: str) -> int:
-    """The seconds since 1970 of a time in ISO 8601; one without an offset is UTC."""
     try:
-        moment = datetime.fromisoformat(time)
-    except (TypeError, ValueError):
-        raise Rejected(f"event_time is not a time in ISO 8601: {time!r}") from None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+        seconds = epoch_seconds(visit["event_time"])
+    except ValueError as error:
+        raise Rejected(f"event_time is {error}") from None
+    return {"visit_id": visit.get("visit_id"), "event_time": seconds, "page": visit.get("page")}

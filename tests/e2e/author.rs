@@ -147,6 +147,7 @@ ok      cases.jsonl:3
     assert!(code == Some(1) && out.ends_with("0 passed, 1 failed\n"), "{out}");
     let (code, out, _) = run(dir, &["test", &plugin, "--cases", &cases, "--filter", "words", "--bless"]);
     assert!(code == Some(0) && out.ends_with("0 passed, 1 blessed\n"), "{out}");
+    assert!(out.starts_with("blessed  words  (") && !out.contains("FAILED"), "{out}");
     let (code, out, _) = run(dir, &["test", &plugin, "--cases", &cases]);
     assert!(code == Some(1) && out.ends_with("2 passed, 1 failed\n"), "{out}");
     let blessed = std::fs::read_to_string(&cases).expect("the cases");
@@ -243,4 +244,48 @@ fn at_a_terminal_there_are_colours_and_it_is_shown_how_far_it_is() {
     // It would be between the outputs.
     let ended = Host::spawn_at_terminal(in_dir(dir, &map), true).wait();
     assert!(ended.code == Some(0) && !ended.output.contains(" left"));
+}
+
+#[test]
+fn cases_with_a_byte_order_mark_and_crlf_are_read_and_blessed() {
+    let plugin = crate::reduce_visit().display().to_string();
+    let dir = tempfile::tempdir().expect("a folder");
+    let dir = dir.path();
+    let cases = "\u{feff}{\"input\": {\"value\": null}, \"error\": \"x\"}\r\n{\"input\": {\"value\": null}, \"error_matches\": \"tombstone\"}\r\n";
+    std::fs::write(dir.join("cases.jsonl"), cases).expect("a file");
+    let (code, out, err) = run(dir, &["test", &plugin, "--cases", "cases.jsonl"]);
+    assert!(code == Some(1) && out.ends_with("1 passed, 1 failed\n"), "{out}{err}");
+    let (code, out, err) = run(dir, &["test", &plugin, "--cases", "cases.jsonl", "--bless"]);
+    assert!(code == Some(0) && out.ends_with("1 passed, 1 blessed\n"), "{out}{err}");
+    let blessed = std::fs::read_to_string(dir.join("cases.jsonl")).expect("the cases");
+    assert_eq!(blessed, cases.replace("\"x\"", "\"the record has no value (a tombstone)\""));
+    let utf_16: Vec<u8> = std::iter::once(0xfeff).chain("{}".encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    for file in ["cases.jsonl", "settings.toml"] {
+        std::fs::write(dir.join(file), &utf_16).expect("a file");
+    }
+    for args in [
+        &["test", &plugin, "--cases", "cases.jsonl"][..],
+        &["map", &plugin, "cases.jsonl"],
+        &["run", "--plugin", &plugin, "--config", "settings.toml"],
+    ] {
+        let (code, _, err) = run(dir, args);
+        assert!(
+            code == Some(2) && err.contains("it is UTF-16") && err.contains("iconv -f UTF-16 -t UTF-8"),
+            "{args:?}: {err}"
+        );
+    }
+}
+
+#[test]
+fn bare_project_in_rust_has_no_visits_and_its_cases_hold() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let dir = dir.path();
+    let (code, out, err) = run(dir, &["new", "bare-mapper", "--lang", "rust", "--bare"]);
+    assert!(code == Some(0) && out.contains("it passes each record on as it is"), "{out}{err}");
+    let project = dir.join("bare-mapper");
+    let mut cargo = Command::new("cargo");
+    let formatted = cargo.current_dir(&project).args(["fmt", "--check"]).output().expect("cargo");
+    assert!(formatted.status.success(), "{}", String::from_utf8_lossy(&formatted.stdout));
+    let (code, out, err) = run(&project, &["test"]);
+    assert!(code == Some(0) && out.ends_with("2 passed, 0 failed\n"), "{out}{err}");
 }

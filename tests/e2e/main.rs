@@ -2,6 +2,7 @@
 
 mod admin;
 mod author;
+mod author_build;
 mod author_watch;
 mod check;
 mod cli;

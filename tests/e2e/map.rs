@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 
+use harness::host::Job;
 use harness::kafka::Kafka;
 use harness::{reference, topics};
 
@@ -78,6 +79,91 @@ fn a_dead_letter_is_mapped_again() {
     assert_eq!((code, out), (Some(10), format!("{REDUCED}\n")), "{err}");
     assert!(err.starts_with("line 2: rejected: not a visit"), "{err}");
     assert!(err.ends_with("line 3: not a record: it is no dead letter's value: it has no \"input_json\"\n"), "{err}");
+}
+
+#[test]
+fn files_from_windows_are_mapped_in_every_format() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plugin = harness::plugins::build(crate::HOST, "tests/guests/commands_batch").display().to_string();
+    let file = |name: &str, lines: [&str; 2]| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, format!("\u{feff}{}\r\n\r\n{}\r\n", lines[0], lines[1])).expect("a file");
+        path.display().to_string()
+    };
+    let letter = |input: &str| serde_json::json!({"input_json": input}).to_string();
+    for (format, lines) in [
+        ("value", ["value 1", "value 2"].map(str::to_owned)),
+        ("record", [r#"{"value": "value 1"}"#, r#"{"value": "value 2"}"#].map(str::to_owned)),
+        ("dead-letter", ["value 1", "value 2"].map(letter)),
+    ] {
+        let path = file(format, lines.each_ref().map(String::as_str));
+        // Each file has a mark of its own.
+        let args = ["map", &plugin, &path, &path, "--format", format, "--format-out", "value"];
+        let (code, out, err) = pipe(dir.path(), &args, b"");
+        assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "1\n2\n1\n2\n", ""), "{format}");
+        let stdin = std::fs::read(&path).expect("the file");
+        let (code, out, err) = pipe(dir.path(), &["map", &plugin, "--format", format, "--format-out", "value"], &stdin);
+        assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "1\n2\n", ""), "{format}");
+    }
+}
+
+#[test]
+fn tombstones_are_lines_of_their_own_in_values() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plugin = harness::plugins::build(crate::HOST, "tests/guests/commands_batch").display().to_string();
+    let map = |more: &[&str], input: &[u8]| pipe(dir.path(), &[&["map", &plugin][..], more].concat(), input);
+    let (code, out, err) = map(&["--tombstone", "NULL"], b"tombstone\nNULL\r\nvalue x\n NULL\n");
+    assert_eq!((code, out.as_str()), (Some(10), "NULL\nx\n"), "{err}");
+    assert!(err.contains("line 2: rejected: no value\n") && err.contains("line 4: "), "{err}");
+    // A blank line, which is otherwise no record.
+    let (code, out, err) = map(&["--tombstone", ""], b"\nvalue x\n \n");
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(10), "x\n", "line 1: rejected: no value\n"));
+    let (code, out, err) = map(&["--tombstone", "NULL", "--format-out", "record"], b"NULL\nvalue x\n");
+    assert_eq!((code, out.as_str()), (Some(10), "{\"key\":null,\"value\":\"x\"}\n"), "{err}");
+    for (args, words) in [
+        (&["--tombstone", "a\nb"][..], "give a text without line breaks"),
+        (&["--tombstone", "x", "--format", "record"], "no line is a value here"),
+        (&["--format-out", "values"], "give value or record"),
+    ] {
+        let (code, _, err) = map(args, b"");
+        assert!(code == Some(2) && err.contains(words), "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn dead_letters_are_mapped_again_with_key_headers_and_timestamp() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let kafka = Kafka::shared();
+    let job = Job::new(kafka, "map-letters", crate::HOST, &crate::reduce_visit());
+    let record = topics::NewRecord::value("keep").key("k").header("h", "1").null_header("n");
+    topics::produce(kafka, &job.input, [record.timestamp(1_700_000_000_123)]);
+    let ended = job.run_to_end(&[]);
+    // It is logged in one line.
+    let logged = ended.output.lines().find(|line| line.contains("dead letter"));
+    let fields = [
+        "WARN",
+        &format!("topic=\"{}\"", job.input),
+        "partition=",
+        "offset=0",
+        "kind=\"rejected\"",
+        "fingerprint=\"",
+        "error=\"not a visit: ",
+    ];
+    assert!(logged.is_some_and(|line| fields.iter().all(|field| line.contains(field))), "{}", ended.output);
+    // This mapper keeps what it does not set.
+    let plugin = harness::plugins::build(crate::HOST, "tests/guests/commands_batch").display().to_string();
+    let expected = r#"{"headers":[["h","1"],["n",null]],"key":"k","timestamp_ms":1700000000123,"value":"keep"}"#;
+    let formats = ["--format", "dead-letter", "--format-out", "record"];
+    let from_topic = ["map", &plugin, "--from-topic", &job.dead_letters, "--brokers", kafka.brokers()];
+    let (code, out, err) = pipe(dir.path(), &[&from_topic[..], &formats].concat(), b"");
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(0), format!("{expected}\n").as_str(), ""));
+    // The same dead letter as a line: a record that a mapper keeps is what came out of the topic.
+    let letter = topics::read_all(kafka, &job.dead_letters).into_iter().next().expect("a dead letter");
+    let text = |bytes: Option<Vec<u8>>| bytes.map(|bytes| String::from_utf8(bytes).expect("text"));
+    let headers: Vec<_> = letter.headers.into_iter().map(|(name, value)| (name, text(value))).collect();
+    let line = serde_json::json!({"key": text(letter.key), "value": text(letter.value), "headers": headers});
+    let (code, out, err) = pipe(dir.path(), &[&["map", &plugin][..], &formats].concat(), line.to_string().as_bytes());
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(0), format!("{expected}\n").as_str(), ""));
 }
 
 #[test]

@@ -113,7 +113,7 @@ pub fn read_token(path: &Path) -> anyhow::Result<String> {
         bail!("{}: {why}. Make it a file that only this user can read: chmod 600 {}", named(), path.display());
     }
     let text = files::read_opened(&file, TOKEN_FILE).with_context(named)?;
-    let text = String::from_utf8_lossy(&text);
+    let text = files::decode_text(text).map_err(|why| anyhow::anyhow!("{}: {why}", named()))?;
     let token = text.lines().next().unwrap_or_default().trim();
     if token.len() < LEAST_TOKEN_BYTES || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         bail!(

@@ -10,7 +10,7 @@ use chrono::Utc;
 
 use super::Outcome;
 use super::guest::{build_if_absent, engine};
-use super::input::{Filled, Input, Lines};
+use super::input::{Filled, Input, LineFormat, Lines};
 use super::records::TOPIC;
 use crate::config::BenchConfig;
 use crate::output;
@@ -118,7 +118,10 @@ fn sample(config: &BenchConfig) -> Result<Sample, Halt> {
         None => Sample { name: "generated visits (--input FILE takes yours)".to_owned(), batches: generated(most) },
         Some(path) => Sample {
             name: path.display().to_string(),
-            batches: read(&mut Lines::open(std::slice::from_ref(path), config.format)?, most)?,
+            batches: read(
+                &mut Lines::open(std::slice::from_ref(path), LineFormat { format: config.format, tombstone: None })?,
+                most,
+            )?,
         },
     };
     if sample.records() == 0 {

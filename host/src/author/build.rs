@@ -14,8 +14,9 @@ pub fn build(config: &BuildConfig) -> Result<Outcome, Halt> {
     if let Some(watching) = &config.watch {
         watch::watch(config, watching)?;
     } else {
-        let built = project::build(&config.dir, config.output.as_deref());
-        output::print_line(built.map_err(|error| Halt::plugin(format!("{error:#}")))?.display().to_string());
+        let built = project::build(&config.dir, config.output.as_deref(), config.rebuild);
+        let built = built.map_err(|error| Halt::plugin(format!("{error:#}")))?;
+        output::print_line(built.plugin.display().to_string());
     }
     Ok(Outcome::Good)
 }

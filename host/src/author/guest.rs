@@ -7,7 +7,7 @@ use crate::config::GuestConfig;
 use crate::files;
 use crate::output;
 use crate::plugin::{Engine, PLUGIN_LIMIT, Plugin, PluginMapper, PluginRefused, Stage};
-use crate::project;
+use crate::project::{self, Rebuild};
 use crate::shutdown::Halt;
 
 /// Loads one plugin, as often as it is wanted with other settings.
@@ -64,6 +64,6 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Halt> {
 pub(crate) fn build_if_absent(plugin: &Path) -> Result<(), Halt> {
     let Some(project) = (!plugin.exists()).then(|| project::of_plugin(plugin)).flatten() else { return Ok(()) };
     output::eprint_line(format!("{} is not there yet; building it from {} …", plugin.display(), project.display()));
-    let built = project::build(&project, Some(plugin));
+    let built = project::build(&project, Some(plugin), Rebuild::WhenChanged);
     built.map(|_| ()).map_err(|error| Halt::plugin(format!("the plugin could not be built: {error:#}")))
 }

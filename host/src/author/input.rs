@@ -1,12 +1,13 @@
 //! Where records come from outside of the record path: a batch at a time, each with its place for a person.
 
+mod dead_letters;
 mod lines;
 mod topic;
 
 use crate::record::Batch;
 use crate::shutdown::Halt;
 
-pub(super) use lines::Lines;
+pub(super) use lines::{LineFormat, Lines};
 pub(super) use topic::Topic;
 
 /// A batch is mapped once it has this many bytes, however few records that are.

@@ -8,9 +8,9 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::guest::{Guest, build_if_absent};
-use super::input::{Filled, Input, Lines, Topic};
+use super::input::{Filled, Input, LineFormat, Lines, Topic};
 use super::{Outcome, records};
-use crate::config::{MapConfig, MapFormat, MapInput};
+use crate::config::{MapConfig, MapInput, OutputFormat};
 use crate::output::{self, DataWriter};
 use crate::pipeline::Mapper;
 use crate::record::Record;
@@ -30,7 +30,10 @@ pub fn map(config: &MapConfig) -> Result<Outcome, Halt> {
     build_if_absent(&config.plugin)?;
     // Before the plugin, which may take its time to compile.
     let mut input: Box<dyn Input> = match &config.input {
-        MapInput::Files(paths) => Box::new(Lines::open(paths, config.format)?),
+        MapInput::Files(paths) => Box::new({
+            let tombstone = config.tombstone.clone();
+            Lines::open(paths, LineFormat { format: config.format, tombstone })?
+        }),
         MapInput::Topic(input) => Box::new(Topic::open(input, config.format)?),
     };
     let mut mapper = Guest::new(&config.guest, &config.plugin)?.mapper(&config.guest.set)?;
@@ -104,10 +107,11 @@ impl<'a> Report<'a> {
     }
 
     fn output(&mut self, output: &Output<'_>, record: Record<'_>) -> io::Result<()> {
-        if self.config.format == MapFormat::Record {
+        if self.config.output_format == OutputFormat::Record {
             self.out.json(&records::output_to_json(output, record))
         } else {
-            self.out.value(output.value(record).unwrap_or(b"null"))
+            let tombstone = self.config.tombstone.as_deref().unwrap_or("null");
+            self.out.value(output.value(record).unwrap_or(tombstone.as_bytes()))
         }
     }
 

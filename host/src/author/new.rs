@@ -19,9 +19,10 @@ pub fn new(config: &NewConfig) -> Result<(), Halt> {
     let name = ProjectName::new(&name)
         .map_err(|allowed| Halt::configuration(format!("{}: {name:?} can't be the name: {allowed}", dir.display())))?;
     check_free(dir)?;
-    write(dir, &config.language.project(&name)).map_err(|error| Halt::internal(&error))?;
+    write(dir, &config.language.project(&name, config.template)).map_err(|error| Halt::internal(&error))?;
     let dir = dir.display();
-    output::print_line(format!("{dir} is a mapper in {} that reduces visits. Go on with:", config.language.name()));
+    let (language, purpose) = (config.language.name(), config.template.purpose());
+    output::print_line(format!("{dir} is a mapper in {language}: {purpose}. Go on with:"));
     output::print_text("\n");
     output::print_line(format!("    cd {dir}"));
     output::print_text("    host test\n    host build .\n\nIts README.md says more.\n");
@@ -58,13 +59,13 @@ fn write(dir: &Path, files: &[(String, Vec<u8>)]) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::author::templates::Language;
+    use crate::author::templates::{Language, Template};
 
     #[test]
     fn what_is_there_is_never_overwritten() {
         let base = tempfile::tempdir().unwrap();
         let language = Language::named("rust").unwrap();
-        let config = |name: &str| NewConfig { dir: base.path().join(name), language };
+        let config = |name: &str| NewConfig { dir: base.path().join(name), language, template: Template::Visits };
         new(&config("deep/my_mapper")).unwrap();
         let again = new(&config("deep/my_mapper")).unwrap_err().to_string();
         assert!(again.contains("it is there already, and not empty"), "{again}");

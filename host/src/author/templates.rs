@@ -1,15 +1,61 @@
 //! The projects that `host new` can make: the files of `templates/`, which are part of this binary.
 
-/// Per language, in the order of their names: its files, by their paths in the project.
-const EMBEDDED: &[(&str, &[EmbeddedFile])] = include!(concat!(env!("OUT_DIR"), "/templates.rs"));
+/// The projects of one language: their files, by their paths in the project.
+struct EmbeddedProject {
+    language: &'static str,
+    visits: &'static [EmbeddedFile],
+    bare: &'static [EmbeddedFile],
+}
 
 type EmbeddedFile = (&'static str, &'static [u8]);
+
+/// In the order of the names of the languages.
+const EMBEDDED: &[EmbeddedProject] = include!(concat!(env!("OUT_DIR"), "/templates.rs"));
+
+/// What the mapper of a new project does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Template {
+    /// It reduces visits, as an example.
+    Visits,
+    /// It passes records on: a beginning.
+    Bare,
+}
+
+impl Template {
+    const ALL: [Self; 2] = [Self::Visits, Self::Bare];
+
+    /// What its mapper does, as the end of a sentence.
+    pub fn purpose(self) -> &'static str {
+        match self {
+            Self::Visits => "it reduces a visit to its id, its time in epoch seconds and its page",
+            Self::Bare => "it passes each record on as it is",
+        }
+    }
+
+    /// Lines of the files begin with this when they are for this template alone.
+    fn mark(self) -> &'static str {
+        match self {
+            Self::Visits => "{{visits}}",
+            Self::Bare => "{{bare}}",
+        }
+    }
+
+    /// A text with the lines of this template, and none of the other.
+    fn lines(self, text: &str) -> String {
+        let line = |line: &str| match line.strip_prefix(self.mark()) {
+            Some(own) => own.to_owned(),
+            None if Self::ALL.iter().any(|other| line.starts_with(other.mark())) => String::new(),
+            None => line.to_owned(),
+        };
+        text.split_inclusive('\n').map(line).collect()
+    }
+}
 
 /// The longest name of a project, in bytes: it becomes the name of a package, of a module and of files.
 const MAX_NAME_BYTES: usize = 64;
 
 /// Names that one language or the other, or a project itself, has for something else.
-const TAKEN: [&str; 80] = [
+const TAKEN: [&str; 82] = [
     "abstract",
     "alloc",
     "and",
@@ -56,12 +102,14 @@ const TAKEN: [&str; 80] = [
     "in",
     "init",
     "is",
+    "iso_time",
     "lambda",
     "let",
     "loop",
     "macro",
     "main",
     "map",
+    "mapper_sdk",
     "match",
     "mod",
     "move",
@@ -109,23 +157,30 @@ impl Language {
 
     /// Its name, as `--lang` takes it.
     pub fn name(self) -> &'static str {
-        EMBEDDED[self.0].0
+        EMBEDDED[self.0].language
     }
 
     /// The files of a project of that name, by their paths in it. `{{name}}` stands for the name in paths and texts,
-    /// `{{module}}` for the name as an identifier, `{{version}}` for the version of this host.
-    pub fn project(self, name: &ProjectName) -> Vec<(String, Vec<u8>)> {
+    /// `{{module}}` for the name as an identifier, `{{version}}` for the version of this host, `{{purpose}}` for what its mapper
+    /// does, and `{{input}}` for a file of records.
+    pub fn project(self, name: &ProjectName, template: Template) -> Vec<(String, Vec<u8>)> {
+        let (files, input) = match template {
+            Template::Visits => (EMBEDDED[self.0].visits, "visits.jsonl"),
+            Template::Bare => (EMBEDDED[self.0].bare, "records.jsonl"),
+        };
         let fill = |text: &str| {
             text.replace("{{name}}", &name.0)
                 .replace("{{module}}", &name.module())
                 .replace("{{version}}", env!("CARGO_PKG_VERSION"))
+                .replace("{{purpose}}", template.purpose())
+                .replace("{{input}}", input)
         };
         let file = |&(path, content): &EmbeddedFile| {
-            let content =
-                std::str::from_utf8(content).map_or_else(|_| content.to_vec(), |text| fill(text).into_bytes());
+            let content = std::str::from_utf8(content)
+                .map_or_else(|_| content.to_vec(), |text| fill(&template.lines(text)).into_bytes());
             (fill(path), content)
         };
-        EMBEDDED[self.0].1.iter().map(file).collect()
+        files.iter().map(file).collect()
     }
 }
 
@@ -171,31 +226,44 @@ mod tests {
     fn every_language_has_what_a_project_needs() {
         let name = ProjectName::new("my-mapper").unwrap();
         assert!(Language::named("rust").is_some() && Language::named("cobol").is_none());
-        for language in Language::all() {
-            let files = language.project(&name);
+        for (language, template) in
+            Language::all().flat_map(|language| Template::ALL.map(|template| (language, template)))
+        {
+            let files = language.project(&name, template);
             let text = |path: &str| {
                 let (_, content) = files.iter().find(|(known, _)| known == path)?;
                 Some(String::from_utf8(content.clone()).unwrap())
             };
-            let language = language.name();
+            let language = format!("{}, {template:?}", language.name());
             assert_eq!(text("wit/mapper.wit").as_deref(), Some(include_str!("../../../wit/mapper.wit")), "{language}");
-            assert_eq!(text("cases.jsonl").map(|cases| cases.lines().count()), Some(3), "{language}");
+            let cases = if template == Template::Visits { 3 } else { 2 };
+            assert_eq!(text("cases.jsonl").map(|cases| cases.lines().count()), Some(cases), "{language}");
             assert!(text(".gitignore").is_some_and(|ignored| ignored.contains("*.wasm")), "{language}");
             let readme = text("README.md").unwrap();
             assert!(readme.starts_with("# my-mapper\n") && readme.lines().count() <= 50, "{language}");
             for (path, content) in &files {
                 let shown = String::from_utf8_lossy(content);
-                assert!(
-                    !path.contains("{{") && !shown.contains("{{name") && !shown.contains("{{module"),
-                    "{language}: {path}"
-                );
+                assert!(!path.contains("{{") && !has_placeholder(&shown), "{language}: {path}");
+                // The contract has a visit as its example.
+                let is_own = template == Template::Bare && path != "wit/mapper.wit" && !is_sdk(path);
+                assert!(!is_own || !shown.to_lowercase().contains("visit"), "{language}: {path}");
             }
         }
     }
 
+    fn has_placeholder(text: &str) -> bool {
+        ["name", "module", "purpose", "input", "visits", "bare"]
+            .iter()
+            .any(|name| text.contains(&format!("{{{{{name}}}}}")))
+    }
+
+    fn is_sdk(path: &str) -> bool {
+        ["vendor/", "mapper_sdk/", "mapper-sdk/", "mapper/"].iter().any(|dir| path.starts_with(dir))
+    }
+
     #[test]
     fn the_sdk_in_the_rust_template_is_that_of_the_workspace() {
-        let files = Language::named("rust").unwrap().project(&ProjectName::new("x").unwrap());
+        let files = Language::named("rust").unwrap().project(&ProjectName::new("x").unwrap(), Template::Visits);
         let manifest = files.iter().find(|(path, _)| path == "vendor/mapper-sdk/Cargo.toml").unwrap();
         let manifest: toml::Table = std::str::from_utf8(&manifest.1).unwrap().parse().unwrap();
         let workspace: toml::Table = include_str!("../../../Cargo.toml").parse().unwrap();
@@ -221,13 +289,15 @@ mod tests {
             lock["package"].as_array().unwrap().iter().map(package).collect::<Vec<_>>()
         };
         let ours = packages(include_str!("../../../Cargo.lock"));
-        let files = Language::named("rust").unwrap().project(&ProjectName::new("x").unwrap());
-        let lock = files.iter().find(|(path, _)| path == "Cargo.lock").unwrap();
-        for package in packages(std::str::from_utf8(&lock.1).unwrap()) {
-            assert!(
-                ours.contains(&package) || package[0] == "x",
-                "{package:?}: cargo update in a new project, and copy"
-            );
+        for template in Template::ALL {
+            let files = Language::named("rust").unwrap().project(&ProjectName::new("x").unwrap(), template);
+            let lock = files.iter().find(|(path, _)| path == "Cargo.lock").unwrap();
+            for package in packages(std::str::from_utf8(&lock.1).unwrap()) {
+                assert!(
+                    ours.contains(&package) || package[0] == "x",
+                    "{package:?}: cargo update in a new project, and copy"
+                );
+            }
         }
     }
 

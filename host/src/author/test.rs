@@ -13,7 +13,7 @@ use super::{Outcome, diff};
 use crate::config::{GuestConfig, TestConfig};
 use crate::files;
 use crate::output::{self, Colour, Line};
-use crate::project;
+use crate::project::{self, Rebuild};
 use crate::shutdown::Halt;
 
 /// Runs the cases, and prints which hold, and of the others what came instead.
@@ -30,11 +30,13 @@ pub fn test(config: &TestConfig) -> Result<Outcome, Halt> {
         let started = Instant::now();
         let judged = run(&plugin, files, &config.guest)?;
         let took = started.elapsed();
-        let counts = print(&judged, Shown::All);
-        (passed, wrong) = (passed + counts.0, wrong + counts.1);
+        // Before it is said.
         if config.bless {
             bless(&judged).map_err(failed)?;
         }
+        let shown = if config.bless { Shown::Blessed } else { Shown::All };
+        let counts = print(&judged, shown);
+        (passed, wrong) = (passed + counts.0, wrong + counts.1);
         suites.push(Suite { plugin, judged, took });
     }
     if let Some(path) = &config.junit {
@@ -46,8 +48,8 @@ pub fn test(config: &TestConfig) -> Result<Outcome, Halt> {
         let line = Line::default().coloured(Colour::Red, "-").text(" only what must come, ");
         output::print_line(line.coloured(Colour::Green, "+").text(" only what came"));
     }
-    let said = if config.bless && wrong > 0 { "blessed" } else { "failed" };
-    output::print_line(format!("{passed} passed, {wrong} {said}"));
+    let rest = if config.bless { "blessed" } else { "failed" };
+    output::print_line(format!("{passed} passed, {wrong} {rest}"));
     Ok(if wrong == 0 || config.bless { Outcome::Good } else { Outcome::CasesFailed })
 }
 
@@ -68,6 +70,8 @@ pub(super) fn run(plugin: &Path, files: Vec<CaseFile>, config: &GuestConfig) -> 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shown {
     All,
+    /// All; those that don't hold are blessed.
+    Blessed,
     /// Those that don't hold.
     Failed,
 }
@@ -75,10 +79,11 @@ pub(super) enum Shown {
 /// The plugin, and the project that makes it; one that is named is built.
 fn plugin_of(target: &Path) -> Result<(PathBuf, Option<PathBuf>), Halt> {
     if target.is_dir() {
-        let built = project::build(target, None).map_err(|error| Halt::plugin(format!("{error:#}")))?;
+        let built =
+            project::build(target, None, Rebuild::WhenChanged).map_err(|error| Halt::plugin(format!("{error:#}")))?;
         // Without the dot that nobody would write: `cases.jsonl:3`, as editors know it.
         let dir = target.strip_prefix(".").unwrap_or(target);
-        return Ok((built, Some(dir.to_owned())));
+        return Ok((built.plugin, Some(dir.to_owned())));
     }
     build_if_absent(target)?;
     Ok((target.to_owned(), project::of_plugin(target)))
@@ -149,13 +154,17 @@ pub(super) fn print(judged: &[(CaseFile, Vec<Judged>)], shown: Shown) -> (usize,
             let title = title(&file.path, case);
             if judged.passed {
                 passed += 1;
-                if shown == Shown::All {
+                if shown != Shown::Failed {
                     output::print_line(Line::default().coloured(Colour::Green, "ok    ").text("  ").text(title));
                 }
                 continue;
             }
             failed += 1;
-            output::print_line(Line::default().coloured(Colour::Red, "FAILED").text("  ").text(title));
+            let (colour, word) = match shown {
+                Shown::Blessed => (Colour::Green, "blessed"),
+                Shown::All | Shown::Failed => (Colour::Red, "FAILED"),
+            };
+            output::print_line(Line::default().coloured(colour, word).text("  ").text(title));
             for line in diff::lines(judged) {
                 output::print_line(line.indented("        "));
             }
@@ -172,7 +181,9 @@ fn bless(judged: &[(CaseFile, Vec<Judged>)]) -> anyhow::Result<()> {
         if failed.is_empty() {
             continue;
         }
-        let text = files::read_text(&file.path, cases::LIMIT).with_context(|| path.clone())?;
+        // With its byte order mark, if it has one.
+        let text = files::read(&file.path, cases::LIMIT).with_context(|| path.clone())?;
+        let text = String::from_utf8(text).with_context(|| path.clone())?;
         let blessed =
             cases::bless(&text, &failed).map_err(|reason| anyhow::anyhow!("{path} was changed meanwhile: {reason}"))?;
         std::fs::write(&file.path, blessed).with_context(|| path.clone())?;

@@ -101,9 +101,13 @@ fn follow(changes: &mut Changes, mut round: impl FnMut() -> ControlFlow<()>) -> 
 /// One build, with all that follows it.
 fn round(config: &BuildConfig, watching: &WatchConfig) -> Result<(), Halt> {
     let started = Instant::now();
-    let plugin = project::build(&config.dir, config.output.as_deref());
-    let plugin = plugin.map_err(|error| Halt::plugin(format!("{error:#}")))?;
-    output::print_line(format!("built {} in {:.1} s", plugin.display(), started.elapsed().as_secs_f64()));
+    let built = project::build(&config.dir, config.output.as_deref(), config.rebuild);
+    let project::Built { plugin, is_new } = built.map_err(|error| Halt::plugin(format!("{error:#}")))?;
+    output::print_line(if is_new {
+        format!("built {} in {:.1} s", plugin.display(), started.elapsed().as_secs_f64())
+    } else {
+        format!("{} is up to date", plugin.display())
+    });
     let holds = run_cases(config, watching, &plugin)?;
     match &watching.swap {
         Some((url, token_file)) if holds => {

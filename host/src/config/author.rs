@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{LogConfig, Pairs};
-use crate::author::templates::Language;
+use crate::author::templates::{Language, Template};
 use crate::plugin::{Grants, Limits};
 
 /// What a plugin's author asked for.
@@ -34,6 +34,8 @@ pub struct NewConfig {
     pub dir: PathBuf,
     /// What it is written in.
     pub language: Language,
+    /// What its mapper does.
+    pub template: Template,
 }
 
 /// How a plugin is run outside of the record path: as `host run` would.
@@ -79,6 +81,10 @@ pub struct MapConfig {
     pub input: MapInput,
     /// What a line, or a record of a topic, is.
     pub format: MapFormat,
+    /// What a line of output is.
+    pub output_format: OutputFormat,
+    /// The line that stands for a record without a value, in and out, where a line is a value.
+    pub tombstone: Option<String>,
     /// After how many records to end; `None`: at the end.
     pub limit: Option<u64>,
     /// Whether counts and times are printed at the end.
@@ -111,15 +117,24 @@ pub struct TopicInput {
     pub connect_timeout: Duration,
 }
 
-/// What a line of `host map` is, and what comes out.
+/// What a line of input is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MapFormat {
-    /// The value of a record; values come out.
+    /// The value of a record.
     Value,
-    /// A record in JSON; records in JSON come out.
+    /// A record in JSON.
     Record,
-    /// The value of a dead letter, whose input is mapped; values come out.
+    /// A dead letter, whose input is mapped: its value, or all of it as a record in JSON.
     DeadLetter,
+}
+
+/// What a line of output of `host map` is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputFormat {
+    /// The value of an output.
+    Value,
+    /// A record in JSON.
+    Record,
 }
 
 /// All settings of `host check`.

@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
+use super::text::decode_text;
 use crate::bytes::Bytes;
 
 /// Opens a regular file to read it.
@@ -71,13 +72,12 @@ pub fn read(path: &Path, limit: Limit) -> io::Result<Vec<u8>> {
     read_opened(&open(path)?, limit)
 }
 
-/// As [`read`], for text.
+/// As [`read`], for text, without its byte order mark.
 ///
 /// # Errors
 /// As [`read`], and when it is not UTF-8.
 pub fn read_text(path: &Path, limit: Limit) -> io::Result<String> {
-    let text = String::from_utf8(read(path, limit)?);
-    text.map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8 text"))
+    decode_text(read(path, limit)?).map_err(|why| io::Error::new(ErrorKind::InvalidData, why))
 }
 
 /// The rest of an open file, which may grow meanwhile.

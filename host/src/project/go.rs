@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::tools::{run, tool};
+use super::inputs::Inputs;
+use super::tools::{output_of, run, tool};
 use super::{wit, wrap};
 
 const INSTALL: &str = "install Go 1.24 or newer, as its own site tells, and put its bin folder on the PATH";
@@ -19,4 +20,22 @@ pub(super) fn build(dir: &Path, work: &Path) -> anyhow::Result<PathBuf> {
     run(&mut command, "go build", INSTALL)?;
     wrap::in_place(&output, &wit::folder(dir, work)?, wit::RECORD_WORLD)?;
     Ok(output)
+}
+
+/// The settings of Go that a build depends on, be they variables or in its own file.
+const SETTINGS: [&str; 8] =
+    ["GOVERSION", "GOROOT", "GOFLAGS", "GOEXPERIMENT", "GOWASM", "GOWORK", "GOTOOLCHAIN", "GO111MODULE"];
+
+/// Adds what the project is built from: modules of others are named in its `go.sum`, by their digests.
+pub(super) fn inputs(dir: &Path, inputs: &mut Inputs) -> anyhow::Result<()> {
+    let settings = output_of(tool("go", dir).arg("env").args(SETTINGS), "go env", INSTALL)?;
+    inputs.text("go", &settings);
+    if let Some(workspace) = settings.lines().nth(5).filter(|path| Path::new(path).is_file()) {
+        inputs.file(Path::new(workspace))?;
+    }
+    inputs.project(dir)?;
+    // Those that lie in a folder of this machine, as the SDK.
+    let local = "{{if or .Main (and .Replace (not .Replace.Version))}}{{.Dir}}{{end}}";
+    let modules = output_of(tool("go", dir).args(["list", "-m", "-f", local, "all"]), "go list", INSTALL)?;
+    modules.lines().filter(|dir| !dir.is_empty()).try_for_each(|dir| inputs.project(Path::new(dir)))
 }

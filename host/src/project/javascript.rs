@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
-use super::tools::{self, tool};
+use super::inputs::Inputs;
+use super::tools::{self, output_of, tool};
 use super::{Language, MANIFEST_LIMIT, wit};
 use crate::files;
 
@@ -23,6 +24,8 @@ const INSTALL_NODE: &str = "install Node.js 18 or newer with npm: apt-get instal
 const MANIFEST: &str = Language::JavaScript.manifest();
 /// Where a mapper is looked for when the manifest doesn't say.
 const ENTRIES: [&str; 4] = ["src/index.ts", "src/index.js", "index.ts", "index.js"];
+/// Where the script says which files are in the plugin.
+const BUNDLED: &str = "bundled.json";
 /// What runs the tools.
 const SCRIPT: &str = include_str!("../../../plugins/sdk-js/build.mjs");
 
@@ -36,13 +39,42 @@ struct Manifest {
     dependencies: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Builds the project in `work`, and returns the plugin.
-pub(super) fn build(dir: &Path, work: &Path) -> anyhow::Result<PathBuf> {
+/// Has npm install what the project depends on, unless it is there.
+pub(super) fn install(dir: &Path) -> anyhow::Result<()> {
     let manifest = read(dir)?;
-    let module = manifest.module(dir)?;
+    manifest.module(dir)?;
     if !manifest.dependencies.is_empty() && !is_up_to_date(dir) {
         npm(dir, &["install"])?;
     }
+    Ok(())
+}
+
+/// Adds what the project is built from, with what npm has installed for it.
+pub(super) fn inputs(dir: &Path, inputs: &mut Inputs) -> anyhow::Result<()> {
+    inputs.project(dir)?;
+    // esbuild looks for these in the folders around, too.
+    for around in dir.ancestors().skip(1) {
+        ["tsconfig.json", MANIFEST].iter().try_for_each(|name| inputs.file(&around.join(name)))?;
+    }
+    inputs.text("tools", TOOLS_LOCK);
+    inputs.text("node", &output_of(tool("node", dir).arg("--version"), "node", INSTALL_NODE)?);
+    inputs.environment(&["ESBUILD", "NODE"]);
+    Ok(())
+}
+
+/// Whether all files that esbuild put into the plugin built in `work` are among these inputs.
+pub(super) fn uses_only(work: &Path, inputs: &Inputs) -> bool {
+    let read = || -> anyhow::Result<Vec<PathBuf>> {
+        Ok(serde_json::from_slice(&files::read(&work.join(BUNDLED), MANIFEST_LIMIT)?)?)
+    };
+    read().is_ok_and(|files| files.iter().all(|file| file.canonicalize().is_ok_and(|file| inputs.has(&file))))
+}
+
+/// Builds the project in `work`, and returns the plugin.
+pub(super) fn build(dir: &Path, work: &Path) -> anyhow::Result<PathBuf> {
+    install(dir)?;
+    let manifest = read(dir)?;
+    let module = manifest.module(dir)?;
     let tools = tools::installed(&TOOLS.join("-").replace('@', "-"), |dir| {
         fs::create_dir(dir)?;
         fs::write(dir.join(MANIFEST), TOOLS_MANIFEST)?;
@@ -55,6 +87,7 @@ pub(super) fn build(dir: &Path, work: &Path) -> anyhow::Result<PathBuf> {
     fs::write(&entry, manifest.entry(&module))?;
     let mut command = tool("node", dir);
     command.arg(script).arg(tools).arg(entry).arg(wit::folder(dir, work)?).arg(wit::BATCH_WORLD).arg(&output);
+    command.arg(work.join(BUNDLED));
     tools::run(&mut command, "node", INSTALL_NODE)?;
     Ok(output)
 }
@@ -62,7 +95,7 @@ pub(super) fn build(dir: &Path, work: &Path) -> anyhow::Result<PathBuf> {
 fn read(dir: &Path) -> anyhow::Result<Manifest> {
     let path = dir.join(MANIFEST);
     let named = || path.display().to_string();
-    serde_json::from_slice(&files::read(&path, MANIFEST_LIMIT).with_context(named)?).with_context(named)
+    serde_json::from_str(&files::read_text(&path, MANIFEST_LIMIT).with_context(named)?).with_context(named)
 }
 
 /// Whether npm has installed what the manifest asks for since it was written.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
+use super::inputs::Inputs;
 use super::tools::{self, tool};
 use super::{Language, MANIFEST_LIMIT, wit};
 use crate::files;
@@ -62,7 +63,7 @@ pub(super) fn build(dir: &Path, work: &Path) -> anyhow::Result<PathBuf> {
     std::fs::create_dir(&entries)?;
     std::fs::write(entries.join(format!("{ENTRY}.py")), entry)?;
 
-    let tools = tools::installed(&format!("{COMPONENTIZE_PY}-{VERSION}"), |venv| install(dir, venv))?;
+    let tools = tools::installed(&tool_name(), |venv| install(dir, venv))?;
     let python = tools.join("bin/python");
     let output = work.join("plugin.wasm");
     let mut command = tool(tools.join("bin").join(COMPONENTIZE_PY), dir);
@@ -78,6 +79,23 @@ pub(super) fn build(dir: &Path, work: &Path) -> anyhow::Result<PathBuf> {
     command.env("RUST_BACKTRACE", "0").env("PYTHONDONTWRITEBYTECODE", "1");
     tools::run(&mut command, COMPONENTIZE_PY, INSTALL_PYTHON)?;
     Ok(output)
+}
+
+/// Adds what the project is built from.
+pub(super) fn inputs(dir: &Path, inputs: &mut Inputs) -> anyhow::Result<()> {
+    let manifest = read(dir)?;
+    inputs.project(dir)?;
+    manifest.paths(dir).iter().try_for_each(|path| inputs.project(path))?;
+    inputs.text(COMPONENTIZE_PY, REQUIREMENTS);
+    // It has the version of Python, for which pip chooses what the project depends on.
+    let venv = tools::place(&tool_name())?;
+    inputs.file(&venv.join("pyvenv.cfg"))?;
+    inputs.environment(&["PIP_", "PYTHON"]);
+    Ok(())
+}
+
+fn tool_name() -> String {
+    format!("{COMPONENTIZE_PY}-{VERSION}")
 }
 
 fn read(dir: &Path) -> anyhow::Result<Manifest> {

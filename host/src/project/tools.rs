@@ -45,9 +45,18 @@ fn check(name: &str, status: ExitStatus) -> anyhow::Result<()> {
 /// The folder of an installed tool. When it isn't there yet, `install` is called with the folder, once on this machine:
 /// others wait for it.
 pub(super) fn installed(name: &str, install: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<PathBuf> {
+    install_in(&folder()?, name, install)
+}
+
+/// Where a tool is, once it is installed.
+pub(super) fn place(name: &str) -> anyhow::Result<PathBuf> {
+    Ok(folder()?.join(name))
+}
+
+fn folder() -> anyhow::Result<PathBuf> {
     let cache = Folder::Cache.find(|name| std::env::var_os(name));
     let cache = cache.context("there is no directory for tools: neither XDG_CACHE_HOME nor HOME is set")?;
-    install_in(&cache.join("tools"), name, install)
+    Ok(cache.join("tools"))
 }
 
 fn install_in(tools: &Path, name: &str, install: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<PathBuf> {

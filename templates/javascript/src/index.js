@@ -2,6 +2,8 @@
 
 import { Rejected } from "mapper-sdk";
 
+import { epochSeconds } from "./iso_time.js";
+
 /**
  * Called for each record; what it returns is written to the output topic, under the key of the record.
  *
@@ -22,12 +24,4 @@ export function reduce(visit) {
     event_time: epochSeconds(visit.event_time),
     page: visit.page ?? null,
   };
-}
-
-/** The seconds since 1970 of a time in ISO 8601; one without an offset is UTC. */
-export function epochSeconds(time) {
-  const hasZone = /(Z|[+-]\d\d:?\d\d)$/.test(time) || !String(time).includes("T");
-  const milliseconds = typeof time === "string" ? Date.parse(hasZone ? time : `${time}Z`) : NaN;
-  if (Number.isNaN(milliseconds)) throw new Rejected(`event_time is not a time in ISO 8601: ${JSON.stringify(time)}`);
-  return Math.trunc(milliseconds / 1000);
 }

@@ -1,8 +1,9 @@
 //! Reduces a visit to its id, its time in epoch seconds and its page.
 
+mod iso_time;
+
 use std::borrow::Cow;
 
-use chrono::{DateTime, NaiveDateTime};
 use mapper_sdk::{Json, Record, mapper};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -49,52 +50,12 @@ pub fn reduce_visit<'a>(record: &Record<'a>) -> Result<Option<Json<Reduced<'a>>>
 
 fn reduce(value: &[u8]) -> Result<Reduced<'_>, Refused> {
     let visit: Visit = serde_json::from_slice(value)?;
-    let event_time = epoch_seconds(&visit.event_time.ok_or(Refused::NoTime)?)?;
+    let time = visit.event_time.ok_or(Refused::NoTime)?;
+    let event_time =
+        iso_time::epoch_seconds(&time).ok_or_else(|| Refused::NotATime(time.into_owned()))?;
     Ok(Reduced {
         visit_id: visit.visit_id,
         event_time,
         page: visit.page,
     })
-}
-
-/// A time without an offset is UTC.
-fn epoch_seconds(time: &str) -> Result<i64, Refused> {
-    let with_offset = DateTime::parse_from_rfc3339(time).map(|time| time.timestamp());
-    let naive = || {
-        NaiveDateTime::parse_from_str(time, "%Y-%m-%dT%H:%M:%S%.f")
-            .map(|time| time.and_utc().timestamp())
-    };
-    with_offset
-        .or_else(|_| naive())
-        .map_err(|_| Refused::NotATime(time.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_become_epoch_seconds() {
-        for (time, seconds) in [
-            ("2023-11-01T00:00:00+00:00", 1698796800),
-            ("2023-11-01T02:00:00+02:00", 1698796800),
-            ("2023-11-01T00:00:00Z", 1698796800),
-            ("2023-11-01T00:00:00.5", 1698796800),
-        ] {
-            assert_eq!(epoch_seconds(time).unwrap(), seconds, "{time}");
-        }
-        assert_eq!(
-            epoch_seconds("yesterday").unwrap_err().to_string(),
-            r#"event_time is not a time in ISO 8601: "yesterday""#
-        );
-    }
-
-    #[test]
-    fn a_tombstone_is_skipped() {
-        let record = Record {
-            value: None,
-            ..Record::of_value(b"")
-        };
-        assert!(reduce_visit(&record).unwrap().is_none());
-    }
 }

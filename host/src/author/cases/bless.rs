@@ -11,6 +11,8 @@ use crate::author::json::Object;
 /// When a line is no case any more: the file has changed since it was read.
 pub fn bless(text: &str, judged: &BTreeMap<usize, &Judged>) -> Result<String, String> {
     let mut blessed = String::with_capacity(text.len());
+    // The file keeps its byte order mark.
+    let text = text.strip_prefix('\u{feff}').inspect(|_| blessed.push('\u{feff}')).unwrap_or(text);
     for (index, line) in text.split_inclusive('\n').enumerate() {
         match judged.get(&(index + 1)) {
             None => blessed.push_str(line),

@@ -4,21 +4,29 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::{BATCH_BYTES, Filled, Input};
+use super::{BATCH_BYTES, Filled, Input, dead_letters};
 use crate::author::records::{JsonRecord, TOPIC};
 use crate::config::MapFormat;
+use crate::files::{self, WithoutMark};
 use crate::record::Batch;
 use crate::shutdown::Halt;
-use crate::{dead_letter, files};
 
 /// A longer line is no record: a batch of such could not be held in memory.
 const MAX_LINE_BYTES: usize = 64 << 20;
 const BUFFER_BYTES: usize = 1 << 20;
 
+/// What a line is.
+#[derive(Debug, Clone)]
+pub(in crate::author) struct LineFormat {
+    pub(in crate::author) format: MapFormat,
+    /// The line that stands for a record without a value, where a line is a value.
+    pub(in crate::author) tombstone: Option<String>,
+}
+
 /// Lines of some files, one after the other.
 pub(in crate::author) struct Lines {
     files: VecDeque<Open>,
-    format: MapFormat,
+    format: LineFormat,
     read: u64,
     /// Bytes of all files, if all are files.
     all: Option<u64>,
@@ -30,11 +38,15 @@ pub(in crate::author) struct Lines {
 struct Open {
     /// `None` is standard input.
     name: Option<String>,
-    reader: BufReader<Box<dyn Read>>,
+    reader: BufReader<WithoutMark<Box<dyn Read>>>,
     line: u64,
 }
 
 impl Open {
+    fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or("standard input")
+    }
+
     fn place(&self) -> String {
         self.name.as_ref().map_or_else(|| format!("line {}", self.line), |name| format!("{name}:{}", self.line))
     }
@@ -45,7 +57,7 @@ impl Lines {
     ///
     /// # Errors
     /// When one can't be opened.
-    pub(in crate::author) fn open(paths: &[PathBuf], format: MapFormat) -> Result<Self, Halt> {
+    pub(in crate::author) fn open(paths: &[PathBuf], format: LineFormat) -> Result<Self, Halt> {
         let stdin = [PathBuf::from("-")];
         let mut all = Some(0);
         let mut files = VecDeque::new();
@@ -60,21 +72,32 @@ impl Lines {
             };
             all = all.zip(bytes).map(|(all, bytes)| all + bytes);
             let name = (path != Path::new("-")).then(|| path.display().to_string());
-            files.push_back(Open { name, reader: BufReader::with_capacity(BUFFER_BYTES, reader), line: 0 });
+            files.push_back(Open {
+                name,
+                reader: BufReader::with_capacity(BUFFER_BYTES, WithoutMark::new(reader)),
+                line: 0,
+            });
         }
         Ok(Self { files, format, read: 0, all, line: Vec::new(), waiting: None })
     }
 
     /// The line that was read, as a record.
     fn record(&self) -> Result<JsonRecord, String> {
-        let value = match self.format {
-            MapFormat::Value => Some(self.line.clone()),
-            MapFormat::DeadLetter => dead_letter::input_of(&self.line)?,
-            MapFormat::Record => {
-                return JsonRecord::read(std::str::from_utf8(&self.line).map_err(|_| "it is not UTF-8".to_owned())?);
+        match self.format.format {
+            MapFormat::Value => {
+                let value = (!self.is_tombstone()).then(|| self.line.clone());
+                Ok(JsonRecord { value, ..JsonRecord::default() })
             }
-        };
-        Ok(JsonRecord { value, ..JsonRecord::default() })
+            MapFormat::DeadLetter => dead_letters::read_line(&self.line),
+            MapFormat::Record => {
+                JsonRecord::read(std::str::from_utf8(&self.line).map_err(|_| "it is not UTF-8".to_owned())?)
+            }
+        }
+    }
+
+    fn is_tombstone(&self) -> bool {
+        let is_value = self.format.format == MapFormat::Value;
+        is_value && self.format.tombstone.as_ref().is_some_and(|tombstone| tombstone.as_bytes() == self.line)
     }
 }
 
@@ -103,8 +126,9 @@ impl Input for Lines {
             }
             self.line.clear();
             let read = read_line(&mut open.reader, &mut self.line);
-            let (bytes, whole) = read.map_err(|error| {
-                Halt::internal(&anyhow::Error::new(error).context(format!("reading {}", open.place())))
+            let (bytes, whole) = read.map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidData => Halt::configuration(format!("{}: {error}", open.name())),
+                _ => Halt::internal(&anyhow::Error::new(error).context(format!("reading {}", open.name()))),
             })?;
             if bytes == 0 {
                 self.files.pop_front();
@@ -117,7 +141,7 @@ impl Input for Lines {
                 filled.refuse(place, format!("it is longer than {MAX_LINE_BYTES} bytes"));
                 continue;
             }
-            if self.line.trim_ascii().is_empty() {
+            if self.line.trim_ascii().is_empty() && !self.is_tombstone() {
                 continue;
             }
             match self.record() {
@@ -140,7 +164,7 @@ impl Input for Lines {
     }
 }
 
-/// Reads a line without its end; one that is too long is read over. Returns the bytes read, and whether the line is whole.
+/// Reads a line without its end, LF or CRLF; one that is too long is read over. Returns the bytes read, and whether the line is whole.
 fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<(u64, bool)> {
     let mut read = 0;
     let mut whole = true;
@@ -159,6 +183,9 @@ fn read_line(reader: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<(u64, 
         read += bytes as u64;
         reader.consume(bytes);
         if end.is_some() {
+            if line.last() == Some(&b'\r') {
+                line.pop();
+            }
             return Ok((read, whole));
         }
     }
@@ -171,18 +198,20 @@ mod tests {
     #[test]
     fn lines_end_with_a_newline_or_the_file_and_long_ones_are_read_over() {
         let long = vec![b'x'; MAX_LINE_BYTES + 1];
-        let text = [b"a\r\n", &b"\n"[..], &long, b"\nlast"].concat();
+        let text = [b"a\r\nb\r\r\n\r\n", &b"\n"[..], &long, b"\nlast\r"].concat();
         let mut reader = BufReader::with_capacity(7, text.as_slice());
         let mut next = || {
             let mut line = Vec::new();
             let (bytes, whole) = read_line(&mut reader, &mut line).unwrap();
             (bytes, whole, line)
         };
-        assert_eq!(next(), (3, true, b"a\r".to_vec()));
+        assert_eq!(next(), (3, true, b"a".to_vec()));
+        assert_eq!(next(), (4, true, b"b\r".to_vec()));
+        assert_eq!(next(), (2, true, Vec::new()));
         assert_eq!(next(), (1, true, Vec::new()));
         let (bytes, whole, _) = next();
         assert_eq!((bytes, whole), (long.len() as u64 + 1, false));
-        assert_eq!(next(), (4, true, b"last".to_vec()));
+        assert_eq!(next(), (5, true, b"last\r".to_vec()));
         assert_eq!(next().0, 0);
     }
 }

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::{BATCH_BYTES, Filled, Input};
+use super::{BATCH_BYTES, Filled, Input, dead_letters};
 use crate::config::{Delivery, MapFormat, TopicInput};
-use crate::dead_letter;
 use crate::kafka::{KafkaSettings, TopicReader};
 use crate::record::{Batch, NO_TIMESTAMP, Record};
 use crate::shutdown::{Halt, Shutdown};
@@ -40,14 +39,12 @@ impl Topic {
 }
 
 fn push(batch: &mut Batch, record: Record<'_>, format: MapFormat) -> Result<(), String> {
+    if format == MapFormat::DeadLetter {
+        return dead_letters::push_record(batch, record);
+    }
     let at = (record.partition(), record.offset());
     let timestamp = record.timestamp_ms().unwrap_or(NO_TIMESTAMP);
-    if format == MapFormat::DeadLetter {
-        let value = dead_letter::input_of(record.value().unwrap_or_default())?;
-        batch.push(at, timestamp, record.key(), value.as_deref(), dead_letter::kept_headers(record));
-    } else {
-        batch.push(at, timestamp, record.key(), record.value(), record.headers());
-    }
+    batch.push(at, timestamp, record.key(), record.value(), record.headers());
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use clap::{Arg, ArgMatches, Command};
 use super::super::sources::{Environment, Sources};
 use super::{CliError, arguments, given_path, guest, path, readers, settings, switch, wrong};
 use crate::config::{BuildConfig, WatchConfig, remote};
+use crate::project::Rebuild;
 
 pub(super) fn command() -> Command {
     // What the cases are run with; read only where they are run.
@@ -15,6 +16,9 @@ pub(super) fn command() -> Command {
         .arg(path("dir", "DIR").required(true).help("The folder of the plugin project"))
         .arg(path("output", "FILE").long("output").help(
             "Where the plugin goes [default: NAME.wasm beside the folder, or in it if it is the working directory]",
+        ))
+        .arg(switch("force").help(
+            "Build even if neither the sources nor the tools have changed since, as for newer versions of what it depends on",
         ))
         .arg(switch("watch").help("Build again at each change, and run the cases"))
         .arg(
@@ -34,7 +38,8 @@ pub(super) fn command() -> Command {
 /// The first setting that is wrong.
 pub(super) fn config(matches: &ArgMatches, environment: &Environment) -> Result<BuildConfig, CliError> {
     let dir = given_path(matches, "dir").unwrap_or_default();
-    let mut config = BuildConfig { dir, output: given_path(matches, "output"), watch: None };
+    let rebuild = if matches.get_flag("force") { Rebuild::Always } else { Rebuild::WhenChanged };
+    let mut config = BuildConfig { dir, output: given_path(matches, "output"), rebuild, watch: None };
     if matches.get_flag("watch") {
         let sources = Sources::new(&settings::WATCH, matches, environment)?;
         let url = matches

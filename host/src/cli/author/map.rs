@@ -17,6 +17,7 @@ pub(super) fn command() -> Command {
         .arg(path("plugin", "FILE").required(true).help("The plugin"))
         .arg(path("input", "INPUT").num_args(0..).help("Files of records, a line each; none, or -, is standard input"))
         .arg(format::argument())
+        .args(format::output_arguments())
         .arg(Arg::new("from-topic").long("from-topic").value_name("TOPIC").help(
             "Map the records of a topic, from its beginning to where it ends now. Nothing is written or committed",
         ))
@@ -34,6 +35,7 @@ pub(super) fn command() -> Command {
 pub(super) fn config(matches: &ArgMatches, sources: &Sources<'_>) -> Result<MapConfig, CliError> {
     let text = |name: &str| matches.get_one::<String>(name);
     let format = format::read(matches)?;
+    let output_format = format::read_output(matches, format)?;
     let limit =
         text("limit").map(|text| values::whole(text, 1..=u64::MAX).map_err(|allowed| wrong("limit", text, &allowed)));
     let files: Vec<_> = matches.get_many("input").into_iter().flatten().cloned().collect();
@@ -51,6 +53,8 @@ pub(super) fn config(matches: &ArgMatches, sources: &Sources<'_>) -> Result<MapC
         plugin: matches.get_one("plugin").cloned().unwrap_or_default(),
         input,
         format,
+        output_format,
+        tombstone: format::read_tombstone(matches, format, output_format)?,
         limit: limit.transpose()?,
         stats: matches.get_flag("stats"),
         verbose: matches.get_flag("verbose"),

@@ -2,13 +2,13 @@
 
 use clap::{Arg, ArgMatches, Command};
 
-use super::{CliError, given_path, path, settings, wrong};
-use crate::author::templates::Language;
+use super::{CliError, given_path, path, settings, switch, wrong};
+use crate::author::templates::{Language, Template};
 use crate::config::NewConfig;
 
 pub(super) fn command() -> Command {
     Command::new("new")
-        .about("Makes a plugin project: a mapper that reduces visits, with its cases")
+        .about("Makes a plugin project: a mapper with its cases")
         .arg(
             path("dir", "NAME")
                 .required(true)
@@ -21,6 +21,7 @@ pub(super) fn command() -> Command {
                 .required(true)
                 .help(format!("What it is written in: {}", languages())),
         )
+        .arg(switch("bare").help("Make a mapper that passes records on as they are, without the example of visits"))
 }
 
 fn languages() -> String {
@@ -44,5 +45,6 @@ pub(super) fn config(matches: &ArgMatches) -> Result<NewConfig, CliError> {
         let hint = hint.map_or_else(String::new, |name| format!("; did you mean {name}?"));
         return Err(wrong("lang", language, &format!("give {}{hint}", languages())));
     };
-    Ok(NewConfig { dir, language })
+    let template = if matches.get_flag("bare") { Template::Bare } else { Template::Visits };
+    Ok(NewConfig { dir, language, template })
 }
