@@ -10,13 +10,13 @@ pub fn next_steps(plugin: &Path, program: &str) -> String {
     if let Some((dir, language)) = project::of_plugin(plugin).and_then(|dir| Some((dir.clone(), Language::of(&dir)?))) {
         let source = main_source(&dir).unwrap_or_else(|| dir.clone());
         let (source, dir) = (source.display(), dir.display());
+        let [print, fail] = statements(language);
         text += &format!(
-            "\n  Change the plugin while the demo runs. Start the demo again, edit\n  {source}, such as the name of a field\n  \
-             of its output, and in a second terminal run\n\n      {program} build {dir}\n\n  \
-             The host tries the new version out on its last records and swaps it in.\n\
-             \n  Make it panic: put {} at the start of its function, and build it\n  \
-             again. The host refuses that version, and the old one goes on.\n",
-            failing_statement(language)
+            "\n  Change the plugin while the demo runs: start the demo again, open\n  {source}, put\n\n      {print}\n\n  \
+             at the start of its function, and in a second terminal run\n\n      {program} build {dir}\n\n  \
+             The host tries the new version out on its last records and its cases, and\n  swaps it in: each visit is logged.\n\
+             \n  Then make it fail: put  {fail}  there, and build it again.\n  \
+             The host refuses that version, and the old one goes on.\n"
         );
     }
     text + &format!(
@@ -49,14 +49,14 @@ fn main_source(dir: &Path) -> Option<PathBuf> {
     usual.into_iter().map(|file| dir.join(file)).find(|file| file.is_file())
 }
 
-/// A statement that ends a call of the mapper at once.
-fn failing_statement(language: Language) -> &'static str {
+/// A statement that logs a line, and one that ends a call of the mapper at once.
+fn statements(language: Language) -> [&'static str; 2] {
     match language {
-        Language::Rust => "panic!(\"oops\");",
-        Language::Python => "raise RuntimeError(\"oops\")",
-        Language::Go => "panic(\"oops\")",
-        Language::JavaScript => "throw new Error(\"oops\");",
-        Language::C => "__builtin_trap();",
+        Language::Rust => [r#"println!("hello");"#, r#"panic!("oops");"#],
+        Language::Python => [r#"print("hello")"#, r#"raise RuntimeError("oops")"#],
+        Language::Go => [r#"println("hello")"#, r#"panic("oops")"#],
+        Language::JavaScript => [r#"console.log("hello");"#, r#"throw new Error("oops");"#],
+        Language::C => [r#"mapper_log(MAPPER_INFO, "hello");"#, "__builtin_trap();"],
     }
 }
 
@@ -71,22 +71,21 @@ mod tests {
         let plugin = dir.path().join("pick.wasm");
         let without = next_steps(&plugin, "target/debug/host");
         assert!(without.contains("target/debug/host new my_mapper") && !without.contains("build"), "{without}");
-        for (manifest, source, statement) in [
-            ("Cargo.toml", "src/lib.rs", "panic!(\"oops\");"),
-            ("pyproject.toml", "pick.py", "raise RuntimeError(\"oops\")"),
-            ("go.mod", "main.go", "panic(\"oops\")"),
-            ("package.json", "src/index.ts", "throw new Error(\"oops\");"),
-            ("compile_flags.txt", "src/main.c", "__builtin_trap();"),
+        for (manifest, source) in [
+            ("Cargo.toml", "src/lib.rs"),
+            ("pyproject.toml", "pick.py"),
+            ("go.mod", "main.go"),
+            ("package.json", "src/index.ts"),
+            ("compile_flags.txt", "src/main.c"),
         ] {
             std::fs::create_dir_all(project.join("src")).unwrap();
             std::fs::write(project.join(manifest), "").unwrap();
             std::fs::write(project.join(source), "").unwrap();
             let text = next_steps(&plugin, "host");
             assert!(text.contains(&project.join(source).display().to_string()), "{text}");
-            assert!(
-                text.contains(&format!("host build {}\n", project.display())) && text.contains(statement),
-                "{text}"
-            );
+            assert!(text.contains(&format!("host build {}\n", project.display())), "{text}");
+            let statements = statements(Language::of(&project).unwrap());
+            assert!(statements.iter().all(|statement| text.contains(statement)), "{text}");
             std::fs::remove_dir_all(&project).unwrap();
         }
     }
