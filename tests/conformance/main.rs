@@ -178,23 +178,34 @@ fn typescript() {
     conforms(&TYPESCRIPT);
 }
 
-/// What `host new` makes is what its README says: its cases hold in the plugin, and its unit tests natively.
+/// What `host new` makes is what its README says: its cases hold in the plugin, and its unit tests natively, also when the mapper is
+/// replaced by another.
 #[test]
 fn a_new_project_of_every_language_passes_its_cases_and_its_unit_tests() {
     let dir = tempfile::tempdir().expect("a folder for projects");
-    for (language, unit_tests) in [
-        ("rust", &["cargo", "test", "--quiet"][..]),
-        ("python", &["python3", "-m", "unittest", "discover", "tests"]),
-        ("go", &["go", "test"]),
-        ("javascript", &["sh", "-c", "npm install --silent && npm test"]),
-        ("typescript", &["sh", "-c", "npm install --silent && npm test"]),
-        ("c", &["make", "test"]),
+    for (language, mapper, unit_tests) in [
+        ("rust", "src/lib.rs", &["cargo", "test", "--quiet"][..]),
+        ("python", "my_mapper.py", &["python3", "-m", "unittest", "discover", "tests"]),
+        ("go", "main.go", &["go", "test", "./..."]),
+        ("javascript", "src/index.js", &["sh", "-c", "npm install --silent && npm test"]),
+        ("typescript", "src/index.ts", &["sh", "-c", "npm install --silent && npm test"]),
+        ("c", "src/main.c", &["make", "test"]),
     ] {
-        let project = new_project(&dir.path().join(language), language);
+        let project = new_project(&dir.path().join(language), language, &[]);
         let (good, said) = ran_in(&project, &[HOST, "test"]);
         assert!(good && said.contains("3 passed, 0 failed"), "{language}: {said}");
         let (good, said) = ran_in(&project, unit_tests);
         assert!(good, "{language}: {said}");
+        let bare = new_project(&dir.path().join(language).join("bare"), language, &["--bare"]);
+        let (good, said) = ran_in(&bare, &[HOST, "test"]);
+        assert!(good && said.contains("2 passed, 0 failed"), "{language}: {said}");
+        for file in [mapper, "cases.jsonl"] {
+            std::fs::copy(bare.join(file), project.join(file)).expect("a copy");
+        }
+        let (good, said) = ran_in(&project, unit_tests);
+        assert!(good, "{language}, with another mapper: {said}");
+        let (good, said) = ran_in(&project, &[HOST, "test"]);
+        assert!(good && said.contains("2 passed, 0 failed"), "{language}, with another mapper: {said}");
     }
 }
 
@@ -212,7 +223,7 @@ fn a_language_is_built_with_its_own_tools_alone() {
         ("c", &["clang-14", "wasm-ld-14"]),
     ] {
         let dir = dir.path().join(language);
-        let project = new_project(&dir, language);
+        let project = new_project(&dir, language, &[]);
         for tool in tools {
             let (found, path) = ran_in(&dir, &["sh", "-c", &format!("command -v {tool}")]);
             assert!(found, "{tool}: {path}");
@@ -232,7 +243,7 @@ fn the_same_source_makes_the_same_plugin() {
     // Wherever it lies, and whatever repository it is in.
     for language in ["rust", "go", "c"] {
         let built = ["here", "there"].map(|place| {
-            let project = new_project(&dir.path().join(language).join(place), language);
+            let project = new_project(&dir.path().join(language).join(place), language, &[]);
             built(&project, &project.with_extension("wasm"))
         });
         assert!(built[0] == built[1], "{language}");
@@ -247,9 +258,10 @@ fn ran_in(dir: &Path, command: &[&str]) -> (bool, String) {
     (output.status.success(), said.into_owned())
 }
 
-fn new_project(dir: &Path, language: &str) -> PathBuf {
+fn new_project(dir: &Path, language: &str, more: &[&str]) -> PathBuf {
     let project = dir.join("my_mapper");
-    host(&[OsStr::new("new"), project.as_os_str(), OsStr::new("--lang"), OsStr::new(language)]);
+    let arguments = [OsStr::new("new"), project.as_os_str(), OsStr::new("--lang"), OsStr::new(language)];
+    host(&[&arguments[..], &more.iter().map(OsStr::new).collect::<Vec<_>>()].concat());
     project
 }
 
