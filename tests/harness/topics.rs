@@ -20,7 +20,7 @@ use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
 use crate::kafka::{Kafka, client_config};
 
 /// How long a single request or a whole read of a topic may take before the test fails.
-const TIMEOUT: Duration = Duration::from_secs(30);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause between two looks at something that is not there yet.
 const POLL: Duration = Duration::from_millis(20);
 
@@ -282,12 +282,12 @@ fn record(message: &impl Message) -> Record {
 }
 
 #[derive(Default)]
-struct Deliveries {
-    succeeded: usize,
-    failed: Vec<KafkaError>,
+pub(crate) struct Deliveries {
+    pub(crate) succeeded: usize,
+    pub(crate) failed: Vec<KafkaError>,
 }
 
-struct Deliver(Arc<Mutex<Deliveries>>);
+pub(crate) struct Deliver(pub(crate) Arc<Mutex<Deliveries>>);
 
 impl ClientContext for Deliver {}
 
@@ -304,7 +304,7 @@ impl ProducerContext for Deliver {
 }
 
 #[track_caller]
-fn send(producer: &BaseProducer<Deliver>, topic: &str, new: &NewRecord) {
+pub(crate) fn send(producer: &BaseProducer<Deliver>, topic: &str, new: &NewRecord) {
     let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic);
     record.partition = new.partition;
     record.key = new.key.as_deref();
@@ -326,7 +326,7 @@ fn send(producer: &BaseProducer<Deliver>, topic: &str, new: &NewRecord) {
     }
 }
 
-fn consumer(kafka: &Kafka, group: &str, isolation: &str) -> BaseConsumer {
+pub(crate) fn consumer(kafka: &Kafka, group: &str, isolation: &str) -> BaseConsumer {
     let mut config = client_config(kafka.brokers());
     config.set("group.id", group).set("isolation.level", isolation);
     // The end of a partition is only reported once a fetch has waited its time for more.
@@ -347,7 +347,7 @@ fn partitions(consumer: &BaseConsumer, topic: &str) -> std::ops::Range<i32> {
 
 /// Waits until the number of partitions that have a leader is as wanted.
 #[track_caller]
-fn wait_for_leaders(kafka: &Kafka, topic: &str, wanted: impl Fn(usize) -> bool) {
+pub(crate) fn wait_for_leaders(kafka: &Kafka, topic: &str, wanted: impl Fn(usize) -> bool) {
     let deadline = Instant::now() + TIMEOUT;
     let consumer = consumer(kafka, &unique("harness"), "read_committed");
     loop {
@@ -364,16 +364,16 @@ fn wait_for_leaders(kafka: &Kafka, topic: &str, wanted: impl Fn(usize) -> bool) 
     }
 }
 
-fn admin(kafka: &Kafka) -> AdminClient<DefaultClientContext> {
+pub(crate) fn admin(kafka: &Kafka) -> AdminClient<DefaultClientContext> {
     client_config(kafka.brokers()).create().expect("the configuration is valid")
 }
 
-fn options() -> AdminOptions {
+pub(crate) fn options() -> AdminOptions {
     AdminOptions::new().operation_timeout(Some(TIMEOUT)).request_timeout(Some(TIMEOUT))
 }
 
 /// Waits for one future; the admin client has a thread of its own that completes it.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
