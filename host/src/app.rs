@@ -20,6 +20,7 @@ use crate::spans::Spans;
 use crate::swap::candidate::PluginWorkshop;
 use crate::swap::{Reload, Versions};
 use crate::telemetry::{Activity, Telemetry, Work};
+use crate::topics::{TopicEvents, TopicWatch};
 use crate::transactional_id::TransactionalId;
 use crate::visits::{BURST_ROWS, Generator};
 use crate::worker::{self, Job};
@@ -100,8 +101,26 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
     let versions = Versions::open(config, state_dir, (plugin.clone(), workshop), kafka.routes.clone(), reload.clone());
     // There is one run in a process, and one control of it.
     let _ = telemetry.versions.set(versions.control.clone());
+    // The offsets of a demo are those of a topic that is gone with it.
+    let intents = Arc::new(match state_dir.filter(|_| kafka.demo.is_none()) {
+        Some(dir) => Intents::open(dir, (&config.group, &config.input_topic), config.failures.poison_after),
+        None => Intents::none(),
+    });
+    let events = Arc::new(match kafka.demo {
+        Some(_) => TopicEvents::new(telemetry.clone(), None),
+        None => TopicEvents::new(telemetry.clone(), Some(versions.slot.journal.clone())),
+    });
+    // The embedded broker lasts as long as this process, and so do its topics.
+    let written =
+        kafka.demo.is_none().then(|| TopicWatch::new(kafka.setup.clone(), &demo_topics(config), events.clone()));
+    if let Some(written) = &written {
+        written.look();
+    }
+    let reports = (events, intents.clone());
+    let input_topic = (config.input_topic.as_str(), kafka.demo.is_none());
+    let input = kafka.setup.input(input_topic, kafka.until.clone(), config.input_policy, reports)?;
     let job = Arc::new(Job {
-        topic: config.input_topic.as_str().into(),
+        input,
         routes: kafka.routes.clone(),
         kafka: kafka.settings.clone(),
         transactional_id: claimed.id.clone(),
@@ -112,13 +131,8 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
         },
         batch_records: config.batch_records,
         failures: config.failures,
-        // The offsets of a demo are those of a topic that is gone with it.
-        intents: Arc::new(match state_dir.filter(|_| kafka.demo.is_none()) {
-            Some(dir) => Intents::open(dir, (&config.group, &config.input_topic), config.failures.poison_after),
-            None => Intents::none(),
-        }),
+        intents,
         connect_timeout: config.connect_timeout,
-        until: kafka.until.clone(),
         plugin,
         spans: spans.clone(),
         slot: versions.slot.clone(),
@@ -135,6 +149,9 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
             let unready_after = config.kafka_unready_after;
             committed::follow(&kafka.setup, &config.input_topic, &telemetry, unready_after, &watchers_end);
         });
+        if let Some(written) = &written {
+            scope.spawn(|| written.follow(&watchers_end));
+        }
         if kafka.demo.is_some() {
             let topics = demo_topics(config);
             let (settings, end, recent) = (&kafka.settings, &watchers_end, &recent_visits);
@@ -239,6 +256,9 @@ impl Kafka {
         if demo.is_none() {
             let written: Vec<&str> = topics.outputs.iter().copied().chain([topics.dead_letters]).collect();
             setup.permissions(topics.input, &written)?;
+        }
+        if demo.is_none() && !config.input_policy.input_is_dead_letters {
+            setup.refuse_dead_letters(topics.input)?;
         }
         let routes = match &demo {
             // The mock cluster answers no questions about its configuration.

@@ -17,6 +17,7 @@ mod service_links;
 mod settings;
 mod sources;
 mod swap;
+mod topics;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ mod failures;
 pub(crate) mod properties;
 pub(crate) mod remote;
 mod swap;
+mod topics;
 pub(crate) mod tracing;
 pub(crate) mod values;
 
@@ -26,6 +27,7 @@ pub use author::{
 pub use failures::{BreakerRecords, Failures};
 pub use remote::{RemoteCommand, RemoteConfig};
 pub use swap::SwapConfig;
+pub use topics::{InputPolicy, OnGap, OnTopicRecreated};
 pub use tracing::TracingConfig;
 
 use crate::plugin::{Grants, Limits};
@@ -81,6 +83,8 @@ pub struct RunConfig {
     pub dead_letter_topic: String,
     /// Other topics that an output may name.
     pub extra_topics: Vec<String>,
+    /// What to do when the input topic was created again, lacks records, or contains dead letters.
+    pub input_policy: InputPolicy,
     /// Partitions of topics to be created; `None`: a topic that doesn't exist is an error.
     pub create_topics: Option<u32>,
     /// How sure each record is handled once. Exactly-once only with brokers.

@@ -6,6 +6,7 @@
 
 mod envelope;
 mod fingerprint;
+mod recognize;
 
 use std::fmt::Write as _;
 
@@ -17,6 +18,7 @@ use crate::swap::{Speaker, Version};
 use crate::verdict::Failure;
 
 pub use envelope::input_of;
+pub use recognize::DeadLetterDetector;
 
 use envelope::Envelope;
 use fingerprint::Fingerprints;

@@ -103,6 +103,13 @@ impl Intents {
             }
         }
     }
+
+    /// The topic was created again, and offsets stand for other records: no record is suspected any more.
+    pub fn forget_records(&self) {
+        let mut suspects = self.suspects();
+        suspects.clear();
+        self.changed(&suspects);
+    }
 }
 
 impl Place {

@@ -31,6 +31,7 @@ pub mod spans;
 pub mod state_dir;
 pub mod swap;
 pub mod telemetry;
+pub mod topics;
 pub mod trace_context;
 pub mod transactional_id;
 pub mod verdict;

@@ -6,6 +6,7 @@ mod breaker;
 mod contracts;
 mod error_ratio;
 mod held;
+mod idle;
 mod pace;
 mod process;
 mod provenance;
@@ -22,6 +23,7 @@ use breaker::Breaker;
 pub use contracts::{Fetched, Mapper, Outgoing, Sink, Source, Trouble};
 use error_ratio::ErrorRatio;
 use held::Held;
+use idle::Idle;
 use pace::Pace;
 pub use provenance::PROVENANCE_BYTES;
 use provenance::Provenance;
@@ -95,6 +97,7 @@ pub struct Pipeline<S, M, K> {
     error_ratio: Option<ErrorRatio>,
     /// When the last verdicts came.
     now: DateTime<Utc>,
+    idle: Idle,
     pace: Pace,
     careful: Option<Careful>,
     /// Times that it had to go back since the last commit.
@@ -138,6 +141,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             error_ratio: failures.halt_on_error_ratio.map(|limit| ErrorRatio::new(limit, failures.error_ratio_window)),
             settings,
             now: DateTime::UNIX_EPOCH,
+            idle: Idle::default(),
             pace: Pace::default(),
             careful: None,
             setbacks: 0,
@@ -184,7 +188,10 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             self.take_version()?;
         }
         match self.next()? {
-            Fetched::Records => self.process()?,
+            Fetched::Records => {
+                self.idle.end();
+                self.process()?;
+            }
             Fetched::Idle if self.breaker.is_open() || self.versions.is_withdrawn() => {}
             Fetched::Idle => {
                 let ends = self.source.finished();
@@ -196,6 +203,12 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
                     self.commit()?;
                     return Ok(!self.versions.is_withdrawn());
                 }
+                self.commit_ends()?;
+            }
+            Fetched::TopicRecreated { partitions } => self.restart_topic(partitions)?,
+            Fetched::OffsetOutOfRange => {
+                self.commit()?;
+                self.settle_moved()?;
             }
             Fetched::Assigned => self.settle_rebalance()?,
             Fetched::Revoked { lost } => {
@@ -373,9 +386,9 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
     /// Carries out a rebalance that waits.
     fn settle_waiting(&mut self) -> Result<(), Trouble> {
         match self.source.attend(Duration::ZERO)? {
-            Fetched::Records | Fetched::Idle => return Ok(()),
-            Fetched::Assigned => {}
             Fetched::Revoked { .. } => self.telemetry.rebalanced(),
+            Fetched::Assigned => {}
+            _ => return Ok(()),
         }
         self.settle_rebalance()
     }

@@ -6,6 +6,7 @@ mod failure_log;
 mod failures;
 mod guests;
 mod rates;
+mod topics;
 mod workers;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +27,7 @@ pub use failure_log::FailureLog;
 pub use failures::{Example, Failures, Group};
 pub use guests::{Guests, Renewal};
 pub use rates::{EVERY, Rate, Rates};
+pub use topics::Topics;
 pub use workers::{Activity, Place, StepLimits, Worker, Workers};
 
 const KINDS: usize = FailureKind::ALL.len();
@@ -98,6 +100,8 @@ pub struct Telemetry {
     pub about: About,
     /// What each worker does.
     pub workers: Workers,
+    /// What happened to topics.
+    pub topics: Topics,
     /// How long mapping and committing take.
     pub distributions: Distributions,
     /// How fast it goes.

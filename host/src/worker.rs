@@ -9,7 +9,7 @@ use crate::config::{Delivery, Failures};
 use crate::dead_letter::{DeadLetters, Origin};
 use crate::decision::Routes;
 use crate::intents::Intents;
-use crate::kafka::{KafkaSettings, KafkaSink, KafkaSource, Until};
+use crate::kafka::{InputTopic, KafkaSettings, KafkaSink, KafkaSource};
 use crate::pipeline::{CommitPolicy, Pipeline, Settings, Trouble};
 use crate::plugin::{Plugin, PluginMapper};
 use crate::shutdown::{Halt, Shutdown};
@@ -19,8 +19,8 @@ use crate::telemetry::{Activity, Telemetry};
 
 /// What the workers of a process have in common.
 pub struct Job {
-    /// The input topic.
-    pub topic: Arc<str>,
+    /// The input topic, and where to end.
+    pub input: Arc<InputTopic>,
     /// Where records go.
     pub routes: Arc<Routes>,
     /// How to reach Kafka.
@@ -37,8 +37,6 @@ pub struct Job {
     pub intents: Arc<Intents>,
     /// How long to try to reach Kafka at the start.
     pub connect_timeout: Duration,
-    /// Where to end, if anywhere.
-    pub until: Option<Arc<Until>>,
     /// The mapper to begin with.
     pub plugin: Arc<Plugin>,
     /// What makes spans.
@@ -93,12 +91,13 @@ impl Drop for LastWords<'_> {
 fn work(job: &Job, number: usize) -> Result<(), Halt> {
     // Dropped whatever happens: whoever swaps must not wait for a worker that is gone.
     let versions = WorkerSlot::new(job.slot.clone(), number, job.speaker.clone());
-    let source = KafkaSource::new(&job.kafka, &job.topic, job.until.clone(), (number, job.telemetry.clone()));
+    let topic = &job.input.topic;
+    let source = KafkaSource::new(&job.kafka, job.input.clone(), (number, job.telemetry.clone()));
     let source = source.map_err(|error| Halt::configuration(format!("the consumer can't be made: {error}")))?;
     let transactional_id =
         (job.kafka.delivery == Delivery::ExactlyOnce).then(|| format!("{}-{number}", job.transactional_id));
-    let topics = (job.topic.clone(), job.routes.clone());
-    let mut sink = KafkaSink::new(job.kafka.clone(), transactional_id, topics, source.consumer(), job.shutdown.clone());
+    let topics = (topic.clone(), job.routes.clone());
+    let mut sink = KafkaSink::new(job.kafka.clone(), transactional_id, topics, source.member(), job.shutdown.clone());
     if let Err(trouble) = sink.connect_within(job.connect_timeout) {
         let ended = if let Trouble::Halt(halt) = trouble { Err(halt) } else { Ok(()) };
         leave(job, number, (source, sink), &ended);
@@ -108,7 +107,7 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
     let origin = Origin {
         group: job.kafka.group.clone(),
         worker: number,
-        topic: job.topic.to_string(),
+        topic: topic.to_string(),
         plugin_name: identity.name.clone(),
         plugin_version: identity.version.clone(),
         plugin_digest: identity.digest.to_string(),
@@ -123,13 +122,13 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
         worker: number,
         spans: job.spans.clone(),
         intents: job.intents.clone(),
-        ends_by_itself: job.until.is_some(),
+        ends_by_itself: job.input.until.is_some(),
         provenance: job.provenance,
     };
     let mapper = PluginMapper::new(job.plugin.clone()).reporting(job.telemetry.clone(), number);
     let parts = (source, mapper, sink);
     let (telemetry, shutdown) = (job.telemetry.clone(), job.shutdown.clone());
-    let mut pipeline = Pipeline::new(parts, versions, &job.topic, settings, dead_letters, telemetry, shutdown);
+    let mut pipeline = Pipeline::new(parts, versions, topic, settings, dead_letters, telemetry, shutdown);
     let ended = pipeline.run();
     let (source, _, sink) = pipeline.into_parts();
     leave(job, number, (source, sink), &ended);

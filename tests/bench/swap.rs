@@ -67,6 +67,10 @@ impl Source for Endless {
         Ok(())
     }
 
+    fn commit_ends(&mut self) -> Result<bool, Trouble> {
+        Ok(false)
+    }
+
     fn finished(&mut self) -> Option<Positions> {
         None
     }

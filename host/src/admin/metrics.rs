@@ -5,6 +5,7 @@
 
 mod format;
 
+use std::collections::BTreeMap;
 use std::fmt::Error;
 use std::sync::Arc;
 
@@ -173,6 +174,13 @@ fn kafka(telemetry: &Telemetry, families: &mut Families<'_>) -> Result<(), Error
     families.counter("transactions", "Transactions that were committed", telemetry.transactions())?;
     families.counter("aborts", "Transactions that were aborted, and done again", telemetry.aborts())?;
     families.counter("rebalances", "Times that partitions were taken away", telemetry.rebalances())?;
+    let help = "Input records that were removed before the host read them, by retention or DeleteRecords";
+    families.counter("records_missed", help, telemetry.topics.records_missed())?;
+    let work = telemetry.about.work();
+    let mut recreations: BTreeMap<String, u64> = work.topics().map(|topic| (topic.to_owned(), 0)).collect();
+    recreations.extend(telemetry.topics.recreations());
+    let recreations = recreations.into_iter().map(|(topic, count)| ([("topic", topic)], count));
+    families.counters("topic_recreations", "Times that a topic was deleted and created again", recreations)?;
     families.counter("spans_sent", "Spans that a collector took", telemetry.spans.sent())?;
     families.counter("spans_dropped", "Spans that were lost on the way to a collector", telemetry.spans.dropped())
 }

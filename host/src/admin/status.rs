@@ -103,6 +103,10 @@ struct Totals {
     aborts: u64,
     /// Times that partitions were taken away.
     rebalances: u64,
+    /// Input records that were removed before the host read them, by retention or DeleteRecords.
+    records_missed: u64,
+    /// Times that a topic was deleted and created again; without those that never were.
+    topic_recreations: BTreeMap<String, u64>,
     /// Instances of the plugin that were replaced, by reason; without those that there are none of.
     instance_renewals: BTreeMap<&'static str, u64>,
     /// Times that a breaker opened.
@@ -227,6 +231,8 @@ impl Totals {
             transactions: telemetry.transactions(),
             aborts: telemetry.aborts(),
             rebalances: telemetry.rebalances(),
+            records_missed: telemetry.topics.records_missed(),
+            topic_recreations: telemetry.topics.recreations(),
             instance_renewals: renewals.filter(|(_, count)| *count > 0).collect(),
             breaker_openings: telemetry.breakers.times_opened(),
         }

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::readers::{HOUR, MOST_PARTITIONS, batch_records, cache_dir, connect_timeout, log, path, state_dir, within};
-use super::sources::{Given, Sources};
+use super::sources::Sources;
+use super::topics::{self, Topics};
 use super::{CliError, admin, pairs, readers, sandbox, swap};
 use crate::config::{Delivery, Pairs, RunConfig, values};
 
@@ -49,6 +50,7 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
         output_topic: topics.output,
         dead_letter_topic: topics.dead_letters,
         extra_topics: topics.extra,
+        input_policy: topics::input_policy(sources)?,
         create_topics: sources.optional("create-topics", |text| values::whole32(text, 1..=MOST_PARTITIONS))?,
         delivery,
         until_end,
@@ -136,41 +138,4 @@ fn fits_transaction(kafka: &Pairs, transaction_timeout: Duration, delivery: Deli
         }
     }
     Ok(())
-}
-
-struct Topics {
-    input: String,
-    output: String,
-    dead_letters: String,
-    extra: Vec<String>,
-}
-
-impl Topics {
-    /// # Errors
-    /// When a name is not legal, or a topic has two uses.
-    fn read(sources: &Sources<'_>) -> Result<Self, CliError> {
-        let from = sources.present("input-topic");
-        let input = from.read(values::topic)?;
-        let output = sources.present("output-topic");
-        let dead_letters = sources.present("dead-letter-topic");
-        let extra = sources.list("extra-topic");
-        let mut taken: Vec<(&Given, String)> = Vec::new();
-        for given in [&output, &dead_letters].into_iter().chain(&extra) {
-            let topic = given.read(values::topic)?;
-            if topic == input {
-                return Err(given.refuse(&format!(
-                    "it is also the input topic ({from}): what the host writes would come in again, without end"
-                )));
-            }
-            if let Some((other, _)) = taken.iter().find(|(_, name)| *name == topic) {
-                return Err(given.refuse(&format!(
-                    "{other} names the same topic; outputs and dead letters need topics of their own, to be told apart"
-                )));
-            }
-            taken.push((given, topic));
-        }
-        let mut names = taken.into_iter().map(|(_, name)| name);
-        let (output, dead_letters) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
-        Ok(Self { input, output, dead_letters, extra: names.collect() })
-    }
 }

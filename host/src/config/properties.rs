@@ -29,7 +29,7 @@ const OWNED: [(&[&str], &str); 22] = [
         &["offset.store.method", "offset.store.path", "offset.store.sync.interval.ms"],
         "offsets are kept in Kafka, where they are committed with the outputs",
     ),
-    (&["enable.partition.eof"], "it needs it for --until-end, and only then"),
+    (&["enable.partition.eof"], "it is true: the host commits the end of a partition, and --until-end needs it"),
     (&["enable.idempotence"], "it is true: without it a retry could write a record twice or out of order"),
     (&["enable.gapless.guarantee"], "it ends the producer for a record that could be sent again"),
     (&["acks"], "it is all: with less, an acknowledged output could be lost"),

@@ -36,6 +36,12 @@ impl Suspects {
         self.spans.is_empty() && self.deaths.is_empty()
     }
 
+    /// No record is suspected any more; what the processes left is still taken in only once.
+    pub(super) fn clear(&mut self) {
+        self.spans.clear();
+        self.deaths.clear();
+    }
+
     /// Takes in what another process knew.
     pub(super) fn merge(&mut self, other: Self) {
         self.spans.extend(other.spans);

@@ -13,9 +13,12 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::connection_errors::{Cause, ConnectionErrors, take_turn};
 use super::fit;
 use super::limits::delivery_stall;
+use super::start::CommittedOffset;
 use crate::config::properties;
 use crate::config::{Delivery, Pairs};
 use crate::decision::Routes;
+use crate::record::Positions;
+use crate::topics::TopicIdentity;
 
 /// How to reach Kafka, and as whom.
 #[derive(Debug, Clone)]
@@ -41,6 +44,8 @@ pub struct KafkaSettings {
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// A shorter value is a part of many words, and hardly a secret.
 const SHORTEST_SECRET: usize = 3;
+/// How soon a client notices partitions that were added to a topic.
+const METADATA_REFRESH: Duration = Duration::from_secs(30);
 /// librdkafka's default.
 const DEFAULT_BATCH_BYTES: usize = 1_000_000;
 /// All workers together buffer this much input at most, in KiB.
@@ -63,6 +68,8 @@ impl KafkaSettings {
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "1000")
             .set("broker.address.family", "any")
+            // Or partitions that are added to a topic are first read, and written, after up to five minutes.
+            .set("topic.metadata.refresh.interval.ms", METADATA_REFRESH.as_millis().to_string())
             .set_log_level(RDKafkaLogLevel::Warning);
         config
     }
@@ -124,12 +131,16 @@ impl KafkaSettings {
         !decided_by_broker
     }
 
-    /// A worker's consumer. `to_end`: it is told where a partition ends.
-    pub(super) fn consumer(&self, to_end: bool) -> ClientConfig {
+    /// Whether the user asked for librdkafka's debug messages.
+    pub(super) fn shows_debug(&self) -> bool {
+        self.properties.iter().any(|(key, _)| key == "debug")
+    }
+
+    /// A worker's consumer.
+    pub(super) fn consumer(&self) -> ClientConfig {
         let buffer_kib = (CONSUMER_BUFFER_KIB / self.workers).max(1024);
         let mut config = self.client();
         config
-            .set("auto.offset.reset", "earliest")
             .set("queued.min.messages", (CONSUMER_BUFFER_RECORDS / self.workers).max(1000).to_string())
             .set("queued.max.messages.kbytes", buffer_kib.to_string())
             .set("fetch.max.bytes", (buffer_kib << 10).to_string())
@@ -146,7 +157,12 @@ impl KafkaSettings {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("isolation.level", "read_committed")
-            .set("enable.partition.eof", to_end.to_string());
+            // Where to go from an offset that a broker does not have is decided in `start`, so that nothing is skipped silently.
+            .set("auto.offset.reset", "error")
+            .set("enable.partition.eof", "true");
+        // Of these messages the consumer needs one, see `GroupContext`.
+        let debug = config.get("debug").map_or_else(|| "metadata".to_owned(), |asked| format!("{asked},metadata"));
+        config.set("debug", debug).set_log_level(RDKafkaLogLevel::Debug);
         config
     }
 
@@ -234,13 +250,14 @@ fn log_connection(cause: Cause, message: &str) {
     }
 }
 
-/// The offsets that the consumer's group has committed; without those of partitions for which it never did.
+/// The offsets that the consumer's group has committed, with the topic that they were committed for; without those of
+/// partitions for which it never did.
 pub(super) fn committed<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,
     partitions: impl IntoIterator<Item = i32>,
     timeout: Duration,
-) -> KafkaResult<BTreeMap<i32, i64>> {
+) -> KafkaResult<BTreeMap<i32, CommittedOffset>> {
     let mut list = TopicPartitionList::new();
     for partition in partitions {
         list.add_partition(topic, partition);
@@ -249,8 +266,18 @@ pub(super) fn committed<C: ConsumerContext>(
     let elements = committed.elements();
     // An error of a single partition would read as "nothing was ever committed".
     elements.iter().try_for_each(|element| element.error())?;
-    let offset = |offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None };
-    Ok(elements.iter().filter_map(|element| Some((element.partition(), offset(element.offset())?))).collect())
+    let offsets = elements.iter().filter_map(|element| {
+        let Offset::Offset(offset) = element.offset() else { return None };
+        let identity = TopicIdentity::from_offset_metadata(element.metadata());
+        Some((element.partition(), CommittedOffset { offset, identity }))
+    });
+    Ok(offsets.collect())
+}
+
+/// The offsets that were not committed for another topic of the same name.
+pub(super) fn of_topic(committed: BTreeMap<i32, CommittedOffset>, topic: &TopicIdentity) -> Positions {
+    let of_topic = committed.into_iter().filter(|(_, committed)| !committed.identity.differs_from(topic));
+    of_topic.map(|(partition, committed)| (partition, committed.offset)).collect()
 }
 
 /// The context of clients with nothing to say but why their connections fail.

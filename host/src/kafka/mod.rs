@@ -4,30 +4,37 @@
 mod call_thread;
 mod client;
 mod connection_errors;
+mod describe;
 mod diagnosis;
 pub mod embedded;
 mod files;
 mod fit;
+mod input;
 mod limits;
+mod member;
 mod native;
 mod peek;
 mod permissions;
 mod produce;
 mod producer;
 mod read;
+mod sample;
 pub mod setup;
 mod sink;
 mod source;
+mod start;
 mod until;
 
 #[cfg(test)]
 mod tests;
 
 pub use client::KafkaSettings;
+pub use input::InputTopic;
 pub use limits::step_limits;
+pub use member::{GroupConsumer, Member};
 pub use peek::{Peek, Peeked};
 pub use produce::TopicProducer;
 pub use read::TopicReader;
 pub use sink::KafkaSink;
-pub use source::{GroupConsumer, KafkaSource};
+pub use source::KafkaSource;
 pub use until::Until;

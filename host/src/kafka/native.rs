@@ -71,6 +71,8 @@ pub(super) fn commit_within<C: ConsumerContext>(
 /// A queue that the records of partitions are sent to, so that fetching them never runs into a rebalance.
 pub(super) struct RecordQueue<C: ConsumerContext + 'static> {
     queue: NonNull<sys::rd_kafka_queue_t>,
+    /// Where everything else goes, which [`BaseConsumer::poll`] serves.
+    events: Option<NonNull<sys::rd_kafka_queue_t>>,
     /// The queue must not outlive its client.
     consumer: Arc<BaseConsumer<C>>,
 }
@@ -84,7 +86,15 @@ impl<C: ConsumerContext> RecordQueue<C> {
         // SAFETY: the consumer's client is alive.
         let queue = unsafe { sys::rd_kafka_queue_new(consumer.client().native_ptr()) };
         let queue = NonNull::new(queue).expect("librdkafka makes a queue or aborts");
-        Self { queue, consumer }
+        // SAFETY: as above. A client without a group has none.
+        let events = NonNull::new(unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) });
+        Self { queue, events, consumer }
+    }
+
+    /// Whether events wait to be served. A poll returns after the first, also if it has nothing to hand on.
+    pub(super) fn has_events(&self) -> bool {
+        // SAFETY: the queue is alive.
+        self.events.is_some_and(|events| unsafe { sys::rd_kafka_queue_length(events.as_ptr()) > 0 })
     }
 
     /// Sends the records of a partition here. Holds for all its later assignments too.
@@ -129,7 +139,12 @@ impl<C: ConsumerContext> RecordQueue<C> {
 impl<C: ConsumerContext> Drop for RecordQueue<C> {
     fn drop(&mut self) {
         // SAFETY: made in `new`, destroyed once, before the client that it belongs to.
-        unsafe { sys::rd_kafka_queue_destroy(self.queue.as_ptr()) }
+        unsafe {
+            sys::rd_kafka_queue_destroy(self.queue.as_ptr());
+            if let Some(events) = self.events {
+                sys::rd_kafka_queue_destroy(events.as_ptr());
+            }
+        }
     }
 }
 
@@ -141,6 +156,15 @@ impl<'a> Fetched<'a> {
     /// What the event is, if it is no record.
     pub(super) fn error(&self) -> Option<RDKafkaErrorCode> {
         (self.0.err != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| self.0.err.into())
+    }
+
+    /// What librdkafka says about the event.
+    pub(super) fn error_text(&self) -> String {
+        // SAFETY: the message is valid; the text is null or a C string of its own.
+        unsafe {
+            let text = sys::rd_kafka_message_errstr(self.0);
+            if text.is_null() { String::new() } else { CStr::from_ptr(text).to_string_lossy().into_owned() }
+        }
     }
 
     pub(super) fn partition(&self) -> i32 {

@@ -35,7 +35,7 @@ impl TopicReader {
     pub fn open(settings: &KafkaSettings, topic: &str, within: Duration, shutdown: &Shutdown) -> Result<Self, Halt> {
         let setup = Setup::connect(settings, within, shutdown)?;
         let until = setup.until(topic)?;
-        if until.partitions().next().is_none() {
+        if until.partitions().is_empty() {
             let brokers = &settings.brokers;
             return Err(Halt::configuration(format!(
                 "the topic '{topic}' doesn't exist at '{brokers}'; check the name"

@@ -2,6 +2,7 @@
 //! records may be.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
@@ -10,12 +11,19 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::client::{self, KafkaSettings, Quiet};
+use super::describe::{Described, describe_topics};
 use super::diagnosis;
+use super::input::InputTopic;
 use super::permissions::{Missing, Operation, Resource, granted, is_refused};
+use super::sample::last_records;
 use super::until::Until;
-use crate::config::properties;
+use crate::config::{InputPolicy, properties};
+use crate::dead_letter::DeadLetterDetector;
 use crate::decision::{DEFAULT_RECORD_BYTES, Route, Routes};
+use crate::intents::Intents;
+use crate::record::Positions;
 use crate::shutdown::{Halt, Shutdown};
+use crate::topics::{TopicEvents, TopicIdentity};
 
 /// How long one question may take before it is asked again.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,6 +42,8 @@ pub struct Setup {
     asking: BaseConsumer<Quiet>,
     deadline: Instant,
     shutdown: Shutdown,
+    /// The input topic, once it is known.
+    input: OnceLock<Arc<InputTopic>>,
 }
 
 impl Setup {
@@ -46,7 +56,8 @@ impl Setup {
         let asking = BaseConsumer::from_config_and_context(&settings.asking(), Quiet::default())
             .map_err(|error| refused_property(settings, error))?;
         let deadline = Instant::now() + within;
-        let setup = Self { settings: settings.clone(), asking, deadline, shutdown: shutdown.clone() };
+        let setup =
+            Self { settings: settings.clone(), asking, deadline, shutdown: shutdown.clone(), input: OnceLock::new() };
         setup.insist("the metadata", |setup, timeout| {
             setup.asking.fetch_metadata(Some("__consumer_offsets"), timeout)
         })?;
@@ -234,7 +245,67 @@ impl Setup {
         Ok(Until::new(ends))
     }
 
-    /// The offsets that the group has committed. The answer may take that long.
+    /// Refuses an input topic of dead letters, as far as its last records tell.
+    ///
+    /// # Errors
+    /// If it is one.
+    pub fn refuse_dead_letters(&self, topic: &str) -> Result<(), Halt> {
+        let mut ranges = Vec::new();
+        for partition in 0..self.partitions(topic)?.unwrap_or(0) {
+            let (first, end) = self.insist("the end offsets of the input topic", |setup, timeout| {
+                setup.asking.fetch_watermarks(topic, partition, timeout)
+            })?;
+            ranges.push((partition, first, end));
+        }
+        let failed = |error: KafkaError| Halt::kafka(format!("the input topic '{topic}' could not be read: {error}"));
+        let sample = last_records(&self.settings, topic, &ranges).map_err(failed)?;
+        if DeadLetterDetector::default().detects(&sample) { Err(dead_letters_as_input(topic)) } else { Ok(()) }
+    }
+
+    /// The input topic as it is now. Topics of the embedded broker have no id that it tells.
+    ///
+    /// # Errors
+    /// When Kafka doesn't answer.
+    pub fn input(
+        &self,
+        (topic, has_id): (&str, bool),
+        until: Option<Arc<Until>>,
+        policy: InputPolicy,
+        reports: (Arc<TopicEvents>, Arc<Intents>),
+    ) -> Result<Arc<InputTopic>, Halt> {
+        let what = format!("the id of the topic '{topic}'");
+        let described = match has_id {
+            true => self.insist(&what, |setup, timeout| setup.described(&[topic], timeout))?,
+            false => BTreeMap::new(),
+        };
+        let input = Arc::new(InputTopic::new(topic, described.get(topic), until, policy, reports));
+        Ok(self.input.get_or_init(|| input).clone())
+    }
+
+    /// Which topics these names stand for, without those that don't exist.
+    ///
+    /// # Errors
+    /// When Kafka doesn't answer.
+    pub fn identities(
+        &self,
+        topics: &[&str],
+        timeout: Duration,
+    ) -> Result<BTreeMap<String, TopicIdentity>, KafkaError> {
+        let described = self.described(topics, timeout)?;
+        Ok(described.into_iter().map(|(topic, described)| (topic, described.identity)).collect())
+    }
+
+    /// A broker that can't describe topics has no topic ids either.
+    fn described(&self, topics: &[&str], timeout: Duration) -> Result<BTreeMap<String, Described>, KafkaError> {
+        match describe_topics(self.asking.client(), topics, timeout) {
+            Err(error) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::UnsupportedFeature) => {
+                Ok(BTreeMap::new())
+            }
+            described => described,
+        }
+    }
+
+    /// The offsets that the group has committed for the input topic, not for a deleted one of the same name. The answer may take that long.
     ///
     /// # Errors
     /// When Kafka doesn't answer.
@@ -243,9 +314,20 @@ impl Setup {
         topic: &str,
         partitions: impl IntoIterator<Item = i32>,
         timeout: Duration,
-    ) -> Result<BTreeMap<i32, i64>, KafkaError> {
-        client::committed(&self.asking, topic, partitions, timeout)
+    ) -> Result<Positions, KafkaError> {
+        let committed = client::committed(&self.asking, topic, partitions, timeout)?;
+        let identity = self.input.get().map(|input| input.identity()).unwrap_or_default();
+        Ok(client::of_topic(committed, &identity))
     }
+}
+
+/// Mapping dead letters makes dead letters of dead letters.
+pub(super) fn dead_letters_as_input(topic: &str) -> Halt {
+    Halt::configuration(format!(
+        "the input topic '{topic}' contains dead letters of a host: their values are envelopes, not the records that failed. To map \
+         the records that failed, read them with `host map --from-topic {topic} --format dead-letter`. To map the envelopes as they \
+         are, give --input-is-dead-letters"
+    ))
 }
 
 /// Waits for an answer; the client's own threads do the work.

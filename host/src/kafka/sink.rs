@@ -12,14 +12,14 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::client::{self, KafkaSettings};
 use super::limits::{COORDINATOR_LIMIT, INIT_LIMIT, INIT_LIMIT_AT_END, MOST_ABANDONED, topic_absence};
+use super::member::Member;
 use super::native::commit_within;
 use super::permissions::{Missing, Operation, Resource, is_refused};
 use super::producer::{BoundedProducer, CallError};
-use super::source::GroupConsumer;
 use crate::decision::Routes;
 use crate::pipeline::{Outgoing, STEP, Sink, Trouble};
 use crate::record::{Header, Positions};
@@ -128,7 +128,7 @@ pub struct KafkaSink {
     transactional_id: Option<String>,
     routes: Arc<Routes>,
     topic: Arc<str>,
-    consumer: Arc<GroupConsumer>,
+    member: Member,
     shutdown: Shutdown,
     /// None before the first transaction, and after an error that the producer does not survive.
     open: Option<BoundedProducer<Deliveries>>,
@@ -141,12 +141,12 @@ pub struct KafkaSink {
 }
 
 impl KafkaSink {
-    /// A sink that commits in the name of this consumer. With a transactional id it does so exactly once.
+    /// A sink that commits in the name of this member. With a transactional id it does so exactly once.
     pub fn new(
         settings: KafkaSettings,
         transactional_id: Option<String>,
         (topic, routes): (Arc<str>, Arc<Routes>),
-        consumer: Arc<GroupConsumer>,
+        member: Member,
         shutdown: Shutdown,
     ) -> Self {
         Self {
@@ -154,7 +154,7 @@ impl KafkaSink {
             transactional_id,
             routes,
             topic,
-            consumer,
+            member,
             shutdown,
             open: None,
             in_transaction: false,
@@ -329,11 +329,7 @@ impl KafkaSink {
     }
 
     fn offsets(&self, next: &Positions) -> Result<TopicPartitionList, KafkaError> {
-        let mut list = TopicPartitionList::new();
-        for (partition, offset) in next {
-            list.add_partition_offset(&self.topic, *partition, Offset::Offset(*offset))?;
-        }
-        Ok(list)
+        self.member.offsets(&self.topic, next)
     }
 
     fn call(
@@ -368,12 +364,14 @@ impl KafkaSink {
     }
 
     fn commit_exactly_once(&mut self, next: &Positions) -> Result<(), Trouble> {
-        let offsets = self.offsets(next).map_err(|error| Trouble::Again(error.to_string()))?;
-        // Of this very moment: it has the generation of the group, which is what fences a zombie.
-        let Some(member) = self.consumer.group_metadata() else {
-            return Err(Trouble::Again("this worker is in no group at the moment".to_owned()));
-        };
-        self.call(|producer| producer.send_offsets(offsets, member))?;
+        if !next.is_empty() {
+            let offsets = self.offsets(next).map_err(|error| Trouble::Again(error.to_string()))?;
+            // Of this very moment: it has the generation of the group, which is what fences a zombie.
+            let Some(member) = self.member.consumer().group_metadata() else {
+                return Err(Trouble::Again("this worker is in no group at the moment".to_owned()));
+            };
+            self.call(|producer| producer.send_offsets(offsets, member))?;
+        }
         tracing::trace!(target: STEP, id = self.transactional_id, "offsets sent");
         self.call(BoundedProducer::flush)?;
         self.call(BoundedProducer::commit_transaction)?;
@@ -386,9 +384,11 @@ impl KafkaSink {
         if let Some((code, topic)) = self.open.as_ref().and_then(|open| open.context().take()) {
             return Err(self.undelivered(code, &topic));
         }
-        let offsets = self.offsets(next).map_err(|error| Trouble::Again(error.to_string()))?;
-        commit_within(&self.consumer, &offsets, COORDINATOR_LIMIT)
-            .map_err(|error| Trouble::Again(format!("the offsets could not be committed: {error}")))?;
+        if !next.is_empty() {
+            let offsets = self.offsets(next).map_err(|error| Trouble::Again(error.to_string()))?;
+            commit_within(&self.member.consumer(), &offsets, COORDINATOR_LIMIT)
+                .map_err(|error| Trouble::Again(format!("the offsets could not be committed: {error}")))?;
+        }
         (self.in_transaction, self.missing) = (false, None);
         Ok(())
     }
@@ -425,7 +425,13 @@ impl Sink for KafkaSink {
     }
 
     fn commit(&mut self, next: &Positions) -> Result<(), Trouble> {
-        if self.transactional_id.is_some() { self.commit_exactly_once(next) } else { self.commit_at_least_once(next) }
+        if self.transactional_id.is_some() {
+            self.commit_exactly_once(next)?;
+        } else {
+            self.commit_at_least_once(next)?;
+        }
+        self.member.note_committed(next);
+        Ok(())
     }
 
     fn abort(&mut self) -> Result<(), Trouble> {

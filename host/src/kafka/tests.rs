@@ -30,7 +30,7 @@ fn settings(properties: &[(&str, &str)]) -> KafkaSettings {
 
 fn clients(settings: &KafkaSettings) -> [ClientConfig; 3] {
     let routes = Routes::with_default_sizes(&["o"], "d");
-    [settings.asking(), settings.consumer(false), settings.producer(Some("t"), Some(&routes))]
+    [settings.asking(), settings.consumer(), settings.producer(Some("t"), Some(&routes))]
 }
 
 /// Makes all clients with these properties of the user, and returns what they have in the end.
@@ -172,4 +172,22 @@ fn messages_have_no_secrets() {
     let settings = settings(&[("sasl.password", "hunter2"), ("linger.ms", "1000"), ("sasl.passwrd", "hunter3")]);
     assert!(!format!("{settings:?}").contains("hunter"));
     assert_eq!(settings.without_secrets("hunter2, hunter3 and 1000"), "…, … and 1000");
+}
+
+#[test]
+fn added_partitions_are_noticed_within_half_a_minute_unless_the_user_says_otherwise() {
+    let refresh = |properties: &[(&str, &str)]| {
+        made(properties).map(|config| config.get("topic.metadata.refresh.interval.ms").map(str::to_owned))
+    };
+    assert!(refresh(&[]).iter().all(|interval| interval.as_deref() == Some("30000")));
+    let users = refresh(&[("topic.metadata.refresh.interval.ms", "1000")]);
+    assert!(users.iter().all(|interval| interval.as_deref() == Some("1000")), "{users:?}");
+}
+
+#[test]
+fn a_consumer_never_skips_an_offset_by_itself() {
+    let [_, consumer, _] = made(&[("auto.offset.reset", "latest"), ("debug", "cgrp")]);
+    assert_eq!(consumer.get("auto.offset.reset"), Some("error"));
+    // Its own debug messages are needed to notice another topic of the same name.
+    assert_eq!(consumer.get("debug"), Some("cgrp,metadata"));
 }

@@ -21,6 +21,13 @@ pub enum Fetched {
         /// Whether it is too late to commit.
         lost: bool,
     },
+    /// The topic was deleted and created again; nothing of the new one was handed on. [`Source::settle`] begins to read it.
+    TopicRecreated {
+        /// How many partitions the new topic has, if that is known.
+        partitions: Option<i32>,
+    },
+    /// A partition does not have the offset that is to be read next. [`Source::settle`] goes on where there are records.
+    OffsetOutOfRange,
 }
 
 /// What went wrong with Kafka, by what must be done about it.
@@ -43,7 +50,7 @@ impl From<Halt> for Trouble {
 /// Where records come from.
 pub trait Source {
     /// Replaces the batch with the next records, `most` of them at most; waits for the first one only. Returns the same
-    /// rebalance until it is settled.
+    /// rebalance, or what else is to be settled, until it is settled.
     ///
     /// # Errors
     /// See [`Trouble`].
@@ -55,7 +62,7 @@ pub trait Source {
     /// See [`Trouble`].
     fn attend(&mut self, wait: Duration) -> Result<Fetched, Trouble>;
 
-    /// Carries out the rebalance that the last fetch announced.
+    /// Carries out what the last fetch announced: a rebalance, or a change of what the topic holds.
     ///
     /// # Errors
     /// See [`Trouble`].
@@ -66,6 +73,13 @@ pub trait Source {
     /// # Errors
     /// See [`Trouble`].
     fn rewind(&mut self, firsts: &Positions) -> Result<(), Trouble>;
+
+    /// Commits the ends of partitions that were read to their end, where transactions left more than records. There must be
+    /// nothing to commit otherwise. Tells whether there was any: each end is committed once.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    fn commit_ends(&mut self) -> Result<bool, Trouble>;
 
     /// Offsets beyond the last record that was fetched, up to which there is nothing to do, once all of this source's work
     /// is done; `None` as long as it isn't, or if it never is.

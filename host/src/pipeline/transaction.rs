@@ -73,6 +73,11 @@ impl Transaction {
         self.next.extend(positions);
     }
 
+    /// The topic has so many partitions now: offsets of others can't be committed any more.
+    pub(super) fn keep_partitions(&mut self, partitions: i32) {
+        self.next.retain(|partition, _| *partition < partitions);
+    }
+
     /// Whether there are records in it, so that the sink has begun.
     pub(super) fn is_open(&self) -> bool {
         self.since.is_some()
@@ -80,7 +85,7 @@ impl Transaction {
 
     /// Whether there is nothing to commit.
     pub(super) fn is_empty(&self) -> bool {
-        self.next.is_empty()
+        self.next.is_empty() && !self.is_open()
     }
 
     /// The number of input records.

@@ -4,6 +4,7 @@ use crate::output::Line;
 use crate::swap::control::TermView;
 use crate::swap::report::{Difference, Ended, Report, ShadowStatus, TryOut};
 use crate::swap::rollback::RollbackPlan;
+use crate::topics::Recreation;
 
 /// How a swap or a rollback ended.
 pub(super) fn report(report: &Report) -> Vec<Line> {
@@ -112,6 +113,10 @@ pub(super) fn history(terms: &[TermView]) -> Vec<Line> {
             tally.records_in, tally.records_out, tally.skipped
         );
         lines.push(counts.into());
+        for recreation in &term.recreations {
+            let Recreation { topic, noticed, .. } = recreation;
+            lines.push(format!("    topic '{topic}' was deleted and created again, noticed {noticed}").into());
+        }
         for (partition, spans) in &view.offsets {
             let spans: Vec<String> = spans
                 .iter()

@@ -11,11 +11,14 @@ use serde::{Deserialize, Serialize};
 use crate::plugin::Identity;
 use crate::record::Positions;
 use crate::telemetry::Counts;
+use crate::topics::{Recreation, TopicIdentity};
 
 /// How many terms are kept; the oldest is forgotten first, with its spans.
 pub const KEPT_TERMS: usize = 256;
 /// How many spans of a partition are kept: rebalances make them, too.
 const KEPT_SPANS: usize = 1024;
+/// How many times that a topic was created again are kept of a term; the oldest is forgotten first.
+pub const KEPT_RECREATIONS: usize = 16;
 
 /// A version of the mapper.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,6 +110,9 @@ pub struct Term {
     /// What became of its records; after a crash, as of shortly before.
     #[serde(default)]
     pub tally: Tally,
+    /// Topics that were deleted and created again while the version was active: the offsets of an input topic begin anew there.
+    #[serde(default)]
+    pub recreations: VecDeque<Recreation>,
 }
 
 /// Offsets of one partition for which one version spoke.
@@ -160,6 +166,15 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// From now on a name stands for this topic.
+    Topic {
+        /// The name.
+        name: String,
+        /// The topic.
+        identity: TopicIdentity,
+    },
+    /// A topic was deleted and created again.
+    TopicRecreated(Recreation),
 }
 
 /// All terms and spans.
@@ -168,6 +183,9 @@ pub struct History {
     terms: VecDeque<Term>,
     /// In the order of time.
     partitions: BTreeMap<i32, VecDeque<Span>>,
+    /// Which topic each name stood for when it was seen last.
+    #[serde(default)]
+    topics: BTreeMap<String, TopicIdentity>,
 }
 
 impl History {
@@ -202,6 +220,16 @@ impl History {
             Event::ProbationFailed { term, reason } => {
                 if let Some(term) = self.terms.iter_mut().find(|known| known.number == term) {
                     term.probation_failure = Some(reason);
+                }
+            }
+            Event::Topic { name, identity } => {
+                self.topics.insert(name, identity);
+            }
+            Event::TopicRecreated(recreation) => {
+                let Some(term) = self.terms.back_mut() else { return };
+                term.recreations.push_back(recreation);
+                if term.recreations.len() > KEPT_RECREATIONS {
+                    term.recreations.pop_front();
                 }
             }
         }
@@ -243,6 +271,11 @@ impl History {
     /// The terms, the oldest first.
     pub fn terms(&self) -> impl DoubleEndedIterator<Item = &Term> {
         self.terms.iter()
+    }
+
+    /// Which topic a name stood for when it was seen last.
+    pub fn topic(&self, name: &str) -> Option<&TopicIdentity> {
+        self.topics.get(name)
     }
 
     /// The term by its number.

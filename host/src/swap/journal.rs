@@ -1,6 +1,7 @@
 //! The history on disk: one JSON object a line, appended as things happen and made durable by a thread of its own, so that the
 //! record path waits for a disk only where something is about to become visible that the journal must know of.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -14,6 +15,7 @@ use super::history::{By, Event, History, Tally, Term, Version};
 use crate::files::{Limit, NewFile, PrivateDir};
 use crate::record::Positions;
 use crate::telemetry::Counts;
+use crate::topics::{Recreation, TopicIdentity};
 
 /// The file in the folder of the journal.
 const FILE: &str = "history.jsonl";
@@ -165,6 +167,7 @@ impl Journal {
             before: inner.history.before(&version, by),
             probation_failure: None,
             tally: Tally::default(),
+            recreations: VecDeque::new(),
             version,
         };
         // What the one before has done is not written later by anyone.
@@ -188,6 +191,25 @@ impl Journal {
         if !offsets.is_empty() {
             self.record(&mut self.shared.lock(), Event::To { term, offsets });
         }
+    }
+
+    /// Which topic a name stood for when a host with this history saw it last.
+    pub fn topic(&self, name: &str) -> Option<TopicIdentity> {
+        self.read(|history| history.topic(name).cloned())
+    }
+
+    /// From now on a name stands for this topic.
+    pub fn keep_topic(&self, name: &str, identity: &TopicIdentity) {
+        let mut inner = self.shared.lock();
+        if inner.history.topic(name) != Some(identity) {
+            let event = Event::Topic { name: name.to_owned(), identity: identity.clone() };
+            self.record(&mut inner, event);
+        }
+    }
+
+    /// A topic was deleted and created again.
+    pub fn topic_recreated(&self, recreation: Recreation) {
+        self.record(&mut self.shared.lock(), Event::TopicRecreated(recreation));
     }
 
     fn record(&self, inner: &mut Inner, event: Event) -> Ticket {

@@ -118,6 +118,8 @@ fn list(terms: &[&Term]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::super::history::{Event, Tally};
     use super::*;
 
@@ -139,6 +141,7 @@ mod tests {
                 probation_failure: None,
                 tally: Tally::default(),
                 version: version.clone(),
+                recreations: VecDeque::new(),
             };
             history.apply(Event::Term(term));
         }

@@ -88,7 +88,8 @@ pub struct Slot<M> {
     withdrawn: AtomicU64,
     samples: Vec<Mutex<Sample>>,
     pub(super) tap: Tap,
-    pub(super) journal: Arc<Journal>,
+    /// The history on disk.
+    pub journal: Arc<Journal>,
     /// Rung when a worker has taken a version, or ended.
     pub bell: Arc<Bell>,
     /// Whether outputs are seen before they are committed: at-least-once.

@@ -23,6 +23,14 @@ pub struct Work {
     pub dead_letter_topic: String,
 }
 
+impl Work {
+    /// All topics.
+    pub fn topics(&self) -> impl Iterator<Item = &str> {
+        let all = [&self.input_topic].into_iter().chain(&self.output_topics).chain([&self.dead_letter_topic]);
+        all.map(String::as_str).filter(|topic| !topic.is_empty())
+    }
+}
+
 /// The plugin that maps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {

@@ -79,7 +79,11 @@ fn a_host_that_has_not_begun_shows_zeros() {
 #[test]
 fn everything_that_is_counted_is_shown() {
     let telemetry = Arc::new(Telemetry::default());
-    telemetry.about.set_work(Work { input_topic: "visits".into(), ..Work::default() });
+    telemetry.about.set_work(Work {
+        input_topic: "visits".into(),
+        dead_letter_topic: "letters".into(),
+        ..Work::default()
+    });
     telemetry.about.set_plugin(identity(), "p.wasm".into());
     let mut counts = Counts::default();
     (counts.records_in, counts.records_out, counts.skipped) = (10, 7, 1);
@@ -88,6 +92,8 @@ fn everything_that_is_counted_is_shown() {
     telemetry.committed(&counts, Duration::from_millis(20));
     telemetry.mapped(10, Duration::from_micros(120));
     telemetry.aborted();
+    telemetry.topics.missed(40);
+    telemetry.topics.recreated("visits");
     telemetry.rebalanced();
     telemetry.rebalanced();
     telemetry.health.not_ready("kafka", "gone");
@@ -115,6 +121,9 @@ fn everything_that_is_counted_is_shown() {
         ("mapper_host_transactions_total", 1.0),
         ("mapper_host_aborts_total", 1.0),
         ("mapper_host_rebalances_total", 2.0),
+        ("mapper_host_records_missed_total", 40.0),
+        ("mapper_host_topic_recreations_total{topic=\"visits\"}", 1.0),
+        ("mapper_host_topic_recreations_total{topic=\"letters\"}", 0.0),
         ("mapper_host_commit_seconds_sum", 0.02),
         ("mapper_host_commit_seconds_bucket{le=\"0.01\"}", 0.0),
         ("mapper_host_commit_seconds_bucket{le=\"0.025\"}", 1.0),

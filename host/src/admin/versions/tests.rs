@@ -1,6 +1,6 @@
 //! The API as the README has it: each endpoint is there, and each field is told of.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
@@ -12,6 +12,7 @@ use crate::swap::control::{SpanView, TermView};
 use crate::swap::history::{Tally, Term};
 use crate::swap::report::{Difference, ProbationStatus, Report, ShadowStatus, Status, TryOut};
 use crate::swap::rollback::RollbackPlan;
+use crate::topics::Recreation;
 
 const README: &str = include_str!("../../../../README.md");
 
@@ -72,6 +73,7 @@ fn every_field_is_told_of() {
         took_ms: 0,
         at: String::new(),
     };
+    let recreation = Recreation { topic: String::new(), noticed: String::new(), old_id: None, new_id: None };
     let term = Term {
         number: 1,
         version: version(),
@@ -81,6 +83,7 @@ fn every_field_is_told_of() {
         before: None,
         probation_failure: None,
         tally: Tally::default(),
+        recreations: VecDeque::from([recreation]),
     };
     let span = SpanView { from: 0, to: None, reached: 0 };
     let view = TermView { term, current: true, offsets: [(0, vec![span])].into() };

@@ -1,6 +1,6 @@
 //! Settings of the topics.
 
-use super::Kind::{List, Text, Whole};
+use super::Kind::{List, Switch, Text, Whole};
 use super::Standard::{Empty, Told, Value};
 use super::{Setting, setting};
 
@@ -43,4 +43,30 @@ pub(super) const SETTINGS: &[Setting] = &[
          for more. In the variable, put commas between them",
     ),
     CREATE_TOPICS,
+    setting(
+        HEADING,
+        "on-topic-recreated",
+        "WHAT",
+        Text,
+        Value("restart"),
+        "What to do when the input topic was deleted and created again, or is shorter than the committed offset. restart: read \
+         it from its beginning. halt: end with exit code 4",
+    ),
+    setting(
+        HEADING,
+        "on-gap",
+        "WHAT",
+        Text,
+        Value("continue"),
+        "What to do when records were removed from the input topic before the host read them, by retention or DeleteRecords. \
+         continue: count them as missed and go on behind them. halt: end with exit code 4",
+    ),
+    setting(
+        HEADING,
+        "input-is-dead-letters",
+        "BOOL",
+        Switch,
+        Value("false"),
+        "Map the dead letters of a host as they are. Without it, the host refuses an input topic that contains dead letters",
+    ),
 ];

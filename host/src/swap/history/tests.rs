@@ -20,6 +20,7 @@ fn begin(history: &mut History, digest: &str, by: By) -> u64 {
         before,
         probation_failure: None,
         tally: Tally::default(),
+        recreations: VecDeque::new(),
     };
     history.apply(Event::Term(term));
     number
