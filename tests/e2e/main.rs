@@ -18,6 +18,7 @@ mod gallery;
 mod grants;
 mod guests;
 mod hostile;
+mod input_topic;
 mod map;
 mod output;
 mod permissions;
