@@ -7,7 +7,10 @@ use anyhow::Context;
 use sha2::{Digest, Sha256};
 
 use super::INSTALL;
+use crate::files::{self, Limit};
 use crate::project::tools::{output_of, run};
+
+const OBJECT_LIMIT: Limit = Limit::new("a compiled source", 256 << 20);
 
 /// Compiles sources and keeps what comes of it, under a name that says what went in.
 pub(super) struct Objects<'a> {
@@ -41,7 +44,8 @@ impl<'a> Objects<'a> {
         // What the linker has to say of it is understood then.
         let source_name = source.file_name().unwrap_or_default().to_string_lossy();
         let object = self.work.join(format!("{}-{source_name}.o", self.used.len()));
-        if fs::copy(self.kept.join(&name), &object).is_err() {
+        let kept = files::read(&self.kept.join(&name), OBJECT_LIMIT);
+        if kept.and_then(|kept| fs::write(&object, kept)).is_err() {
             run(command().arg("-c").arg(source).arg("-o").arg(&object), self.compiler, INSTALL)?;
             // Where nothing can be kept, all is compiled each time.
             let _ = self.keep(&object, &name);
