@@ -136,14 +136,14 @@ fn sections(info: Vec<u8>, lines: Vec<u8>) -> Sections {
 /// Functions that are inlined within each other, so deep.
 pub fn nested_functions(depth: usize) -> Sections {
     let entries = [&[FUNCTION][..], &ALL_CODE, &vec![INLINED; depth], &vec![0; depth + 2]].concat();
-    sections(unit(0, &entries), Vec::new())
+    sections(unit(0, &entries), line_table(1))
 }
 
 /// A function that says of itself that it is described by itself.
 pub fn origin_of_itself() -> Sections {
     // Behind the header of the unit and its own entry.
     let at = 11 + 1 + 8 + 4_u32;
-    sections(unit(0, &[&[REFERRING][..], &ALL_CODE, &at.to_le_bytes(), &[0]].concat()), Vec::new())
+    sections(unit(0, &[&[REFERRING][..], &ALL_CODE, &at.to_le_bytes(), &[0]].concat()), line_table(1))
 }
 
 /// So many units, each of which has its abbreviations somewhere else in one long table of them.
@@ -152,13 +152,18 @@ pub fn many_units(units: usize) -> Sections {
         (0..units).flat_map(|_| [&[INLINED, 0x1d, 1][..], &[0x11, 0x01].repeat(50), &[0, 0]].concat()).collect();
     let one = table.len() / units;
     let info = (0..units).flat_map(|unit_number| unit((unit_number * one) as u32, &[0])).collect();
-    let mut sections = sections(info, Vec::new());
+    let mut sections = sections(info, line_table(1));
     sections[0].1 = [table, abbreviations()].concat();
     sections
 }
 
-/// A line table with so many rows, of one byte each.
+/// A line table with so many rows.
 pub fn long_line_table(rows: usize) -> Sections {
+    sections(unit(0, &[&[FUNCTION][..], &ALL_CODE, &[0, 0]].concat()), line_table(rows))
+}
+
+/// Each row takes one byte. Without a valid table a reader would not come to the functions.
+fn line_table(rows: usize) -> Vec<u8> {
     let header = [
         &[1, 1, 1, 0xfb, 14, 13][..],
         &[0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1],
@@ -168,6 +173,5 @@ pub fn long_line_table(rows: usize) -> Sections {
     .concat();
     let program = [&[0, 5, 2, 0, 0, 0, 0][..], &repeat_n(0x20, rows).collect::<Vec<u8>>(), &[0, 1, 1]].concat();
     let content = [&[4, 0][..], &(header.len() as u32).to_le_bytes(), &header, &program].concat();
-    let lines = [&(content.len() as u32).to_le_bytes()[..], &content].concat();
-    sections(unit(0, &[&[FUNCTION][..], &ALL_CODE, &[0, 0]].concat()), lines)
+    [&(content.len() as u32).to_le_bytes()[..], &content].concat()
 }
