@@ -33,6 +33,8 @@ use mapper_host::visits::{Generator, Profile};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// With this argument only the host on a real Kafka is measured.
+const ONLY_SOAK: &str = "soak";
 const WORKERS: usize = 2;
 const SWAPS: usize = 1000;
 /// Of these each is compiled; the others find their code in the cache, as after a rollback.
@@ -199,10 +201,18 @@ fn main() {
     mapper_host::memory::disable_huge_pages();
     let path = harness::plugins::build(env!("CARGO_BIN_EXE_host"), "plugins/reduce_visit");
     let bytes = std::fs::read(path).expect("it was built");
+    if std::env::args().all(|argument| argument != ONLY_SOAK) {
+        pauses(&bytes);
+    }
+    soak::run(env!("CARGO_BIN_EXE_host"), &bytes);
+}
+
+/// A thousand swaps in this process, with the pauses that they cost.
+fn pauses(bytes: &[u8]) {
     let dir = tempfile::tempdir().expect("a folder");
     let engine = Engine::new(Limits::default(), Some(dir.path().join("cache"))).expect("an engine");
     let workshop = Bench(Arc::new(engine));
-    let plugin = Arc::new(workshop.load(&variant(&bytes, 0)).expect("it loads"));
+    let plugin = Arc::new(workshop.load(&variant(bytes, 0)).expect("it loads"));
     let journal = Arc::new(Journal::open(dir.path()).expect("a journal"));
     let (term, _) = journal.start_with((&plugin.identity).into());
     let speaker = Arc::new(Speaker { term: term.number, version: term.version, contract: plugin.identity.contract });
@@ -230,7 +240,7 @@ fn main() {
         let (began, before) = (Instant::now(), records.load(Ordering::Relaxed));
         for swap in 1..=SWAPS {
             let number = if swap <= COMPILED { swap } else { swap % 2 };
-            let request = Request::Swap { bytes: variant(&bytes, number), by: By::Http, force: false, dry_run: false };
+            let request = Request::Swap { bytes: variant(bytes, number), by: By::Http, force: false, dry_run: false };
             let reply = requests.ask(request).expect("one at a time").blocking_recv().expect("an answer");
             let Reply::Report(report) = reply else { unreachable!("a swap was asked for") };
             assert_eq!(report.outcome, Ended::Swapped, "{report:?}");
@@ -254,7 +264,6 @@ fn main() {
         end.request();
         slot.bell.ring();
     });
-    soak::run(env!("CARGO_BIN_EXE_host"), &bytes);
 }
 
 fn quantiles(values: &mut [f64], digits: usize) -> String {
