@@ -262,7 +262,7 @@ impl Kafka {
         }
         let routes = match &demo {
             // The mock cluster answers no questions about its configuration.
-            Some(_) => Routes::with_default_sizes(&topics.outputs, topics.dead_letters),
+            Some(_) => Routes::with_default_limits(&topics.outputs, topics.dead_letters),
             None => setup.routes(&topics.outputs, topics.dead_letters)?,
         };
         let added_bytes = if config.swap.provenance { PROVENANCE_BYTES } else { 0 };

@@ -3,34 +3,45 @@
 //! Headers: first those of the input, byte for byte and in order; then those that Kafka Connect writes (KIP-298:
 //! `__connect.errors.*`), so that tools for its dead letters read ours; then our own versioned set. A record that was a
 //! dead letter before gets these replaced, not added to.
+//!
+//! A dead letter can always be written: what its topic would not take is replaced or cut, and a header says so.
 
 mod envelope;
 mod fingerprint;
+mod form;
+mod layout;
 mod recognize;
 
 use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 
-use crate::decision::{headers_bytes, record_bytes};
-use crate::record::{Header, Record};
+use crate::decision::{TopicLimits, headers_bytes, record_bytes};
+use crate::pipeline::RejectionCause;
+use crate::record::{Header, NO_TIMESTAMP, Record};
 use crate::swap::{Speaker, Version};
 use crate::verdict::Failure;
 
 pub use envelope::input_of;
+pub use form::{LetterForm, LetterTimestamp};
 pub use recognize::DeadLetterDetector;
 
 use envelope::Envelope;
 use fingerprint::Fingerprints;
+use layout::{ESSENTIAL, FIELDS, Field, Value, layout};
 
-/// The version of our own set of headers.
-const HEADERS_VERSION: &str = "1";
 const CONNECT_PREFIX: &[u8] = b"__connect.errors.";
 const OWN_PREFIX: &[u8] = b"mapper-host.";
 const ATTEMPT: &[u8] = b"mapper-host.attempt";
 const SOURCE_TIMESTAMP: &str = "mapper-host.source.timestamp-ms";
 /// What a message, or a message with its backtrace, takes at most, in bytes.
 const MAX_TEXT_BYTES: usize = 16 << 10;
+/// The same where there is no room for the record otherwise.
+const SHORT_TEXT_BYTES: usize = 256;
+/// The beginning of a key that is cut.
+const SOURCE_KEY: &[u8] = b"mapper-host.source.key";
+/// What is kept of a key that is cut, in bytes.
+const MAX_SOURCE_KEY_BYTES: usize = 256;
 
 /// What is the same in all dead letters of a worker.
 #[derive(Debug, Clone)]
@@ -51,44 +62,57 @@ pub struct Origin {
     pub contract: &'static str,
 }
 
-/// The header values that differ from letter to letter. One that is empty is left out.
-#[derive(Clone, Copy)]
-enum Field {
-    Partition,
-    Offset,
-    Kind,
-    Message,
-    Trace,
-    Fingerprint,
-    Attempt,
-    TimestampMs,
-    Cut,
-}
-const FIELDS: usize = Field::Cut as usize + 1;
-
-enum Value {
-    Fixed(String),
-    Field(Field),
-}
-
 /// Writes dead letters, one at a time, into buffers of its own.
 pub struct DeadLetters {
     origin: Origin,
     layout: Vec<(&'static str, Value)>,
     fields: [String; FIELDS],
-    max_bytes: usize,
+    /// What the dead-letter topic takes.
+    limits: TopicLimits,
+    /// What every dead letter does without since some were rejected.
+    least: LetterForm,
+    /// Brokers don't take the present time: theirs is too different.
+    is_present_rejected: bool,
+    /// Only the essential headers are written.
+    is_essential: bool,
+    now_ms: i64,
+    generated_key: String,
     envelope: Envelope,
     fingerprints: Fingerprints,
 }
 
-/// A dead letter. It is produced with the timestamp of its record.
+/// What is kept beside the value of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Kept {
+    text: bool,
+    key: bool,
+    headers: bool,
+}
+
+impl Kept {
+    const ALL: Self = Self { text: true, key: true, headers: true };
+    const NOTHING: Self = Self { text: false, key: false, headers: false };
+    /// In the order in which it is tried: what is the record's own goes last.
+    const CHOICES: [Self; 5] = [
+        Self::ALL,
+        Self { text: false, ..Self::ALL },
+        Self { text: false, headers: false, ..Self::ALL },
+        Self { text: false, key: false, ..Self::ALL },
+        Self::NOTHING,
+    ];
+}
+
+/// A dead letter.
 pub struct Letter<'a> {
-    /// The key of the input, unless that is cut.
+    /// The key of the record, or one that is generated because the topic takes no record without.
     pub key: Option<&'a [u8]>,
     /// The envelope.
     pub value: &'a [u8],
+    /// The timestamp of the record, unless the topic does not take it; as in [`Outgoing`](crate::pipeline::Outgoing).
+    pub timestamp_ms: Option<i64>,
     record: Record<'a>,
-    keeps_headers: bool,
+    kept: Kept,
+    source_key: Option<&'a [u8]>,
     letters: &'a DeadLetters,
 }
 
@@ -100,9 +124,13 @@ impl<'a> Letter<'a> {
 
     /// All headers in order.
     pub fn headers(&self) -> impl Iterator<Item = Header<'a>> + use<'a> {
-        let kept = kept_headers(self.record).take(if self.keeps_headers { usize::MAX } else { 0 });
-        kept.chain(self.letters.own_headers())
+        let kept = kept_headers(self.record).take(if self.kept.headers { usize::MAX } else { 0 });
+        kept.chain(self.letters.own_headers()).chain(source_key_header(self.source_key))
     }
+}
+
+fn source_key_header(source_key: Option<&[u8]>) -> impl Iterator<Item = Header<'_>> {
+    source_key.map(|key| (SOURCE_KEY, Some(key))).into_iter()
 }
 
 /// The headers of a record without those that make it a dead letter.
@@ -121,44 +149,42 @@ pub(crate) fn source_timestamp_ms<'h>(headers: impl Iterator<Item = Header<'h>>)
     std::str::from_utf8(timestamp.1?).ok()?.parse().ok().filter(|timestamp| *timestamp >= 0)
 }
 
-fn layout(origin: &Origin) -> Vec<(&'static str, Value)> {
-    use Value::Fixed;
-    vec![
-        ("__connect.errors.topic", Fixed(origin.topic.clone())),
-        ("__connect.errors.partition", Value::Field(Field::Partition)),
-        ("__connect.errors.offset", Value::Field(Field::Offset)),
-        ("__connect.errors.connector.name", Fixed(origin.group.clone())),
-        ("__connect.errors.task.id", Fixed(origin.worker.to_string())),
-        ("__connect.errors.stage", Fixed("TRANSFORMATION".to_owned())),
-        ("__connect.errors.class.name", Fixed(origin.plugin_name.clone())),
-        ("__connect.errors.exception.class.name", Value::Field(Field::Kind)),
-        ("__connect.errors.exception.message", Value::Field(Field::Message)),
-        ("__connect.errors.exception.stacktrace", Value::Field(Field::Trace)),
-        ("mapper-host.headers", Fixed(HEADERS_VERSION.to_owned())),
-        ("mapper-host.kind", Value::Field(Field::Kind)),
-        ("mapper-host.fingerprint", Value::Field(Field::Fingerprint)),
-        ("mapper-host.plugin.name", Fixed(origin.plugin_name.clone())),
-        ("mapper-host.plugin.version", Fixed(origin.plugin_version.clone())),
-        ("mapper-host.plugin.digest", Fixed(origin.plugin_digest.clone())),
-        ("mapper-host.contract", Fixed(origin.contract.to_owned())),
-        ("mapper-host.group", Fixed(origin.group.clone())),
-        ("mapper-host.attempt", Value::Field(Field::Attempt)),
-        (SOURCE_TIMESTAMP, Value::Field(Field::TimestampMs)),
-        ("mapper-host.cut", Value::Field(Field::Cut)),
-    ]
-}
-
 impl DeadLetters {
-    /// Dead letters of at most that many bytes.
-    pub fn new(origin: Origin, max_bytes: usize) -> Self {
+    /// Dead letters for a topic with these limits.
+    pub fn new(origin: Origin, limits: TopicLimits) -> Self {
         Self {
             layout: layout(&origin),
             origin,
             fields: Default::default(),
-            max_bytes,
+            limits,
+            least: LetterForm::default(),
+            is_present_rejected: false,
+            is_essential: false,
+            now_ms: 0,
+            generated_key: String::new(),
             envelope: Envelope::default(),
             fingerprints: Fingerprints::default(),
         }
+    }
+
+    /// From now on the topic takes this.
+    pub fn set_limits(&mut self, limits: TopicLimits) {
+        self.limits = limits;
+    }
+
+    /// How a dead letter of this form is written at the moment.
+    pub fn effective(&self, form: LetterForm) -> LetterForm {
+        form.and(self.least)
+    }
+
+    /// The form to write a dead letter in that was rejected in this effective form, and what is learned from that for others;
+    /// `None` if there is none left.
+    pub fn after_rejection(&mut self, form: LetterForm, cause: RejectionCause) -> Option<LetterForm> {
+        let next = form.after(cause, self.limits.max_record_bytes)?;
+        self.is_present_rejected |= next.timestamp == LetterTimestamp::Absent;
+        self.least =
+            self.least.and(LetterForm { has_key: next.has_key, shrinks: next.shrinks, ..LetterForm::default() });
+        Some(next)
     }
 
     /// From now on another version of the plugin is who failed.
@@ -172,28 +198,129 @@ impl DeadLetters {
     /// The time at which the next records were processed: once per batch.
     pub fn set_time(&mut self, now: DateTime<Utc>) {
         self.envelope.set_time(now);
+        self.now_ms = now.timestamp_millis();
     }
 
     /// The dead letter of a record. One that would be larger than its topic takes is cut, and a header says so: its
-    /// `input_json` first; then, or at once with `all_cut`, the headers and the key of the input.
-    pub fn write<'a>(&'a mut self, record: Record<'a>, failure: &Failure<'_>, all_cut: bool) -> Letter<'a> {
-        let message = cut(&failure.message);
-        self.fill(record, failure, message);
-        self.envelope.write(record.value(), message, usize::MAX);
-        let kept = headers_bytes(kept_headers(record));
-        let own = headers_bytes(self.own_headers());
-        let total = record_bytes(record.key(), Some(self.envelope.bytes()), kept + own);
-        let keeps_all = total <= self.max_bytes && !all_cut;
-        let keeps_headers = keeps_all || !all_cut && self.cut_input(record, message, kept);
-        if !keeps_headers {
-            self.cut_all(message, if all_cut { 0 } else { self.max_bytes });
+    /// `input_json` first; then the message, the headers of the record, its key.
+    pub fn write<'a>(&'a mut self, record: Record<'a>, failure: &Failure<'_>, form: LetterForm) -> Letter<'a> {
+        let form = self.effective(form);
+        let max_bytes = form.max_bytes(self.limits.max_record_bytes);
+        let needs_key = form.has_key || self.limits.needs_key;
+        self.fill(record, failure);
+        let fits = |kept: &Kept| self.write_keeping(record, failure, *kept, needs_key, max_bytes);
+        let kept = if form.is_bare { None } else { Kept::CHOICES.into_iter().find(fits) };
+        if kept.is_none() {
+            self.write_bare(failure, form.is_bare, needs_key, max_bytes);
         }
-        let key = record.key().filter(|_| keeps_headers);
-        Letter { key, value: self.envelope.bytes(), record, keeps_headers, letters: self }
+        let source_key = kept.and_then(|kept| source_key(record, kept));
+        let timestamp_ms = self.timestamp(record, form.timestamp);
+        let kept = kept.unwrap_or(Kept::NOTHING);
+        let (key, value) = (self.key(record, kept), self.envelope.bytes());
+        Letter { key, value, timestamp_ms, record, kept, source_key, letters: self }
+    }
+
+    fn timestamp(&self, record: Record<'_>, timestamp: LetterTimestamp) -> Option<i64> {
+        let is_taken = |at: &i64| *at >= 0 && self.limits.takes_timestamp(*at, self.now_ms);
+        let source = record.timestamp_ms().filter(is_taken);
+        match timestamp {
+            LetterTimestamp::Source if source.is_some() => source,
+            LetterTimestamp::Source | LetterTimestamp::Present if !self.is_present_rejected => None,
+            _ => Some(NO_TIMESTAMP),
+        }
+    }
+
+    /// The key of a letter that is written.
+    fn key<'a>(&'a self, record: Record<'a>, kept: Kept) -> Option<&'a [u8]> {
+        let is_generated = !self.fields[Field::Key as usize].is_empty();
+        if is_generated { Some(self.generated_key.as_bytes()) } else { record.key().filter(|_| kept.key) }
+    }
+
+    /// Notes whether the key is generated.
+    fn choose_key(&mut self, key: Option<&[u8]>, needs_key: bool) {
+        let field = self.field(Field::Key);
+        field.clear();
+        if needs_key && key.is_none() {
+            field.push_str("generated");
+        }
+    }
+
+    /// Writes a letter that keeps this. Tells whether it is small enough, possibly with a part of its `input_json` only.
+    fn write_keeping(
+        &mut self,
+        record: Record<'_>,
+        failure: &Failure<'_>,
+        kept: Kept,
+        needs_key: bool,
+        max_bytes: usize,
+    ) -> bool {
+        let mut lost = String::new();
+        if kept != Kept::ALL {
+            let text_bytes = failure.message.len().max(failure.details.len());
+            let headers_bytes = headers_bytes(kept_headers(record));
+            let key_bytes = record.key().map_or(0, <[u8]>::len);
+            for (what, is_lost, bytes) in [
+                ("message", !kept.text && text_bytes > SHORT_TEXT_BYTES, text_bytes),
+                ("headers", !kept.headers, headers_bytes),
+                ("key", !kept.key, key_bytes),
+            ] {
+                if is_lost && bytes > 0 {
+                    let comma = if lost.is_empty() { "" } else { ", " };
+                    let _ = write!(lost, "{comma}{what}: {bytes} bytes");
+                }
+            }
+            if lost.is_empty() {
+                // There is nothing to win.
+                return false;
+            }
+        }
+        let message = if kept.text { cut(&failure.message, MAX_TEXT_BYTES) } else { self.shorten(failure) };
+        self.choose_key(record.key().filter(|_| kept.key), needs_key);
+        self.say_cut(&lost);
+        self.envelope.write(record.value(), message, usize::MAX);
+        if self.bytes(record, kept) <= max_bytes {
+            return true;
+        }
+        let Some(input) = record.value() else { return false };
+        let comma = if lost.is_empty() { "" } else { ", " };
+        self.say_cut(&format!("input_json: {} bytes{comma}{lost}", input.len()));
+        self.envelope.write(Some(input), message, 0);
+        let Some(room) = max_bytes.checked_sub(self.bytes(record, kept)) else { return false };
+        self.envelope.write(Some(input), message, room);
+        true
+    }
+
+    /// Cuts the texts of a letter that is filled to the beginning of the message.
+    fn shorten<'f>(&mut self, failure: &'f Failure<'_>) -> &'f str {
+        let message = cut(&failure.message, SHORT_TEXT_BYTES);
+        self.set_text(failure.kind.name(), message, "");
+        message
+    }
+
+    fn set_text(&mut self, kind: &str, message: &str, details: &str) {
+        let text = self.field(Field::Message);
+        text.clear();
+        text.push_str(message);
+        let trace = self.field(Field::Trace);
+        trace.clear();
+        // As a Java stack trace begins: with the class of the exception and its message.
+        trace.extend([kind, ": ", message]);
+        if !details.is_empty() {
+            trace.extend(["\n", details]);
+        }
+    }
+
+    /// The size of what is written.
+    fn bytes(&self, record: Record<'_>, kept: Kept) -> usize {
+        let headers = if kept.headers { headers_bytes(kept_headers(record)) } else { 0 };
+        let source_key = headers_bytes(source_key_header(source_key(record, kept)));
+        let headers = headers + headers_bytes(self.own_headers()) + source_key;
+        record_bytes(self.key(record, kept), Some(self.envelope.bytes()), headers)
     }
 
     fn own_headers(&self) -> impl Iterator<Item = Header<'_>> {
-        self.layout.iter().filter_map(|(name, value)| {
+        let is_written = |name: &&str| !self.is_essential || ESSENTIAL.contains(name);
+        self.layout.iter().filter(move |(name, _)| is_written(name)).filter_map(|(name, value)| {
             let value = match value {
                 Value::Fixed(text) => text,
                 Value::Field(field) => &self.fields[*field as usize],
@@ -206,8 +333,11 @@ impl DeadLetters {
         &mut self.fields[field as usize]
     }
 
-    fn fill(&mut self, record: Record<'_>, failure: &Failure<'_>, message: &str) {
+    fn fill(&mut self, record: Record<'_>, failure: &Failure<'_>) {
         self.fields.iter_mut().for_each(String::clear);
+        self.is_essential = false;
+        self.generated_key.clear();
+        let _ = write!(self.generated_key, "{}-{}-{}", record.topic(), record.partition(), record.offset());
         let kind = failure.kind.name();
         // Writing to a string can't fail.
         let _ = write!(self.field(Field::Partition), "{}", record.partition());
@@ -217,41 +347,28 @@ impl DeadLetters {
             let _ = write!(self.field(Field::TimestampMs), "{timestamp}");
         }
         self.field(Field::Kind).push_str(kind);
-        self.field(Field::Message).push_str(message);
-        let trace = self.field(Field::Trace);
-        // As a Java stack trace begins: with the class of the exception and its message.
-        trace.extend([kind, ": ", message]);
-        if !failure.details.is_empty() {
-            trace.extend(["\n", cut(&failure.details)]);
-        }
+        self.set_text(kind, cut(&failure.message, MAX_TEXT_BYTES), cut(&failure.details, MAX_TEXT_BYTES));
         let fingerprint = self.fingerprints.of(&self.fields[Field::Trace as usize], failure);
         self.fields[Field::Fingerprint as usize].push_str(fingerprint);
     }
 
-    /// Cuts `input_json` to what there is room for. Tells whether that is enough.
-    fn cut_input(&mut self, record: Record<'_>, message: &str, kept_header_bytes: usize) -> bool {
-        let Some(input) = record.value() else { return false };
-        self.say_cut(&format!("input_json: {} bytes", input.len()));
-        self.envelope.write(Some(input), message, 0);
-        let headers = kept_header_bytes + headers_bytes(self.own_headers());
-        let without = record_bytes(record.key(), Some(self.envelope.bytes()), headers);
-        let Some(room) = self.max_bytes.checked_sub(without) else { return false };
-        self.envelope.write(Some(input), message, room);
-        true
-    }
-
-    /// Leaves out the input altogether, and as much of the message as it takes.
-    fn cut_all(&mut self, message: &str, max_bytes: usize) {
+    /// Leaves out all of the record, and as much of the rest as it takes; one that is wordless has no message either.
+    fn write_bare(&mut self, failure: &Failure<'_>, is_wordless: bool, needs_key: bool, max_bytes: usize) {
+        self.choose_key(None, needs_key);
         self.say_cut("input_json, headers and key");
+        let message = self.shorten(failure);
         self.envelope.write(None, message, 0);
-        let over = |letters: &Self| {
-            record_bytes(None, Some(letters.envelope.bytes()), headers_bytes(letters.own_headers())) > max_bytes
+        let key_bytes = if needs_key { self.generated_key.len() } else { 0 };
+        let is_over = |letters: &Self| {
+            let headers = headers_bytes(letters.own_headers());
+            record_bytes(None, Some(letters.envelope.bytes()), headers) + key_bytes > max_bytes
         };
-        if over(self) {
+        if is_wordless || is_over(self) {
             self.field(Field::Trace).clear();
             self.field(Field::Message).clear();
             self.envelope.write(None, "(cut)", 0);
         }
+        self.is_essential = is_over(self);
     }
 
     fn say_cut(&mut self, what: &str) {
@@ -261,13 +378,19 @@ impl DeadLetters {
     }
 }
 
+/// The beginning of the record's key, if that is not kept.
+fn source_key<'a>(record: Record<'a>, kept: Kept) -> Option<&'a [u8]> {
+    let key = record.key().filter(|_| !kept.key)?;
+    Some(&key[..key.len().min(MAX_SOURCE_KEY_BYTES)])
+}
+
 fn attempts_before(record: Record<'_>) -> u32 {
     let attempt = record.headers().filter(|(name, _)| *name == ATTEMPT).last();
     attempt.and_then(|(_, value)| std::str::from_utf8(value?).ok()?.parse().ok()).unwrap_or(0)
 }
 
-fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(MAX_TEXT_BYTES)]
+fn cut(text: &str, max_bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(max_bytes)]
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! From a verdict to what is done about it: a pure function, so that the rules can be read and tested in one place.
 
+mod limits;
+
 use std::sync::Arc;
+
+pub use limits::{TimestampLimits, TopicLimits};
 
 use crate::record::Record;
 use crate::trace_context::carried;
@@ -17,8 +21,8 @@ pub(crate) const HEADER_OVERHEAD_BYTES: usize = 10;
 pub struct Route {
     /// Its name.
     pub topic: Arc<str>,
-    /// The largest record it takes, in bytes (`max.message.bytes`).
-    pub max_record_bytes: usize,
+    /// What it takes.
+    pub limits: TopicLimits,
 }
 
 /// The topics that outputs and dead letters go to. The first is the default output topic.
@@ -40,8 +44,8 @@ pub type RouteIndex = usize;
 
 impl Routes {
     /// Routes to these topics, of which nothing more is known.
-    pub fn with_default_sizes(outputs: &[&str], dead_letters: &str) -> Self {
-        let route = |topic: &str| Route { topic: topic.into(), max_record_bytes: DEFAULT_RECORD_BYTES };
+    pub fn with_default_limits(outputs: &[&str], dead_letters: &str) -> Self {
+        let route = |topic: &str| Route { topic: topic.into(), limits: TopicLimits::default() };
         let outputs = outputs.iter().map(|topic| route(topic)).collect();
         Self { outputs, dead_letters: route(dead_letters), added_bytes: 0 }
     }
@@ -54,6 +58,16 @@ impl Routes {
     /// A route by its index.
     pub fn get(&self, index: RouteIndex) -> &Route {
         self.outputs.get(index).unwrap_or(&self.dead_letters)
+    }
+
+    /// These routes with other limits, in the order of their indexes; where there are none, the old ones stay.
+    pub fn with_limits(&self, limits: impl IntoIterator<Item = Option<TopicLimits>>) -> Self {
+        let mut routes = self.clone();
+        let all = routes.outputs.iter_mut().chain([&mut routes.dead_letters]);
+        for (route, limits) in all.zip(limits).filter_map(|(route, limits)| Some((route, limits?))) {
+            route.limits = limits;
+        }
+        routes
     }
 
     /// All routes in the order of their indexes.
@@ -92,20 +106,20 @@ impl Decision<'_> {
     }
 }
 
-/// Decides on one record. All of its outputs are produced, or none is.
-pub fn decide<'a>(record: Record<'a>, verdict: Verdict<'a>, routes: &Routes) -> Decision<'a> {
+/// Decides on one record at this time, in milliseconds since 1970. All of its outputs are produced, or none is.
+pub fn decide<'a>(record: Record<'a>, verdict: Verdict<'a>, routes: &Routes, now_ms: i64) -> Decision<'a> {
     let mut outputs = match verdict {
         Verdict::Failed(failure) => return Decision::DeadLetter(failure),
         Verdict::Mapped(outputs) => outputs,
     };
     let Some(first) = outputs.next() else { return Decision::Skip };
-    let first = match route(record, first, routes) {
+    let first = match route(record, first, routes, now_ms) {
         Ok(route) => (route, first),
         Err(failure) => return Decision::DeadLetter(failure),
     };
     let mut all = Vec::new();
     for output in outputs {
-        match route(record, output, routes) {
+        match route(record, output, routes, now_ms) {
             Ok(route) => all.push((route, output)),
             Err(failure) => return Decision::DeadLetter(failure),
         }
@@ -117,7 +131,7 @@ pub fn decide<'a>(record: Record<'a>, verdict: Verdict<'a>, routes: &Routes) -> 
     Decision::Produce(all)
 }
 
-fn route<'a>(record: Record<'a>, output: Output<'a>, routes: &Routes) -> Result<RouteIndex, Failure<'a>> {
+fn route<'a>(record: Record<'a>, output: Output<'a>, routes: &Routes, now_ms: i64) -> Result<RouteIndex, Failure<'a>> {
     let index = routes.named(output.topic()).ok_or_else(|| {
         let known: Vec<&str> = routes.outputs.iter().map(|route| &*route.topic).collect();
         let message = format!(
@@ -131,12 +145,16 @@ fn route<'a>(record: Record<'a>, output: Output<'a>, routes: &Routes) -> Result<
         Some(headers) => headers_bytes(headers.clone()) + headers_bytes(carried(record, &mut { headers })),
         None => headers_bytes(record.headers()),
     };
-    let bytes = record_bytes(output.key(record), output.value(record), header_bytes + routes.added_bytes);
-    let route = routes.get(index);
-    if bytes > route.max_record_bytes {
-        let (topic, most) = (&route.topic, route.max_record_bytes);
+    let key = output.key(record);
+    let bytes = record_bytes(key, output.value(record), header_bytes + routes.added_bytes);
+    let Route { topic, limits } = routes.get(index);
+    let most = limits.max_record_bytes;
+    if bytes > most {
         let message = format!("an output of {bytes} bytes is larger than the topic '{topic}' takes ({most} bytes)");
         return Err(Failure::new(FailureKind::Oversize, message));
+    }
+    if let Some(objection) = limits.objection(topic, key, output.timestamp_ms(record), now_ms) {
+        return Err(Failure::new(FailureKind::Undeliverable, objection));
     }
     Ok(index)
 }

@@ -10,23 +10,24 @@ mod idle;
 mod pace;
 mod process;
 mod provenance;
+mod rejections;
 mod transaction;
 mod versions;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
 use breaker::Breaker;
-pub use contracts::{Fetched, Mapper, Outgoing, Sink, Source, Trouble};
+pub use contracts::{Fetched, Mapper, Outgoing, Rejection, RejectionCause, Sink, Source, Trouble};
 use error_ratio::ErrorRatio;
 use held::Held;
 use idle::Idle;
 use pace::Pace;
 pub use provenance::PROVENANCE_BYTES;
 use provenance::Provenance;
+use rejections::{REJECTED_LIMITS_AGE, Rejections};
 pub use transaction::CommitPolicy;
 use transaction::{Careful, Transaction};
 
@@ -102,8 +103,9 @@ pub struct Pipeline<S, M, K> {
     careful: Option<Careful>,
     /// Times that it had to go back since the last commit.
     setbacks: u32,
-    /// Records of which the broker refused what was made of them, and how often.
-    refused: HashMap<(i32, i64), u32>,
+    rejections: Rejections,
+    /// When it was last read what topics take.
+    limits_read: Option<Instant>,
     backoff: Duration,
 }
 
@@ -145,7 +147,8 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             pace: Pace::default(),
             careful: None,
             setbacks: 0,
-            refused: HashMap::new(),
+            rejections: Rejections::default(),
+            limits_read: Some(Instant::now()),
             backoff: FIRST_BACKOFF,
         }
     }
@@ -172,8 +175,11 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         match self.commit() {
             Ok(()) => Ok(()),
             Err(Trouble::Halt(halt)) => Err(halt),
-            Err(Trouble::Again(reason) | Trouble::RecordRefused(reason)) => {
-                tracing::warn!(reason, "the last transaction could not be committed; its records are done again later");
+            Err(trouble @ (Trouble::Again(_) | Trouble::RecordsRejected(_))) => {
+                tracing::warn!(
+                    ?trouble,
+                    "the last transaction could not be committed; its records are done again later"
+                );
                 self.sink.abort().or_else(|trouble| if let Trouble::Halt(halt) = trouble { Err(halt) } else { Ok(()) })
             }
         }
@@ -260,7 +266,8 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             return 1;
         }
         let careful = self.careful.as_ref().map_or(usize::MAX, Careful::limit);
-        let left = self.most_records().min(careful).saturating_sub(self.transaction.records());
+        let most = self.most_records().min(careful).min(self.rejections.transaction_records());
+        let left = most.saturating_sub(self.transaction.records());
         left.min(self.settings.batch_records).min(self.pace.limit())
     }
 
@@ -286,9 +293,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         self.telemetry.committed_failures(std::mem::take(&mut self.transaction.failures));
         self.worker.committed(self.transaction.next());
         self.intent.committed(self.transaction.next());
-        for (partition, next) in self.transaction.next() {
-            self.refused.retain(|(p, offset), _| p != partition || offset >= next);
-        }
+        self.rejections.committed(self.transaction.next());
         self.transaction = Transaction::default();
         self.transaction.reach_back(self.held.first());
         self.transaction.reach(&self.batch, self.judged..self.batch.len());
@@ -346,8 +351,9 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
                     self.shutdown.sleep(self.backoff);
                     self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
                 }
-                Trouble::RecordRefused(ref reason) => self.narrow_down(reason)?,
+                Trouble::RecordsRejected(ref rejections) => self.note_rejections(rejections)?,
             }
+            let is_rejected = matches!(trouble, Trouble::RecordsRejected(_));
             self.telemetry.aborted();
             self.spans.aborted("it failed, and is done again");
             let firsts = self.transaction.first().clone();
@@ -367,6 +373,9 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
                     tracing::trace!(target: STEP, worker, "rewound");
                     self.forget();
                     self.versions.rewound(&self.source.places());
+                    if is_rejected {
+                        self.refresh_limits(REJECTED_LIMITS_AGE);
+                    }
                     return Ok(());
                 }
                 Err(Trouble::Again(reason)) if self.shutdown.requested() => {
@@ -391,31 +400,6 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             _ => return Ok(()),
         }
         self.settle_rebalance()
-    }
-
-    /// Commits ever fewer records at once until the one that the broker refuses is alone, and known.
-    fn narrow_down(&mut self, reason: &str) -> Result<(), Halt> {
-        let records = self.transaction.records();
-        if records > 1 {
-            tracing::warn!(reason, records, "the broker refuses one of these records; looking for it");
-            self.careful = Some(Careful::below(records));
-            return Ok(());
-        }
-        self.careful = Some(Careful::below(1));
-        let Some((&partition, &next)) = self.transaction.next().iter().next() else { return Ok(()) };
-        let offset = next - 1;
-        let times = self.refused.entry((partition, offset)).or_default();
-        *times += 1;
-        tracing::warn!(reason, partition, offset, times, "the broker refuses what is made of this record");
-        if *times > 2 {
-            let topic = &self.settings.routes.dead_letters.topic;
-            return Err(Halt::kafka(format!(
-                "the dead-letter topic '{topic}' refuses the dead letter of partition {partition}, offset {offset} even \
-                 without the record's content: {reason}. Nothing beyond that record is committed; mend the topic and start \
-                 again"
-            )));
-        }
-        Ok(())
     }
 }
 

@@ -13,6 +13,9 @@ pub const KEEP: u8 = 2;
 /// A record without a timestamp, as in Kafka's protocol.
 pub const NO_TIMESTAMP: i64 = -1;
 
+/// A partition, and an offset in it.
+pub type Position = (i32, i64);
+
 /// An offset per partition.
 pub type Positions = BTreeMap<i32, i64>;
 
@@ -281,6 +284,11 @@ impl<'a> Record<'a> {
     /// Its offset in that partition.
     pub fn offset(&self) -> i64 {
         self.batch.offsets[self.index]
+    }
+
+    /// Its partition and offset.
+    pub fn position(&self) -> Position {
+        (self.partition(), self.offset())
     }
 
     /// Milliseconds since 1970, if it carries a timestamp.

@@ -20,7 +20,7 @@ pub enum FailureKind {
     InvalidOutput,
     /// An output is larger than its topic takes, or the outputs of one record than a guest may return.
     Oversize,
-    /// The broker refused an output, on its own, for what it is.
+    /// The broker rejected an output for what it is, or is certain to.
     Undeliverable,
     /// The record, alone in the call, took the host down again and again; it was not given to the mapper any more.
     HostCrash,

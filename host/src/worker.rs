@@ -113,7 +113,7 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
         plugin_digest: identity.digest.to_string(),
         contract: identity.contract,
     };
-    let dead_letters = DeadLetters::new(origin, job.routes.dead_letters.max_record_bytes);
+    let dead_letters = DeadLetters::new(origin, job.routes.dead_letters.limits.clone());
     let settings = Settings {
         routes: job.routes.clone(),
         commit: job.commit,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use mapper_host::config::{BreakerRecords, Failures};
 use mapper_host::dead_letter::{DeadLetters, Origin};
-use mapper_host::decision::Routes;
+use mapper_host::decision::{Routes, TopicLimits};
 use mapper_host::intents::Intents;
 use mapper_host::pipeline::{CommitPolicy, Fetched, Outgoing, Pipeline, Settings, Sink, Source, Trouble};
 use mapper_host::plugin::{Effort, Engine, Limits, Plugin, PluginMapper};
@@ -102,6 +102,10 @@ impl Sink for Nowhere {
     fn abort(&mut self) -> Result<(), Trouble> {
         Ok(())
     }
+
+    fn topic_limits(&mut self) -> Vec<Option<TopicLimits>> {
+        Vec::new()
+    }
 }
 
 struct Bench(Arc<Engine>);
@@ -161,7 +165,7 @@ fn work(
         batch.push((0, offset as i64), 0, key, Some(row.value.as_bytes()), std::iter::empty());
     }
     let source = Endless { batch, next: 0, records };
-    let routes = Arc::new(Routes::with_default_sizes(&["reduced"], "dlq"));
+    let routes = Arc::new(Routes::with_default_limits(&["reduced"], "dlq"));
     let settings = Settings {
         routes,
         commit: CommitPolicy { interval: Duration::from_millis(100), records: 20_000, bytes: 16 << 20 },
@@ -191,7 +195,7 @@ fn work(
     };
     let versions = WorkerSlot::new(slot, number, speaker);
     let parts = (source, PluginMapper::new(plugin), Nowhere);
-    let letters = DeadLetters::new(origin, 1 << 20);
+    let letters = DeadLetters::new(origin, TopicLimits::default());
     let mut pipeline =
         Pipeline::new(parts, versions, &"visits".into(), settings, letters, Arc::new(Telemetry::default()), end);
     pipeline.run().expect("nothing fails here");
@@ -220,7 +224,7 @@ fn pauses(bytes: &[u8]) {
     let requests = Arc::new(Requests::new(slot.bell.clone()));
     let probation = Terms { records: 1000, tolerance: 0.05 };
     let policy = Policy { most_regressions: 0, probation, patience: Duration::from_secs(60) };
-    let routes = Arc::new(Routes::with_default_sizes(&["reduced"], "dlq"));
+    let routes = Arc::new(Routes::with_default_limits(&["reduced"], "dlq"));
     let store = Some(Store::new(dir.path().join("plugins")));
     let first = (plugin.clone(), speaker.clone());
     let swapper = Swapper::new(workshop, first, slot.clone(), requests.clone(), (routes, policy, store));

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mapper_host::dead_letter::{DeadLetters, Origin};
+use mapper_host::dead_letter::{DeadLetters, LetterForm, Origin};
+use mapper_host::decision::TopicLimits;
 use mapper_host::pipeline::Mapper;
 use mapper_host::plugin::{Engine, Grants, Limits, Plugin, PluginMapper, helper};
 use mapper_host::record::Batch;
@@ -87,11 +88,13 @@ impl Guest {
             plugin_digest: String::new(),
             contract: "",
         };
-        let mut letters = DeadLetters::new(origin, usize::MAX);
+        let mut letters = DeadLetters::new(origin, TopicLimits::default());
         let mut verdicts = Verdicts::default();
         self.mapper.map(batch, &mut verdicts);
         let failed = verdicts.iter().zip(batch.records()).filter_map(|(verdict, record)| match verdict {
-            Verdict::Failed(failure) => Some(letters.write(record, &failure, false).fingerprint().to_owned()),
+            Verdict::Failed(failure) => {
+                Some(letters.write(record, &failure, LetterForm::default()).fingerprint().to_owned())
+            }
             Verdict::Mapped(_) => None,
         });
         failed.collect()

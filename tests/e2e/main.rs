@@ -23,6 +23,7 @@ mod map;
 mod output;
 mod permissions;
 mod reference;
+mod rejected;
 mod secure;
 mod swap;
 mod traces;

@@ -1,9 +1,10 @@
-//! The envelope byte for byte, the headers, and what is cut when a dead letter is too large.
+//! The envelope byte for byte, and the headers.
+
+mod limits;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use chrono::TimeZone as _;
-use proptest::prelude::*;
 
 use super::*;
 use crate::record::Batch;
@@ -11,8 +12,6 @@ use crate::verdict::FailureKind;
 
 const MESSAGE: &str = "fromisoformat: argument must be str";
 const NO_LIMIT: usize = usize::MAX;
-/// What a cut may leave of the room: a character that takes six bytes did not fit.
-const MOST_SLACK: usize = 5;
 
 type OwnedHeader = (Vec<u8>, Option<Vec<u8>>);
 
@@ -61,6 +60,10 @@ impl Written {
     }
 }
 
+fn limited(max_record_bytes: usize) -> TopicLimits {
+    TopicLimits { max_record_bytes, ..TopicLimits::default() }
+}
+
 fn letters(max_bytes: usize) -> DeadLetters {
     let text = |text: &str| text.to_owned();
     let origin = Origin {
@@ -72,16 +75,16 @@ fn letters(max_bytes: usize) -> DeadLetters {
         plugin_digest: text("abc123"),
         contract: "1.0.0",
     };
-    let mut letters = DeadLetters::new(origin, max_bytes);
+    let mut letters = DeadLetters::new(origin, limited(max_bytes));
     letters.set_time(Utc.timestamp_opt(1_705_119_710, 37_894_999).unwrap());
     letters
 }
 
-fn write_with(letters: &mut DeadLetters, input: &Input, failure: &Failure<'_>, all_cut: bool) -> Written {
+fn write_with(letters: &mut DeadLetters, input: &Input, failure: &Failure<'_>, is_bare: bool) -> Written {
     let mut batch = Batch::new("visits");
     let headers = input.headers.iter().map(|(name, value)| (name.as_slice(), value.as_deref()));
     batch.push((1, 42), 1_700_000_000_000, input.key.as_deref(), input.value.as_deref(), headers);
-    let letter = letters.write(batch.record(0), failure, all_cut);
+    let letter = letters.write(batch.record(0), failure, LetterForm { is_bare, ..LetterForm::default() });
     let headers = letter.headers().map(|(name, value)| (name.to_vec(), value.map(<[u8]>::to_vec)));
     Written { key: letter.key.map(<[u8]>::to_vec), value: letter.value.to_vec(), headers: headers.collect() }
 }
@@ -193,7 +196,7 @@ fn what_there_is_nothing_to_say_about_has_no_header() {
     let mut batch = Batch::new("visits");
     batch.push((1, 42), crate::record::NO_TIMESTAMP, None, None, std::iter::empty());
     let mut letters = letters(NO_LIMIT);
-    let letter = letters.write(batch.record(0), &rejected(""), false);
+    let letter = letters.write(batch.record(0), &rejected(""), LetterForm::default());
     let names: Vec<&[u8]> = letter.headers().map(|(name, _)| name).collect();
     for name in ["mapper-host.source.timestamp-ms", "__connect.errors.exception.message", "mapper-host.cut"] {
         assert!(!names.contains(&name.as_bytes()), "{name}");
@@ -285,85 +288,5 @@ fn the_fingerprint_is_of_the_mistake_and_stays_the_same() {
         let message = format!("no page {number} in '{number}'");
         let written = write_with(&mut letters, &Input::default(), &rejected(&message), false);
         assert_eq!(fingerprint(written), fingerprint(write(&Input::default(), "no page 1 in ''", NO_LIMIT)));
-    }
-}
-
-fn contents(most: usize) -> impl Strategy<Value = Vec<u8>> {
-    let text = |most| {
-        let piece = proptest::sample::select(vec!["a", "\"", "\\", "\u{1}", "\n", "\u{7f}", "é", "漢", "😀"]);
-        proptest::collection::vec(piece, 0..most).prop_map(|pieces| pieces.concat().into_bytes())
-    };
-    prop_oneof![text(most), proptest::collection::vec(any::<u8>(), 0..most)]
-}
-
-fn inputs() -> impl Strategy<Value = Input> {
-    let headers = proptest::collection::vec((contents(8), proptest::option::of(contents(200))), 0..4);
-    let value = proptest::option::weighted(0.9, contents(2000));
-    (proptest::option::of(contents(200)), value, headers).prop_map(|(key, value, headers)| Input {
-        key,
-        value,
-        headers,
-    })
-}
-
-/// What must hold for a letter of at most that many bytes.
-fn is_cut_well(input: &Input, message: &str, max_bytes: usize) {
-    let (whole, written) = (write(input, message, NO_LIMIT), write(input, message, max_bytes));
-    assert!(written.bytes() <= max_bytes, "{} bytes instead of {max_bytes}", written.bytes());
-    if whole.bytes() <= max_bytes {
-        assert_eq!(written, whole);
-        return;
-    }
-    let value = input.value.clone().unwrap_or_default();
-    let cut = written.header("mapper-host.cut").expect("a header that says so");
-    if cut == format!("input_json: {} bytes", value.len()) {
-        assert_eq!((written.kept(), &written.key), (whole.kept(), &whole.key));
-        assert_eq!(written.field("error_message"), whole.field("error_message"));
-        let kept = written.input().unwrap();
-        assert!(value.starts_with(&kept) && kept.len() < value.len(), "the beginning is kept");
-        assert!(max_bytes - written.bytes() <= MOST_SLACK, "{} bytes, but {max_bytes} fit", written.bytes());
-        return;
-    }
-    assert_eq!(cut, "input_json, headers and key");
-    assert_eq!((&written.key, written.kept(), written.input()), (&None, &[][..], None));
-    if input.value.is_some() {
-        let without = write(&Input { value: Some(vec![]), ..input.clone() }, message, NO_LIMIT).bytes();
-        let said = format!("input_json: {} bytes", value.len());
-        let said = headers_bytes([(&b"mapper-host.cut"[..], Some(said.as_bytes()))].into_iter());
-        let encoding = if std::str::from_utf8(&value).is_ok() { "" } else { ", \"input_encoding\": \"base64\"" };
-        assert!(without + said + encoding.len() > max_bytes, "more is cut than must be");
-    }
-}
-
-/// The smallest letter that there is.
-fn least_bytes() -> usize {
-    write_with(&mut letters(NO_LIMIT), &Input::default(), &rejected(""), true).bytes()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn a_letter_is_never_larger_than_its_topic_takes(
-        input in inputs(), message in contents(300), part in 0.0..1.1_f64
-    ) {
-        let message = String::from_utf8_lossy(&message);
-        let (least, whole) = (least_bytes(), write(&input, &message, NO_LIMIT).bytes());
-        is_cut_well(&input, &message, least + (whole.saturating_sub(least) as f64 * part) as usize);
-    }
-
-    #[test]
-    fn around_the_limit_every_byte_counts(input in inputs(), more in -40_isize..40) {
-        let whole = write(&input, MESSAGE, NO_LIMIT).bytes();
-        is_cut_well(&input, MESSAGE, whole.saturating_add_signed(more).max(least_bytes()));
-    }
-}
-
-#[test]
-fn at_every_size_the_cut_falls_between_characters() {
-    for value in ["\"\\\u{1}é漢😀".repeat(20).into_bytes(), [&b"\xff\x00abc"[..]; 30].concat()] {
-        let input = Input { key: Some(vec![b'k'; 50]), ..of_value(&value) };
-        let whole = write(&input, MESSAGE, NO_LIMIT).bytes();
-        (least_bytes()..whole + 10).for_each(|max_bytes| is_cut_well(&input, MESSAGE, max_bytes));
     }
 }

@@ -5,7 +5,10 @@ use crate::record::{Batch, Column};
 use crate::verdict::{Columns, OutputTopics, Verdicts};
 
 fn routes() -> Routes {
-    let route = |topic: &str, max_record_bytes| Route { topic: topic.into(), max_record_bytes };
+    let route = |topic: &str, max_record_bytes| Route {
+        topic: topic.into(),
+        limits: TopicLimits { max_record_bytes, ..TopicLimits::default() },
+    };
     Routes {
         outputs: vec![route("reduced", 200), route("other", 150)],
         dead_letters: route("dlq", 1000),
@@ -32,7 +35,7 @@ fn decided(outputs: &[(Option<&str>, usize)]) -> String {
     let mut verdicts = Verdicts::default();
     verdicts.push_columns(columns);
     let verdict = verdicts.iter().next().unwrap();
-    match decide(batch.record(0), verdict, &routes()) {
+    match decide(batch.record(0), verdict, &routes(), 0) {
         Decision::Skip => "skip".to_owned(),
         Decision::ProduceOne(route, _) => format!("one to {route}"),
         Decision::Produce(all) => format!("to {:?}", all.iter().map(|(route, _)| *route).collect::<Vec<_>>()),
@@ -70,7 +73,7 @@ fn a_failure_is_a_dead_letter_of_the_same_kind() {
     batch.push((0, 0), 1, None, None, std::iter::empty());
     for kind in FailureKind::ALL {
         let verdict = Verdict::Failed(Failure::new(kind, "why"));
-        assert!(matches!(decide(batch.record(0), verdict, &routes()),
+        assert!(matches!(decide(batch.record(0), verdict, &routes(), 0),
             Decision::DeadLetter(failure) if failure.kind == kind && failure.message == "why"));
     }
 }
@@ -91,7 +94,7 @@ fn the_trace_that_goes_along_counts() {
         let (statuses, output_ends) = (vec![0], vec![1]);
         let columns = Columns { statuses, output_ends, values, headers: Some(headers), ..Columns::default() };
         columns.check(1).unwrap();
-        let decision = decide(batch.record(record), columns.verdict(0, 0), &routes());
+        let decision = decide(batch.record(record), columns.verdict(0, 0), &routes(), 0);
         assert_eq!(decision.failure().is_none(), fits, "{mark} {record}: {decision:?}");
     }
 }

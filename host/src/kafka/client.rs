@@ -47,7 +47,7 @@ const SHORTEST_SECRET: usize = 3;
 /// How soon a client notices partitions that were added to a topic.
 const METADATA_REFRESH: Duration = Duration::from_secs(30);
 /// librdkafka's default.
-const DEFAULT_BATCH_BYTES: usize = 1_000_000;
+pub(super) const DEFAULT_BATCH_BYTES: usize = 1_000_000;
 /// All workers together buffer this much input at most, in KiB.
 const CONSUMER_BUFFER_KIB: usize = 8 << 10;
 /// All workers together buffer this much output at most, in KiB.
@@ -171,8 +171,8 @@ impl KafkaSettings {
         let mut config = self.client();
         if let Some(routes) = routes {
             // The largest record of any topic must pass, and no batch may be larger than the smallest topic takes.
-            let largest = routes.all().map(|route| route.max_record_bytes).max().unwrap_or(DEFAULT_BATCH_BYTES);
-            let smallest = routes.all().map(|route| route.max_record_bytes).min().unwrap_or(DEFAULT_BATCH_BYTES);
+            let largest = routes.all().map(|route| route.limits.max_record_bytes).max().unwrap_or(DEFAULT_BATCH_BYTES);
+            let smallest = routes.all().map(|route| route.limits.max_record_bytes).min().unwrap_or(DEFAULT_BATCH_BYTES);
             config
                 .set("message.max.bytes", largest.max(1000).to_string())
                 .set("batch.size", smallest.min(DEFAULT_BATCH_BYTES).to_string());

@@ -4,6 +4,7 @@
 mod call_thread;
 mod client;
 mod connection_errors;
+mod deliveries;
 mod describe;
 mod diagnosis;
 pub mod embedded;
@@ -18,11 +19,14 @@ mod permissions;
 mod produce;
 mod producer;
 mod read;
+mod reporting;
 mod sample;
 pub mod setup;
 mod sink;
 mod source;
 mod start;
+mod topic_limits;
+mod undelivered;
 mod until;
 
 #[cfg(test)]

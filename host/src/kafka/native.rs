@@ -1,6 +1,8 @@
 //! What the record path needs of librdkafka that the rdkafka crate has no call for, each behind a safe type: records from a
-//! queue apart from rebalances, header names that are not UTF-8, producing to a topic by its handle,
+//! queue apart from rebalances, header names that are not UTF-8, producing to a topic by its handle, a producer's events,
 //! and where a partition ends without asking.
+
+pub(super) mod events;
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ops::ControlFlow;
@@ -10,11 +12,12 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka_sys as sys;
 use rdkafka_sys::rd_kafka_vtype_t as vtype;
 
+use super::reporting::ReportingProducer;
 use crate::record::{Header, NO_TIMESTAMP};
 
 /// Where a partition ends (its high watermark), as far as the client heard with the last fetch; asks nobody.
@@ -221,20 +224,28 @@ unsafe fn bytes<'a>(start: *const c_void, size: usize) -> Option<&'a [u8]> {
     (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start.cast(), size) })
 }
 
+/// Waits until each record of a producer is delivered, or is known not to be, while another thread reads its events.
+pub(super) fn flush<C: ProducerContext>(producer: &BaseProducer<C>, wait: Duration) -> Result<(), RDKafkaErrorCode> {
+    let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the client is alive.
+    let error = unsafe { sys::rd_kafka_flush(producer.client().native_ptr(), wait_ms) };
+    if error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR { Ok(()) } else { Err(error.into()) }
+}
+
 /// A topic of a producer.
-pub(super) struct TopicHandle<C: ProducerContext + 'static> {
+pub(super) struct TopicHandle {
     topic: NonNull<sys::rd_kafka_topic_t>,
     /// The handle must not outlive its client.
-    producer: Arc<ThreadedProducer<C>>,
+    producer: Arc<ReportingProducer>,
 }
 
 // SAFETY: librdkafka's topic handles may be used from any thread.
-unsafe impl<C: ProducerContext> Send for TopicHandle<C> {}
+unsafe impl Send for TopicHandle {}
 // SAFETY: as above; a handle is only read.
-unsafe impl<C: ProducerContext> Sync for TopicHandle<C> {}
+unsafe impl Sync for TopicHandle {}
 
-impl<C: ProducerContext> TopicHandle<C> {
-    pub(super) fn new(producer: Arc<ThreadedProducer<C>>, topic: &str) -> KafkaResult<Self> {
+impl TopicHandle {
+    pub(super) fn new(producer: Arc<ReportingProducer>, topic: &str) -> KafkaResult<Self> {
         let name = CString::new(topic)?;
         // SAFETY: the client and the name are alive; no configuration means the client's own.
         let handle = unsafe { sys::rd_kafka_topic_new(producer.client().native_ptr(), name.as_ptr(), ptr::null_mut()) };
@@ -242,9 +253,11 @@ impl<C: ProducerContext> TopicHandle<C> {
         Ok(Self { topic: handle, producer })
     }
 
-    /// Queues a record; its bytes are copied. While the queue is full, it is tried again as long as `wait` says so.
+    /// Queues a record; its bytes are copied. What becomes of it is reported by this number. While the queue is full, it is tried
+    /// again as long as `wait` says so.
     pub(super) fn produce<'h>(
         &self,
+        number: usize,
         key: Option<&[u8]>,
         value: Option<&[u8]>,
         timestamp_ms: Option<i64>,
@@ -252,7 +265,7 @@ impl<C: ProducerContext> TopicHandle<C> {
         mut wait: impl FnMut() -> bool,
     ) -> Result<(), RDKafkaErrorCode> {
         let headers = NativeHeaders::of(headers);
-        let mut fields = [sys::rd_kafka_vu_t { vtype: vtype::RD_KAFKA_VTYPE_END, u: unset() }; 6];
+        let mut fields = [sys::rd_kafka_vu_t { vtype: vtype::RD_KAFKA_VTYPE_END, u: unset() }; 7];
         let mut set = 0;
         let mut add = |vtype, u| {
             fields[set] = sys::rd_kafka_vu_t { vtype, u };
@@ -260,6 +273,7 @@ impl<C: ProducerContext> TopicHandle<C> {
         };
         add(vtype::RD_KAFKA_VTYPE_RKT, Union { rkt: self.topic.as_ptr() });
         add(vtype::RD_KAFKA_VTYPE_MSGFLAGS, Union { i: sys::RD_KAFKA_MSG_F_COPY });
+        add(vtype::RD_KAFKA_VTYPE_OPAQUE, Union { ptr: number as *mut c_void });
         add(vtype::RD_KAFKA_VTYPE_VALUE, Union { mem: memory(value) });
         add(vtype::RD_KAFKA_VTYPE_KEY, Union { mem: memory(key) });
         // Zero, librdkafka's word for now, is all that a record of 1970-01-01T00:00:00Z can be given.
@@ -288,7 +302,7 @@ impl<C: ProducerContext> TopicHandle<C> {
     }
 }
 
-impl<C: ProducerContext> Drop for TopicHandle<C> {
+impl Drop for TopicHandle {
     fn drop(&mut self) {
         // SAFETY: made in `new`, destroyed once, before the client that it belongs to.
         unsafe { sys::rd_kafka_topic_destroy(self.topic.as_ptr()) }

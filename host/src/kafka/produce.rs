@@ -3,20 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::error::KafkaResult;
-use rdkafka::producer::{Producer, ThreadedProducer};
+use rdkafka::producer::Producer;
 use rdkafka::util::Timeout;
 
 use super::client::KafkaSettings;
 use super::native::TopicHandle;
-use super::sink::Deliveries;
+use super::reporting::ReportingProducer;
 use crate::shutdown::{Halt, Shutdown};
 
 /// Produces keyed values to a topic.
 pub struct TopicProducer {
-    topic: TopicHandle<Deliveries>,
-    producer: Arc<ThreadedProducer<Deliveries>>,
+    topic: TopicHandle,
+    producer: Arc<ReportingProducer>,
 }
 
 impl TopicProducer {
@@ -25,9 +24,7 @@ impl TopicProducer {
     /// # Errors
     /// When librdkafka refuses a property.
     pub fn new(settings: &KafkaSettings, topic: &str) -> KafkaResult<Self> {
-        let producer =
-            ThreadedProducer::from_config_and_context(&settings.producer(None, None), Deliveries::default())?;
-        let producer = Arc::new(producer);
+        let producer = Arc::new(ReportingProducer::new(&settings.producer(None, None))?);
         Ok(Self { topic: TopicHandle::new(producer.clone(), topic)?, producer })
     }
 
@@ -47,7 +44,7 @@ impl TopicProducer {
             !shutdown.requested()
         };
         self.topic
-            .produce(key, Some(value), timestamp_ms, &mut std::iter::empty(), wait)
+            .produce(0, key, Some(value), timestamp_ms, &mut std::iter::empty(), wait)
             .map_err(|code| Halt::kafka(format!("a visit could not be produced: {code}")))
     }
 
@@ -58,9 +55,12 @@ impl TopicProducer {
     pub fn finish(&self) -> Result<(), Halt> {
         let flushed = self.producer.flush(Timeout::Never);
         flushed.map_err(|error| Halt::kafka(format!("the last visits could not be produced: {error}")))?;
-        match self.producer.context().take() {
-            None => Ok(()),
-            Some((code, _)) => Err(Halt::kafka(format!("a visit could not be produced: {code}"))),
-        }
+        let Some(failures) = self.producer.context().take() else { return Ok(()) };
+        let rejected = failures.rejected.first().map(|rejected| rejected.code);
+        let code = rejected.or(failures.other.map(|(code, _)| code));
+        Err(Halt::kafka(format!(
+            "a visit could not be produced: {}",
+            code.map_or_else(String::new, |code| code.to_string())
+        )))
     }
 }

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::config::ClientConfig;
 use rdkafka::consumer::ConsumerGroupMetadata;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::producer::{Producer, ProducerContext, PurgeConfig, ThreadedProducer};
+use rdkafka::producer::{Producer, PurgeConfig};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use super::call_thread::CallThread;
-use super::client::KafkaSettings;
+use super::client::{DEFAULT_BATCH_BYTES, KafkaSettings};
+use super::deliveries::Deliveries;
 use super::limits::{CALL_GRACE, CLOSE_LIMIT, COORDINATOR_LIMIT, delivery_stall};
 use super::native::TopicHandle;
 use super::permissions::{Operation, granted};
+use super::reporting::ReportingProducer;
 use crate::decision::Routes;
 
 /// Pause before a call that failed is made again.
@@ -32,28 +34,36 @@ pub(super) enum CallError {
     Stuck(String),
 }
 
-struct Client<C: ProducerContext + 'static> {
+struct Client {
     // Before the producer, so that they are dropped first.
-    topics: Vec<TopicHandle<C>>,
-    producer: Arc<ThreadedProducer<C>>,
+    topics: Vec<TopicHandle>,
+    producer: Arc<ReportingProducer>,
 }
 
 /// A producer to the topics of some routes.
-pub(super) struct BoundedProducer<C: ProducerContext + 'static> {
-    calls: CallThread<Client<C>>,
+pub(super) struct BoundedProducer {
+    calls: CallThread<Client>,
     transaction_timeout: Duration,
 }
 
-impl<C: ProducerContext + 'static> BoundedProducer<C> {
-    /// A producer that is not connected yet.
+/// The largest request of a producer.
+pub(super) fn batch_bytes(config: &ClientConfig) -> usize {
+    config.get("batch.size").and_then(|bytes| bytes.parse().ok()).unwrap_or(DEFAULT_BATCH_BYTES)
+}
+
+impl BoundedProducer {
+    /// A producer that is not connected yet, with requests of at most that many bytes.
     pub(super) fn new(
         settings: &KafkaSettings,
         transactional_id: Option<&str>,
         routes: &Routes,
-        context: C,
+        max_batch_bytes: Option<usize>,
     ) -> anyhow::Result<Self> {
-        let config = settings.producer(transactional_id, Some(routes));
-        let producer = Arc::new(ThreadedProducer::from_config_and_context(&config, context)?);
+        let mut config = settings.producer(transactional_id, Some(routes));
+        if let Some(bytes) = max_batch_bytes.filter(|bytes| *bytes < batch_bytes(&config)) {
+            config.set("batch.size", bytes.to_string());
+        }
+        let producer = Arc::new(ReportingProducer::new(&config)?);
         let topics = routes.all().map(|route| TopicHandle::new(producer.clone(), &route.topic));
         let client = Client { topics: topics.collect::<Result<_, _>>()?, producer };
         Ok(Self {
@@ -62,11 +72,11 @@ impl<C: ProducerContext + 'static> BoundedProducer<C> {
         })
     }
 
-    fn producer(&self) -> &ThreadedProducer<C> {
+    fn producer(&self) -> &ReportingProducer {
         &self.calls.client().producer
     }
 
-    pub(super) fn context(&self) -> &C {
+    pub(super) fn context(&self) -> &Deliveries {
         self.producer().context()
     }
 
@@ -83,7 +93,7 @@ impl<C: ProducerContext + 'static> BoundedProducer<C> {
         topics.iter().find(is_refused).copied()
     }
 
-    pub(super) fn topic(&self, route: usize) -> &TopicHandle<C> {
+    pub(super) fn topic(&self, route: usize) -> &TopicHandle {
         &self.calls.client().topics[route]
     }
 
@@ -119,7 +129,7 @@ impl<C: ProducerContext + 'static> BoundedProducer<C> {
     /// Waits until all records are delivered or have failed, as long as there is progress.
     pub(super) fn flush(&self) -> Result<(), CallError> {
         let (limit, stall) = (self.transaction_timeout, delivery_stall(self.transaction_timeout));
-        let flush = move |client: &Client<C>| flush(&client.producer, limit, stall);
+        let flush = move |client: &Client| flush(&client.producer, limit, stall);
         self.calls.call(limit + CALL_GRACE, flush).unwrap_or_else(|| Err(stuck("flush", limit)))
     }
 
@@ -137,7 +147,7 @@ impl<C: ProducerContext + 'static> BoundedProducer<C> {
         &self,
         name: &'static str,
         limit: Duration,
-        call: impl Fn(&Client<C>, Duration) -> KafkaResult<()> + Send + 'static,
+        call: impl Fn(&Client, Duration) -> KafkaResult<()> + Send + 'static,
     ) -> Result<(), CallError> {
         let deadline = Instant::now() + limit;
         let answer = self.calls.call(limit + CALL_GRACE, move |client| {
@@ -183,11 +193,7 @@ fn stuck(call: &str, limit: Duration) -> CallError {
     CallError::Stuck(format!("{call} did not return within {} s", (limit + CALL_GRACE).as_secs()))
 }
 
-fn flush<C: ProducerContext + 'static>(
-    producer: &ThreadedProducer<C>,
-    limit: Duration,
-    stall: Duration,
-) -> Result<(), CallError> {
+fn flush(producer: &ReportingProducer, limit: Duration, stall: Duration) -> Result<(), CallError> {
     let started = Instant::now();
     let mut progress = (producer.in_flight_count(), started);
     loop {

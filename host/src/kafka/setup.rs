@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -16,10 +16,11 @@ use super::diagnosis;
 use super::input::InputTopic;
 use super::permissions::{Missing, Operation, Resource, granted, is_refused};
 use super::sample::last_records;
+use super::topic_limits;
 use super::until::Until;
 use crate::config::{InputPolicy, properties};
 use crate::dead_letter::DeadLetterDetector;
-use crate::decision::{DEFAULT_RECORD_BYTES, Route, Routes};
+use crate::decision::{DEFAULT_RECORD_BYTES, Routes};
 use crate::intents::Intents;
 use crate::record::Positions;
 use crate::shutdown::{Halt, Shutdown};
@@ -33,8 +34,6 @@ const FIRST_ASK_TIMEOUT: Duration = Duration::from_secs(1);
 const PERMANENT_AFTER: Duration = Duration::from_millis(1500);
 /// How long what a client reports is taken in after each question.
 const REPORTS_TIME: Duration = Duration::from_millis(20);
-/// librdkafka's own bounds for `message.max.bytes`.
-const MAX_RECORD_BYTES: usize = 1_000_000_000;
 
 /// A connection that only asks.
 pub struct Setup {
@@ -146,7 +145,8 @@ impl Setup {
             missing.iter().map(|topic| NewTopic::new(topic, partitions as i32, TopicReplication::Fixed(-1))).collect();
         let options = AdminOptions::new().operation_timeout(Some(ASK_TIMEOUT)).request_timeout(Some(2 * ASK_TIMEOUT));
         let failed = |reason: String| Halt::kafka(format!("the topics could not be created: {reason}"));
-        let results = wait(admin.create_topics(&wanted, &options))?.map_err(|error| failed(error.to_string()))?;
+        let results =
+            topic_limits::wait(admin.create_topics(&wanted, &options)).map_err(|error| failed(error.to_string()))?;
         for result in results {
             match result {
                 Ok(topic) => tracing::info!(topic, partitions, "created the topic"),
@@ -200,33 +200,37 @@ impl Setup {
             .map_err(|error| refused_property(&self.settings, error))
     }
 
-    /// The routes to these topics, with the largest record that each takes.
+    /// The routes to these topics, with what each takes.
     ///
     /// # Errors
     /// When the client can't be made; a broker that doesn't tell is only a warning.
     pub fn routes(&self, outputs: &[&str], dead_letters: &str) -> Result<Routes, Halt> {
-        let admin = self.admin()?;
         let topics: Vec<&str> = outputs.iter().copied().chain([dead_letters]).collect();
-        let asked: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
-        let options = AdminOptions::new().request_timeout(Some(ASK_TIMEOUT));
-        let answers = wait(admin.describe_configs(&asked, &options))?.unwrap_or_default();
-        let mut routes = topics.iter().enumerate().map(|(index, topic)| {
-            let config = answers.get(index).and_then(|answer| answer.as_ref().ok());
-            let told = config.and_then(|config| config.get("max.message.bytes")?.value.as_ref()?.parse().ok());
-            if told.is_none() {
-                tracing::warn!(
-                    topic,
-                    bytes = DEFAULT_RECORD_BYTES,
-                    "the broker doesn't say how large a record may be; taking Kafka's default"
-                );
+        let limits = match topic_limits::describe(&self.settings, &topics, ASK_TIMEOUT) {
+            Ok(limits) => limits,
+            Err(error @ KafkaError::ClientConfig(..)) => return Err(refused_property(&self.settings, error)),
+            Err(error) => {
+                tracing::warn!(target: "kafka", %error, "the configuration of the topics could not be read");
+                vec![None; topics.len()]
             }
-            let taken = told.unwrap_or(DEFAULT_RECORD_BYTES).min(MAX_RECORD_BYTES);
-            // What the user's producer does not take is not sent, either.
-            let max_record_bytes = taken.min(self.settings.max_message_bytes().unwrap_or(taken));
-            Route { topic: (*topic).into(), max_record_bytes }
-        });
-        let dead_letters = routes.next_back().expect("the dead-letter topic was asked for, last");
-        Ok(Routes { outputs: routes.collect(), dead_letters, added_bytes: 0 })
+        };
+        for (topic, _) in topics.iter().zip(&limits).filter(|(_, limits)| limits.is_none()) {
+            tracing::warn!(
+                topic,
+                bytes = DEFAULT_RECORD_BYTES,
+                "the topic's configuration is not known (permission DESCRIBE_CONFIGS); taking Kafka's default for the size of \
+                 records, and leaving keys and timestamps to the broker"
+            );
+        }
+        if limits.last().is_some_and(|limits| limits.as_ref().is_some_and(|limits| limits.needs_key)) {
+            tracing::warn!(
+                topic = dead_letters,
+                "the dead-letter topic is compacted (cleanup.policy): Kafka keeps only the last dead letter of each key"
+            );
+        }
+        let limits =
+            limits.into_iter().map(|limits| Some(topic_limits::capped(&self.settings, limits.unwrap_or_default())));
+        Ok(Routes::with_default_limits(outputs, dead_letters).with_limits(limits))
     }
 
     /// The end offsets of a topic as they are now.
@@ -328,12 +332,6 @@ pub(super) fn dead_letters_as_input(topic: &str) -> Halt {
          the records that failed, read them with `host map --from-topic {topic} --format dead-letter`. To map the envelopes as they \
          are, give --input-is-dead-letters"
     ))
-}
-
-/// Waits for an answer; the client's own threads do the work.
-fn wait<T>(answer: impl Future<Output = T>) -> Result<T, Halt> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    Ok(runtime.map_err(|error| Halt::internal(&error.into()))?.block_on(answer))
 }
 
 /// Why librdkafka makes no client of these properties.

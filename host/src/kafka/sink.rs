@@ -1,113 +1,36 @@
 //! The sink of the pipeline on Kafka: outputs, dead letters and offsets in one transaction; or, at least once, offsets
 //! after the outputs are acknowledged.
 
+mod rejected;
+
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
-use super::client::{self, KafkaSettings};
+use super::client::KafkaSettings;
+use super::deliveries::{RejectedRecords, rejection_cause};
 use super::limits::{COORDINATOR_LIMIT, INIT_LIMIT, INIT_LIMIT_AT_END, MOST_ABANDONED, topic_absence};
 use super::member::Member;
 use super::native::commit_within;
 use super::permissions::{Missing, Operation, Resource, is_refused};
 use super::producer::{BoundedProducer, CallError};
-use crate::decision::Routes;
+use super::undelivered::{rejection, undelivered};
+use crate::decision::{RouteIndex, Routes, TopicLimits};
 use crate::pipeline::{Outgoing, STEP, Sink, Trouble};
-use crate::record::{Header, Positions};
+use crate::record::{Header, Position, Positions};
 use crate::shutdown::{Halt, Shutdown};
 
 /// How long a full buffer is waited for at a time.
 const FULL_WAIT: Duration = Duration::from_millis(1);
+/// How long a record's failure may come after that of its transaction.
+const REPORT_WAIT: Duration = Duration::from_millis(200);
 /// A producer that is fenced this often within [`FENCED_WITHIN`] has a rival of the same transactional id.
 const FENCED_MOST: usize = 3;
 const FENCED_WITHIN: Duration = Duration::from_secs(60);
-
-/// Keeps the first record that could not be delivered.
-#[derive(Default)]
-pub(super) struct Deliveries {
-    failed: AtomicBool,
-    first: Mutex<Option<(RDKafkaErrorCode, String)>>,
-}
-
-impl Deliveries {
-    fn note(&self, code: RDKafkaErrorCode, record: &BorrowedMessage<'_>) {
-        // What is purged is purged because of what failed before.
-        if matches!(code, RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) {
-            return;
-        }
-        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
-        first.get_or_insert_with(|| (code, record.topic().to_owned()));
-        self.failed.store(true, Ordering::Release);
-    }
-
-    /// The first failure since the last call, with the topic.
-    pub(super) fn take(&self) -> Option<(RDKafkaErrorCode, String)> {
-        if !self.failed.swap(false, Ordering::Acquire) {
-            return None;
-        }
-        self.first.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-}
-
-impl ClientContext for Deliveries {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        client::log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        client::report(&error, reason);
-    }
-}
-
-impl ProducerContext for Deliveries {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, record)) = result {
-            self.note(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown), record);
-        }
-    }
-}
-
-/// What a failed delivery means. The codes are those of Kafka's protocol.
-fn undelivered(code: RDKafkaErrorCode, topic: &str) -> Trouble {
-    use RDKafkaErrorCode as Code;
-    match code {
-        Code::MessageSizeTooLarge
-        | Code::InvalidMessage
-        | Code::InvalidMessageSize
-        | Code::InvalidTimestamp
-        | Code::InvalidRecord
-        | Code::PolicyViolation => Trouble::RecordRefused(format!("the topic '{topic}' refuses a record: {code}")),
-        Code::TopicAuthorizationFailed => Trouble::Halt(Halt::kafka(format!(
-            "the topic '{topic}' can't be written to: {code}. Nothing was committed since then, so nothing is lost: {}",
-            Missing::new([Operation::Write], Resource::Topic(topic))
-        ))),
-        Code::ClusterAuthorizationFailed => Trouble::Halt(Halt::kafka(format!(
-            "the topic '{topic}' can't be written to: {code}. Nothing was committed since then, so nothing is lost: {}",
-            Missing::new([Operation::IdempotentWrite], Resource::Cluster)
-        ))),
-        Code::UnknownTopic
-        | Code::UnknownTopicOrPartition
-        | Code::UnknownPartition
-        | Code::TransactionalIdAuthorizationFailed
-        | Code::InvalidTopic
-        | Code::InvalidRequiredAcks => Trouble::Halt(Halt::kafka(format!(
-            "the topic '{topic}' can't be written to: {code}. Nothing was committed since then, so nothing is lost; make the \
-             topic writable and start again"
-        ))),
-        _ => Trouble::Again(format!("a record could not be delivered to the topic '{topic}': {code}")),
-    }
-}
 
 /// Whether a record was not delivered because its topic isn't there.
 fn is_missing(code: RDKafkaErrorCode) -> bool {
@@ -126,13 +49,19 @@ struct MissingTopic {
 pub struct KafkaSink {
     settings: KafkaSettings,
     transactional_id: Option<String>,
-    routes: Arc<Routes>,
+    routes: Routes,
     topic: Arc<str>,
     member: Member,
     shutdown: Shutdown,
     /// None before the first transaction, and after an error that the producer does not survive.
-    open: Option<BoundedProducer<Deliveries>>,
+    open: Option<BoundedProducer>,
     in_transaction: bool,
+    /// What each record of the transaction was made of, and where it goes, by its number.
+    sent: Vec<(Position, RouteIndex)>,
+    /// The producer was made for larger or smaller records, or for larger requests.
+    is_outdated: bool,
+    /// The largest request, once the broker rejected a larger one of several records.
+    max_batch_bytes: Option<usize>,
     /// The producer must be replaced before the next transaction: a request to end the last one had no answer in time, and may still
     /// be on its way; or a topic is missing, which a producer that has noticed it does not look for any more.
     is_spent: bool,
@@ -152,12 +81,15 @@ impl KafkaSink {
         Self {
             settings,
             transactional_id,
-            routes,
+            routes: Routes::clone(&routes),
             topic,
             member,
             shutdown,
             open: None,
             in_transaction: false,
+            sent: Vec::new(),
+            is_outdated: false,
+            max_batch_bytes: None,
             is_spent: false,
             missing: None,
             fenced: VecDeque::new(),
@@ -193,10 +125,10 @@ impl KafkaSink {
         if self.open.is_some() {
             return Ok(());
         }
-        let producer =
-            BoundedProducer::new(&self.settings, self.transactional_id.as_deref(), &self.routes, Deliveries::default());
+        let id = self.transactional_id.as_deref();
+        let producer = BoundedProducer::new(&self.settings, id, &self.routes, self.max_batch_bytes);
         let producer = producer.map_err(|error| Halt::configuration(format!("the producer can't be made: {error}")))?;
-        self.open = Some(producer);
+        (self.open, self.is_outdated) = (Some(producer), false);
         if self.transactional_id.is_none() {
             return Ok(());
         }
@@ -213,8 +145,11 @@ impl KafkaSink {
     fn classify(&mut self, error: &KafkaError) -> Trouble {
         use RDKafkaErrorCode as Code;
         let code = error.rdkafka_error_code();
-        if let Some((code, topic)) = self.open.as_ref().and_then(|open| open.context().take()) {
-            return self.undelivered(code, &topic);
+        // librdkafka makes the transaction fail a moment before it reports why.
+        let is_failed =
+            code == Some(Code::State) || matches!(error, KafkaError::Transaction(error) if error.txn_requires_abort());
+        if let Some(trouble) = self.failure(if is_failed { REPORT_WAIT } else { Duration::ZERO }) {
+            return trouble;
         }
         match code {
             Some(Code::InvalidTransactionTimeout) => {
@@ -332,10 +267,7 @@ impl KafkaSink {
         self.member.offsets(&self.topic, next)
     }
 
-    fn call(
-        &mut self,
-        call: impl FnOnce(&BoundedProducer<Deliveries>) -> Result<(), CallError>,
-    ) -> Result<(), Trouble> {
+    fn call(&mut self, call: impl FnOnce(&BoundedProducer) -> Result<(), CallError>) -> Result<(), Trouble> {
         let Some(open) = &self.open else { return Err(Trouble::Again("the producer is gone".to_owned())) };
         match call(open) {
             Ok(()) => Ok(()),
@@ -381,8 +313,8 @@ impl KafkaSink {
 
     fn commit_at_least_once(&mut self, next: &Positions) -> Result<(), Trouble> {
         self.call(BoundedProducer::flush)?;
-        if let Some((code, topic)) = self.open.as_ref().and_then(|open| open.context().take()) {
-            return Err(self.undelivered(code, &topic));
+        if let Some(trouble) = self.failure(Duration::ZERO) {
+            return Err(trouble);
         }
         if !next.is_empty() {
             let offsets = self.offsets(next).map_err(|error| Trouble::Again(error.to_string()))?;
@@ -396,6 +328,10 @@ impl KafkaSink {
 
 impl Sink for KafkaSink {
     fn begin(&mut self) -> Result<(), Trouble> {
+        if self.is_outdated {
+            self.forget_producer();
+        }
+        self.sent.clear();
         self.connect()?;
         if self.transactional_id.is_some() {
             self.call(BoundedProducer::begin_transaction)?;
@@ -412,16 +348,22 @@ impl Sink for KafkaSink {
             let waited = full_since.get_or_insert_with(Instant::now).elapsed();
             !self.shutdown.requested() && waited < self.settings.transaction_timeout
         };
-        let Outgoing { route, key, value, timestamp_ms } = record;
-        let Err(code) = open.topic(route).produce(key, value, timestamp_ms, headers, wait_for_room) else {
-            return Ok(());
-        };
+        let Outgoing { input, route, key, value, timestamp_ms } = record;
+        let number = self.sent.len();
+        self.sent.push((input, route));
+        let produced = open.topic(route).produce(number, key, value, timestamp_ms, headers, wait_for_room);
+        let Err(code) = produced else { return Ok(()) };
+        let topic = self.routes.get(route).topic.clone();
+        if let Some(cause) = rejection_cause(code) {
+            // librdkafka's own check of this very record.
+            let rejected = RejectedRecords { code, cause, numbers: vec![number] };
+            return Err(self.rejected(vec![rejection(&rejected, route, &topic, vec![input])]));
+        }
         // Usually this is not about this record, but about one before it, which has made the transaction fail. A producer that
         // failed for good says why only when it is asked.
-        let code = open.fatal_error().map_or(code, |(fatal, _)| fatal);
-        let before = open.context().take();
-        let (code, topic) = before.unwrap_or_else(|| (code, self.routes.get(route).topic.to_string()));
-        Err(self.undelivered(code, &topic))
+        let fatal = open.fatal_error().map(|(fatal, _)| fatal);
+        let wait = if code == RDKafkaErrorCode::State { REPORT_WAIT } else { Duration::ZERO };
+        Err(self.failure(wait).unwrap_or_else(|| self.undelivered(fatal.unwrap_or(code), &topic)))
     }
 
     fn commit(&mut self, next: &Positions) -> Result<(), Trouble> {
@@ -449,8 +391,10 @@ impl Sink for KafkaSink {
                 Err(_) => self.forget_producer(),
             }
         }
-        if self.in_transaction && !transactional {
-            // Whatever it still holds must not come out after what is produced again.
+        let has_rejection = self.open.as_ref().is_some_and(|open| open.context().has_rejection());
+        if self.in_transaction && !transactional || has_rejection {
+            // Whatever it still holds must not come out after what is produced again; and after a request that was rejected, librdkafka
+            // needs several aborts until it has a sequence again that the broker takes.
             self.forget_producer();
         }
         if let Some(open) = &self.open {
@@ -459,34 +403,8 @@ impl Sink for KafkaSink {
         self.in_transaction = false;
         self.connect()
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_that_was_not_delivered_is_refused_or_waited_for_or_ends_the_host() {
-        use RDKafkaErrorCode as Code;
-        let means = |code| match undelivered(code, "visits_dlq") {
-            Trouble::RecordRefused(why) => ("refused", why),
-            Trouble::Again(why) => ("again", why),
-            Trouble::Halt(halt) => ("halt", halt.to_string()),
-        };
-        for (code, expected) in [
-            (Code::MessageSizeTooLarge, "refused"),
-            (Code::InvalidTimestamp, "refused"),
-            (Code::PolicyViolation, "refused"),
-            (Code::UnknownTopic, "halt"),
-            (Code::UnknownTopicOrPartition, "halt"),
-            (Code::TopicAuthorizationFailed, "halt"),
-            (Code::MessageTimedOut, "again"),
-            (Code::AllBrokersDown, "again"),
-            (Code::NotEnoughReplicas, "again"),
-        ] {
-            let (meaning, why) = means(code);
-            assert_eq!(meaning, expected, "{code:?}");
-            assert!(why.contains("'visits_dlq'"), "{why}");
-        }
+    fn topic_limits(&mut self) -> Vec<Option<TopicLimits>> {
+        self.refresh_limits()
     }
 }

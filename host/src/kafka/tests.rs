@@ -10,7 +10,7 @@ use rdkafka::producer::ThreadedProducer;
 use rdkafka_sys as sys;
 
 use super::client::{KafkaSettings, Quiet};
-use super::sink::Deliveries;
+use super::deliveries::Deliveries;
 use crate::config::properties::{self, Form};
 use crate::config::{Delivery, Pairs};
 use crate::decision::Routes;
@@ -29,7 +29,7 @@ fn settings(properties: &[(&str, &str)]) -> KafkaSettings {
 }
 
 fn clients(settings: &KafkaSettings) -> [ClientConfig; 3] {
-    let routes = Routes::with_default_sizes(&["o"], "d");
+    let routes = Routes::with_default_limits(&["o"], "d");
     [settings.asking(), settings.consumer(), settings.producer(Some("t"), Some(&routes))]
 }
 

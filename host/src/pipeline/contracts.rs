@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::decision::RouteIndex;
-use crate::record::{Batch, Header, Places, Positions};
+use crate::decision::{RouteIndex, TopicLimits};
+use crate::record::{Batch, Header, Places, Position, Positions};
 use crate::shutdown::Halt;
 use crate::verdict::Verdicts;
 
@@ -35,8 +35,8 @@ pub enum Fetched {
 pub enum Trouble {
     /// What was not committed must be done again; it may well pass then.
     Again(String),
-    /// The broker refuses a record for what it is: done again, it would be refused again.
-    RecordRefused(String),
+    /// The broker rejects records for what they are: sent again, they would be rejected again.
+    RecordsRejected(Vec<Rejection>),
     /// Nothing can be done from here.
     Halt(Halt),
 }
@@ -45,6 +45,31 @@ impl From<Halt> for Trouble {
     fn from(halt: Halt) -> Self {
         Self::Halt(halt)
     }
+}
+
+/// Records that the broker rejected together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// Where they were sent to.
+    pub route: RouteIndex,
+    /// The input records that they were made of. If there are several, the broker didn't say which of them it is about: one at
+    /// least.
+    pub inputs: Vec<Position>,
+    /// What kind of reason the broker has.
+    pub cause: RejectionCause,
+    /// The reason in words.
+    pub reason: String,
+}
+
+/// What a broker has against a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RejectionCause {
+    /// The record, or the batch that it was sent in, is too large.
+    TooLarge,
+    /// Its timestamp is out of range.
+    Timestamp,
+    /// Anything else, as that it has no key.
+    Other,
 }
 
 /// Where records come from.
@@ -111,13 +136,15 @@ pub trait Mapper {
 
 /// One record to produce.
 pub struct Outgoing<'a> {
+    /// The input record that it was made of.
+    pub input: Position,
     /// Where to.
     pub route: RouteIndex,
     /// `None` is Kafka's null.
     pub key: Option<&'a [u8]>,
     /// `None` is Kafka's null.
     pub value: Option<&'a [u8]>,
-    /// Milliseconds since 1970; `None` is now.
+    /// Milliseconds since 1970, or [`NO_TIMESTAMP`](crate::record::NO_TIMESTAMP); `None` is now.
     pub timestamp_ms: Option<i64>,
 }
 
@@ -146,4 +173,7 @@ pub trait Sink {
     /// # Errors
     /// See [`Trouble`].
     fn abort(&mut self) -> Result<(), Trouble>;
+
+    /// What the topics take now, in the order of the routes, as far as the broker says. May take its time.
+    fn topic_limits(&mut self) -> Vec<Option<TopicLimits>>;
 }

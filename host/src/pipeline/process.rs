@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::breaker::Sign;
 use super::error_ratio::Exceeded;
 use super::provenance::Provenance;
+use super::rejections::LIMITS_AGE;
 use super::{Mapper, Outgoing, Pipeline, STEP, Sink, Source, Trouble};
 use crate::config::BreakerRecords;
 use crate::decision::{Decision, RouteIndex, decide};
@@ -187,18 +188,18 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
 
     /// Does with one record what its verdict calls for.
     fn settle(&mut self, record: Record<'_>, verdict: Verdict<'_>) -> Result<(), Trouble> {
-        let refused = if self.refused.is_empty() {
-            0
-        } else {
-            self.refused.get(&(record.partition(), record.offset())).copied().unwrap_or(0)
+        let rejected = self.rejections.get(record.position());
+        let form = rejected.map(|rejected| rejected.form).unwrap_or_default();
+        let reason = rejected.and_then(|rejected| rejected.reason.as_ref());
+        let verdict = match (verdict, reason) {
+            (Verdict::Mapped(_), Some(reason)) => {
+                Verdict::Failed(Failure::new(FailureKind::Undeliverable, reason.clone()))
+            }
+            (verdict, _) => verdict,
         };
-        let verdict = match verdict {
-            Verdict::Mapped(_) if refused > 0 => Verdict::Failed(refused_by_broker()),
-            verdict => verdict,
-        };
+        let decision = self.decide(record, verdict);
         let counts = &mut self.transaction.counts;
         counts.records_in += 1;
-        let decision = decide(record, verdict, &self.settings.routes);
         let ours = self.spans.decided(record, decision.failure());
         self.seen.note(record, &decision);
         match decision {
@@ -215,13 +216,12 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             }
             Decision::DeadLetter(failure) => {
                 counts.dead_letter(failure.kind);
-                // What was refused even as a dead letter is tried once more with all that may be left out.
-                let route = self.settings.routes.dead_letter_index();
-                let letter = self.dead_letters.write(record, &failure, refused > 1);
+                let (input, route) = (record.position(), self.settings.routes.dead_letter_index());
+                let letter = self.dead_letters.write(record, &failure, form);
                 self.telemetry.failed(record, &failure, letter.fingerprint());
                 self.transaction.failures.note(letter.fingerprint(), record, &failure, self.now);
-                let (key, value, timestamp_ms) = (letter.key, Some(letter.value), record.timestamp_ms());
-                self.sink.send(Outgoing { route, key, value, timestamp_ms }, &mut letter.headers())?;
+                let (key, value, timestamp_ms) = (letter.key, Some(letter.value), letter.timestamp_ms);
+                self.sink.send(Outgoing { input, route, key, value, timestamp_ms }, &mut letter.headers())?;
                 let exceeded = self.error_ratio.as_mut().and_then(|ratio| ratio.failed(&failure, letter.fingerprint()));
                 return exceeded.map_or(Ok(()), |exceeded| self.halt_on_errors(&exceeded));
             }
@@ -230,6 +230,20 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             ratio.passed();
         }
         Ok(())
+    }
+
+    /// What is to be done about a record. Before it becomes a dead letter for what a topic is known to take, that is asked again.
+    fn decide<'a>(&mut self, record: Record<'a>, verdict: Verdict<'a>) -> Decision<'a> {
+        let now_ms = self.now.timestamp_millis();
+        let mapped = if let Verdict::Mapped(outputs) = &verdict { Some(outputs.clone()) } else { None };
+        let decision = decide(record, verdict, &self.settings.routes, now_ms);
+        let is_for_limits = matches!(decision.failure(), Some(FailureKind::Oversize | FailureKind::Undeliverable));
+        match mapped {
+            Some(outputs) if is_for_limits && self.refresh_limits(LIMITS_AGE) => {
+                decide(record, Verdict::Mapped(outputs), &self.settings.routes, now_ms)
+            }
+            _ => decision,
+        }
     }
 
     fn halt_on_errors(&mut self, exceeded: &Exceeded) -> Result<(), Trouble> {
@@ -287,10 +301,6 @@ fn host_crash(times: u32) -> Failure<'static> {
     Failure::new(FailureKind::HostCrash, message)
 }
 
-fn refused_by_broker() -> Failure<'static> {
-    Failure::new(FailureKind::Undeliverable, "the broker refused what the mapper made of this record")
-}
-
 /// Sends an output. Where a span of ours stands between it and its input, `ours` says so; who made it, `provenance`.
 fn send_output<K: Sink>(
     sink: &mut K,
@@ -300,7 +310,7 @@ fn send_output<K: Sink>(
     (ours, provenance): (Option<&Traceparent>, Option<&Provenance>),
 ) -> Result<(), Trouble> {
     let (key, value, timestamp_ms) = (output.key(input), output.value(input), output.timestamp_ms(input));
-    let outgoing = Outgoing { route, key, value, timestamp_ms };
+    let outgoing = Outgoing { input: input.position(), route, key, value, timestamp_ms };
     match output.own_headers() {
         Some(headers) => {
             let carried = carried(input, &mut headers.clone()).map(|header| through(header, ours));

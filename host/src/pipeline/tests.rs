@@ -6,7 +6,9 @@ mod mapper;
 mod outcome;
 mod poison;
 mod properties;
+mod rejections;
 mod script;
+mod sink;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -14,7 +16,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::config::BreakerRecords;
 use crate::dead_letter::Origin;
-use crate::decision::{Route, RouteIndex};
+use crate::decision::{Route, RouteIndex, TopicLimits};
 use crate::spans::Spans;
 use crate::verdict::FailureKind;
 use kafka::Fake;
@@ -55,7 +57,10 @@ const ALL_AT_ONCE: Work = Work {
 
 /// A new process begins to work.
 fn start(fake: &Fake, work: Work, telemetry: &Arc<Telemetry>) -> Pipeline<Fake, ByValue, Fake> {
-    let route = |topic: &str, max_record_bytes| Route { topic: topic.into(), max_record_bytes };
+    let route = |topic: &str, max_record_bytes| Route {
+        topic: topic.into(),
+        limits: TopicLimits { max_record_bytes, ..TopicLimits::default() },
+    };
     let routes = Routes {
         outputs: vec![route("reduced", 1000), route("other", 1000)],
         dead_letters: route("dlq", 4000),
@@ -91,7 +96,7 @@ fn start(fake: &Fake, work: Work, telemetry: &Arc<Telemetry>) -> Pipeline<Fake, 
         versions::join(fake),
         &"visits".into(),
         settings,
-        DeadLetters::new(origin, 4000),
+        DeadLetters::new(origin, TopicLimits { max_record_bytes: 4000, ..TopicLimits::default() }),
         telemetry.clone(),
         shutdown,
     )
@@ -100,7 +105,8 @@ fn start(fake: &Fake, work: Work, telemetry: &Arc<Telemetry>) -> Pipeline<Fake, 
 /// What is committed is complete, nothing else is visible, the order is kept, and the counts are right.
 fn check(fake: &Fake, telemetry: &Telemetry) {
     let kafka = fake.kafka();
-    let may_be_refused = kafka.script.iter().any(|(_, _, event)| *event == Event::Refused);
+    let may_be_refused = kafka.script.iter().any(|(_, _, event)| *event == Event::Refused)
+        || kafka.limits.iter().any(|limits| *limits != TopicLimits::default());
     let mut made: BTreeMap<(i32, i64), Vec<(RouteIndex, &Produced)>> = BTreeMap::new();
     for (route, topic) in kafka.topics.iter().enumerate() {
         let mut last: BTreeMap<i32, i64> = BTreeMap::new();
@@ -264,43 +270,6 @@ fn after_a_passing_trouble_all_is_done_exactly_once() {
             });
         }
     });
-}
-
-#[test]
-fn a_refused_record_becomes_a_dead_letter_alone() {
-    for bad in ["bad@send", "bad@commit"] {
-        let mut values = ones(20);
-        values[13] = bad;
-        let fake = Fake::new(&[values, ones(5)], vec![]);
-        run(&fake, ALL_AT_ONCE).unwrap();
-        everything_was_done(&fake);
-        let kafka = fake.kafka();
-        let [letter] = &kafka.topics[2][..] else { panic!("{:?}", kafka.topics[2]) };
-        assert_eq!((letter.of, &letter.key), ((0, 17), &Some(b"0:17".to_vec())), "{bad}");
-        assert_eq!(letter.header("mapper-host.cut"), "");
-        assert_eq!(kafka.topics[0].len(), 24);
-    }
-}
-
-#[test]
-fn a_dead_letter_that_is_refused_is_tried_cut() {
-    let fake = Fake::new(&[vec!["one", "refuse@send", "one"]], vec![]);
-    run(&fake, ALL_AT_ONCE).unwrap();
-    everything_was_done(&fake);
-    let kafka = fake.kafka();
-    let [letter] = &kafka.topics[2][..] else { panic!("{:?}", kafka.topics[2]) };
-    assert_eq!((letter.of, &letter.key), ((0, 1), &None));
-    assert_eq!(letter.header("mapper-host.cut"), "input_json, headers and key");
-}
-
-#[test]
-fn a_dead_letter_that_is_refused_even_cut_halts_before_its_record() {
-    let fake = Fake::new(&[vec!["one", "one", "refuse@commit", "one"]], vec![]);
-    fake.kafka().refused_kind = Some(FailureKind::Undeliverable);
-    let halt = run(&fake, ALL_AT_ONCE).unwrap_err();
-    assert!(halt.reason.contains("dead-letter topic 'dlq' refuses"), "{halt}");
-    assert!(halt.reason.contains("partition 0, offset 2"), "{halt}");
-    assert_eq!(committed(&fake), [(0, 2)]);
 }
 
 #[test]

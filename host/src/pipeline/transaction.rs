@@ -113,7 +113,7 @@ impl Transaction {
     }
 }
 
-/// Small transactions, while a record is looked for that the broker refuses.
+/// Small transactions, after one failed again and again.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Careful {
     limit: usize,
@@ -122,11 +122,10 @@ pub(super) struct Careful {
 }
 
 impl Careful {
-    /// How many commits must pass before the limit is doubled: where many records in one batch are what is refused, each
-    /// doubling costs an abort.
+    /// How many commits must pass before the limit is doubled: where it is still too large then, that costs an abort.
     const PASSES: u32 = 4;
 
-    /// Half as many records as were refused.
+    /// Half as many records as failed.
     pub(super) fn below(records: usize) -> Self {
         Self { limit: (records / 2).max(1), passed: 0 }
     }

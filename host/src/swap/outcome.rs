@@ -38,7 +38,7 @@ pub enum Outcome {
 impl Outcome {
     /// What is decided on this verdict.
     pub fn of<'a>(record: Record<'a>, verdict: Verdict<'a>, routes: &Routes) -> Self {
-        Self::decided(record, &decide(record, verdict, routes))
+        Self::decided(record, &decide(record, verdict, routes, chrono::Utc::now().timestamp_millis()))
     }
 
     /// What was decided.

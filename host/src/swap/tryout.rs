@@ -176,7 +176,7 @@ mod tests {
     use crate::verdict::{Columns, Failure};
 
     fn routes() -> Routes {
-        Routes::with_default_sizes(&["reduced"], "dlq")
+        Routes::with_default_limits(&["reduced"], "dlq")
     }
 
     /// Fails on the values it is told to, else keeps them.

@@ -11,8 +11,8 @@ use super::mapper::{Handled, handled};
 use super::outcome::{Produced, Told};
 use super::script::{Call, Event, Revoke, Script};
 use super::versions::{MADE_BY, PROBATION, Versions};
-use crate::decision::RouteIndex;
-use crate::record::{Header, Places, Positions};
+use crate::decision::{RouteIndex, TopicLimits};
+use crate::record::{Places, Positions};
 use crate::verdict::FailureKind;
 
 /// A case that fetches more often goes in circles.
@@ -44,6 +44,11 @@ pub(super) struct Kafka {
     pub(super) until_end: bool,
     /// Whether dead letters are refused whatever they say, if they are of this kind.
     pub(super) refused_kind: Option<FailureKind>,
+    /// What the topics take, and whether the broker says so.
+    pub(super) limits: [TopicLimits; 3],
+    pub(super) tells_limits: bool,
+    /// Whether the broker names the records that it rejects at a commit.
+    pub(super) names_rejected: bool,
     /// A commit of more records than this fails, as one that takes too long does.
     pub(super) most_at_once: usize,
     /// How many more times sick records trap.
@@ -56,10 +61,10 @@ pub(super) struct Kafka {
     /// Fetches without a record, one after the other.
     idle: usize,
     /// Of the assigned partitions.
-    positions: Positions,
+    pub(super) positions: Positions,
     rebalances: VecDeque<(usize, Rebalance)>,
-    lost: BTreeSet<i32>,
-    open: Option<Vec<(RouteIndex, Produced)>>,
+    pub(super) lost: BTreeSet<i32>,
+    pub(super) open: Option<Vec<(RouteIndex, Produced)>>,
 }
 
 /// A handle: source and sink of a pipeline at once.
@@ -84,6 +89,9 @@ impl Fake {
             portions: vec![usize::MAX],
             until_end: true,
             refused_kind: None,
+            limits: Default::default(),
+            tells_limits: false,
+            names_rejected: false,
             most_at_once: usize::MAX,
             sick: usize::MAX,
             intents: Arc::new(Intents::none()),
@@ -131,7 +139,7 @@ impl Kafka {
         let event = self.script.iter().find(|(at, n, _)| (*at, *n) == (call, *count)).map(|(_, _, event)| event);
         match event {
             Some(Event::Again) => Err(Trouble::Again(format!("{call:?} fails"))),
-            Some(Event::Refused) => Err(Trouble::RecordRefused(format!("{call:?} is refused"))),
+            Some(Event::Refused) => Err(self.rejects_something()),
             Some(Event::Halt) => Err(Halt::kafka(format!("{call:?} halts")).into()),
             Some(Event::Shutdown) => {
                 self.shutdown.request();
@@ -175,7 +183,7 @@ impl Kafka {
         let records = self.inputs[&partition].iter().filter(|(offset, _)| *offset >= from).take(most);
         for (offset, value) in records.copied().collect::<Vec<_>>() {
             let of = (partition, offset);
-            let produced = |value, headers| Produced { of, key: None, value, headers };
+            let produced = |value, headers| Produced { of, key: None, value, headers, timestamp_ms: None };
             match handled(value) {
                 Handled::Outputs(outputs) => {
                     outputs.into_iter().for_each(|(route, value)| self.topics[route].push(produced(value, vec![])));
@@ -195,12 +203,7 @@ impl Kafka {
         self.positions.insert(partition, at);
     }
 
-    fn refuses(&self, route: RouteIndex, record: &Produced, at: &str) -> bool {
-        let kind = self.refused_kind.filter(|_| route == 2).map(FailureKind::name);
-        String::from_utf8_lossy(&record.value).contains(at) || kind == Some(record.header("mapper-host.kind"))
-    }
-
-    fn make_visible(&mut self, next: &Positions, told: bool) {
+    pub(super) fn make_visible(&mut self, next: &Positions, told: bool) {
         let open = self.open.take().expect("a commit in a transaction");
         let made_by: BTreeSet<&str> = open.iter().map(|(_, record)| record.header(MADE_BY)).collect();
         assert!(made_by.len() <= 1, "a transaction of several versions: {made_by:?}");
@@ -250,7 +253,7 @@ impl Source for Fake {
                     break;
                 }
                 let key = format!("{partition}:{offset}");
-                let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
+                let (key, value) = ((*value != "keyless").then_some(key.as_bytes()), Some(value.as_bytes()));
                 batch.push((*partition, *offset), 1000 + offset, key, value, std::iter::empty());
             }
             if let Some(last) = batch.records().filter(|record| record.partition() == *partition).last() {
@@ -339,71 +342,5 @@ impl Source for Fake {
 
     fn places(&self) -> Places {
         self.kafka().positions.iter().map(|(partition, position)| (*partition, Some(*position))).collect()
-    }
-}
-
-impl Sink for Fake {
-    fn begin(&mut self) -> Result<(), Trouble> {
-        let mut kafka = self.kafka();
-        kafka.call(Call::Begin)?;
-        assert!(kafka.open.replace(Vec::new()).is_none(), "a transaction in a transaction");
-        kafka.log.push("begin".to_owned());
-        Ok(())
-    }
-
-    fn send<'h>(&mut self, sent: Outgoing<'_>, headers: &mut dyn Iterator<Item = Header<'h>>) -> Result<(), Trouble> {
-        let mut kafka = self.kafka();
-        kafka.call(Call::Send)?;
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("all headers here are text");
-        let headers = headers.map(|(name, value)| (text(name), text(value.unwrap_or_default()))).collect();
-        let (key, value) = (sent.key.map(<[u8]>::to_vec), sent.value.unwrap_or_default().to_vec());
-        let mut record = Produced { of: (0, 0), key, value, headers };
-        let number = |text: &str| text.parse::<i64>().expect("a number");
-        let (partition, offset) = match &record.key {
-            _ if sent.route == 2 => {
-                let at = |name| number(record.header(name));
-                (at("__connect.errors.partition"), at("__connect.errors.offset"))
-            }
-            key => {
-                let key = text(key.as_deref().expect("outputs keep the key"));
-                let (partition, offset) = key.split_once(':').expect("a key of the fake");
-                (number(partition), number(offset))
-            }
-        };
-        record.of = (partition as i32, offset);
-        assert_eq!(sent.timestamp_ms, Some(1000 + offset), "the timestamp is kept");
-        if kafka.refuses(sent.route, &record, "refuse@send") {
-            return Err(Trouble::RecordRefused("not in my topic".to_owned()));
-        }
-        kafka.open.as_mut().expect("a record in a transaction").push((sent.route, record));
-        Ok(())
-    }
-
-    fn commit(&mut self, next: &Positions) -> Result<(), Trouble> {
-        let mut kafka = self.kafka();
-        let event = kafka.call(Call::Commit)?;
-        assert!(kafka.open.is_some(), "a commit without a transaction");
-        assert!(next.keys().all(|partition| !kafka.lost.contains(partition)), "a commit of lost partitions");
-        assert!(
-            next.keys().all(|partition| kafka.positions.contains_key(partition)),
-            "a commit of another's partitions"
-        );
-        if kafka.open.iter().flatten().any(|(route, record)| kafka.refuses(*route, record, "refuse@commit")) {
-            return Err(Trouble::RecordRefused("not in my topic".to_owned()));
-        }
-        let sent: BTreeSet<(i32, i64)> = kafka.open.iter().flatten().map(|(_, record)| record.of).collect();
-        if sent.len() > kafka.most_at_once {
-            return Err(Trouble::Again("it took longer than it may".to_owned()));
-        }
-        kafka.make_visible(next, event.is_none());
-        if event.is_some() { Err(Trouble::Again("no answer".to_owned())) } else { Ok(()) }
-    }
-
-    fn abort(&mut self) -> Result<(), Trouble> {
-        let mut kafka = self.kafka();
-        kafka.call(Call::Abort)?;
-        kafka.open = None;
-        kafka.log.push("abort".to_owned());
-        Ok(())
     }
 }

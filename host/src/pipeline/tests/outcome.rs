@@ -9,6 +9,7 @@ pub(super) struct Produced {
     pub(super) key: Option<Vec<u8>>,
     pub(super) value: Vec<u8>,
     pub(super) headers: Vec<(String, String)>,
+    pub(super) timestamp_ms: Option<i64>,
 }
 
 impl Produced {

@@ -152,7 +152,7 @@ fn play_with(store: Option<Store>, patience: Duration, act: impl FnOnce(&mut Pla
     let speaker = Arc::new(Speaker { term: term.number, version: term.version, contract: "1.0.0" });
     let slot = Arc::new(Slot::new(2, term.number, 1000, journal, false));
     let requests = Arc::new(Requests::new(slot.bell.clone()));
-    let routes = Arc::new(Routes::with_default_sizes(&["reduced"], "dlq"));
+    let routes = Arc::new(Routes::with_default_limits(&["reduced"], "dlq"));
     let policy = Policy { most_regressions: 0, probation: Terms { records: 10, tolerance: 0.0 }, patience };
     let first = (words.plugin("one"), speaker.clone());
     let swapper = Swapper::new(words, first, slot.clone(), requests.clone(), (routes, policy, store));

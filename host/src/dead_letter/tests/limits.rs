@@ -1,0 +1,193 @@
+//! What is cut or replaced where a topic does not take the whole dead letter.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::decision::TimestampLimits;
+
+/// What a cut may leave of the room: a character that takes six bytes did not fit.
+const MOST_SLACK: usize = 5;
+
+fn contents(most: usize) -> impl Strategy<Value = Vec<u8>> {
+    let text = |most| {
+        let piece = proptest::sample::select(vec!["a", "\"", "\\", "\u{1}", "\n", "\u{7f}", "é", "漢", "😀"]);
+        proptest::collection::vec(piece, 0..most).prop_map(|pieces| pieces.concat().into_bytes())
+    };
+    prop_oneof![text(most), proptest::collection::vec(any::<u8>(), 0..most)]
+}
+
+fn inputs() -> impl Strategy<Value = Input> {
+    let headers = proptest::collection::vec((contents(8), proptest::option::of(contents(200))), 0..4);
+    let value = proptest::option::weighted(0.9, contents(2000));
+    (proptest::option::of(contents(200)), value, headers).prop_map(|(key, value, headers)| Input {
+        key,
+        value,
+        headers,
+    })
+}
+
+/// What must hold for a letter of at most that many bytes.
+fn is_cut_well(input: &Input, message: &str, max_bytes: usize) {
+    let (whole, written) = (write(input, message, NO_LIMIT), write(input, message, max_bytes));
+    assert!(written.bytes() <= max_bytes, "{} bytes instead of {max_bytes}", written.bytes());
+    if whole.bytes() <= max_bytes {
+        assert_eq!(written, whole);
+        return;
+    }
+    let value = input.value.clone().unwrap_or_default();
+    let cut = written.header("mapper-host.cut").expect("a header that says so");
+    let error = |letter: &Written| letter.field("error_message").as_str().unwrap().to_owned();
+    if cut == "input_json, headers and key" {
+        assert_eq!((&written.key, written.kept(), written.input()), (&None, &[][..], None));
+        let least = Input { value: input.value.as_ref().map(|_| vec![]), ..Input::default() };
+        let short = &message[..message.floor_char_boundary(SHORT_TEXT_BYTES)];
+        // What says that more is cut takes room as well.
+        let said = headers_bytes([(&b"mapper-host.cut"[..], Some(&[b'x'; 90][..]))].into_iter());
+        let key = headers_bytes([(SOURCE_KEY, input.key.as_deref())].into_iter());
+        let encoding = ", \"input_encoding\": \"base64\"".len();
+        assert!(write(&least, short, NO_LIMIT).bytes() + said + key + encoding > max_bytes, "more is cut than must be");
+        return;
+    }
+    let is_cut = |what: &str| cut.contains(&format!("{what}: "));
+    assert_eq!(written.kept(), if is_cut("headers") { &[] } else { whole.kept() });
+    match is_cut("key") {
+        true => {
+            let key = input.key.as_deref().unwrap();
+            let kept = written.headers.iter().find(|(name, _)| name == SOURCE_KEY).and_then(|(_, value)| value.clone());
+            assert_eq!((&written.key, kept.as_deref()), (&None, Some(&key[..key.len().min(MAX_SOURCE_KEY_BYTES)])));
+        }
+        false => assert_eq!(written.key, whole.key),
+    }
+    assert!(is_cut("message") && error(&whole).starts_with(&error(&written)) || error(&whole) == error(&written));
+    let kept = written.input();
+    if is_cut("input_json") {
+        let kept = kept.unwrap();
+        assert!(value.starts_with(&kept) && kept.len() < value.len(), "the beginning is kept");
+        assert!(max_bytes - written.bytes() <= MOST_SLACK, "{} bytes, but {max_bytes} fit", written.bytes());
+    } else {
+        assert_eq!(kept, input.value, "{cut}");
+    }
+}
+
+/// The smallest letter that there is.
+fn least_bytes() -> usize {
+    write_with(&mut letters(NO_LIMIT), &Input::default(), &rejected(""), true).bytes()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_letter_is_never_larger_than_its_topic_takes(
+        input in inputs(), message in contents(300), part in 0.0..1.1_f64
+    ) {
+        let message = String::from_utf8_lossy(&message);
+        let (least, whole) = (least_bytes(), write(&input, &message, NO_LIMIT).bytes());
+        is_cut_well(&input, &message, least + (whole.saturating_sub(least) as f64 * part) as usize);
+    }
+
+    #[test]
+    fn around_the_limit_every_byte_counts(input in inputs(), more in -40_isize..40) {
+        let whole = write(&input, MESSAGE, NO_LIMIT).bytes();
+        is_cut_well(&input, MESSAGE, whole.saturating_add_signed(more).max(least_bytes()));
+    }
+}
+
+#[test]
+fn at_every_size_the_cut_falls_between_characters() {
+    for value in ["\"\\\u{1}é漢😀".repeat(20).into_bytes(), [&b"\xff\x00abc"[..]; 30].concat()] {
+        let input = Input { key: Some(vec![b'k'; 50]), ..of_value(&value) };
+        let whole = write(&input, MESSAGE, NO_LIMIT).bytes();
+        (least_bytes()..whole + 10).for_each(|max_bytes| is_cut_well(&input, MESSAGE, max_bytes));
+    }
+}
+
+#[test]
+fn the_largest_part_is_cut_and_the_others_are_kept() {
+    let key = |bytes| Some(vec![b'k'; bytes]);
+    let headers = |bytes| vec![header(b"h", Some(&vec![b'h'; bytes]))];
+    let value = Some(b"{}".to_vec());
+    for (input, message_bytes, cut) in [
+        (Input { key: key(5000), headers: headers(5), value: value.clone() }, 5, "key: 5000 bytes"),
+        (Input { key: key(5), headers: headers(5000), value: value.clone() }, 5, "headers: 5011 bytes"),
+        (
+            Input { key: key(5000), headers: headers(5000), value: value.clone() },
+            5,
+            "headers: 5011 bytes, key: 5000 bytes",
+        ),
+        (Input { key: key(5), headers: headers(5), value: value.clone() }, 5000, "message: 5000 bytes"),
+        (Input { key: key(5), headers: headers(5), value: None }, 5000, "message: 5000 bytes"),
+        (
+            Input { key: key(5000), headers: headers(5), value: Some(vec![b'x'; 5000]) },
+            5000,
+            "input_json: 5000 bytes, message: 5000 bytes, key: 5000 bytes",
+        ),
+    ] {
+        let message = "m".repeat(message_bytes);
+        let written = write(&input, &message, 4000);
+        assert_eq!(written.header("mapper-host.cut"), Some(cut));
+        is_cut_well(&input, &message, 4000);
+    }
+}
+
+#[test]
+fn a_letter_has_a_key_of_its_own_where_the_topic_needs_one() {
+    let mut letters = letters(2000);
+    letters.set_limits(TopicLimits { needs_key: true, ..limited(2000) });
+    for (key, expected, marked) in [
+        (None, "visits-1-42", Some("generated")),
+        (Some(&b"k"[..]), "k", None),
+        (Some(b""), "", None),
+        (Some(&[b'k'; 3000]), "visits-1-42", Some("generated")),
+    ] {
+        let input = Input { key: key.map(<[u8]>::to_vec), ..of_value(b"{}") };
+        let written = write_with(&mut letters, &input, &rejected(MESSAGE), false);
+        assert_eq!(written.key.as_deref(), Some(expected.as_bytes()));
+        assert_eq!(written.header("mapper-host.key"), marked);
+        assert!(written.bytes() <= 2000);
+    }
+}
+
+#[test]
+fn a_letter_has_the_timestamp_of_its_record_if_the_topic_takes_that() {
+    const NOW_MS: i64 = 1_705_119_710_037;
+    let mut letters = letters(NO_LIMIT);
+    let timestamps = Some(TimestampLimits { before_max_ms: 1000, after_max_ms: 50 });
+    let mut written = |timestamp_ms: i64, timestamps, timestamp| {
+        letters.set_limits(TopicLimits { timestamps, ..TopicLimits::default() });
+        let mut batch = Batch::new("visits");
+        batch.push((1, 42), timestamp_ms, None, None, std::iter::empty());
+        let form = LetterForm { timestamp, ..LetterForm::default() };
+        letters.write(batch.record(0), &rejected(MESSAGE), form).timestamp_ms
+    };
+    for (timestamp_ms, limits, form, expected) in [
+        (NOW_MS + 50, timestamps, LetterTimestamp::Source, Some(NOW_MS + 50)),
+        (NOW_MS + 51, timestamps, LetterTimestamp::Source, None),
+        (NOW_MS - 1000, timestamps, LetterTimestamp::Source, Some(NOW_MS - 1000)),
+        (NOW_MS - 1001, timestamps, LetterTimestamp::Source, None),
+        (i64::MAX, None, LetterTimestamp::Source, Some(i64::MAX)),
+        (0, None, LetterTimestamp::Source, Some(0)),
+        (-5, None, LetterTimestamp::Source, None),
+        (NO_TIMESTAMP, None, LetterTimestamp::Source, None),
+        (NOW_MS, None, LetterTimestamp::Present, None),
+        (NOW_MS, None, LetterTimestamp::Absent, Some(NO_TIMESTAMP)),
+    ] {
+        assert_eq!(written(timestamp_ms, limits, form), expected, "{timestamp_ms} {form:?}");
+    }
+}
+
+#[test]
+fn what_a_rejected_letter_teaches_holds_for_others() {
+    let mut letters = letters(100_000);
+    let form = letters.after_rejection(LetterForm::default(), RejectionCause::TooLarge).unwrap();
+    assert!(letters.effective(LetterForm::default()) == form);
+    let written = write_with(&mut letters, &of_value(&[b'x'; 50_000]), &rejected(MESSAGE), false);
+    assert!(written.bytes() <= 25_000);
+    // A broker that does not take the present time: other letters that can't have their own have none.
+    let present = LetterForm { timestamp: LetterTimestamp::Present, ..LetterForm::default() };
+    letters.after_rejection(present, RejectionCause::Timestamp).unwrap();
+    let mut batch = Batch::new("visits");
+    batch.push((1, 42), -5, None, None, std::iter::empty());
+    let timestamp_ms = letters.write(batch.record(0), &rejected(MESSAGE), LetterForm::default()).timestamp_ms;
+    assert_eq!(timestamp_ms, Some(NO_TIMESTAMP));
+}
