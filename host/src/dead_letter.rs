@@ -33,6 +33,9 @@ use layout::{ESSENTIAL, FIELDS, Field, Value, layout};
 const CONNECT_PREFIX: &[u8] = b"__connect.errors.";
 const OWN_PREFIX: &[u8] = b"mapper-host.";
 const ATTEMPT: &[u8] = b"mapper-host.attempt";
+/// Whose key a dead letter has, if it is not its record's.
+const KEY: &str = "mapper-host.key";
+const GENERATED: &str = "generated";
 const SOURCE_TIMESTAMP: &str = "mapper-host.source.timestamp-ms";
 /// What a message, or a message with its backtrace, takes at most, in bytes.
 const MAX_TEXT_BYTES: usize = 16 << 10;
@@ -149,6 +152,11 @@ pub(crate) fn source_timestamp_ms<'h>(headers: impl Iterator<Item = Header<'h>>)
     std::str::from_utf8(timestamp.1?).ok()?.parse().ok().filter(|timestamp| *timestamp >= 0)
 }
 
+/// Whether a dead letter has a key that its record had not.
+pub(crate) fn has_generated_key<'h>(mut headers: impl Iterator<Item = Header<'h>>) -> bool {
+    headers.any(|(name, value)| name == KEY.as_bytes() && value == Some(GENERATED.as_bytes()))
+}
+
 impl DeadLetters {
     /// Dead letters for a topic with these limits.
     pub fn new(origin: Origin, limits: TopicLimits) -> Self {
@@ -241,7 +249,7 @@ impl DeadLetters {
         let field = self.field(Field::Key);
         field.clear();
         if needs_key && key.is_none() {
-            field.push_str("generated");
+            field.push_str(GENERATED);
         }
     }
 

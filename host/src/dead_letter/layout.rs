@@ -1,6 +1,6 @@
 //! Which headers a dead letter has of its own, and in which order.
 
-use super::{Origin, SOURCE_TIMESTAMP};
+use super::{KEY, Origin, SOURCE_TIMESTAMP};
 
 /// The version of our own set of headers.
 const HEADERS_VERSION: &str = "1";
@@ -53,7 +53,7 @@ pub(super) fn layout(origin: &Origin) -> Vec<(&'static str, Value)> {
         ("mapper-host.group", Fixed(origin.group.clone())),
         ("mapper-host.attempt", Value::Field(Field::Attempt)),
         (SOURCE_TIMESTAMP, Value::Field(Field::TimestampMs)),
-        ("mapper-host.key", Value::Field(Field::Key)),
+        (KEY, Value::Field(Field::Key)),
         ("mapper-host.cut", Value::Field(Field::Cut)),
     ]
 }

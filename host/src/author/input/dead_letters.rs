@@ -17,7 +17,8 @@ pub(super) fn read_line(line: &[u8]) -> Result<JsonRecord, String> {
     }
     let mut letter = JsonRecord::read(std::str::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned())?)?;
     let headers = letter.headers.iter().map(|(name, value)| (name.as_slice(), value.as_deref()));
-    letter.timestamp_ms = dead_letter::source_timestamp_ms(headers).or(letter.timestamp_ms);
+    letter.timestamp_ms = dead_letter::source_timestamp_ms(headers.clone()).or(letter.timestamp_ms);
+    letter.key = letter.key.filter(|_| !dead_letter::has_generated_key(headers));
     letter.headers.retain(|(name, _)| !dead_letter::is_own_header(name));
     letter.value = dead_letter::input_of(letter.value.as_deref().unwrap_or_default())?;
     Ok(letter)
@@ -39,7 +40,8 @@ pub(super) fn push_record(batch: &mut Batch, letter: Record<'_>) -> Result<(), S
     let timestamp =
         dead_letter::source_timestamp_ms(letter.headers()).or(letter.timestamp_ms()).unwrap_or(NO_TIMESTAMP);
     let at = (letter.partition(), letter.offset());
-    batch.push(at, timestamp, letter.key(), value.as_deref(), dead_letter::kept_headers(letter));
+    let key = letter.key().filter(|_| !dead_letter::has_generated_key(letter.headers()));
+    batch.push(at, timestamp, key, value.as_deref(), dead_letter::kept_headers(letter));
     Ok(())
 }
 
@@ -69,6 +71,9 @@ mod tests {
         assert_eq!(record.value.as_deref(), Some(&br#"{"a": 1}"#[..]));
         assert_eq!((record.key.as_deref(), record.timestamp_ms), (Some(&b"k"[..]), Some(7)));
         assert_eq!(record.headers, [(b"h".to_vec(), Some(b"1".to_vec())), (b"h".to_vec(), None)]);
+        let headers = serde_json::json!([["mapper-host.key", "generated"]]);
+        let letter = serde_json::json!({"key": "visits-0-7", "value": VALUE, "headers": headers});
+        assert_eq!(read_line(letter.to_string().as_bytes()).unwrap().key, None);
         let without = serde_json::json!({"value": VALUE, "timestamp_ms": 9});
         assert_eq!(read_line(without.to_string().as_bytes()).unwrap().timestamp_ms, Some(9));
     }
