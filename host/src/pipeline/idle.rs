@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::rejections::Rejections;
 use super::{Mapper, Pipeline, Sink, Source, Trouble};
 use crate::record::Places;
 
@@ -48,7 +49,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         self.commit()?;
         self.settle_moved()?;
         self.forget();
-        self.refused.clear();
+        self.rejections = Rejections::default();
         Ok(())
     }
 
