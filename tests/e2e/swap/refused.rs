@@ -1,5 +1,7 @@
 //! Candidates that are broken in every way: refused at the right step, or rolled back, with the stream unharmed.
 
+use std::collections::BTreeSet;
+
 use harness::components::{BATCH, BY_HAND, WIT, component};
 use harness::kafka::Kafka;
 use harness::mutate::{Numbers, mutated};
@@ -220,7 +222,11 @@ fn crash_in_probation(delivery: &'static str) {
     // The version that is back maps what the other could not, with what the other had begun with.
     topics::read_until(job.kafka, &job.output, 210, SOON);
     come_through(&job, "late", 20);
-    assert_eq!(topics::read_all(job.kafka, &job.output).len(), 230, "each record came out once");
+    let outputs = topics::read_all(job.kafka, &job.output);
+    // An output names its record. At least once, one may come again, as after a rebalance on a slow machine.
+    let records: BTreeSet<_> = outputs.iter().map(|output| output.value.clone()).collect();
+    assert_eq!(records.len(), 230, "each record came out");
+    assert!(outputs.len() == 230 || delivery == "at-least-once", "{} outputs: {}", outputs.len(), host.output());
     assert_eq!(topics::read_all(job.kafka, &job.dead_letters).len(), 0, "no record is lost to the other");
     let failed = client(&mut host)
         .history()
