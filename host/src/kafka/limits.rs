@@ -16,8 +16,8 @@ pub(super) const OFFSETS_LIMIT: Duration = Duration::from_secs(10);
 pub(super) const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 /// How much later than its own timeout a call may return, before it counts as one that ignores it.
 pub(super) const CALL_GRACE: Duration = Duration::from_secs(2);
-/// Clients whose calls don't return, before the host ends: each keeps its memory, threads and connections.
-pub(super) const MOST_ABANDONED: usize = 16;
+/// Producers whose calls don't return, for each worker, before the host ends: each keeps its memory, threads and connections.
+pub(super) const MOST_ABANDONED: usize = 8;
 
 /// How long no record is delivered before the producer is taken for stuck: messages of a deleted partition are never delivered, and
 /// never fail.

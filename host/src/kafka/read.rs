@@ -11,6 +11,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::client::{KafkaSettings, Quiet};
 use super::native::RecordQueue;
+use super::permissions::{Missing, Operation, Resource};
 use super::setup::Setup;
 use super::until::Until;
 use crate::record::Batch;
@@ -97,9 +98,12 @@ impl TopicReader {
 
 fn complain(topic: &str, what: &str, code: Option<RDKafkaErrorCode>) -> Result<(), Halt> {
     match code {
+        Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+            let missing = Missing::new([Operation::Read], Resource::Topic(topic));
+            Err(Halt::kafka(format!("Kafka refuses to let the topic '{topic}' be read: {what}: {missing}")))
+        }
         Some(
-            RDKafkaErrorCode::TopicAuthorizationFailed
-            | RDKafkaErrorCode::ClusterAuthorizationFailed
+            RDKafkaErrorCode::ClusterAuthorizationFailed
             | RDKafkaErrorCode::SaslAuthenticationFailed
             | RDKafkaErrorCode::Authentication
             | RDKafkaErrorCode::Fatal

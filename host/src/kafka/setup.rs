@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
@@ -52,7 +52,10 @@ impl Setup {
     /// When librdkafka refuses a property, or no broker answers in time.
     pub fn connect(settings: &KafkaSettings, within: Duration, shutdown: &Shutdown) -> Result<Self, Halt> {
         super::files::check(&settings.properties)?;
-        let asking = BaseConsumer::from_config_and_context(&settings.asking(), Quiet::default())
+        let mut config = settings.asking();
+        // A connection that is closed at its begin is reported at this level, and it is what a port of another protocol does.
+        config.set_log_level(RDKafkaLogLevel::Info);
+        let asking = BaseConsumer::from_config_and_context(&config, Quiet::default())
             .map_err(|error| refused_property(settings, error))?;
         let deadline = Instant::now() + within;
         let setup =

@@ -4,6 +4,7 @@
 mod rejected;
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -160,13 +161,7 @@ impl KafkaSink {
                 ))
                 .into();
             }
-            Some(code) if is_refused(code) => {
-                return Halt::kafka(format!(
-                    "Kafka refuses transactions to this host: {error}: {}",
-                    self.missing_permission(code)
-                ))
-                .into();
-            }
+            Some(code) if is_refused(code) => return self.refused(error, code),
             Some(Code::UnsupportedVersion | Code::UnsupportedFeature | Code::SaslAuthenticationFailed) => {
                 return Halt::kafka(format!("Kafka refuses transactions to this host: {error}")).into();
             }
@@ -187,6 +182,9 @@ impl KafkaSink {
 
     /// What a failed delivery means. A topic that is missing may be about to be created anew.
     fn undelivered(&mut self, code: RDKafkaErrorCode, topic: &str) -> Trouble {
+        if code == RDKafkaErrorCode::TransactionalIdAuthorizationFailed {
+            return self.refused(&code, code);
+        }
         if !is_missing(code) {
             return undelivered(code, topic);
         }
@@ -209,6 +207,11 @@ impl KafkaSink {
             Trouble::Halt(halt) if waited => Some(halt),
             _ => None,
         }
+    }
+
+    fn refused(&self, error: &dyn fmt::Display, code: RDKafkaErrorCode) -> Trouble {
+        let missing = self.missing_permission(code);
+        Halt::kafka(format!("Kafka refuses transactions to this host: {error}: {missing}")).into()
     }
 
     /// The permission that Kafka misses, by its error. The error does not say of which topic.
@@ -284,7 +287,7 @@ impl KafkaSink {
     fn abandon_producer(&mut self, reason: String) -> Trouble {
         let abandoned = self.open.take().map_or(0, BoundedProducer::abandon);
         self.forget_producer();
-        if abandoned > MOST_ABANDONED {
+        if abandoned > MOST_ABANDONED * self.settings.workers {
             return Halt::kafka(format!(
                 "{abandoned} calls of the Kafka client library do not return, the last one: {reason}. Start the host again; nothing \
                  is lost"

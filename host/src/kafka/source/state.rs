@@ -81,6 +81,7 @@ pub(super) fn complain(
         Some(
             RDKafkaErrorCode::ClusterAuthorizationFailed
             | RDKafkaErrorCode::SaslAuthenticationFailed
+            | RDKafkaErrorCode::Authentication
             | RDKafkaErrorCode::Fatal
             | RDKafkaErrorCode::FencedInstanceId,
         ) => refused(String::new()),

@@ -1,0 +1,125 @@
+//! What workers tell, and when one of them is beyond its limit.
+
+use std::sync::Barrier;
+
+use super::*;
+
+fn place(worker: usize, position: Option<i64>, committed: Option<i64>, end: Option<i64>) -> Place {
+    Place { worker, position, committed, end }
+}
+
+#[test]
+fn what_is_known_of_a_partition_goes_with_it() {
+    let workers = Workers::default();
+    let (zero, one) = (workers.worker(0), workers.worker(1));
+    zero.is_at([(3, None, None), (4, Some(7), Some(9))].into_iter());
+    one.is_at([(5, Some(1), None)].into_iter());
+    workers.committed(&Positions::from([(3, 2), (5, 1), (6, 9)]));
+    assert_eq!(workers.places()[&3], place(0, None, Some(2), None));
+    // An end that is not told anew stays; a partition that went is forgotten.
+    zero.is_at([(3, Some(4), Some(6)), (4, Some(8), None)].into_iter());
+    assert_eq!(workers.places()[&3], place(0, Some(4), Some(2), Some(6)));
+    assert_eq!(workers.places()[&4], place(0, Some(8), None, Some(9)));
+    zero.is_at([(4, Some(9), None)].into_iter());
+    assert_eq!(workers.places().into_keys().collect::<Vec<_>>(), [4, 5]);
+    assert_eq!(workers.places()[&5], place(1, Some(1), Some(1), None));
+}
+
+#[test]
+fn lag_is_what_is_left_to_fetch() {
+    for (position, committed, end, lag) in [
+        (Some(4), Some(2), Some(6), Some(2)),
+        (None, Some(2), Some(6), Some(4)),
+        (None, None, Some(6), None),
+        (Some(4), None, None, None),
+        (None, None, Some(0), Some(0)),
+        // The end is older than the position.
+        (Some(7), None, Some(6), Some(0)),
+    ] {
+        assert_eq!(place(0, position, committed, end).lag(), lag, "{position:?} {committed:?} {end:?}");
+    }
+}
+
+#[test]
+fn worker_beyond_the_limit_of_its_step_is_not_ready_then_not_alive() {
+    let workers = Workers::default();
+    let worker = workers.worker(2);
+    // As if it had begun to do so that long ago.
+    let since = |activity: Activity, seconds: u64| {
+        let mut aged = Worker::new(2);
+        aged.begun = Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
+        aged.activity.store(activity as u8, Ordering::Relaxed);
+        workers.all.lock().unwrap().insert(2, Arc::new(aged));
+        workers.stuck()
+    };
+    assert_eq!(since(Activity::Fetching, 59), [] as [&str; 0]);
+    assert_eq!(since(Activity::Fetching, 61), ["worker 2 has been fetching for 61 s, which takes no longer than 60 s"]);
+    let seconds = Duration::from_secs;
+    workers.set_limits(StepLimits {
+        starting: seconds(1),
+        mapping: seconds(100),
+        producing: seconds(3),
+        committing: seconds(40),
+        recovering: seconds(50),
+        leaving: seconds(6),
+    });
+    for (activity, limit) in [
+        (Activity::Starting, 1),
+        (Activity::Mapping, 100),
+        (Activity::Producing, 3),
+        (Activity::Committing, 40),
+        (Activity::Recovering, 50),
+        (Activity::Leaving, 6),
+    ] {
+        // First the host is not ready, then it is not alive.
+        for (took, overdue, stuck) in [(19, 0, 0), (21, 1, 0), (59, 1, 0), (61, 1, 1)] {
+            let found = since(activity, limit + took).len();
+            assert_eq!((workers.overdue().len(), found), (overdue, stuck), "{activity:?} for its limit and {took} s");
+        }
+    }
+    assert!(since(Activity::Ended, 10_000).is_empty());
+    assert_eq!(since(Activity::Failed, 0), ["worker 2 has failed"]);
+    drop(worker);
+}
+
+#[test]
+fn a_step_is_counted_from_its_beginning() {
+    let workers = Workers::default();
+    let worker = workers.worker(0);
+    for activity in Activity::ALL {
+        worker.does(activity);
+        assert_eq!(worker.activity().0, activity);
+        assert!(worker.activity().1 < Duration::from_secs(60));
+    }
+}
+
+#[test]
+fn all_workers_must_be_members() {
+    let (workers, health) = (Workers::default(), Health::default());
+    workers.worker(1);
+    workers.set_member(&health, 0, false);
+    assert_eq!(health.reasons(), [("group", "not in the group yet: worker 0, 1".to_owned())]);
+    workers.set_member(&health, 0, true);
+    workers.set_member(&health, 1, true);
+    assert_eq!(health.reasons(), []);
+    workers.set_member(&health, 1, false);
+    assert_eq!(health.reasons(), [("group", "not in the group yet: worker 1".to_owned())]);
+}
+
+/// A host whose workers joined at the same moment was not ready ever after, though all of them worked.
+#[test]
+fn workers_that_join_at_once_make_the_host_ready() {
+    for _ in 0..20_000 {
+        let (workers, health, both) = (Workers::default(), Health::default(), Barrier::new(2));
+        (0..2).for_each(|number| workers.set_member(&health, number, false));
+        let join = |number| {
+            both.wait();
+            workers.set_member(&health, number, true);
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| join(0));
+            join(1);
+        });
+        assert_eq!(health.reasons(), []);
+    }
+}
