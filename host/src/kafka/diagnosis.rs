@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 
@@ -10,7 +10,7 @@ use super::client::{KafkaSettings, Quiet};
 use super::connection_errors::{Cause, ConnectionErrors};
 
 /// How long a second client may take to find out more.
-const PROBE_TIME: Duration = Duration::from_secs(2);
+const PROBE_TIME: Duration = Duration::from_secs(5);
 
 /// The message for a Kafka that did not answer `what`.
 pub(super) fn unreachable(
@@ -26,11 +26,16 @@ pub(super) fn unreachable(
              (--kafka)"
         );
     };
-    let cause = match cause {
-        Cause::CertificateUntrusted if is_trusted_under_another_name(settings) => Cause::CertificateName,
+    let closed_in = |state: &str| cause == Cause::Disconnected && message.contains(&format!("in state {state}"));
+    let cause = if cause == Cause::CertificateUntrusted && is_trusted_under_another_name(settings) {
+        Cause::CertificateName
+    } else if closed_in("APIVERSION_QUERY") && speaks_tls(settings) {
+        Cause::PortWithTls
+    } else if closed_in("UP") && !uses_sasl(settings) {
         // A broker tells anybody which requests it knows, and then closes the connection of who has not logged in.
-        Cause::Disconnected if message.contains("in state UP") && !uses_sasl(settings) => Cause::SaslRequired,
-        cause => cause,
+        Cause::SaslRequired
+    } else {
+        cause
     };
     let (why, remedy) = cause.explain();
     let message = settings.without_secrets(&message);
@@ -41,26 +46,41 @@ fn uses_sasl(settings: &KafkaSettings) -> bool {
     settings.property("security.protocol").is_some_and(|protocol| protocol.to_ascii_lowercase().starts_with("sasl"))
 }
 
-/// Whether the certificate of the broker is refused for the host name alone: OpenSSL's message is the same for both. The second
-/// client sends no password, as it does not check who it talks to.
+/// Whether the certificate of the broker is refused for the host name alone: OpenSSL's message is the same for both.
 fn is_trusted_under_another_name(settings: &KafkaSettings) -> bool {
+    let (answered, errors) = probe(settings, "ssl.endpoint.identification.algorithm", "none");
+    answered || !errors.has(Cause::CertificateUntrusted) && errors.likeliest().is_some()
+}
+
+/// Whether a port that closes the connection does TLS: what is no TLS refuses it at once.
+fn speaks_tls(settings: &KafkaSettings) -> bool {
+    let (answered, errors) = probe(settings, "enable.ssl.certificate.verification", "false");
+    let other = |(cause, _): (Cause, String)| {
+        use Cause::{ConnectionRefused, PortWithoutTls, Tls, UnknownHost, Unreachable};
+        matches!(cause, PortWithoutTls | Tls | UnknownHost | ConnectionRefused | Unreachable)
+    };
+    answered || !errors.likeliest().is_some_and(other)
+}
+
+/// Tries a second client with TLS and this property; tells whether it was answered, and why not. It sends no password, as it does not
+/// check who it talks to.
+fn probe(settings: &KafkaSettings, key: &str, value: &str) -> (bool, ConnectionErrors) {
     let mut settings = settings.clone();
     settings.group.clear();
     settings.properties.0.retain(|(key, _)| !key.starts_with("sasl.") && key != "enable.sasl.oauthbearer.unsecure.jwt");
     let mut config = settings.asking();
-    config.set("security.protocol", "ssl").set("ssl.endpoint.identification.algorithm", "none");
-    let Ok(client) = BaseConsumer::from_config_and_context(&config, Quiet::default()) else { return false };
+    config.set("security.protocol", "ssl").set(key, value).set_log_level(RDKafkaLogLevel::Info);
+    let Ok(client) = BaseConsumer::from_config_and_context(&config, Quiet::default()) else {
+        return (false, ConnectionErrors::default());
+    };
     let deadline = Instant::now() + PROBE_TIME;
     loop {
         // A port that wants SASL closes the connection after the handshake, which is all that is asked for here.
-        let answered = client.fetch_metadata(Some("__consumer_offsets"), PROBE_TIME / 4).is_ok();
+        let answered = client.fetch_metadata(Some("__consumer_offsets"), PROBE_TIME / 5).is_ok();
         drop(client.poll(Duration::from_millis(20)));
-        let errors = &client.context().errors;
-        if errors.has(Cause::CertificateUntrusted) {
-            return false;
-        }
-        if answered || Instant::now() >= deadline {
-            return answered || errors.likeliest().is_some();
+        let errors = client.context().errors.clone();
+        if answered || errors.likeliest().is_some() || Instant::now() >= deadline {
+            return (answered, errors);
         }
     }
 }
