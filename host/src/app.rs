@@ -135,6 +135,8 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
         connect_timeout: config.connect_timeout,
         plugin,
         spans: spans.clone(),
+        // The embedded broker ends with the process.
+        leaves_group: kafka.demo.is_none(),
         slot: versions.slot.clone(),
         speaker: versions.speaker.clone(),
         provenance: config.swap.provenance,
@@ -169,7 +171,10 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
             }
         }
         telemetry.health.ready("start");
-        let ended = worker::start(&job).map_err(|error| Halt::internal(&error)).and_then(|workers| {
+        // Members that join and leave at once cost the group a rebalance: with nothing to do, none joins.
+        let has_work = !shutdown.requested() && !kafka.is_done(config);
+        let workers = if has_work { worker::start(&job) } else { Ok(Vec::new()) };
+        let ended = workers.map_err(|error| Halt::internal(&error)).and_then(|workers| {
             let swapping = versions.start(scope, &workers_end);
             let swapping = swapping.map_err(|error| Halt::internal(&anyhow::Error::new(error).context("swapping")));
             let (drained_by, ended) = supervise(workers, config, &kafka, &telemetry, (shutdown, &workers_end));
@@ -178,12 +183,15 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
         watchers_end.request();
         ended
     });
+    if let Some(broker) = kafka.demo {
+        broker.outlive_clients();
+    }
     spans.finish();
     console.finish();
     match (&ended, console.is_for_people()) {
         (Ok(()), true) => {
             console.print_text(&report::summary(&telemetry, started.elapsed()));
-            if kafka.demo.is_some() {
+            if config.brokers.is_none() {
                 console.print_text(&demo::next_steps(&config.plugin, &demo::program_name()));
             }
         }
@@ -270,6 +278,19 @@ impl Kafka {
         let until = if config.until_end { Some(Arc::new(setup.until(&config.input_topic)?)) } else { None };
         Ok(Self { settings, routes: Arc::new(routes), until, setup: Arc::new(setup), demo })
     }
+
+    /// Whether the group has committed all that a run which ends by itself is to do.
+    fn is_done(&self, config: &RunConfig) -> bool {
+        self.until.as_ref().is_some_and(|until| {
+            let topic = &config.input_topic;
+            let Ok(committed) = self.setup.committed(topic, until.partitions(), ASK_OTHERS_TIMEOUT) else {
+                return false;
+            };
+            // Offsets beyond the end are of records that are gone, unless there are newer ones: the workers find out.
+            until.done_by(&committed)
+                && (until.covers(&committed) || self.setup.until(topic).is_ok_and(|now| now.covers(&committed)))
+        })
+    }
 }
 
 /// Waits for the workers. On a shutdown they get the drain timeout; what is not committed then is done again by whoever
@@ -287,10 +308,9 @@ fn supervise(
     let is_over = || shutdown.requested() || workers_end.requested() || is_unread();
     while !is_over() && !workers.iter().all(JoinHandle::is_finished) {
         shutdown.sleep(Duration::from_millis(20));
-        if let Some(until) = kafka.until.as_ref().filter(|_| asked.elapsed() >= ASK_OTHERS) {
+        if asked.elapsed() >= ASK_OTHERS {
             asked = Instant::now();
-            let committed = kafka.setup.committed(&config.input_topic, until.partitions(), ASK_OTHERS_TIMEOUT);
-            if committed.is_ok_and(|committed| until.done_by(&committed)) {
+            if kafka.is_done(config) {
                 break;
             }
         }

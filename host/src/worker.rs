@@ -41,6 +41,8 @@ pub struct Job {
     pub plugin: Arc<Plugin>,
     /// What makes spans.
     pub spans: Spans,
+    /// Whether the group lasts longer than this process, so that it must be left.
+    pub leaves_group: bool,
     /// Where other versions of it come from.
     pub slot: Arc<Slot<PluginMapper>>,
     /// The version to begin with.
@@ -142,8 +144,14 @@ fn leave(job: &Job, number: usize, (source, sink): (KafkaSource, KafkaSink), end
     if ended.is_err() {
         // Before it leaves the group: another worker would get its partitions, and do what is to be left undone.
         job.shutdown.request();
+    } else if job.leaves_group {
+        source.finish_joining();
     }
     // It has the consumer, too.
     sink.close();
-    source.close();
+    if job.leaves_group {
+        source.close();
+    } else {
+        source.abandon();
+    }
 }

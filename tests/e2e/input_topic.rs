@@ -330,3 +330,23 @@ fn dead_letters_that_come_later_end_the_host_before_they_are_mapped() {
     assert!(ended.output.contains("--input-is-dead-letters"), "{}", ended.output);
     assert_eq!(topics::read_all(kafka, &job.dead_letters).len(), 0);
 }
+
+#[test]
+fn run_to_the_end_with_nothing_left_to_do_joins_no_group() {
+    let job = Job::new(Kafka::shared(), "nothing-left", HOST, &reduce_visit());
+    topics::produce(job.kafka, &job.input, visits("all", 40));
+    let args = ["--log-level", "info,kafka=debug", "--kafka", "debug=cgrp"];
+    let joins = |output: &str| output.contains("facility=\"JOIN\"");
+    assert!(joins(&job.run_to_end(&args).output));
+    let again = job.run_to_end(&args).output;
+    assert!(!joins(&again) && again.contains("0 records in"), "{again}");
+}
+
+#[test]
+fn run_to_the_end_with_offsets_beyond_it_does_not_take_the_work_for_done() {
+    let job = Job::new(Kafka::shared(), "beyond-at-once", HOST, &reduce_visit());
+    topics::produce(job.kafka, &job.input, visits("new", 40));
+    [0, 1].map(|partition| changes::commit(job.kafka, &job.group, &job.input, (partition, 100), ""));
+    let ended = job.run_to_end(&[]);
+    assert_eq!(came_out(&job, "new").len(), 40, "{}", ended.output);
+}

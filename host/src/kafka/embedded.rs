@@ -25,6 +25,11 @@ impl EmbeddedBroker {
         Ok(Self(cluster))
     }
 
+    /// Keeps the broker up to the end of the process: clients that are still closing would report that it is gone.
+    pub fn outlive_clients(self) {
+        std::mem::forget(self);
+    }
+
     /// Where it listens.
     pub fn brokers(&self) -> String {
         self.0.bootstrap_servers()

@@ -43,6 +43,7 @@ pub fn step_limits(connect_timeout: Duration, mapping: Duration, transaction_tim
         committing: transaction_timeout + init + 3 * coordinator,
         // The pause, the abort, a new producer, the committed offsets, and the seek.
         recovering: Duration::from_secs(5) + coordinator + init + 2 * OFFSETS_LIMIT,
-        leaving: 2 * CLOSE_LIMIT,
+        // The end of joining, the producer, the consumer.
+        leaving: 3 * CLOSE_LIMIT,
     }
 }

@@ -29,6 +29,8 @@ pub(super) enum Rebalance {
 pub struct GroupContext {
     rebalances: Mutex<VecDeque<Rebalance>>,
     closing: AtomicBool,
+    /// Whether the group has given this client partitions, be it none.
+    has_joined: AtomicBool,
     topic: Arc<str>,
     /// The topic that the client fetches from now on; `None` until it knows.
     topic_id: Mutex<Option<TopicId>>,
@@ -46,6 +48,7 @@ impl GroupContext {
         Self {
             rebalances: Mutex::default(),
             closing: AtomicBool::new(false),
+            has_joined: AtomicBool::new(false),
             topic,
             topic_id: Mutex::default(),
             topic_id_changes: AtomicU64::new(0),
@@ -56,6 +59,11 @@ impl GroupContext {
 
     pub(super) fn rebalances(&self) -> MutexGuard<'_, VecDeque<Rebalance>> {
         self.rebalances.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the group has given this client partitions, be it none.
+    pub(super) fn has_joined(&self) -> bool {
+        self.has_joined.load(Ordering::Relaxed)
     }
 
     /// How often the client began to fetch from another topic of the same name. No record of the new topic is handed on
@@ -106,6 +114,7 @@ fn changed_topic_id(message: &str, topic: &str) -> Option<TopicId> {
 
 impl ConsumerContext for GroupContext {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, kind: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+        self.has_joined.store(true, Ordering::Relaxed);
         let partitions = partitions.clone();
         let rebalance = if kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             Rebalance::Assign(partitions)

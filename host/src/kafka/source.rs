@@ -37,6 +37,8 @@ use state::{Announced, Assigned, Displaced, Event, NewTopic, complain};
 const BATCH_BYTES: usize = 1 << 20;
 /// How often it is told where this worker is in its partitions.
 const TELL_EVERY: Duration = Duration::from_millis(500);
+/// How long a client that joins is served at a time.
+const JOIN_POLL: Duration = Duration::from_millis(10);
 
 /// Records of one topic, from the partitions that the group gives this worker.
 pub struct KafkaSource {
@@ -104,6 +106,17 @@ impl KafkaSource {
         self.member.clone()
     }
 
+    /// Waits until the group has answered for the first time, no longer than a few seconds. A client of librdkafka that is closed
+    /// before, in its state `wait-sync`, stays a member, and the next host waits for its session timeout.
+    pub fn finish_joining(&self) {
+        let deadline = Instant::now() + CLOSE_LIMIT;
+        while !self.consumer.context().has_joined() && Instant::now() < deadline {
+            if self.serve_events(JOIN_POLL).is_err() {
+                return;
+            }
+        }
+    }
+
     /// Leaves the group, and destroys the consumer unless somebody else has it. Neither is waited for longer than a few seconds: the
     /// group notices by itself that a member is gone.
     pub fn close(self) {
@@ -113,6 +126,13 @@ impl KafkaSource {
             let limit = CLOSE_LIMIT.as_secs();
             tracing::warn!(target: "kafka", "the consumer did not leave the group within {limit} s; the group waits for its session timeout");
         }
+    }
+
+    /// Destroys the consumer without waiting for it.
+    pub fn abandon(self) {
+        let consumer = self.consumer.clone();
+        drop(self);
+        destroy_within("consumer-close", consumer, Duration::ZERO);
     }
 
     /// Serves everything that is not records until there is nothing left; the rebalances among it are kept by the context. Waits

@@ -103,11 +103,25 @@ impl Until {
         let state = self.state();
         state.ends.iter().all(|(partition, end)| *end == 0 || committed.get(partition).is_some_and(|at| at >= end))
     }
+
+    /// Whether none of these offsets is beyond the end of its partition.
+    pub fn covers(&self, committed: &BTreeMap<i32, i64>) -> bool {
+        let state = self.state();
+        committed.iter().all(|(partition, at)| state.ends.get(partition).is_some_and(|end| at <= end))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn offset_beyond_the_end_is_not_covered() {
+        let until = Until::new(Positions::from([(0, 50), (1, 0)]));
+        assert!(until.covers(&Positions::from([(0, 50)])) && until.covers(&Positions::new()));
+        assert!(!until.covers(&Positions::from([(0, 51)])), "the records before it are gone");
+        assert!(!until.covers(&Positions::from([(2, 0)])), "the partition is not known");
+    }
 
     #[test]
     fn topic_created_again_is_read_to_its_own_ends() {
