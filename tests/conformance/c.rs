@@ -11,7 +11,8 @@ use crate::{C, HOST, built, load, new_project, ran_in};
 fn unit_tests_of_c_hold() {
     let dir = tempfile::tempdir().expect("a folder");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the repository");
-    for project in [root.join("plugins/sdk-c"), root.join("plugins/reduce_visit_c"), new_project(dir.path(), "c")] {
+    for project in [root.join("plugins/sdk-c"), root.join("plugins/reduce_visit_c"), new_project(dir.path(), "c", &[])]
+    {
         let (good, said) = ran_in(&project, &["make", "test"]);
         assert!(good && said.contains("all tests passed"), "{}: {said}", project.display());
         assert!(!said.contains("warning"), "{}: {said}", project.display());
@@ -22,7 +23,7 @@ fn unit_tests_of_c_hold() {
 #[test]
 fn a_change_of_a_source_a_header_or_the_flags_of_c_is_compiled() {
     let dir = tempfile::tempdir().expect("a folder");
-    let project = new_project(dir.path(), "c");
+    let project = new_project(dir.path(), "c", &[]);
     let plugin = dir.path().join("my_mapper.wasm");
     let before = built(&project, &plugin);
     assert!(built(&project, &plugin) == before, "nothing has changed");
@@ -44,7 +45,7 @@ fn a_change_of_a_source_a_header_or_the_flags_of_c_is_compiled() {
 #[test]
 fn what_clang_says_of_a_mistake_is_shown_as_it_is() {
     let dir = tempfile::tempdir().expect("a folder");
-    let project = new_project(dir.path(), "c");
+    let project = new_project(dir.path(), "c", &[]);
     std::fs::write(project.join("src/more.c"), "int mistake(void) { return mistaken; }\n").expect("it can be written");
     let output = Command::new(HOST).arg("build").arg(&project).output().expect("the host can be run");
     let said = String::from_utf8_lossy(&output.stderr);

@@ -346,7 +346,9 @@ fn run_to_the_end_with_nothing_left_to_do_joins_no_group() {
 fn run_to_the_end_with_offsets_beyond_it_does_not_take_the_work_for_done() {
     let job = Job::new(Kafka::shared(), "beyond-at-once", HOST, &reduce_visit());
     topics::produce(job.kafka, &job.input, visits("new", 40));
-    [0, 1].map(|partition| changes::commit(job.kafka, &job.group, &job.input, (partition, 100), ""));
+    for partition in [0, 1] {
+        changes::commit(job.kafka, &job.group, &job.input, (partition, 100), "");
+    }
     let ended = job.run_to_end(&[]);
     assert_eq!(came_out(&job, "new").len(), 40, "{}", ended.output);
 }

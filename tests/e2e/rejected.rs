@@ -29,7 +29,7 @@ fn visit(number: usize) -> NewRecord {
     NewRecord::value(value).partition(0)
 }
 
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time after 1970");
     i64::try_from(now.as_millis()).expect("a time of this age")
 }
