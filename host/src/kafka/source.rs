@@ -3,6 +3,7 @@
 //! Records come through a queue apart from everything else, so a rebalance is only ever met between two batches, and is
 //! carried out when the pipeline says so: it commits what is done first.
 
+mod leaving;
 mod position;
 mod state;
 
@@ -17,11 +18,10 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::call_thread::destroy_within;
 use super::client::{self, KafkaSettings};
 use super::input::InputTopic;
-use super::limits::{CLOSE_LIMIT, OFFSETS_LIMIT};
-use super::member::{GroupConsumer, GroupContext, Member, Rebalance, close, join};
+use super::limits::OFFSETS_LIMIT;
+use super::member::{GroupConsumer, GroupContext, Member, Rebalance, join};
 use super::native::{RecordQueue, end_heard_of};
 use super::setup::dead_letters_as_input;
 use super::start::{ResetPolicy, truncated_to};
@@ -37,8 +37,6 @@ use state::{Announced, Assigned, Displaced, Event, NewTopic, complain};
 const BATCH_BYTES: usize = 1 << 20;
 /// How often it is told where this worker is in its partitions.
 const TELL_EVERY: Duration = Duration::from_millis(500);
-/// How long a client that joins is served at a time.
-const JOIN_POLL: Duration = Duration::from_millis(10);
 
 /// Records of one topic, from the partitions that the group gives this worker.
 pub struct KafkaSource {
@@ -104,35 +102,6 @@ impl KafkaSource {
     /// The membership, for the sink: offsets are committed in its name.
     pub fn member(&self) -> Member {
         self.member.clone()
-    }
-
-    /// Waits until the group has answered for the first time, no longer than a few seconds. A client of librdkafka that is closed
-    /// before, in its state `wait-sync`, stays a member, and the next host waits for its session timeout.
-    pub fn finish_joining(&self) {
-        let deadline = Instant::now() + CLOSE_LIMIT;
-        while !self.consumer.context().has_joined() && Instant::now() < deadline {
-            if self.serve_events(JOIN_POLL).is_err() {
-                return;
-            }
-        }
-    }
-
-    /// Leaves the group, and destroys the consumer unless somebody else has it. Neither is waited for longer than a few seconds: the
-    /// group notices by itself that a member is gone.
-    pub fn close(self) {
-        let consumer = self.consumer.clone();
-        drop(self);
-        if !destroy_within("consumer-close", consumer, CLOSE_LIMIT) {
-            let limit = CLOSE_LIMIT.as_secs();
-            tracing::warn!(target: "kafka", "the consumer did not leave the group within {limit} s; the group waits for its session timeout");
-        }
-    }
-
-    /// Destroys the consumer without waiting for it.
-    pub fn abandon(self) {
-        let consumer = self.consumer.clone();
-        drop(self);
-        destroy_within("consumer-close", consumer, Duration::ZERO);
     }
 
     /// Serves everything that is not records until there is nothing left; the rebalances among it are kept by the context. Waits
@@ -256,14 +225,6 @@ impl KafkaSource {
             }
         }
         batch.clear();
-    }
-}
-
-impl Drop for KafkaSource {
-    /// From here on rebalances are carried out at once, as there is no pipeline to wait for. One that waits would keep the consumer
-    /// from leaving the group, and whoever destroys it waits for that.
-    fn drop(&mut self) {
-        close(&self.consumer);
     }
 }
 
