@@ -111,7 +111,11 @@ fn topic_recreated_halts_the_host_if_asked_until_it_is_allowed() {
     let ended = host.wait();
     assert_eq!(ended.code, Some(4), "{}", ended.output);
     assert!(ended.output.contains("--on-topic-recreated restart"), "{}", ended.output);
-    // The group remembers, even for a host that has no state of the one before.
+    // The group remembers, for each partition, even for a host that has no state of the one before.
+    for partition in [0, 1] {
+        let metadata = changes::committed_metadata(job.kafka, &job.group, &job.input, partition);
+        assert!(metadata.contains("topic="), "partition {partition}: {metadata:?}: {}", ended.output);
+    }
     let state = job.dir().join("another-state").display().to_string();
     let ended = job.start(&["--on-topic-recreated", "halt", "--until-end", "--state-dir", &state]).wait();
     assert_eq!(ended.code, Some(4), "{}", ended.output);

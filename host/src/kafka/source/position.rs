@@ -176,8 +176,10 @@ impl KafkaSource {
         let identity = TopicIdentity { cluster: old.cluster.clone(), id: Some(new.id) };
         if self.input.halts_on_recreation() {
             let exists = |partition: &i32| new.partitions.is_none_or(|count| *partition < count);
-            let next = self.assigned.iter().filter(|(partition, _)| exists(partition));
-            self.leave_offsets(&next.filter_map(|(partition, at)| Some((*partition, at.position()?))).collect());
+            let own = self.assigned.iter().filter(|(partition, _)| exists(partition));
+            let mut next: Positions = own.filter_map(|(partition, at)| Some((*partition, at.position()?))).collect();
+            next.extend(self.uncommitted((0..new.partitions.unwrap_or(0)).filter(|p| !next.contains_key(p)).collect()));
+            self.leave_offsets(&next);
         }
         self.input.recreated(&old, &identity)?;
         for (partition, assigned) in &self.assigned {
@@ -205,6 +207,18 @@ impl KafkaSource {
         self.telemetry.workers.set_member(&self.telemetry.health, self.number, false);
         self.tell(true);
         Ok(())
+    }
+
+    /// Those of these partitions without a committed offset, from their beginning. Their workers may end, because this one does,
+    /// before they see that the topic is another one; the next host would take such a partition for one that was never read.
+    fn uncommitted(&self, partitions: Vec<i32>) -> Positions {
+        match client::committed(&self.consumer, &self.input.topic, partitions.iter().copied(), OFFSETS_LIMIT) {
+            Ok(committed) => partitions.into_iter().filter(|p| !committed.contains_key(p)).map(|p| (p, 0)).collect(),
+            Err(error) => {
+                tracing::warn!(target: "kafka", %error, "could not ask for the offsets of the other partitions");
+                Positions::new()
+            }
+        }
     }
 
     /// Commits offsets of the deleted topic, so that every host of the group finds that its offsets belong to a
