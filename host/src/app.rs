@@ -137,6 +137,7 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
         spans: spans.clone(),
         // The embedded broker ends with the process.
         leaves_group: kafka.demo.is_none(),
+        at_work: config.workers.into(),
         slot: versions.slot.clone(),
         speaker: versions.speaker.clone(),
         provenance: config.swap.provenance,

@@ -2,6 +2,7 @@
 //! of the record path.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub struct Job {
     pub spans: Spans,
     /// Whether the group lasts longer than this process, so that it must be left.
     pub leaves_group: bool,
+    /// Workers that have not made their last commit.
+    pub at_work: AtomicUsize,
     /// Where other versions of it come from.
     pub slot: Arc<Slot<PluginMapper>>,
     /// The version to begin with.
@@ -139,6 +142,7 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
 
 /// Closes the clients of a worker that has ended.
 fn leave(job: &Job, number: usize, (source, sink): (KafkaSource, KafkaSink), ended: &Result<(), Halt>) {
+    job.at_work.fetch_sub(1, Ordering::AcqRel);
     let leaves = if ended.is_ok() { Activity::Leaving } else { Activity::Failed };
     job.telemetry.workers.worker(number).does(leaves);
     if ended.is_err() {
@@ -152,6 +156,6 @@ fn leave(job: &Job, number: usize, (source, sink): (KafkaSource, KafkaSink), end
     if job.leaves_group {
         source.close();
     } else {
-        source.abandon();
+        source.leave_last(|| job.at_work.load(Ordering::Acquire) == 0);
     }
 }

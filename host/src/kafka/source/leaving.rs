@@ -9,8 +9,8 @@ use super::super::limits::CLOSE_LIMIT;
 use super::super::member::close;
 use super::KafkaSource;
 
-/// How long a client that joins is served at a time.
-const JOIN_POLL: Duration = Duration::from_millis(10);
+/// How long a client that joins or leaves is served at a time.
+const SERVE_SLICE: Duration = Duration::from_millis(10);
 
 impl KafkaSource {
     /// Waits until the group has answered for the first time, no longer than a few seconds. A client of librdkafka that is closed
@@ -18,7 +18,7 @@ impl KafkaSource {
     pub fn finish_joining(&self) {
         let deadline = Instant::now() + CLOSE_LIMIT;
         while !self.consumer.context().has_joined() && Instant::now() < deadline {
-            if self.serve_events(JOIN_POLL).is_err() {
+            if self.serve_events(SERVE_SLICE).is_err() {
                 return;
             }
         }
@@ -35,8 +35,12 @@ impl KafkaSource {
         }
     }
 
-    /// Destroys the consumer without waiting for it.
-    pub fn abandon(self) {
+    /// Answers the group until all workers have made their last commit, no longer than a few seconds, and destroys the consumer without
+    /// waiting for it: a member that leaves earlier makes the group rebalance, and the last commits of the others fail.
+    pub fn leave_last(self, is_last_commit_made: impl Fn() -> bool) {
+        close(&self.consumer);
+        let deadline = Instant::now() + CLOSE_LIMIT;
+        while !is_last_commit_made() && Instant::now() < deadline && self.serve_events(SERVE_SLICE).is_ok() {}
         let consumer = self.consumer.clone();
         drop(self);
         destroy_within("consumer-close", consumer, Duration::ZERO);
