@@ -75,6 +75,11 @@ pub(super) fn complain(
         Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
             refused(format!(": {}", Missing::new([Operation::Describe, Operation::Read], Resource::Topic(topic))))
         }
+        Some(RDKafkaErrorCode::InvalidSessionTimeout) => refused(
+            ". Give a --session-timeout within what the broker allows (its group.min.session.timeout.ms, 6 s by default, and \
+             group.max.session.timeout.ms)"
+                .to_owned(),
+        ),
         Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {
             refused(format!(": {}", Missing::new([Operation::Read], Resource::Group(group))))
         }
@@ -89,5 +94,17 @@ pub(super) fn complain(
             tracing::warn!(target: "kafka", "the consumer reports: {what}");
             Ok(())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn session_timeout_that_the_broker_does_not_allow_ends_the_host_and_names_the_setting() {
+        let ended = complain(("visits", "readers"), "JoinGroup failed", Some(RDKafkaErrorCode::InvalidSessionTimeout));
+        assert!(matches!(ended, Err(Trouble::Halt(halt)) if halt.to_string().contains("--session-timeout")));
+        assert!(complain(("visits", "readers"), "a broker is away", Some(RDKafkaErrorCode::AllBrokersDown)).is_ok());
     }
 }
