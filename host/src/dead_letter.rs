@@ -253,7 +253,7 @@ impl DeadLetters {
         }
     }
 
-    /// Writes a letter that keeps this. Tells whether it is small enough, possibly with a part of its `input_json` only.
+    /// Writes a letter that keeps this. Returns whether it is small enough, possibly with a part of its `input_json` only.
     fn write_keeping(
         &mut self,
         record: Record<'_>,

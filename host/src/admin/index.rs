@@ -8,7 +8,7 @@ use axum::routing::get;
 
 use super::accept::{self, Offer};
 
-/// What can be asked for, and what comes of it.
+/// The routes, and what each of them does.
 const ENDPOINTS: [(&str, &str, &str); 8] = [
     ("GET", "/livez", "whether the host is alive, or should be restarted"),
     ("GET", "/readyz", "whether it maps records, and if not, why"),

@@ -15,7 +15,7 @@ pub(super) const MAX_OF_ADDRESS: usize = 32;
 /// Further connections, which may only ask the probes.
 pub(super) const MAX_PROBES: usize = 16;
 
-/// Tells a connection from all others, in the order in which they were accepted.
+/// Identifies a connection; numbers grow in the order of acceptance.
 pub(super) type Id = u64;
 
 /// What a connection may ask for.

@@ -215,7 +215,7 @@ fn is_source(path: &Path) -> bool {
 
 fn source(path: &Path, metadata: &Metadata) -> Source {
     let written = metadata.modified().ok();
-    // What is no file, or too large, is told by its size and time alone.
+    // A path that is not a regular file, or a file that is too large, is compared by size and time alone.
     let bytes = files::read(path, HASHED).ok();
     let content =
         bytes.map_or_else(|| format!("{} {written:?}", metadata.len()), |bytes| Digest::of(&bytes).to_string());

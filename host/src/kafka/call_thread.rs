@@ -64,7 +64,7 @@ impl<C: Send + Sync + 'static> CallThread<C> {
         answer.recv_timeout(limit).ok()
     }
 
-    /// Destroys the client on its thread; waits for it no longer than the limit. Tells whether it is destroyed.
+    /// Destroys the client on its thread; waits for it no longer than the limit. Returns whether it is destroyed.
     pub(super) fn close(self, limit: Duration) -> bool {
         let Self { client, calls, ended, .. } = self;
         drop(client);
