@@ -11,7 +11,7 @@ use crate::decision::Routes;
 use crate::intents::Intents;
 use crate::kafka::embedded::EmbeddedBroker;
 use crate::kafka::setup::Setup;
-use crate::kafka::{KafkaSettings, TopicProducer, Until, step_limits};
+use crate::kafka::{KafkaSettings, TopicEvents, TopicProducer, Until, step_limits};
 use crate::output;
 use crate::pipeline::{CommitPolicy, PROVENANCE_BYTES};
 use crate::plugin::{Engine, Identity, Plugin};
@@ -20,7 +20,7 @@ use crate::spans::Spans;
 use crate::swap::candidate::PluginWorkshop;
 use crate::swap::{Reload, Versions};
 use crate::telemetry::{Activity, Telemetry, Work};
-use crate::topics::{TopicEvents, TopicWatch};
+use crate::topics::{TopicReporter, TopicWatch};
 use crate::transactional_id::TransactionalId;
 use crate::visits::{BURST_ROWS, Generator};
 use crate::worker::{self, Job};
@@ -107,8 +107,8 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
         None => Intents::none(),
     });
     let events = Arc::new(match kafka.demo {
-        Some(_) => TopicEvents::new(telemetry.clone(), None),
-        None => TopicEvents::new(telemetry.clone(), Some(versions.slot.journal.clone())),
+        Some(_) => TopicReporter::new(telemetry.clone(), None),
+        None => TopicReporter::new(telemetry.clone(), Some(versions.slot.journal.clone())),
     });
     // The embedded broker lasts as long as this process, and so do its topics.
     let written =
@@ -116,7 +116,7 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
     if let Some(written) = &written {
         written.look();
     }
-    let reports = (events, intents.clone());
+    let reports: (Arc<dyn TopicEvents>, _) = (events, intents.clone());
     let input_topic = (config.input_topic.as_str(), kafka.demo.is_none());
     let input = kafka.setup.input(input_topic, kafka.until.clone(), config.input_policy, reports)?;
     let job = Arc::new(Job {

@@ -27,7 +27,6 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 pub use definition::settings_table;
-pub(crate) use settings::near;
 
 use crate::config::Command;
 use crate::output::escape;

@@ -1,37 +1,36 @@
 //! What the program was asked to do, as plain data that was checked before anything was touched.
 
 pub(crate) mod admin;
-mod author;
 pub(crate) mod brokers;
 mod failures;
-pub(crate) mod properties;
 pub(crate) mod remote;
 mod swap;
-mod topics;
 pub(crate) mod tracing;
 pub(crate) mod values;
 
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
-use std::ops::Deref;
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use admin::AdminConfig;
-pub use author::{
-    AuthorCommand, BenchConfig, CheckConfig, GuestConfig, MapConfig, MapFormat, MapInput, NewConfig, OutputFormat,
-    TestConfig, TopicInput, WatchConfig,
+pub use mapper_author::config::{
+    AuthorCommand, BenchConfig, BuildConfig, CheckConfig, GuestConfig, MapConfig, MapFormat, MapInput, NewConfig,
+    OutputFormat, TestConfig, TopicInput, WatchConfig,
 };
+pub use mapper_core::delivery::Delivery;
+pub use mapper_core::pairs::Pairs;
+pub use mapper_terminal::console::{LogConfig, LogFormat};
+
 pub use failures::{BreakerRecords, Failures};
+pub use mapper_kafka::policy::{InputPolicy, OnGap, OnTopicRecreated};
+pub use mapper_kafka::properties;
 pub use remote::{RemoteCommand, RemoteConfig};
 pub use swap::SwapConfig;
-pub use topics::{InputPolicy, OnGap, OnTopicRecreated};
 pub use tracing::TracingConfig;
 
 use crate::plugin::{Grants, Limits};
-use crate::project::Rebuild;
 use crate::visits::Profile;
 
 /// What the program was asked to do.
@@ -150,19 +149,6 @@ pub struct GenerateConfig {
     pub log: LogConfig,
 }
 
-/// All settings of `host build`.
-#[derive(Debug, Clone)]
-pub struct BuildConfig {
-    /// The folder of the plugin project.
-    pub dir: PathBuf,
-    /// Where the plugin goes; `None`: `plugins/NAME.wasm`, of which the project knows the name.
-    pub output: Option<PathBuf>,
-    /// Whether it is built when nothing has changed.
-    pub rebuild: Rebuild,
-    /// Whether it is built again at each change, and what else is done then.
-    pub watch: Option<Box<WatchConfig>>,
-}
-
 /// What `host man` writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManConfig {
@@ -172,24 +158,6 @@ pub struct ManConfig {
     pub pages: Vec<(String, String)>,
 }
 
-/// How sure it is that each record is handled exactly once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
-    /// Outputs, dead letters and offsets in one transaction.
-    ExactlyOnce,
-    /// Offsets are committed once the outputs are acknowledged; after a crash, some come again.
-    AtLeastOnce,
-}
-
-impl fmt::Display for Delivery {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ExactlyOnce => "exactly-once",
-            Self::AtLeastOnce => "at-least-once",
-        })
-    }
-}
-
 /// When generated rows come.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Rhythm {
@@ -197,40 +165,4 @@ pub enum Rhythm {
     Reference,
     /// Evenly, this many rows per second; more than 0.
     Rate(f64),
-}
-
-/// What is logged, and how.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogConfig {
-    /// How a line looks.
-    pub format: LogFormat,
-    /// A level, or directives of `tracing_subscriber::EnvFilter`, which were parsed once already.
-    pub filter: String,
-}
-
-/// How a line of the log looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-/// Keys with their values, sorted by key, each key once. `Debug` leaves the values out: passwords are among them.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Pairs(pub Vec<(String, String)>);
-
-impl Deref for Pairs {
-    type Target = [(String, String)];
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Pairs {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|(key, _)| key)).finish()
-    }
 }

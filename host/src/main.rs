@@ -1,6 +1,7 @@
 //! Parses the command line, runs it, and turns the outcome into an exit code.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 
@@ -9,6 +10,7 @@ use mapper_host::cli::{self, CliError};
 use mapper_host::config::{Command, LogConfig, ManConfig, RemoteCommand};
 use mapper_host::console::Console;
 use mapper_host::plugin::helper;
+use mapper_host::services::HostServices;
 use mapper_host::shutdown::{Cause, Halt, Shutdown};
 use mapper_host::swap::Reload;
 use mapper_host::{app, memory, output, remote};
@@ -21,8 +23,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const AGAIN: &str = "ended at once; what was not committed is done again at the next start";
 
 fn main() -> ExitCode {
-    if let Some(code) = helper::serve(std::env::args_os()) {
-        return code;
+    match helper::serve(std::env::args_os()) {
+        Some(Ok(code)) => return code,
+        Some(Err(error)) => {
+            output::eprint_error(&error);
+            return ExitCode::from(helper::REFUSED);
+        }
+        None => {}
     }
     output::report_panics();
     helper::register_this_program();
@@ -80,10 +87,10 @@ fn run(command: Command) -> Result<Outcome, Halt> {
                 },
             )?;
         }
-        Command::Build(config) => return author::build::build(&config),
+        Command::Build(config) => return author::build::build(&config, &HostServices),
         Command::Show(text) => output::print_text(&text),
         Command::Man(config) => write_pages(&config)?,
-        Command::Author(command) => return author::run(&command),
+        Command::Author(command) => return author::run(&command, &HostServices),
     }
     Ok(Outcome::Good)
 }

@@ -8,12 +8,7 @@
 /// same trouble where huge pages are on for everything. No difference in CPU time was seen.
 pub fn disable_huge_pages() {
     #[cfg(target_os = "linux")]
-    {
-        // SAFETY: it takes no pointers; what is set is a flag of this process, which its children have, too.
-        let done = unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
-        if done != 0 {
-            let error = std::io::Error::last_os_error();
-            tracing::debug!(%error, "transparent huge pages can't be disabled: memory may grow with each swap");
-        }
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "transparent huge pages can't be disabled: memory may grow with each swap");
     }
 }

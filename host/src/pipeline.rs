@@ -3,7 +3,6 @@
 //! It is written against three small contracts, so that the same code runs on fakes, on the embedded broker and on Kafka.
 
 mod breaker;
-mod contracts;
 mod error_ratio;
 mod held;
 mod idle;
@@ -20,10 +19,12 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use breaker::Breaker;
-pub use contracts::{Fetched, Mapper, Outgoing, Rejection, RejectionCause, Sink, Source, Trouble};
 use error_ratio::ErrorRatio;
 use held::Held;
 use idle::Idle;
+pub use mapper_pipeline::contracts::{
+    Fetched, Mapper, Outgoing, Rejection, RejectionCause, STEP, Sink, Source, SourceObserver, Trouble,
+};
 use pace::Pace;
 pub use provenance::PROVENANCE_BYTES;
 use provenance::Provenance;
@@ -47,8 +48,6 @@ use crate::verdict::Verdicts;
 const IDLE_WAIT: Duration = Duration::from_millis(50);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
-/// The target under which each step of the loop is logged, at the level trace, once it is done.
-pub const STEP: &str = "step";
 
 /// What a pipeline works by.
 pub struct Settings {

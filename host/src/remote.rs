@@ -10,10 +10,10 @@ use std::time::Duration;
 use crate::config::{RemoteCommand, RemoteConfig};
 use crate::files;
 use crate::output::{self, Line};
-use crate::plugin::PLUGIN_LIMIT;
 use crate::shutdown::{Halt, Shutdown};
 use crate::swap::report::{Ended, Report, ShadowStatus};
 use client::{Client, RemoteError};
+use mapper_state::files::PLUGIN_LIMIT;
 
 /// How often a shadow is asked what it has seen.
 const SHADOW_INTERVAL: Duration = Duration::from_secs(1);

@@ -1,32 +1,12 @@
-//! Versions of the mapper, swapped live: what is checked before one speaks, from which offset on it does, and the way back.
+//! Versions of the plugin, swapped live, for the real host: plugins of WebAssembly, from files.
 
-pub mod bell;
 pub mod candidate;
-pub mod control;
-pub mod history;
 pub mod host;
-pub mod journal;
-pub mod outcome;
-pub mod priority;
-pub mod probation;
-pub mod report;
-pub mod rollback;
-pub mod sample;
-pub mod shadow;
-pub mod slot;
-pub mod store;
-pub mod swapper;
-pub mod tap;
-pub mod tryout;
-pub mod uploads;
-pub mod watch;
-pub mod whole;
-pub mod worker;
 
-pub use control::Control;
-pub use history::{By, History, Version};
+use mapper_runtime::PluginMapper;
+pub use mapper_versions::*;
+
 pub use host::Versions;
-pub use journal::Journal;
-pub use slot::{Slot, Speaker};
-pub use watch::Reload;
-pub use worker::WorkerSlot;
+
+/// The versions of a running host.
+pub type Control = mapper_versions::Control<PluginMapper>;

@@ -13,13 +13,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use mapper_pipeline::contracts::{PartitionPosition, SourceObserver};
+use mapper_pipeline::guest::GuestObserver;
 use prometheus_client::metrics::histogram::Histogram;
 
 use crate::health::Health;
 use crate::record::Record;
 use crate::spans::Sent;
 use crate::swap::Control;
-use crate::verdict::{Failure, FailureKind};
+use crate::verdict::Failure;
+
+pub use mapper_core::counts::Counts;
 
 pub use about::{About, Mapping, Work};
 pub use breakers::Breakers;
@@ -29,42 +33,6 @@ pub use guests::{Guests, Renewal};
 pub use rates::{EVERY, Rate, Rates};
 pub use topics::Topics;
 pub use workers::{Activity, Place, StepLimits, Worker, Workers};
-
-const KINDS: usize = FailureKind::ALL.len();
-
-/// What became of records.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Input records.
-    pub records_in: u64,
-    /// Outputs.
-    pub records_out: u64,
-    /// Input records without any output.
-    pub skipped: u64,
-    by_kind: [u64; KINDS],
-}
-
-impl Counts {
-    /// Counts a dead letter.
-    pub fn dead_letter(&mut self, kind: FailureKind) {
-        self.by_kind[kind as usize] += 1;
-    }
-
-    /// Dead letters of all kinds.
-    pub fn dead_letters(&self) -> u64 {
-        self.by_kind.iter().sum()
-    }
-
-    /// Dead letters of each kind.
-    pub fn of_each_kind(&self) -> impl Iterator<Item = (FailureKind, u64)> {
-        FailureKind::ALL.into_iter().zip(self.by_kind)
-    }
-
-    /// Dead letters by kind, those that there are.
-    pub fn by_kind(&self) -> impl Iterator<Item = (FailureKind, u64)> {
-        self.of_each_kind().filter(|(_, count)| *count > 0)
-    }
-}
 
 /// Distributions, in the buckets in which they are shown.
 #[derive(Debug)]
@@ -125,6 +93,16 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
+    /// Gets what the source of this worker knows.
+    pub fn source_observer(self: &Arc<Self>, worker: usize) -> Arc<dyn SourceObserver> {
+        Arc::new(ObservedSource { telemetry: self.clone(), worker })
+    }
+
+    /// Gets what the mapper of this worker does with its guests.
+    pub fn guest_observer(self: &Arc<Self>, worker: usize) -> Arc<dyn GuestObserver> {
+        Arc::new(ObservedGuest { telemetry: self.clone(), worker })
+    }
+
     /// Why the host is not ready, with who says so; empty when it is.
     pub fn not_ready(&self) -> Vec<(&'static str, String)> {
         let overdue = self.workers.overdue().into_iter().map(|reason| ("worker", reason));
@@ -134,12 +112,7 @@ impl Telemetry {
     /// A transaction was committed.
     pub fn committed(&self, counts: &Counts, took: Duration) {
         let mut all = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        all.records_in += counts.records_in;
-        all.records_out += counts.records_out;
-        all.skipped += counts.skipped;
-        for (sum, count) in all.by_kind.iter_mut().zip(counts.by_kind) {
-            *sum += count;
-        }
+        all.add(counts);
         self.transactions.fetch_add(1, Ordering::Relaxed);
         add_ns(&self.commit_ns, took);
         self.distributions.commit.observe(took.as_secs_f64());
@@ -208,6 +181,38 @@ impl Telemetry {
     /// Mean time of a commit.
     pub fn commit_time(&self) -> Duration {
         mean(&self.commit_ns, self.transactions())
+    }
+}
+
+/// The source of one worker.
+struct ObservedSource {
+    telemetry: Arc<Telemetry>,
+    worker: usize,
+}
+
+impl SourceObserver for ObservedSource {
+    fn set_member(&self, is_member: bool) {
+        self.telemetry.workers.set_member(&self.telemetry.health, self.worker, is_member);
+    }
+
+    fn set_positions(&self, positions: &mut dyn Iterator<Item = PartitionPosition>) {
+        self.telemetry.workers.worker(self.worker).set_positions(positions);
+    }
+}
+
+/// The guests of one worker.
+struct ObservedGuest {
+    telemetry: Arc<Telemetry>,
+    worker: usize,
+}
+
+impl GuestObserver for ObservedGuest {
+    fn renewed(&self, reason: Renewal) {
+        self.telemetry.guests.renewed(reason);
+    }
+
+    fn set_memory(&self, bytes: u64) {
+        self.telemetry.guests.uses_memory(self.worker, bytes);
     }
 }
 

@@ -97,7 +97,7 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
     // Dropped whatever happens: whoever swaps must not wait for a worker that is gone.
     let versions = WorkerSlot::new(job.slot.clone(), number, job.speaker.clone());
     let topic = &job.input.topic;
-    let source = KafkaSource::new(&job.kafka, job.input.clone(), (number, job.telemetry.clone()));
+    let source = KafkaSource::new(&job.kafka, job.input.clone(), job.telemetry.source_observer(number));
     let source = source.map_err(|error| Halt::configuration(format!("the consumer can't be made: {error}")))?;
     let transactional_id =
         (job.kafka.delivery == Delivery::ExactlyOnce).then(|| format!("{}-{number}", job.transactional_id));
@@ -130,7 +130,7 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
         ends_by_itself: job.input.until.is_some(),
         provenance: job.provenance,
     };
-    let mapper = PluginMapper::new(job.plugin.clone()).reporting(job.telemetry.clone(), number);
+    let mapper = PluginMapper::new(job.plugin.clone()).observed_by(job.telemetry.guest_observer(number));
     let parts = (source, mapper, sink);
     let (telemetry, shutdown) = (job.telemetry.clone(), job.shutdown.clone());
     let mut pipeline = Pipeline::new(parts, versions, topic, settings, dead_letters, telemetry, shutdown);

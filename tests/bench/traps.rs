@@ -46,7 +46,7 @@ fn mapper(world: &str) -> (PluginMapper, Arc<Telemetry>) {
     let engine = Arc::new(Engine::new(Limits::default(), None).expect("the engine starts"));
     let plugin = Plugin::load(&engine, &harness::plugins::build(HOST, world), &[]).expect("the guest loads");
     let telemetry = Arc::new(Telemetry::default());
-    (PluginMapper::new(Arc::new(plugin)).reporting(telemetry.clone(), 0), telemetry)
+    (PluginMapper::new(Arc::new(plugin)).observed_by(telemetry.guest_observer(0)), telemetry)
 }
 
 /// What the record at this offset says, if one of so many traps. They are not at the same place of each batch.

@@ -74,7 +74,7 @@ pub(crate) fn batch(commands: &[&[u8]]) -> Batch {
 impl Guest {
     pub(crate) fn of(plugin: Plugin) -> Self {
         let telemetry = Arc::new(Telemetry::default());
-        Self { mapper: PluginMapper::new(Arc::new(plugin)).reporting(telemetry.clone(), 0), telemetry }
+        Self { mapper: PluginMapper::new(Arc::new(plugin)).observed_by(telemetry.guest_observer(0)), telemetry }
     }
 
     /// The fingerprints in the dead letters of the records that fail.

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::json::Json;
 use crate::plugin::MAX_PLUGIN_BYTES;
-use crate::swap::control::Control;
+use crate::swap::Control;
 use crate::swap::history::By;
 use crate::swap::report::{Ended, Step};
 use crate::swap::swapper::{Busy, Reply, Request};

@@ -6,7 +6,9 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::CliError;
-use super::settings::{Kind, Setting, all, near};
+use mapper_core::near::near;
+
+use super::settings::{Kind, Setting, all};
 use crate::files::{self, Limit};
 
 /// All settings together take some KiB.

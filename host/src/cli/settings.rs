@@ -117,10 +117,3 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> {
     let only_generate = GENERATE.iter().filter(|setting| RUN.iter().all(|other| other.name != setting.name));
     RUN.iter().chain(only_generate)
 }
-
-/// The known name nearest to one that is not known, if it is near enough to be meant.
-pub(crate) fn near(unknown: &str, known: impl IntoIterator<Item = String>) -> Option<String> {
-    let distance = |name: &String| strsim::damerau_levenshtein(unknown, name);
-    let nearest = known.into_iter().min_by_key(distance)?;
-    (distance(&nearest) <= nearest.len().div_ceil(3)).then_some(nearest)
-}

@@ -10,7 +10,9 @@ use clap::ArgMatches;
 use super::CliError;
 use super::file::{Entry, File};
 use super::service_links;
-use super::settings::{Setting, Standard, VARIABLE_PREFIX, all, near};
+use mapper_core::near::near;
+
+use super::settings::{Setting, Standard, VARIABLE_PREFIX, all};
 use crate::config::values::Read;
 use crate::files::folders::Folder;
 

@@ -1,14 +1,19 @@
 //! The workshop of the real host: plugins of WebAssembly, with the settings and limits of the run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::history::{By, Version};
-use super::report::Step;
-use super::swapper::{Refused, Workshop};
-use super::tryout::Trial;
-use crate::author::cases;
+use mapper_core::record::Batch;
+use mapper_core::verdict::FailureKind;
+use mapper_versions::history::{By, Version};
+use mapper_versions::outcome::{is_crash, shown};
+use mapper_versions::report::{Difference, Step};
+use mapper_versions::swapper::{Refused, Workshop};
+use mapper_versions::tryout::{Compared, Trial};
+use serde_json::Value;
+
+use crate::author::cases::{self, Case};
 use crate::kafka::setup::Setup;
 use crate::plugin::{Effort, Engine, Plugin, PluginMapper, Stage};
 use crate::project;
@@ -59,7 +64,7 @@ impl Workshop for PluginWorkshop {
         let mapper = PluginMapper::prepared(plugin.clone())
             .map_err(|failure| (Step::Configure, format!("no instance can be made: {}", failure.text())))?;
         Ok(match worker {
-            Some(worker) => mapper.reporting(self.telemetry.clone(), worker),
+            Some(worker) => mapper.observed_by(self.telemetry.guest_observer(worker)),
             None => mapper,
         })
     }
@@ -79,7 +84,7 @@ impl Workshop for PluginWorkshop {
                         return Ok(());
                     }
                     let judged = cases::judge(&mut mapper, std::slice::from_ref(case));
-                    judged.iter().for_each(|judged| trial.case(&file.path, case, judged));
+                    judged.iter().for_each(|judged| add_case(trial, &file.path, case, judged));
                 }
             }
         }
@@ -101,4 +106,30 @@ impl Workshop for PluginWorkshop {
             Positions::new()
         })
     }
+}
+
+/// Takes in how one case came out.
+fn add_case(trial: &mut Trial, file: &Path, case: &Case, judged: &cases::Judged) {
+    let crashed = judged
+        .seen
+        .get("kind")
+        .and_then(Value::as_str)
+        .is_some_and(|kind| FailureKind::ALL.into_iter().any(|known| known.name() == kind && is_crash(known)));
+    let compared = match (judged.passed, crashed) {
+        (true, _) => Compared::Same,
+        (false, true) => Compared::Crash,
+        (false, false) => Compared::Regression,
+    };
+    trial.add_case(compared, || {
+        let place = format!("{}:{}", file.display(), case.line);
+        let text = |value: &Value| shown(Some(value.to_string().as_bytes()));
+        let mut alone = Batch::new("");
+        case.input.push_to(&mut alone, case.line as i64);
+        Difference {
+            record: case.name.as_ref().map_or_else(|| place.clone(), |name| format!("case {name} ({place})")),
+            input: shown(alone.record(0).value()),
+            old: text(&judged.expected),
+            new: text(&judged.seen),
+        }
+    });
 }

@@ -6,22 +6,23 @@ use std::sync::Arc;
 use std::thread::{JoinHandle, Scope};
 use std::time::{Duration, Instant};
 
+use super::Control;
 use super::candidate::PluginWorkshop;
-use super::control::Control;
-use super::history::Version;
-use super::journal::Journal;
-use super::priority;
-use super::probation::Terms;
-use super::slot::{Slot, Speaker};
-use super::store::Store;
-use super::swapper::{Policy, Requests, Swapper};
-use super::watch::{Reload, Watch};
 use crate::config::{Delivery, RunConfig};
 use crate::decision::Routes;
 use crate::files;
-use crate::plugin::{Digest, PLUGIN_LIMIT, Plugin, PluginMapper};
+use crate::plugin::{Digest, Plugin, PluginMapper};
 use crate::shutdown::Shutdown;
 use crate::transactional_id::{claim_slot, group_digest};
+use mapper_state::files::PLUGIN_LIMIT;
+use mapper_versions::history::Version;
+use mapper_versions::journal::Journal;
+use mapper_versions::priority;
+use mapper_versions::probation::Terms;
+use mapper_versions::slot::{Slot, Speaker};
+use mapper_versions::store::Store;
+use mapper_versions::swapper::{Policy, Requests, Swapper};
+use mapper_versions::watch::{Reload, Watch};
 
 /// How long an answer waits for a worker that is kept from swapping, as by a Kafka that does not answer.
 const SWITCH_PATIENCE: Duration = Duration::from_secs(60);

@@ -62,7 +62,9 @@ mod tests {
     use super::*;
 
     fn counts(records_in: u64) -> Counts {
-        Counts { records_in, records_out: records_in * 2, ..Counts::default() }
+        let mut counts = Counts::default();
+        (counts.records_in, counts.records_out) = (records_in, records_in * 2);
+        counts
     }
 
     #[test]

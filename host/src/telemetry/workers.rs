@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+pub use mapper_pipeline::activity::{Activity, StepLimits};
+use mapper_pipeline::contracts::PartitionPosition;
+
 use crate::health::Health;
 use crate::record::Positions;
 
@@ -15,90 +18,6 @@ const WHO: &str = "group";
 const UNREADY_GRACE: Duration = Duration::from_secs(20);
 /// How much longer than its limit a step takes before its worker counts as stuck.
 const STUCK_GRACE: Duration = Duration::from_secs(60);
-
-/// How long each step takes at most, also while Kafka is away: a step that waits for it ends with an error then, and is tried again.
-/// Fetching waits for nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct StepLimits {
-    /// Making the clients ready.
-    pub starting: Duration,
-    /// The mapping of one batch.
-    pub mapping: Duration,
-    /// Handing outputs to the producer.
-    pub producing: Duration,
-    /// A commit.
-    pub committing: Duration,
-    /// One attempt to go back to the committed offsets.
-    pub recovering: Duration,
-    /// Closing the clients.
-    pub leaving: Duration,
-}
-
-/// What a worker is doing. The word that [`Activity::name`] gives is used in `/status` and `/livez`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Activity {
-    /// Making its clients ready.
-    Starting,
-    /// Waiting for records.
-    Fetching,
-    /// In the plugin.
-    Mapping,
-    /// Handing outputs and dead letters to the producer.
-    Producing,
-    /// Committing.
-    Committing,
-    /// Going back to the committed offsets; each attempt counts by itself.
-    Recovering,
-    /// Everything that it will commit is committed; it closes its clients.
-    Leaving,
-    /// It has ended as asked.
-    Ended,
-    /// It has ended otherwise.
-    Failed,
-}
-
-impl Activity {
-    const ALL: [Self; 9] = [
-        Self::Starting,
-        Self::Fetching,
-        Self::Mapping,
-        Self::Producing,
-        Self::Committing,
-        Self::Recovering,
-        Self::Leaving,
-        Self::Ended,
-        Self::Failed,
-    ];
-
-    /// The activity as one word.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Starting => "starting",
-            Self::Fetching => "fetching",
-            Self::Mapping => "mapping",
-            Self::Producing => "producing",
-            Self::Committing => "committing",
-            Self::Recovering => "recovering",
-            Self::Leaving => "leaving",
-            Self::Ended => "ended",
-            Self::Failed => "failed",
-        }
-    }
-
-    /// How long it takes at most; `None`: it has no end.
-    fn limit(self, limits: &StepLimits) -> Option<Duration> {
-        match self {
-            Self::Starting => Some(limits.starting),
-            Self::Fetching | Self::Failed => Some(Duration::ZERO),
-            Self::Mapping => Some(limits.mapping),
-            Self::Producing => Some(limits.producing),
-            Self::Committing => Some(limits.committing),
-            Self::Recovering => Some(limits.recovering),
-            Self::Leaving => Some(limits.leaving),
-            Self::Ended => None,
-        }
-    }
-}
 
 /// Where a worker is in a partition. Offsets are those of the next record.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -165,11 +84,11 @@ impl Worker {
     }
 
     /// These are its partitions: where it is in each, and where that ends.
-    pub fn is_at(&self, positions: impl Iterator<Item = (i32, Option<i64>, Option<i64>)>) {
+    pub fn set_positions(&self, positions: &mut dyn Iterator<Item = PartitionPosition>) {
         let mut places = self.places();
         let before = std::mem::take(&mut *places);
         *places = positions
-            .map(|(partition, position, end)| {
+            .map(|PartitionPosition { partition, position, end }| {
                 let known = before.get(&partition);
                 let committed = known.and_then(|place| place.committed);
                 let end = end.or(known.and_then(|place| place.end));

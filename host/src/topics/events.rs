@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Recreation, TopicId, TopicIdentity};
+use mapper_core::topics::{Recreation, TopicId, TopicIdentity};
+use mapper_kafka::TopicEvents;
+
 use crate::swap::Journal;
 use crate::telemetry::Telemetry;
 
 /// Where all workers report.
-pub struct TopicEvents {
+pub struct TopicReporter {
     telemetry: Arc<Telemetry>,
     /// `None`: nothing is kept, as ids mean nothing to the next run.
     journal: Option<Arc<Journal>>,
@@ -16,26 +18,37 @@ pub struct TopicEvents {
     reported: Mutex<BTreeSet<(String, TopicId)>>,
 }
 
-impl TopicEvents {
+impl TopicReporter {
     /// Reports to these.
     pub fn new(telemetry: Arc<Telemetry>, journal: Option<Arc<Journal>>) -> Self {
         Self { telemetry, journal, reported: Mutex::default() }
     }
 
-    /// What the last run of this host knew of a topic.
-    pub fn known(&self, topic: &str) -> Option<TopicIdentity> {
+    fn count_recreation(&self, topic: &str, old: Option<&TopicId>, new: Option<&TopicId>) {
+        self.telemetry.topics.recreated(topic);
+        if let Some(journal) = &self.journal {
+            journal.topic_recreated(Recreation {
+                topic: topic.to_owned(),
+                noticed: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
+                old_id: old.cloned(),
+                new_id: new.cloned(),
+            });
+        }
+    }
+}
+
+impl TopicEvents for TopicReporter {
+    fn known(&self, topic: &str) -> Option<TopicIdentity> {
         self.journal.as_ref()?.topic(topic)
     }
 
-    /// From now on the name stands for this topic.
-    pub fn keep(&self, topic: &str, identity: &TopicIdentity) {
+    fn keep(&self, topic: &str, identity: &TopicIdentity) {
         if let Some(journal) = self.journal.as_ref().filter(|_| identity.id.is_some()) {
             journal.keep_topic(topic, identity);
         }
     }
 
-    /// A topic was deleted and created again. `consequence` is what the host does about it.
-    pub fn recreated(&self, topic: &str, old: Option<&TopicId>, new: Option<&TopicId>, consequence: &str) {
+    fn recreated(&self, topic: &str, old: Option<&TopicId>, new: Option<&TopicId>, consequence: &str) {
         if let Some(new) = new {
             let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
             if !reported.insert((topic.to_owned(), new.clone())) {
@@ -52,20 +65,7 @@ impl TopicEvents {
         self.count_recreation(topic, old, new);
     }
 
-    fn count_recreation(&self, topic: &str, old: Option<&TopicId>, new: Option<&TopicId>) {
-        self.telemetry.topics.recreated(topic);
-        if let Some(journal) = &self.journal {
-            journal.topic_recreated(Recreation {
-                topic: topic.to_owned(),
-                noticed: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
-                old_id: old.cloned(),
-                new_id: new.cloned(),
-            });
-        }
-    }
-
-    /// A partition ends before the offset that was to be read next; it is read from `to` on.
-    pub fn shortened(&self, topic: &str, partition: i32, offset: i64, to: i64) {
+    fn shortened(&self, topic: &str, partition: i32, offset: i64, to: i64) {
         tracing::warn!(
             topic,
             partition,
@@ -77,8 +77,7 @@ impl TopicEvents {
         self.count_recreation(topic, None, None);
     }
 
-    /// Records were deleted with their topic before the host read them: the offsets from `from` up to, but without, `to`.
-    pub fn deleted_unread(&self, topic: &str, partition: i32, from: i64, to: i64) {
+    fn deleted_unread(&self, topic: &str, partition: i32, from: i64, to: i64) {
         let records = u64::try_from(to - from).unwrap_or(0);
         tracing::warn!(
             topic,
@@ -91,8 +90,7 @@ impl TopicEvents {
         self.telemetry.topics.missed(records);
     }
 
-    /// Records were removed before the host read them: the offsets from `from` up to, but without, `to`.
-    pub fn missed(&self, topic: &str, partition: i32, from: i64, to: i64) {
+    fn missed(&self, topic: &str, partition: i32, from: i64, to: i64) {
         let records = u64::try_from(to - from).unwrap_or(0);
         tracing::warn!(
             topic,

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{TopicEvents, TopicIdentity};
+use mapper_core::topics::TopicIdentity;
+use mapper_kafka::TopicEvents;
+
+use super::TopicReporter;
 use crate::demo::Topics;
 use crate::kafka::setup::Setup;
 use crate::shutdown::Shutdown;
@@ -18,13 +21,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct TopicWatch {
     setup: Arc<Setup>,
     topics: Vec<String>,
-    events: Arc<TopicEvents>,
+    events: Arc<TopicReporter>,
     known: Mutex<BTreeMap<String, TopicIdentity>>,
 }
 
 impl TopicWatch {
     /// Begins with what the last run knew.
-    pub fn new(setup: Arc<Setup>, topics: &Topics<'_>, events: Arc<TopicEvents>) -> Self {
+    pub fn new(setup: Arc<Setup>, topics: &Topics<'_>, events: Arc<TopicReporter>) -> Self {
         let topics: Vec<String> =
             topics.outputs.iter().copied().chain([topics.dead_letters]).map(str::to_owned).collect();
         let known = topics.iter().filter_map(|topic| Some((topic.clone(), events.known(topic)?))).collect();

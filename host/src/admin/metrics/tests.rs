@@ -1,5 +1,6 @@
 //! What a scraper is shown, held against the rules of OpenMetrics and of Prometheus' naming.
 
+use mapper_pipeline::contracts::PartitionPosition;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -98,7 +99,7 @@ fn everything_that_is_counted_is_shown() {
     telemetry.rebalanced();
     telemetry.health.not_ready("kafka", "gone");
     let worker = telemetry.workers.worker(1);
-    worker.is_at([(3, Some(10), Some(25)), (4, None, None)].into_iter());
+    worker.set_positions(&mut [at(3, Some(10), Some(25)), at(4, None, None)].into_iter());
     worker.committed(&Positions::from([(3, 8)]));
     telemetry.workers.worker(2);
     telemetry.guests.renewed(Renewal::Failure);
@@ -156,4 +157,8 @@ fn everything_that_is_counted_is_shown() {
             assert!(samples.contains_key(name), "{name} in {text}");
         }
     }
+}
+
+fn at(partition: i32, position: Option<i64>, end: Option<i64>) -> PartitionPosition {
+    PartitionPosition { partition, position, end }
 }

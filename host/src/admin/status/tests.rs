@@ -1,5 +1,6 @@
 //! What `/status` says, field by field.
 
+use mapper_pipeline::contracts::PartitionPosition;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -69,7 +70,7 @@ fn all_of_a_host_at_work() {
     telemetry.breakers.opened(&Health::default(), 1, "trap: unreachable");
     let worker = telemetry.workers.worker(1);
     worker.does(Activity::Mapping);
-    worker.is_at([(0, Some(12), Some(20)), (3, None, None)].into_iter());
+    worker.set_positions(&mut [at(0, Some(12), Some(20)), at(3, None, None)].into_iter());
     worker.committed(&Positions::from([(0, 10)]));
     let mut counts = Counts::default();
     telemetry.rates.take(Instant::now() - Duration::from_secs(5), counts.clone());
@@ -123,4 +124,8 @@ fn all_of_a_host_at_work() {
     assert_eq!(status, expected);
     telemetry.workers.set_member(&telemetry.health, 1, true);
     assert_eq!(super::tests::status(&telemetry)["ready"], true);
+}
+
+fn at(partition: i32, position: Option<i64>, end: Option<i64>) -> PartitionPosition {
+    PartitionPosition { partition, position, end }
 }

@@ -1,8 +1,9 @@
 //! `host new`.
 
 use clap::{Arg, ArgMatches, Command};
+use mapper_core::near::near;
 
-use super::{CliError, given_path, path, settings, switch, wrong};
+use super::{CliError, given_path, path, switch, wrong};
 use crate::author::templates::{Language, Template};
 use crate::config::NewConfig;
 
@@ -41,7 +42,7 @@ pub(super) fn config(matches: &ArgMatches) -> Result<NewConfig, CliError> {
     let dir = given_path(matches, "dir").unwrap_or_default();
     let language = matches.get_one::<String>("lang").map(String::as_str).unwrap_or_default();
     let Some(language) = Language::named(language) else {
-        let hint = settings::near(language, Language::all().map(|known| known.name().to_owned()));
+        let hint = near(language, Language::all().map(|known| known.name().to_owned()));
         let hint = hint.map_or_else(String::new, |name| format!("; did you mean {name}?"));
         return Err(wrong("lang", language, &format!("give {}{hint}", languages())));
     };

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::super::CliError;
-use super::super::settings::near;
 use super::super::sources::Sources;
 use super::{Layer, LayerForm, PairEntry, layers};
 use crate::config::properties::{self, Form, Property};
 use crate::config::{Pairs, values};
+use mapper_core::near::near;
 
 /// The setting that allows properties that run code.
 const ALLOW_CODE: &str = "kafka-allow-code";

@@ -1,5 +1,6 @@
 //! What workers tell, and when one of them is beyond its limit.
 
+use mapper_pipeline::contracts::PartitionPosition;
 use std::sync::Barrier;
 
 use super::*;
@@ -12,15 +13,15 @@ fn place(worker: usize, position: Option<i64>, committed: Option<i64>, end: Opti
 fn what_is_known_of_a_partition_goes_with_it() {
     let workers = Workers::default();
     let (zero, one) = (workers.worker(0), workers.worker(1));
-    zero.is_at([(3, None, None), (4, Some(7), Some(9))].into_iter());
-    one.is_at([(5, Some(1), None)].into_iter());
+    zero.set_positions(&mut [at(3, None, None), at(4, Some(7), Some(9))].into_iter());
+    one.set_positions(&mut [at(5, Some(1), None)].into_iter());
     workers.committed(&Positions::from([(3, 2), (5, 1), (6, 9)]));
     assert_eq!(workers.places()[&3], place(0, None, Some(2), None));
     // An end that is not told anew stays; a partition that went is forgotten.
-    zero.is_at([(3, Some(4), Some(6)), (4, Some(8), None)].into_iter());
+    zero.set_positions(&mut [at(3, Some(4), Some(6)), at(4, Some(8), None)].into_iter());
     assert_eq!(workers.places()[&3], place(0, Some(4), Some(2), Some(6)));
     assert_eq!(workers.places()[&4], place(0, Some(8), None, Some(9)));
-    zero.is_at([(4, Some(9), None)].into_iter());
+    zero.set_positions(&mut [at(4, Some(9), None)].into_iter());
     assert_eq!(workers.places().into_keys().collect::<Vec<_>>(), [4, 5]);
     assert_eq!(workers.places()[&5], place(1, Some(1), Some(1), None));
 }
@@ -122,4 +123,8 @@ fn workers_that_join_at_once_make_the_host_ready() {
         });
         assert_eq!(health.reasons(), []);
     }
+}
+
+fn at(partition: i32, position: Option<i64>, end: Option<i64>) -> PartitionPosition {
+    PartitionPosition { partition, position, end }
 }

@@ -1,0 +1,132 @@
+//! `host check`: what a file is, what it needs, and whether it can be a plugin here.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::Outcome;
+use super::guest::{build_if_absent, engine, read};
+use crate::config::{CheckConfig, GuestConfig};
+use mapper_core::bytes::Bytes;
+use mapper_core::shutdown::Halt;
+use mapper_runtime::{Access, CONTRACT_VERSION, Description, Effort, Form, Stage, describe};
+use mapper_terminal::output::{self, Colour, Line};
+
+/// Prints which versions of the contract this host speaks.
+pub fn contract(as_json: bool) {
+    if as_json {
+        output::print_line(json!({ "package": "mapper-host:mapper", "versions": [CONTRACT_VERSION] }).to_string());
+    } else {
+        output::print_line(format!("mapper-host:mapper@{CONTRACT_VERSION}"));
+    }
+}
+
+/// Describes a file.
+///
+/// # Errors
+/// When it can't be read.
+pub fn check(config: &CheckConfig) -> Result<Outcome, Halt> {
+    let path = config.plugin.as_path();
+    build_if_absent(path)?;
+    let bytes = read(path)?;
+    // Without a cache, so that what is told of compiling is true.
+    let engine = Arc::new(engine(&config.guest, None)?);
+    let description = describe(&engine, &bytes, &config.guest.set, Effort::Full);
+    if config.json {
+        output::print_json(&to_json(path, &description));
+    } else {
+        text(path, &description, &config.guest).into_iter().for_each(output::print_line);
+    }
+    Ok(if description.plugin.is_ok() { Outcome::Good } else { Outcome::DoesNotFit })
+}
+
+fn form(form: Form) -> &'static str {
+    match form {
+        Form::Component => "component",
+        Form::Module => "core module",
+        Form::Other => "no WebAssembly",
+    }
+}
+
+fn stage(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Read => "read",
+        Stage::Compile => "compile",
+        Stage::Configure => "configure",
+    }
+}
+
+fn access(access: Access) -> &'static str {
+    match access {
+        Access::Given => "given",
+        Access::Empty => "empty",
+        Access::Refused => "refused",
+    }
+}
+
+fn to_json(path: &Path, description: &Description) -> Value {
+    let millis = |duration: Option<std::time::Duration>| duration.map(|duration| duration.as_secs_f64() * 1e3);
+    let imports = description
+        .imports
+        .iter()
+        .map(|import| json!({ "name": import.name, "access": access(import.access), "about": import.about }));
+    json!({
+        "file": path.display().to_string(),
+        "fits": description.plugin.is_ok(),
+        "refused_at": description.plugin.as_ref().err().map(|(at, _)| stage(*at)),
+        "reason": description.plugin.as_ref().err().map(|(_, reason)| reason),
+        "form": form(description.form),
+        "bytes": description.bytes,
+        "sha256": description.digest.to_string(),
+        "name": description.identity.as_ref().map(|identity| &identity.name),
+        "version": description.identity.as_ref().map(|identity| &identity.version),
+        "contract": description.contract,
+        "world": description.world.map(|world| world.name()),
+        "imports": imports.collect::<Vec<_>>(),
+        "exports": description.exports,
+        "compile_ms": millis(description.compiled_in),
+        "instance_ms": millis(description.started_in),
+        "start_memory_bytes": description.start_memory_bytes,
+        "host": { "version": env!("CARGO_PKG_VERSION"), "contracts": [CONTRACT_VERSION] },
+    })
+}
+
+fn text(path: &Path, description: &Description, guest: &GuestConfig) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut line = |name: &str, text: String| lines.push(Line::from(format!("{name:<12}{text}")));
+    let who = description.identity.as_ref().map(|identity| format!("{} {}, ", identity.name, identity.version));
+    line(&format!("{}:", path.display()), String::new());
+    line("  is", format!("{}a {}", who.unwrap_or_default(), form(description.form)).replace("a no ", "no "));
+    line("  size", format!("{} bytes, sha256 {}", description.bytes, description.digest));
+    if let Some(contract) = &description.contract {
+        let world = description.world.map_or("none that this host knows", |world| world.name());
+        line("  contract", format!("mapper-host:mapper@{contract}, world {world}"));
+    }
+    if let Some(took) = description.compiled_in {
+        line("  compile", format!("{:.1} ms", took.as_secs_f64() * 1e3));
+    }
+    if let (Some(took), Some(memory)) = (description.started_in, description.start_memory_bytes) {
+        let limit = Bytes(guest.limits.memory_bytes as u64);
+        let memory = format!("{:.1} MiB of {limit} memory", memory as f64 / f64::from(1 << 20));
+        line("  instance", format!("{:.2} ms, {memory}", took.as_secs_f64() * 1e3));
+    }
+    for (index, import) in description.imports.iter().enumerate() {
+        let text = format!("{:<8}{}: {}", access(import.access), import.name, import.about);
+        let line = Line::from(format!("{:<12}", if index == 0 { "  imports" } else { "" }));
+        lines.push(if import.access == Access::Refused { line.coloured(Colour::Red, text) } else { line.text(text) });
+    }
+    let line = Line::from(format!("{:<12}", "  fits"));
+    let reason = match &description.plugin {
+        Ok(_) => {
+            lines.push(line.coloured(Colour::Green, "yes"));
+            return lines;
+        }
+        Err((at, reason)) => format!("no ({}): {reason}", stage(*at)),
+    };
+    // A reason may have several lines, such as those of a backtrace.
+    let mut reason = reason.lines();
+    lines.push(line.coloured(Colour::Red, reason.next().unwrap_or_default()));
+    lines.extend(reason.map(|more| Line::from(format!("{:<12}", "")).coloured(Colour::Red, more)));
+    lines
+}

@@ -1,0 +1,118 @@
+//! Reads JSON objects whose keys are all known: one that is mistyped is named, with the near one.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use mapper_core::near::near;
+
+/// The fields of an object in their order, each with its value as it is written.
+#[derive(Debug)]
+pub(super) struct Object<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Vec<(String, &'de RawValue)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(fields)
+            }
+        }
+        deserializer.deserialize_map(Fields).map(Self)
+    }
+}
+
+impl<'a> Object<'a> {
+    /// Reads an object that has these keys at most.
+    ///
+    /// # Errors
+    /// When it is no object, or a key is unknown or there twice.
+    pub(super) fn read(text: &'a str, known: &[&str]) -> Result<Self, String> {
+        let object: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        for (index, (key, _)) in object.0.iter().enumerate() {
+            if !known.contains(&&**key) {
+                let hint = near(key, known.iter().map(|known| (*known).to_owned())).map_or_else(
+                    || format!("; known are: {}", known.join(", ")),
+                    |near| format!("; did you mean \"{near}\"?"),
+                );
+                return Err(format!("unknown key \"{key}\"{hint}"));
+            }
+            if object.0[..index].iter().any(|(before, _)| before == key) {
+                return Err(format!("the key \"{key}\" is there twice"));
+            }
+        }
+        Ok(object)
+    }
+
+    /// All fields.
+    pub(super) fn fields(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), *value))
+    }
+
+    /// A field as it is written.
+    pub(super) fn raw(&self, key: &str) -> Option<&'a RawValue> {
+        self.fields().find(|(known, _)| *known == key).map(|(_, value)| value)
+    }
+
+    /// A field, read.
+    ///
+    /// # Errors
+    /// When it is of another type.
+    pub(super) fn get<T: Deserialize<'a>>(&self, key: &str) -> Result<Option<T>, String> {
+        let read = |raw: &'a RawValue| serde_json::from_str(raw.get()).map_err(|error| of_key(key, &error));
+        self.raw(key).map(read).transpose()
+    }
+}
+
+/// Without the place: it would be that in the value, not in the file.
+fn of_key(key: &str, error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    format!("\"{key}\": {}", text.split(" at line ").next().unwrap_or(&text))
+}
+
+/// Bytes in base64.
+///
+/// # Errors
+/// When they are not.
+pub(super) fn base64(key: &str, text: &str) -> Result<Vec<u8>, String> {
+    BASE64_STANDARD.decode(text).map_err(|error| format!("\"{key}\": not base64: {error}"))
+}
+
+/// Bytes as JSON has them under `key`: as text if they are UTF-8, or in base64, which the name of the field then says.
+pub(super) fn field_of_bytes(key: &str, bytes: &[u8]) -> (String, serde_json::Value) {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (key.to_owned(), text.into()),
+        Err(_) => (format!("{key}_base64"), BASE64_STANDARD.encode(bytes).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_and_doubled_keys_are_named() {
+        let read = |text| Object::read(text, &["value", "key"]).map(|_| ()).unwrap_err();
+        assert_eq!(read(r#"{"vale": 1}"#), "unknown key \"vale\"; did you mean \"value\"?");
+        assert_eq!(read(r#"{"xyzzyx": 1}"#), "unknown key \"xyzzyx\"; known are: value, key");
+        assert_eq!(read(r#"{"key": 1, "key": 2}"#), "the key \"key\" is there twice");
+        assert!(read("[1]").contains("expected a JSON object"));
+        assert!(read(r#"{"key": 1"#).contains("EOF"));
+        let object = Object::read(r#"{"key": {"a":  1.50}}"#, &["key"]).unwrap();
+        assert_eq!(object.raw("key").unwrap().get(), r#"{"a":  1.50}"#);
+        assert!(object.get::<i64>("key").unwrap_err().starts_with("\"key\": invalid type: map"));
+    }
+}

@@ -1,0 +1,18 @@
+//! What all other crates have in common: records, verdicts, decisions and dead letters. It does no I/O.
+
+#![forbid(unsafe_code)]
+
+pub mod bytes;
+pub mod counts;
+pub mod dead_letter;
+pub mod decision;
+pub mod delivery;
+pub mod identity;
+pub mod near;
+pub mod pairs;
+pub mod record;
+pub mod rejection;
+pub mod shutdown;
+pub mod topics;
+pub mod trace_context;
+pub mod verdict;

@@ -1,0 +1,64 @@
+//! Files that librdkafka reads by itself, as a certificate: it would wait for ever for a named pipe.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use mapper_core::shutdown::Halt;
+use mapper_state::files;
+
+/// The properties that name a file (CONFIGURATION.md of librdkafka).
+const FILES: [&str; 9] = [
+    "sasl.kerberos.keytab",
+    "sasl.oauthbearer.assertion.file",
+    "sasl.oauthbearer.assertion.jwt.template.file",
+    "sasl.oauthbearer.assertion.private.key.file",
+    "ssl.ca.location",
+    "ssl.certificate.location",
+    "ssl.crl.location",
+    "ssl.key.location",
+    "ssl.keystore.location",
+];
+
+/// Checks the files that the properties name. One that is not there, and a directory, which some of them may be, are for
+/// librdkafka to judge.
+///
+/// # Errors
+/// When one is a named pipe, a device or the like.
+pub(super) fn check(properties: &[(String, String)]) -> Result<(), Halt> {
+    for (key, path) in properties.iter().filter(|(key, _)| FILES.contains(&key.as_str())) {
+        match files::open(Path::new(path)) {
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                return Err(Halt::configuration(format!("the property {key}: {path}: {error}")));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_of_a_property_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();
+        let fifo = fifo.display().to_string();
+        let check = |key: &str, path: &str| check(&[(key.to_owned(), path.to_owned())]);
+        for key in FILES {
+            let halt = check(key, &fifo).unwrap_err();
+            assert!(halt.reason.contains(key) && halt.reason.contains("a named pipe (FIFO)"), "{halt}");
+            assert_eq!(halt.cause.exit_code(), 2);
+        }
+        for (key, path) in [
+            ("ssl.ca.location", "/"),
+            ("ssl.ca.location", "probe"),
+            ("ssl.key.location", "/none"),
+            ("client.id", &fifo),
+        ] {
+            check(key, path).unwrap();
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Everything about Kafka: the source and sink of the pipeline, and what must be there before they start. Only this crate
+//! imports rdkafka.
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+mod call_thread;
+mod client;
+mod connection_errors;
+mod deliveries;
+mod describe;
+mod diagnosis;
+pub mod embedded;
+mod files;
+mod fit;
+mod input;
+mod limits;
+mod member;
+mod native;
+mod peek;
+mod permissions;
+pub mod policy;
+mod produce;
+mod producer;
+pub mod properties;
+mod read;
+mod reporting;
+mod sample;
+pub mod setup;
+mod sink;
+mod source;
+mod start;
+mod topic_events;
+mod topic_limits;
+mod undelivered;
+mod until;
+
+#[cfg(test)]
+mod tests;
+
+pub use client::KafkaSettings;
+pub use input::InputTopic;
+pub use limits::step_limits;
+pub use member::{GroupConsumer, Member};
+pub use peek::{Peek, Peeked};
+pub use produce::TopicProducer;
+pub use read::TopicReader;
+pub use sink::KafkaSink;
+pub use source::KafkaSource;
+pub use topic_events::TopicEvents;
+pub use until::Until;

@@ -1,0 +1,352 @@
+//! What the record path needs of librdkafka that the rdkafka crate has no call for, each behind a safe type: records from a
+//! queue apart from rebalances, header names that are not UTF-8, producing to a topic by its handle, a producer's events,
+//! and where a partition ends without asking.
+
+pub(super) mod events;
+
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::ops::ControlFlow;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka_sys as sys;
+use rdkafka_sys::rd_kafka_vtype_t as vtype;
+
+use super::reporting::ReportingProducer;
+use mapper_core::record::{Header, NO_TIMESTAMP};
+
+/// Where a partition ends (its high watermark), as far as the client heard with the last fetch; asks nobody.
+pub(super) fn end_heard_of<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &CStr,
+    partition: i32,
+) -> Option<i64> {
+    let (mut low, mut high) = (0, 0);
+    // SAFETY: the client and the name are alive, and the offsets are ours to write.
+    let error = unsafe {
+        sys::rd_kafka_get_watermark_offsets(
+            consumer.client().native_ptr(),
+            topic.as_ptr(),
+            partition,
+            &raw mut low,
+            &raw mut high,
+        )
+    };
+    // Negative means not known yet (`RD_KAFKA_OFFSET_INVALID`).
+    (error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
+}
+
+/// Commits offsets, and waits for the answer within the limit. The crate's synchronous commit waits without one.
+pub(super) fn commit_within<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    offsets: &TopicPartitionList,
+    limit: Duration,
+) -> KafkaResult<()> {
+    let client = consumer.client().native_ptr();
+    let limit_ms = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the client and the offsets are alive; the queue and the event are ours, each destroyed once. An answer that comes
+    // after the queue is destroyed is dropped by librdkafka.
+    let code = unsafe {
+        let queue = sys::rd_kafka_queue_new(client);
+        let mut code = sys::rd_kafka_commit_queue(client, offsets.ptr(), queue, None, ptr::null_mut());
+        if code == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+            let event = sys::rd_kafka_queue_poll(queue, limit_ms);
+            code = match event.is_null() {
+                true => sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__TIMED_OUT,
+                false => sys::rd_kafka_event_error(event),
+            };
+            sys::rd_kafka_event_destroy(event);
+        }
+        sys::rd_kafka_queue_destroy(queue);
+        code
+    };
+    match code {
+        sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
+        code => Err(KafkaError::ConsumerCommit(code.into())),
+    }
+}
+
+/// A queue that the records of partitions are sent to, so that fetching them never runs into a rebalance.
+pub(super) struct RecordQueue<C: ConsumerContext + 'static> {
+    queue: NonNull<sys::rd_kafka_queue_t>,
+    /// Where everything else goes, which [`BaseConsumer::poll`] serves.
+    events: Option<NonNull<sys::rd_kafka_queue_t>>,
+    /// The queue must not outlive its client.
+    consumer: Arc<BaseConsumer<C>>,
+}
+
+// SAFETY: librdkafka's queues may be used from any thread.
+unsafe impl<C: ConsumerContext> Send for RecordQueue<C> {}
+
+impl<C: ConsumerContext> RecordQueue<C> {
+    /// A new queue of this consumer.
+    pub(super) fn new(consumer: Arc<BaseConsumer<C>>) -> Self {
+        // SAFETY: the consumer's client is alive.
+        let queue = unsafe { sys::rd_kafka_queue_new(consumer.client().native_ptr()) };
+        let queue = NonNull::new(queue).expect("librdkafka makes a queue or aborts");
+        // SAFETY: as above. A client without a group has none.
+        let events = NonNull::new(unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) });
+        Self { queue, events, consumer }
+    }
+
+    /// Whether events wait to be served. A poll returns after the first, also if it has nothing to hand on.
+    pub(super) fn has_events(&self) -> bool {
+        // SAFETY: the queue is alive.
+        self.events.is_some_and(|events| unsafe { sys::rd_kafka_queue_length(events.as_ptr()) > 0 })
+    }
+
+    /// Sends the records of a partition here. Holds for all its later assignments too.
+    pub(super) fn route(&self, topic: &str, partition: i32) -> KafkaResult<()> {
+        let topic = CString::new(topic)?;
+        // SAFETY: the client, the name and both queues are alive during these calls.
+        unsafe {
+            let source =
+                sys::rd_kafka_queue_get_partition(self.consumer.client().native_ptr(), topic.as_ptr(), partition);
+            if source.is_null() {
+                return Err(KafkaError::Subscription(format!("partition {partition} has no queue")));
+            }
+            sys::rd_kafka_queue_forward(source, self.queue.as_ptr());
+            sys::rd_kafka_queue_destroy(source);
+        }
+        Ok(())
+    }
+
+    /// Hands on records and events until `take` doesn't want more, or there are none; waits for the first one only.
+    ///
+    /// One call a record: the call for many (`rd_kafka_consume_batch_queue`) takes an event, such as the end of a partition, for a
+    /// record at that offset, and the next rebalance then goes on behind what is not there yet, or over a record that is.
+    pub(super) fn fetch(&mut self, wait: Duration, mut take: impl FnMut(Fetched<'_>) -> ControlFlow<()>) {
+        let mut wait_ms = i32::try_from(wait.as_millis().max(u128::from(!wait.is_zero()))).unwrap_or(i32::MAX);
+        loop {
+            // SAFETY: the queue is alive.
+            let message = unsafe { sys::rd_kafka_consume_queue(self.queue.as_ptr(), std::mem::take(&mut wait_ms)) };
+            let Some(message) = NonNull::new(message) else { return };
+            // SAFETY: the message is valid until it is destroyed, which is once, here.
+            let wanted = unsafe {
+                let wanted = take(Fetched(message.as_ref()));
+                sys::rd_kafka_message_destroy(message.as_ptr());
+                wanted
+            };
+            if wanted.is_break() {
+                return;
+            }
+        }
+    }
+}
+
+impl<C: ConsumerContext> Drop for RecordQueue<C> {
+    fn drop(&mut self) {
+        // SAFETY: made in `new`, destroyed once, before the client that it belongs to.
+        unsafe {
+            sys::rd_kafka_queue_destroy(self.queue.as_ptr());
+            if let Some(events) = self.events {
+                sys::rd_kafka_queue_destroy(events.as_ptr());
+            }
+        }
+    }
+}
+
+/// A record, or an event in its place.
+#[derive(Clone, Copy)]
+pub(super) struct Fetched<'a>(&'a sys::rd_kafka_message_t);
+
+impl<'a> Fetched<'a> {
+    /// What the event is, if it is no record.
+    pub(super) fn error(&self) -> Option<RDKafkaErrorCode> {
+        (self.0.err != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| self.0.err.into())
+    }
+
+    /// What librdkafka says about the event.
+    pub(super) fn error_text(&self) -> String {
+        // SAFETY: the message is valid; the text is null or a C string of its own.
+        unsafe {
+            let text = sys::rd_kafka_message_errstr(self.0);
+            if text.is_null() { String::new() } else { CStr::from_ptr(text).to_string_lossy().into_owned() }
+        }
+    }
+
+    pub(super) fn partition(&self) -> i32 {
+        self.0.partition
+    }
+
+    pub(super) fn offset(&self) -> i64 {
+        self.0.offset
+    }
+
+    pub(super) fn timestamp_ms(&self) -> i64 {
+        let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
+        // SAFETY: the message is valid.
+        let timestamp = unsafe { sys::rd_kafka_message_timestamp(self.0, &mut kind) };
+        if kind == sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE { NO_TIMESTAMP } else { timestamp }
+    }
+
+    pub(super) fn key(&self) -> Option<&'a [u8]> {
+        // SAFETY: the message owns that many bytes there, for as long as it is borrowed.
+        unsafe { bytes(self.0.key, self.0.key_len) }
+    }
+
+    pub(super) fn value(&self) -> Option<&'a [u8]> {
+        // SAFETY: as for the key.
+        unsafe { bytes(self.0.payload, self.0.len) }
+    }
+
+    pub(super) fn headers(&self) -> impl Iterator<Item = Header<'a>> + use<'a> {
+        let mut headers = ptr::null_mut();
+        // SAFETY: the message is valid; the headers stay its own.
+        let error = unsafe { sys::rd_kafka_message_headers(self.0, &mut headers) };
+        let there = error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+        let mut index = 0;
+        std::iter::from_fn(move || {
+            let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
+            // SAFETY: only called when there are headers; an index beyond the last one is answered with an error.
+            let error = unsafe {
+                there
+                    .then(|| sys::rd_kafka_header_get_all(headers, index, &mut name, &mut value, &mut size))
+                    .filter(|error| *error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR)
+            };
+            error?;
+            index += 1;
+            // SAFETY: a name is a C string, and a value has that many bytes; both live as long as the message.
+            unsafe { Some((CStr::from_ptr(name).to_bytes(), bytes(value, size))) }
+        })
+    }
+}
+
+/// # Safety
+/// `start` is null or points at that many bytes that live for `'a`.
+unsafe fn bytes<'a>(start: *const c_void, size: usize) -> Option<&'a [u8]> {
+    // SAFETY: as the caller promises.
+    (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start.cast(), size) })
+}
+
+/// Waits until each record of a producer is delivered, or is known not to be, while another thread reads its events.
+pub(super) fn flush<C: ProducerContext>(producer: &BaseProducer<C>, wait: Duration) -> Result<(), RDKafkaErrorCode> {
+    let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the client is alive.
+    let error = unsafe { sys::rd_kafka_flush(producer.client().native_ptr(), wait_ms) };
+    if error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR { Ok(()) } else { Err(error.into()) }
+}
+
+/// A topic of a producer.
+pub(super) struct TopicHandle {
+    topic: NonNull<sys::rd_kafka_topic_t>,
+    /// The handle must not outlive its client.
+    producer: Arc<ReportingProducer>,
+}
+
+// SAFETY: librdkafka's topic handles may be used from any thread.
+unsafe impl Send for TopicHandle {}
+// SAFETY: as above; a handle is only read.
+unsafe impl Sync for TopicHandle {}
+
+impl TopicHandle {
+    pub(super) fn new(producer: Arc<ReportingProducer>, topic: &str) -> KafkaResult<Self> {
+        let name = CString::new(topic)?;
+        // SAFETY: the client and the name are alive; no configuration means the client's own.
+        let handle = unsafe { sys::rd_kafka_topic_new(producer.client().native_ptr(), name.as_ptr(), ptr::null_mut()) };
+        let handle = NonNull::new(handle).ok_or_else(|| KafkaError::ClientCreation(format!("no topic '{topic}'")))?;
+        Ok(Self { topic: handle, producer })
+    }
+
+    /// Queues a record; its bytes are copied. What becomes of it is reported by this number. While the queue is full, it is tried
+    /// again as long as `wait` says so.
+    pub(super) fn produce<'h>(
+        &self,
+        number: usize,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        timestamp_ms: Option<i64>,
+        headers: &mut dyn Iterator<Item = Header<'h>>,
+        mut wait: impl FnMut() -> bool,
+    ) -> Result<(), RDKafkaErrorCode> {
+        let headers = NativeHeaders::of(headers);
+        let mut fields = [sys::rd_kafka_vu_t { vtype: vtype::RD_KAFKA_VTYPE_END, u: unset() }; 7];
+        let mut set = 0;
+        let mut add = |vtype, u| {
+            fields[set] = sys::rd_kafka_vu_t { vtype, u };
+            set += 1;
+        };
+        add(vtype::RD_KAFKA_VTYPE_RKT, Union { rkt: self.topic.as_ptr() });
+        add(vtype::RD_KAFKA_VTYPE_MSGFLAGS, Union { i: sys::RD_KAFKA_MSG_F_COPY });
+        add(vtype::RD_KAFKA_VTYPE_OPAQUE, Union { ptr: number as *mut c_void });
+        add(vtype::RD_KAFKA_VTYPE_VALUE, Union { mem: memory(value) });
+        add(vtype::RD_KAFKA_VTYPE_KEY, Union { mem: memory(key) });
+        // Zero, librdkafka's word for now, is all that a record of 1970-01-01T00:00:00Z can be given.
+        add(vtype::RD_KAFKA_VTYPE_TIMESTAMP, Union { i64_: timestamp_ms.unwrap_or(0) });
+        if let Some(headers) = &headers {
+            add(vtype::RD_KAFKA_VTYPE_HEADERS, Union { headers: headers.0.as_ptr() });
+        }
+        loop {
+            // SAFETY: `set` fields are filled, each as its type wants it; key and value are copied before the call returns.
+            let error = unsafe { sys::rd_kafka_produceva(self.producer.client().native_ptr(), fields.as_ptr(), set) };
+            if error.is_null() {
+                // The headers belong to the queued record now.
+                std::mem::forget(headers);
+                return Ok(());
+            }
+            // SAFETY: an error that is ours to destroy.
+            let code = unsafe {
+                let code = sys::rd_kafka_error_code(error);
+                sys::rd_kafka_error_destroy(error);
+                RDKafkaErrorCode::from(code)
+            };
+            if code != RDKafkaErrorCode::QueueFull || !wait() {
+                return Err(code);
+            }
+        }
+    }
+}
+
+impl Drop for TopicHandle {
+    fn drop(&mut self) {
+        // SAFETY: made in `new`, destroyed once, before the client that it belongs to.
+        unsafe { sys::rd_kafka_topic_destroy(self.topic.as_ptr()) }
+    }
+}
+
+use sys::bindings::rd_kafka_vu_s__bindgen_ty_1 as Union;
+
+fn unset() -> Union {
+    Union { i: 0 }
+}
+
+fn memory(bytes: Option<&[u8]>) -> sys::bindings::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 {
+    let (ptr, size) = bytes.map_or((ptr::null(), 0), |bytes| (bytes.as_ptr(), bytes.len()));
+    sys::bindings::rd_kafka_vu_s__bindgen_ty_1__bindgen_ty_1 { ptr: ptr.cast::<c_void>().cast_mut(), size }
+}
+
+struct NativeHeaders(NonNull<sys::rd_kafka_headers_t>);
+
+impl NativeHeaders {
+    /// The headers, or `None` if there are none.
+    fn of<'h>(headers: &mut dyn Iterator<Item = Header<'h>>) -> Option<Self> {
+        let mut next = headers.next();
+        next?;
+        let (least, most) = headers.size_hint();
+        let expected = most.unwrap_or(least) + 1;
+        // SAFETY: only allocates.
+        let native = Self(NonNull::new(unsafe { sys::rd_kafka_headers_new(expected) })?);
+        while let Some((name, value)) = next {
+            let (data, size) = value.map_or((ptr::null(), 0), |value| (value.as_ptr(), value.len() as isize));
+            // SAFETY: the name and the value are alive and have these sizes, and both are copied.
+            unsafe {
+                let name_start = name.as_ptr().cast::<c_char>();
+                sys::rd_kafka_header_add(native.0.as_ptr(), name_start, name.len() as isize, data.cast(), size);
+            }
+            next = headers.next();
+        }
+        Some(native)
+    }
+}
+
+impl Drop for NativeHeaders {
+    fn drop(&mut self) {
+        // SAFETY: only dropped while they are still ours.
+        unsafe { sys::rd_kafka_headers_destroy(self.0.as_ptr()) }
+    }
+}

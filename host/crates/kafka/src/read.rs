@@ -1,0 +1,118 @@
+//! Reads a topic from its beginning to where it ends, without a group and without a trace.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::client::{KafkaSettings, Quiet};
+use super::native::RecordQueue;
+use super::permissions::{Missing, Operation, Resource};
+use super::setup::Setup;
+use super::until::Until;
+use mapper_core::record::Batch;
+use mapper_core::shutdown::{Halt, Shutdown};
+
+const NO_GROUP: &str = "mapper-host-reads-without-a-group";
+
+/// A reader of one topic; of its partitions, each in order.
+pub struct TopicReader {
+    // Before the consumer, so that it is dropped first.
+    queue: RecordQueue<Quiet>,
+    consumer: Arc<BaseConsumer<Quiet>>,
+    topic: Arc<str>,
+    until: Until,
+}
+
+impl TopicReader {
+    /// Connects, and takes the ends of all partitions for the end.
+    ///
+    /// # Errors
+    /// When Kafka can't be reached in time, or there is no such topic.
+    pub fn open(settings: &KafkaSettings, topic: &str, within: Duration, shutdown: &Shutdown) -> Result<Self, Halt> {
+        let setup = Setup::connect(settings, within, shutdown)?;
+        let until = setup.until(topic)?;
+        if until.partitions().is_empty() {
+            let brokers = &settings.brokers;
+            return Err(Halt::configuration(format!(
+                "the topic '{topic}' doesn't exist at '{brokers}'; check the name"
+            )));
+        }
+        let failed = |error: KafkaError| Halt::kafka(format!("the topic '{topic}' can't be read: {error}"));
+        let mut config = settings.asking();
+        config.set("enable.partition.eof", "true");
+        if settings.group.is_empty() {
+            // librdkafka assigns no partitions without a name; with them assigned, the group is neither joined nor asked.
+            config.set("group.id", NO_GROUP);
+        }
+        let consumer = Arc::new(BaseConsumer::from_config_and_context(&config, Quiet::default()).map_err(failed)?);
+        let queue = RecordQueue::new(consumer.clone());
+        let mut list = TopicPartitionList::new();
+        for partition in until.partitions() {
+            queue.route(topic, partition).map_err(failed)?;
+            list.add_partition_offset(topic, partition, Offset::Beginning).map_err(failed)?;
+        }
+        consumer.assign(&list).map_err(failed)?;
+        Ok(Self { queue, consumer, topic: topic.into(), until })
+    }
+
+    /// Adds the next records, up to `most` of them or about `bytes`; waits for the first one only. `false`: that was the end.
+    ///
+    /// # Errors
+    /// When Kafka refuses to let the topic be read.
+    pub fn fetch(&mut self, batch: &mut Batch, most: usize, bytes: usize, wait: Duration) -> Result<bool, Halt> {
+        let Self { queue, consumer, topic, until } = self;
+        // What is no record: brokers that are away, mostly; librdkafka goes on by itself.
+        while let Some(event) = consumer.poll(Duration::ZERO) {
+            if let Err(error) = event {
+                complain(topic, &error.to_string(), error.rdkafka_error_code())?;
+            }
+        }
+        let mut refused = Ok(());
+        queue.fetch(wait, |fetched| {
+            let (partition, offset) = (fetched.partition(), fetched.offset());
+            match fetched.error() {
+                Some(RDKafkaErrorCode::PartitionEOF) => until.reach(partition, offset),
+                Some(code) => refused = complain(topic, &format!("partition {partition}: {code}"), Some(code)),
+                None if until.is_beyond(partition, offset) => {}
+                None => {
+                    let headers = fetched.headers();
+                    batch.push((partition, offset), fetched.timestamp_ms(), fetched.key(), fetched.value(), headers);
+                    until.reach(partition, offset + 1);
+                }
+            }
+            if refused.is_ok() && !until.all_reached() && batch.len() < most && batch.bytes() < bytes {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        });
+        refused?;
+        Ok(!until.all_reached())
+    }
+}
+
+fn complain(topic: &str, what: &str, code: Option<RDKafkaErrorCode>) -> Result<(), Halt> {
+    match code {
+        Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+            let missing = Missing::new([Operation::Read], Resource::Topic(topic));
+            Err(Halt::kafka(format!("Kafka refuses to let the topic '{topic}' be read: {what}: {missing}")))
+        }
+        Some(
+            RDKafkaErrorCode::ClusterAuthorizationFailed
+            | RDKafkaErrorCode::SaslAuthenticationFailed
+            | RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::Fatal
+            | RDKafkaErrorCode::UnknownPartition
+            | RDKafkaErrorCode::UnknownTopic,
+        ) => Err(Halt::kafka(format!("Kafka refuses to let the topic '{topic}' be read: {what}"))),
+        _ => {
+            tracing::warn!(target: "kafka", "the consumer reports: {what}");
+            Ok(())
+        }
+    }
+}

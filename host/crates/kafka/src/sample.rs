@@ -1,0 +1,70 @@
+//! Looks at the last records of the input topic before the start.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::client::{KafkaSettings, Quiet};
+use super::native::RecordQueue;
+use mapper_core::record::{Batch, Positions};
+
+/// How many partitions are looked at, of those that have records.
+const MOST_PARTITIONS: usize = 32;
+/// How many of the last offsets of each.
+const LAST_OFFSETS: i64 = 20;
+const MOST_RECORDS: usize = 200;
+/// How long it may take; what was read until then is the sample.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// The last records of some partitions, which begin and end at these offsets.
+///
+/// # Errors
+/// When librdkafka refuses a property.
+pub(super) fn last_records(settings: &KafkaSettings, topic: &str, ranges: &[(i32, i64, i64)]) -> KafkaResult<Batch> {
+    let mut batch = Batch::new(topic);
+    let ranges = ranges.iter().filter(|(_, first, end)| first < end).take(MOST_PARTITIONS);
+    let mut list = TopicPartitionList::new();
+    let mut ends = Positions::new();
+    for (partition, first, end) in ranges {
+        list.add_partition_offset(topic, *partition, Offset::Offset((end - LAST_OFFSETS).max(*first)))?;
+        ends.insert(*partition, *end);
+    }
+    if ends.is_empty() {
+        return Ok(batch);
+    }
+    let mut config = settings.asking();
+    config.set("enable.partition.eof", "true").set("auto.offset.reset", "earliest").set("fetch.wait.max.ms", "10");
+    let consumer = Arc::new(BaseConsumer::from_config_and_context(&config, Quiet::default())?);
+    let mut queue = RecordQueue::new(consumer.clone());
+    for partition in ends.keys() {
+        queue.route(topic, *partition)?;
+    }
+    consumer.assign(&list)?;
+    let deadline = Instant::now() + TIME_LIMIT;
+    let mut failed = None;
+    while !ends.is_empty() && batch.len() < MOST_RECORDS && failed.is_none() && Instant::now() < deadline {
+        // Errors of brokers come here: librdkafka goes on by itself.
+        while consumer.poll(Duration::ZERO).is_some() {}
+        queue.fetch(Duration::from_millis(20), |fetched| {
+            let (partition, offset) = (fetched.partition(), fetched.offset());
+            match fetched.error() {
+                Some(RDKafkaErrorCode::PartitionEOF) => drop(ends.remove(&partition)),
+                Some(code) => failed = Some(code),
+                None => {
+                    let headers = fetched.headers();
+                    batch.push((partition, offset), fetched.timestamp_ms(), fetched.key(), fetched.value(), headers);
+                }
+            }
+            if batch.len() < MOST_RECORDS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+    }
+    match failed {
+        Some(code) if batch.is_empty() => Err(KafkaError::MessageConsumption(code)),
+        _ => Ok(batch),
+    }
+}

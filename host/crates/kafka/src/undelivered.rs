@@ -1,0 +1,109 @@
+//! What a failed delivery means for the pipeline.
+
+use rdkafka::error::RDKafkaErrorCode;
+
+use super::deliveries::RejectedRecords;
+use super::permissions::{Missing, Operation, Resource};
+use mapper_core::decision::RouteIndex;
+use mapper_core::record::Position;
+use mapper_core::shutdown::Halt;
+use mapper_pipeline::contracts::{Rejection, Trouble};
+
+/// What must be done when a record could not be delivered, though not for what it is. The codes are those of Kafka's protocol.
+pub(super) fn undelivered(code: RDKafkaErrorCode, topic: &str) -> Trouble {
+    use RDKafkaErrorCode as Code;
+    match code {
+        Code::TopicAuthorizationFailed => Trouble::Halt(Halt::kafka(format!(
+            "the topic '{topic}' can't be written to: {code}. Nothing was committed since then, so nothing is lost: {}",
+            Missing::new([Operation::Write], Resource::Topic(topic))
+        ))),
+        Code::ClusterAuthorizationFailed => Trouble::Halt(Halt::kafka(format!(
+            "the topic '{topic}' can't be written to: {code}. Nothing was committed since then, so nothing is lost: {}",
+            Missing::new([Operation::IdempotentWrite], Resource::Cluster)
+        ))),
+        Code::UnknownTopic
+        | Code::UnknownTopicOrPartition
+        | Code::UnknownPartition
+        | Code::TransactionalIdAuthorizationFailed
+        | Code::InvalidTopic
+        | Code::InvalidRequiredAcks => Trouble::Halt(Halt::kafka(format!(
+            "the topic '{topic}' can't be written to: {code}. Nothing was committed since then, so nothing is lost; make the \
+             topic writable and start again"
+        ))),
+        _ => Trouble::Again(format!("a record could not be delivered to the topic '{topic}': {code}")),
+    }
+}
+
+/// The rejection of the records of these inputs.
+pub(super) fn rejection(
+    rejected: &RejectedRecords,
+    route: RouteIndex,
+    topic: &str,
+    mut inputs: Vec<Position>,
+) -> Rejection {
+    use RDKafkaErrorCode as Code;
+    let code = rejected.code;
+    let usual = match code {
+        Code::MessageSizeTooLarge | Code::InvalidMessageSize => " (max.message.bytes of the topic)",
+        Code::MessageBatchTooLarge => " (segment.bytes of the topic)",
+        Code::InvalidTimestamp => " (message.timestamp.before.max.ms and message.timestamp.after.max.ms of the topic)",
+        Code::InvalidRecord => " (a topic with cleanup.policy=compact takes only records with a key)",
+        _ => "",
+    };
+    inputs.dedup();
+    Rejection {
+        route,
+        inputs,
+        cause: rejected.cause,
+        reason: format!("the broker rejected the record for the topic '{topic}': {code}{usual}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use RDKafkaErrorCode as Code;
+
+    use super::*;
+    use crate::deliveries::rejection_cause;
+
+    #[test]
+    fn a_record_that_was_not_delivered_is_waited_for_or_ends_the_host() {
+        use RDKafkaErrorCode as Code;
+        let means = |code| match undelivered(code, "visits_dlq") {
+            Trouble::RecordsRejected(rejections) => panic!("{rejections:?}"),
+            Trouble::Again(why) => ("again", why),
+            Trouble::Halt(halt) => ("halt", halt.to_string()),
+        };
+        for (code, expected) in [
+            (Code::UnknownTopic, "halt"),
+            (Code::UnknownTopicOrPartition, "halt"),
+            (Code::TopicAuthorizationFailed, "halt"),
+            (Code::MessageTimedOut, "again"),
+            (Code::AllBrokersDown, "again"),
+            (Code::NotEnoughReplicas, "again"),
+        ] {
+            let (meaning, why) = means(code);
+            assert_eq!(meaning, expected, "{code:?}");
+            assert!(why.contains("'visits_dlq'"), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_rejection_names_the_inputs_the_topic_and_its_setting() {
+        for (code, setting) in [
+            (Code::MessageSizeTooLarge, "max.message.bytes"),
+            (Code::MessageBatchTooLarge, "segment.bytes"),
+            (Code::InvalidTimestamp, "message.timestamp.after.max.ms"),
+            (Code::InvalidRecord, "cleanup.policy=compact"),
+            (Code::PolicyViolation, "PolicyViolation"),
+        ] {
+            let cause = rejection_cause(code).expect("a rejection");
+            let rejected = RejectedRecords { code, cause, numbers: vec![0, 1, 2] };
+            let inputs = vec![(0, 7), (0, 7), (1, 7)];
+            let Rejection { route, inputs, cause: said, reason } = rejection(&rejected, 1, "reduced", inputs);
+            assert_eq!((route, inputs, said), (1, vec![(0, 7), (1, 7)], cause));
+            assert!(reason.contains("'reduced'") && reason.contains(setting), "{reason}");
+            assert!(reason.contains(&format!("{code:?}")), "{reason}");
+        }
+    }
+}

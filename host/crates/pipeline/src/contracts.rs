@@ -1,0 +1,193 @@
+//! What the loop is written against: where records come from, what maps them, and where they go.
+
+use std::time::Duration;
+
+pub use mapper_core::rejection::RejectionCause;
+
+use mapper_core::decision::{RouteIndex, TopicLimits};
+use mapper_core::record::{Batch, Header, Places, Position, Positions};
+use mapper_core::shutdown::Halt;
+use mapper_core::verdict::Verdicts;
+
+/// The target under which each step of the loop is logged, at the level trace, once it is done.
+pub const STEP: &str = "step";
+
+/// What a fetch brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fetched {
+    /// The batch has records.
+    Records,
+    /// Nothing within the time.
+    Idle,
+    /// Partitions are about to come; they do with [`Source::settle`].
+    Assigned,
+    /// Partitions are about to go; they do with [`Source::settle`]. If they are `lost`, another member has them already.
+    Revoked {
+        /// Whether it is too late to commit.
+        lost: bool,
+    },
+    /// The topic was deleted and created again; nothing of the new one was handed on. [`Source::settle`] begins to read it.
+    TopicRecreated {
+        /// How many partitions the new topic has, if that is known.
+        partitions: Option<i32>,
+    },
+    /// A partition does not have the offset that is to be read next. [`Source::settle`] goes on where there are records.
+    OffsetOutOfRange,
+}
+
+/// What went wrong with Kafka, by what must be done about it.
+#[derive(Debug)]
+pub enum Trouble {
+    /// What was not committed must be done again; it may well pass then.
+    Again(String),
+    /// The broker rejects records for what they are: sent again, they would be rejected again.
+    RecordsRejected(Vec<Rejection>),
+    /// Nothing can be done from here.
+    Halt(Halt),
+}
+
+impl From<Halt> for Trouble {
+    fn from(halt: Halt) -> Self {
+        Self::Halt(halt)
+    }
+}
+
+/// Records that the broker rejected together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// Where they were sent to.
+    pub route: RouteIndex,
+    /// The input records that they were made of. If there are several, the broker didn't say which of them it is about: one at
+    /// least.
+    pub inputs: Vec<Position>,
+    /// What kind of reason the broker has.
+    pub cause: RejectionCause,
+    /// The reason in words.
+    pub reason: String,
+}
+
+/// Where records come from.
+pub trait Source {
+    /// Replaces the batch with the next records, `most` of them at most; waits for the first one only. Returns the same
+    /// rebalance, or what else is to be settled, until it is settled.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    fn fetch(&mut self, batch: &mut Batch, most: usize, wait: Duration) -> Result<Fetched, Trouble>;
+
+    /// Like a fetch, but brings no records: for when none are wanted, yet the group must be answered.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    fn attend(&mut self, wait: Duration) -> Result<Fetched, Trouble>;
+
+    /// Carries out what the last fetch announced: a rebalance, or a change of what the topic holds.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    fn settle(&mut self) -> Result<(), Trouble>;
+
+    /// Goes back to the committed offsets of these partitions, or where nothing was ever committed, to the offsets given.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    fn rewind(&mut self, firsts: &Positions) -> Result<(), Trouble>;
+
+    /// Commits the ends of partitions that were read to their end, where transactions left more than records. There must be
+    /// nothing to commit otherwise. Tells whether there was any: each end is committed once.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    fn commit_ends(&mut self) -> Result<bool, Trouble>;
+
+    /// Offsets beyond the last record that was fetched, up to which there is nothing to do, once all of this source's work
+    /// is done; `None` as long as it isn't, or if it never is.
+    fn finished(&mut self) -> Option<Positions>;
+
+    /// Where the next record of each partition is that this source has now; `None` when it has fetched none yet.
+    fn places(&self) -> Places;
+}
+
+/// From record to verdict. Whatever happens in there, each record gets its verdict.
+pub trait Mapper {
+    /// Adds verdicts on the first records of the batch, one at least, in order: on all, or up to and including the first that
+    /// made a call fail. That may have taken its time, and what is done about it may be to leave the others alone. Or on
+    /// as many as have outputs that should be held at once.
+    fn map_until_failure(&mut self, batch: &Batch, verdicts: &mut Verdicts);
+
+    /// Adds one verdict per record of the batch, in order.
+    fn map(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
+        let (before, mut judged) = (verdicts.len(), 0);
+        while judged < batch.len() {
+            match judged {
+                0 => self.map_until_failure(batch, verdicts),
+                _ => self.map_until_failure(&batch.slice(judged..batch.len()), verdicts),
+            }
+            judged = verdicts.len() - before;
+        }
+    }
+}
+
+/// One record to produce.
+pub struct Outgoing<'a> {
+    /// The input record that it was made of.
+    pub input: Position,
+    /// Where to.
+    pub route: RouteIndex,
+    /// `None` is Kafka's null.
+    pub key: Option<&'a [u8]>,
+    /// `None` is Kafka's null.
+    pub value: Option<&'a [u8]>,
+    /// Milliseconds since 1970, or [`NO_TIMESTAMP`](mapper_core::record::NO_TIMESTAMP); `None` is now.
+    pub timestamp_ms: Option<i64>,
+}
+
+/// Where outputs, dead letters and offsets go.
+pub trait Sink {
+    /// Begins a transaction.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    fn begin(&mut self) -> Result<(), Trouble>;
+
+    /// Adds a record, with its headers in order, to the transaction.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    fn send<'h>(&mut self, record: Outgoing<'_>, headers: &mut dyn Iterator<Item = Header<'h>>) -> Result<(), Trouble>;
+
+    /// Commits the records and the offsets, both or neither.
+    ///
+    /// # Errors
+    /// See [`Trouble`]; then whether it was committed is only known after [`Sink::abort`].
+    fn commit(&mut self, next: &Positions) -> Result<(), Trouble>;
+
+    /// Leaves nothing of the transaction behind, if it is not committed.
+    ///
+    /// # Errors
+    /// See [`Trouble`].
+    fn abort(&mut self) -> Result<(), Trouble>;
+
+    /// What the topics take now, in the order of the routes, as far as the broker says. May take its time.
+    fn topic_limits(&mut self) -> Vec<Option<TopicLimits>>;
+}
+
+/// Where a source is in one of its partitions. Offsets are those of the next record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionPosition {
+    /// The partition.
+    pub partition: i32,
+    /// The record to be fetched next; `None` until one was fetched.
+    pub position: Option<i64>,
+    /// The end of the partition (its high watermark); `None` until the source knows it.
+    pub end: Option<i64>,
+}
+
+/// Gets what a source knows of its group and of its partitions.
+pub trait SourceObserver: Send + Sync {
+    /// Whether the source is a member of the group now.
+    fn set_member(&self, is_member: bool);
+
+    /// The partitions that the source has now, and where it is in each.
+    fn set_positions(&self, positions: &mut dyn Iterator<Item = PartitionPosition>);
+}

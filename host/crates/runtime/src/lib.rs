@@ -1,0 +1,46 @@
+//! Everything about WebAssembly: loading a plugin, and running it as a mapper. Only this crate imports wasmtime.
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
+mod bindings;
+mod cache;
+mod complexity;
+mod contract;
+mod convert;
+mod deadline;
+mod describe;
+mod dwarf;
+mod engine;
+mod failure;
+mod form;
+mod grants;
+mod guest_log;
+pub mod helper;
+mod imports;
+mod instance;
+mod limits;
+mod line_budget;
+mod load;
+mod mapper;
+mod open_files;
+mod pool;
+mod symbols;
+mod waiting;
+
+pub use cache::Cache;
+pub use contract::{CONTRACT_VERSION, World};
+pub use describe::{Description, describe};
+pub use engine::Engine;
+pub use form::Form;
+pub use grants::{GrantedDir, Grants};
+pub use imports::{Access, Import};
+use instance::Instance;
+pub use limits::Limits;
+pub use load::{Effort, Plugin, PluginRefused, Stage};
+pub use mapper::PluginMapper;
+pub use mapper_core::identity::{Digest, Identity, MAX_NAME_BYTES, MAX_PLUGIN_BYTES};
+pub use mapper_pipeline::contracts::Mapper;
+pub use mapper_pipeline::guest::{GuestObserver, Renewal};
+
+#[cfg(test)]
+mod tests;

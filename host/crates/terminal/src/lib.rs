@@ -1,0 +1,7 @@
+//! What people see: stdout, stderr, and the log.
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+#![forbid(unsafe_code)]
+
+pub mod console;
+pub mod output;

@@ -1,0 +1,108 @@
+//! What others may ask of versions: requests, the state of things, and the history.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::history::{Span, Term};
+use super::report::{ProbationStatus, Status};
+use super::rollback::RollbackPlan;
+use super::slot::Slot;
+use super::swapper::Requests;
+use super::uploads::Uploads;
+
+/// The versions of a running host.
+pub struct Control<M> {
+    /// Where swaps are asked for.
+    pub requests: Arc<Requests>,
+    /// Plugins that are being sent.
+    pub uploads: Uploads,
+    pub(super) slot: Arc<Slot<M>>,
+}
+
+/// A term, as `GET /history` has it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TermView {
+    /// The term.
+    #[serde(flatten)]
+    pub term: Term,
+    /// Whether it is the one that lasts.
+    pub current: bool,
+    /// Per partition, the offsets for which it spoke, in the order of time.
+    pub offsets: BTreeMap<i32, Vec<SpanView>>,
+}
+
+/// Offsets of a partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpanView {
+    /// The first.
+    pub from: i64,
+    /// The one after the last; null while it lasts, or when the host ended without a word.
+    pub to: Option<i64>,
+    /// All before this one is known to be committed.
+    pub reached: i64,
+}
+
+impl<M> fmt::Debug for Control<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control").field("status", &self.status()).finish_non_exhaustive()
+    }
+}
+
+impl<M> Control<M> {
+    /// The control of this slot.
+    pub fn new(requests: Arc<Requests>, slot: Arc<Slot<M>>) -> Self {
+        Self { requests, uploads: Uploads::default(), slot }
+    }
+
+    /// How things stand.
+    pub fn status(&self) -> Option<Status> {
+        let term = self.slot.journal.read(|history| history.last().cloned())?;
+        let probation = self.slot.probation().map(|probation| {
+            let so_far = probation.so_far();
+            ProbationStatus {
+                records: so_far.records,
+                of: probation.records(),
+                failed: so_far.failed,
+                ratio_before: probation.baseline_ratio(),
+            }
+        });
+        Some(Status {
+            current: term.version,
+            since: term.since,
+            by: term.by,
+            before: term.before,
+            swapping: self.requests.busy(),
+            last: self.requests.last(),
+            probation,
+            shadow: self.requests.shadow_view().map(|view| view.status()),
+            history_error: self.slot.journal.error(),
+        })
+    }
+
+    /// What a rollback would do, see [`RollbackPlan::new`].
+    ///
+    /// # Errors
+    /// As [`RollbackPlan::new`].
+    pub fn rollback_plan(&self, to: Option<&str>) -> Result<RollbackPlan, String> {
+        self.slot.journal.read(|history| RollbackPlan::new(history, to))
+    }
+
+    /// The terms, the latest first.
+    pub fn history(&self) -> Vec<TermView> {
+        self.slot.journal.read(|history| {
+            let last = history.last().map(|last| last.number);
+            let view = |term: &Term| {
+                let mut offsets: BTreeMap<i32, Vec<SpanView>> = BTreeMap::new();
+                for (partition, Span { from, to, reached, .. }) in history.spans(term.number) {
+                    let span = SpanView { from: *from, to: *to, reached: *reached };
+                    offsets.entry(partition).or_default().push(span);
+                }
+                TermView { term: term.clone(), current: Some(term.number) == last, offsets }
+            };
+            history.terms().rev().map(view).collect()
+        })
+    }
+}
