@@ -5,3 +5,5 @@
 pub mod activity;
 pub mod contracts;
 pub mod guest;
+#[cfg(feature = "simulation")]
+pub mod simulation;
