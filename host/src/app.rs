@@ -17,7 +17,7 @@ use crate::pipeline::{CommitPolicy, PROVENANCE_BYTES};
 use crate::plugin::{Engine, Identity, Plugin};
 use crate::shutdown::{Halt, Shutdown};
 use crate::spans::Spans;
-use crate::swap::candidate::PluginWorkshop;
+use crate::swap::candidate::PluginLoader;
 use crate::swap::{Reload, Versions};
 use crate::telemetry::{Activity, Telemetry, Work};
 use crate::topics::{TopicReporter, TopicWatch};
@@ -90,7 +90,7 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
     let spans = config.tracing.as_ref().map(|tracing| Spans::start(tracing, names, &telemetry.spans)).transpose();
     let spans =
         spans.map_err(|error| Halt::configuration(format!("spans can't be sent: {error}")))?.unwrap_or_default();
-    let workshop = PluginWorkshop {
+    let loader = PluginLoader {
         engine,
         settings: config.set.to_vec(),
         topic: config.input_topic.clone(),
@@ -98,7 +98,7 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
         setup: kafka.setup.clone(),
         telemetry: telemetry.clone(),
     };
-    let versions = Versions::open(config, state_dir, (plugin.clone(), workshop), kafka.routes.clone(), reload.clone());
+    let versions = Versions::open(config, state_dir, (plugin.clone(), loader), kafka.routes.clone(), reload.clone());
     // There is one run in a process, and one control of it.
     let _ = telemetry.versions.set(versions.control.clone());
     // The offsets of a demo are those of a topic that is gone with it.

@@ -15,7 +15,7 @@ use crate::pipeline::{CommitPolicy, Pipeline, Settings, Trouble};
 use crate::plugin::{Plugin, PluginMapper};
 use crate::shutdown::{Halt, Shutdown};
 use crate::spans::Spans;
-use crate::swap::{Slot, Speaker, WorkerSlot};
+use crate::swap::{ActiveVersion, Slot, WorkerSlot};
 use crate::telemetry::{Activity, Telemetry};
 
 /// What the workers of a process have in common.
@@ -49,7 +49,7 @@ pub struct Job {
     /// Where other versions of it come from.
     pub slot: Arc<Slot<PluginMapper>>,
     /// The version to begin with.
-    pub speaker: Arc<Speaker>,
+    pub speaker: Arc<ActiveVersion>,
     /// Whether outputs say which version made them.
     pub provenance: bool,
     /// What is counted.

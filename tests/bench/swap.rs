@@ -17,15 +17,15 @@ use mapper_host::decision::{Routes, TopicLimits};
 use mapper_host::intents::Intents;
 use mapper_host::pipeline::{CommitPolicy, Fetched, Outgoing, Pipeline, Settings, Sink, Source, Trouble};
 use mapper_host::plugin::{Effort, Engine, Limits, Plugin, PluginMapper};
-use mapper_host::record::{Batch, Header, Places, Positions};
+use mapper_host::record::{Batch, Header, Positions, SourcePositions};
 use mapper_host::shutdown::Shutdown;
 use mapper_host::spans::Spans;
-use mapper_host::swap::probation::Terms;
+use mapper_host::swap::probation::ProbationTerms;
 use mapper_host::swap::report::{Ended, Step};
 use mapper_host::swap::store::Store;
-use mapper_host::swap::swapper::{Policy, Refused, Reply, Request, Requests, Swapper, Workshop};
+use mapper_host::swap::swapper::{Policy, Refused, Reply, Request, RequestQueue, Swapper, VersionLoader};
 use mapper_host::swap::tryout::Trial;
-use mapper_host::swap::{By, Journal, Slot, Speaker, Version, WorkerSlot};
+use mapper_host::swap::{ActiveVersion, By, Journal, Slot, Version, WorkerSlot};
 use mapper_host::telemetry::Telemetry;
 use mapper_host::visits::{Generator, Profile};
 
@@ -77,7 +77,7 @@ impl Source for Endless {
         None
     }
 
-    fn places(&self) -> Places {
+    fn places(&self) -> SourcePositions {
         [(0, Some(self.next))].into()
     }
 }
@@ -110,7 +110,7 @@ impl Sink for Nowhere {
 
 struct Bench(Arc<Engine>);
 
-impl Workshop for Bench {
+impl VersionLoader for Bench {
     type Plugin = Plugin;
     type Mapper = PluginMapper;
 
@@ -118,7 +118,7 @@ impl Workshop for Bench {
         Plugin::from_bytes(&self.0, bytes, &[], Effort::OneThread).map_err(|(_, reason)| (Step::Compile, reason))
     }
 
-    fn who(&self, plugin: &Plugin) -> (Version, &'static str) {
+    fn identify(&self, plugin: &Plugin) -> (Version, &'static str) {
         ((&plugin.identity).into(), plugin.identity.contract)
     }
 
@@ -130,7 +130,7 @@ impl Workshop for Bench {
         Ok(())
     }
 
-    fn speaks(&self, _: &Plugin, _: By, _: Option<std::path::PathBuf>) {}
+    fn set_active(&self, _: &Plugin, _: By, _: Option<std::path::PathBuf>) {}
 
     fn committed(&self, _: &[i32]) -> Positions {
         Positions::new()
@@ -154,7 +154,7 @@ fn rss(process: &str) -> f64 {
 fn work(
     number: usize,
     slot: Arc<Slot<PluginMapper>>,
-    speaker: Arc<Speaker>,
+    speaker: Arc<ActiveVersion>,
     plugin: Arc<Plugin>,
     end: Shutdown,
     records: Arc<AtomicU64>,
@@ -215,19 +215,20 @@ fn main() {
 fn pauses(bytes: &[u8]) {
     let dir = tempfile::tempdir().expect("a folder");
     let engine = Engine::new(Limits::default(), Some(dir.path().join("cache"))).expect("an engine");
-    let workshop = Bench(Arc::new(engine));
-    let plugin = Arc::new(workshop.load(&variant(bytes, 0)).expect("it loads"));
+    let loader = Bench(Arc::new(engine));
+    let plugin = Arc::new(loader.load(&variant(bytes, 0)).expect("it loads"));
     let journal = Arc::new(Journal::open(dir.path()).expect("a journal"));
     let (term, _) = journal.start_with((&plugin.identity).into());
-    let speaker = Arc::new(Speaker { term: term.number, version: term.version, contract: plugin.identity.contract });
+    let speaker =
+        Arc::new(ActiveVersion { term: term.number, version: term.version, contract: plugin.identity.contract });
     let slot = Arc::new(Slot::new(WORKERS, term.number, 1000, journal, false));
-    let requests = Arc::new(Requests::new(slot.bell.clone()));
-    let probation = Terms { records: 1000, tolerance: 0.05 };
-    let policy = Policy { most_regressions: 0, probation, patience: Duration::from_secs(60) };
+    let requests = Arc::new(RequestQueue::new(slot.wakeup.clone()));
+    let probation = ProbationTerms { records: 1000, tolerance: 0.05 };
+    let policy = Policy { max_broken: 0, probation, patience: Duration::from_secs(60) };
     let routes = Arc::new(Routes::with_default_limits(&["reduced"], "dlq"));
     let store = Some(Store::new(dir.path().join("plugins")));
     let first = (plugin.clone(), speaker.clone());
-    let swapper = Swapper::new(workshop, first, slot.clone(), requests.clone(), (routes, policy, store));
+    let swapper = Swapper::new(loader, first, slot.clone(), requests.clone(), (routes, policy, store));
     let (end, records) = (Shutdown::default(), Arc::new(AtomicU64::new(0)));
     std::thread::scope(|scope| {
         for number in 0..WORKERS {
@@ -266,7 +267,7 @@ fn pauses(bytes: &[u8]) {
         println!("| after swaps | RSS, MiB |\n|---|---|");
         memory.iter().for_each(|(swaps, mib)| println!("| {swaps} | {mib:.0} |"));
         end.request();
-        slot.bell.ring();
+        slot.wakeup.notify();
     });
 }
 

@@ -23,7 +23,7 @@ fn what_was_released_is_never_changed() {
         .map(|dir| {
             let dir = dir.expect("a folder");
             let file = fs::read(dir.path().join("mapper.wit")).expect("each version is one file");
-            (dir.file_name().to_string_lossy().into_owned(), Digest::of(&file).to_string())
+            (dir.file_name().to_string_lossy().into_owned(), Digest::hash_bytes(&file).to_string())
         })
         .collect();
     let expected = RELEASED.map(|(version, digest)| (version.to_owned(), digest.to_owned()));

@@ -43,7 +43,7 @@ fn version(word: &str) -> Vec<u8> {
 
 /// A digest as history has it.
 fn digest(bytes: &[u8]) -> String {
-    Digest::of(bytes).to_string()
+    Digest::hash_bytes(bytes).to_string()
 }
 
 /// A plugin file of a test's own.

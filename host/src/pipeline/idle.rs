@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::rejections::Rejections;
 use super::{Mapper, Pipeline, Sink, Source, Trouble};
-use crate::record::Places;
+use crate::record::SourcePositions;
 
 /// How long there must be no records before the ends of partitions are committed: a topic that is written to all the time
 /// costs no further commits.
@@ -55,7 +55,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
 
     /// Has the source go on elsewhere. For the history, the version that is active begins anew with the next record.
     pub(super) fn settle_moved(&mut self) -> Result<(), Trouble> {
-        self.versions.assigned(&Places::new());
+        self.versions.assigned(&SourcePositions::new());
         self.settle_rebalance()
     }
 }

@@ -3,7 +3,7 @@
 use crate::decision::HEADER_OVERHEAD_BYTES;
 use crate::plugin::MAX_NAME_BYTES;
 use crate::record::Header;
-use crate::swap::Speaker;
+use crate::swap::ActiveVersion;
 
 /// As dead letters have them.
 const DIGEST: &[u8] = b"mapper-host.plugin.digest";
@@ -21,7 +21,7 @@ pub(super) struct Provenance {
 }
 
 impl Provenance {
-    pub(super) fn of(speaker: &Speaker) -> Self {
+    pub(super) fn of(speaker: &ActiveVersion) -> Self {
         Self { digest: speaker.version.digest.clone(), version: speaker.version.version.clone() }
     }
 

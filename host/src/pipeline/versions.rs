@@ -2,7 +2,7 @@
 
 use super::provenance::Provenance;
 use super::{Mapper, Pipeline, Sink, Source, Trouble};
-use crate::record::Places;
+use crate::record::SourcePositions;
 
 /// The most records of a transaction during probation: what is committed of a version that is withdrawn later stays.
 const PROBATION_RECORDS: usize = 100;
@@ -53,7 +53,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
     }
 
     /// Where the next record of each partition is that is still to be judged.
-    fn places(&self) -> Places {
+    fn places(&self) -> SourcePositions {
         let mut places = self.source.places();
         // Of these the source is further already. Backwards, so that the first of each partition is what stays.
         for index in (self.judged..self.batch.len()).rev() {

@@ -52,10 +52,10 @@ fn offsets(report: &Report) -> impl Iterator<Item = Line> {
 }
 
 fn try_out(found: &TryOut) -> Vec<Line> {
-    let TryOut { records, cases, same, different, regressions, mended, differences } = found;
+    let TryOut { records, cases, same, different, broken, fixed, differences } = found;
     let mut text = format!("tried out on {records} records and {cases} cases: {same} the same, {different} different");
     if *different > 0 {
-        text.push_str(&format!(" ({regressions} fail that used to pass, {mended} pass that used to fail)"));
+        text.push_str(&format!(" ({broken} fail that used to pass, {fixed} pass that used to fail)"));
     }
     [text.into()].into_iter().chain(differences.iter().flat_map(difference)).collect()
 }
@@ -68,13 +68,13 @@ pub(super) fn difference(shown: &Difference) -> [Line; 3] {
 
 /// The counts of a shadow, in a line.
 pub(super) fn shadow_counts(status: &ShadowStatus) -> String {
-    let ShadowStatus { seen, unseen, same, different, regressions, mended, .. } = status;
+    let ShadowStatus { seen, unseen, same, different, broken, fixed, .. } = status;
     let share = if seen + unseen == 0 { 100.0 } else { *seen as f64 * 100.0 / (seen + unseen) as f64 };
     let failing: Vec<String> = status.failing.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     let failing = if failing.is_empty() { "0".to_owned() } else { failing.join(", ") };
     format!(
-        "{seen} records seen ({share:.0} % of all): {same} the same, {different} different ({regressions} fail that pass now, \
-         {mended} pass that fail now); failing: {failing}"
+        "{seen} records seen ({share:.0} % of all): {same} the same, {different} different ({broken} fail that pass now, \
+         {fixed} pass that fail now); failing: {failing}"
     )
 }
 

@@ -1,4 +1,4 @@
-//! The workshop of the real host: plugins of WebAssembly, with the settings and limits of the run.
+//! The loader of the real host: plugins of WebAssembly, with the settings and limits of the run.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use mapper_core::verdict::FailureKind;
 use mapper_versions::history::{By, Version};
 use mapper_versions::outcome::{is_crash, shown};
 use mapper_versions::report::{Difference, Step};
-use mapper_versions::swapper::{Refused, Workshop};
+use mapper_versions::swapper::{Refused, VersionLoader};
 use mapper_versions::tryout::{Compared, Trial};
 use serde_json::Value;
 
@@ -24,7 +24,7 @@ use crate::telemetry::Telemetry;
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Makes plugins and their mappers.
-pub struct PluginWorkshop {
+pub struct PluginLoader {
     /// With the limits of the run.
     pub engine: Arc<Engine>,
     /// The settings of the plugin.
@@ -48,7 +48,7 @@ fn refused((stage, reason): (Stage, String)) -> Refused {
     (step, reason)
 }
 
-impl Workshop for PluginWorkshop {
+impl VersionLoader for PluginLoader {
     type Plugin = Plugin;
     type Mapper = PluginMapper;
 
@@ -56,7 +56,7 @@ impl Workshop for PluginWorkshop {
         Plugin::from_bytes(&self.engine, bytes, &self.settings, Effort::OneThread).map_err(refused)
     }
 
-    fn who(&self, plugin: &Plugin) -> (Version, &'static str) {
+    fn identify(&self, plugin: &Plugin) -> (Version, &'static str) {
         ((&plugin.identity).into(), plugin.identity.contract)
     }
 
@@ -91,7 +91,7 @@ impl Workshop for PluginWorkshop {
         Ok(())
     }
 
-    fn speaks(&self, plugin: &Plugin, by: By, kept: Option<PathBuf>) {
+    fn set_active(&self, plugin: &Plugin, by: By, kept: Option<PathBuf>) {
         let file = match by {
             By::Start | By::File | By::Signal => None,
             By::Http | By::Rollback | By::Probation => kept,
@@ -118,7 +118,7 @@ fn add_case(trial: &mut Trial, file: &Path, case: &Case, judged: &cases::Judged)
     let compared = match (judged.passed, crashed) {
         (true, _) => Compared::Same,
         (false, true) => Compared::Crash,
-        (false, false) => Compared::Regression,
+        (false, false) => Compared::Broken,
     };
     trial.add_case(compared, || {
         let place = format!("{}:{}", file.display(), case.line);

@@ -7,7 +7,7 @@ use std::thread::{JoinHandle, Scope};
 use std::time::{Duration, Instant};
 
 use super::Control;
-use super::candidate::PluginWorkshop;
+use super::candidate::PluginLoader;
 use crate::config::{Delivery, RunConfig};
 use crate::decision::Routes;
 use crate::files;
@@ -18,10 +18,10 @@ use mapper_state::files::PLUGIN_LIMIT;
 use mapper_versions::history::Version;
 use mapper_versions::journal::Journal;
 use mapper_versions::priority;
-use mapper_versions::probation::Terms;
-use mapper_versions::slot::{Slot, Speaker};
+use mapper_versions::probation::ProbationTerms;
+use mapper_versions::slot::{ActiveVersion, Slot};
 use mapper_versions::store::Store;
-use mapper_versions::swapper::{Policy, Requests, Swapper};
+use mapper_versions::swapper::{Policy, RequestQueue, Swapper};
 use mapper_versions::watch::{Reload, Watch};
 
 /// How long an answer waits for a worker that is kept from swapping, as by a Kafka that does not answer.
@@ -36,10 +36,10 @@ pub struct Versions {
     /// Where workers get theirs.
     pub slot: Arc<Slot<PluginMapper>>,
     /// The version to begin with.
-    pub speaker: Arc<Speaker>,
+    pub speaker: Arc<ActiveVersion>,
     /// For whoever asks.
     pub control: Arc<Control>,
-    swapper: Swapper<PluginWorkshop>,
+    swapper: Swapper<PluginLoader>,
     watch: Watch,
     reload: Reload,
     plugin: (PathBuf, Digest),
@@ -51,7 +51,7 @@ impl Versions {
     pub fn open(
         config: &RunConfig,
         state_dir: Option<&Path>,
-        (plugin, workshop): (Arc<Plugin>, PluginWorkshop),
+        (plugin, loader): (Arc<Plugin>, PluginLoader),
         routes: Arc<Routes>,
         reload: Reload,
     ) -> Self {
@@ -75,15 +75,15 @@ impl Versions {
             _ => {}
         }
         let speaker =
-            Arc::new(Speaker { term: term.number, version: term.version, contract: plugin.identity.contract });
+            Arc::new(ActiveVersion { term: term.number, version: term.version, contract: plugin.identity.contract });
         let seen_at_once = config.delivery == Delivery::AtLeastOnce;
-        let probation = Terms { records: config.swap.probation, tolerance: config.swap.probation_tolerance };
+        let probation = ProbationTerms { records: config.swap.probation, tolerance: config.swap.probation_tolerance };
         let slot = Slot::new(config.workers, term.number, probation.records, Arc::new(journal), seen_at_once);
         let slot = Arc::new(slot);
-        let requests = Arc::new(Requests::new(slot.bell.clone()));
-        let policy = Policy { most_regressions: config.swap.max_regressions, probation, patience: SWITCH_PATIENCE };
+        let requests = Arc::new(RequestQueue::new(slot.wakeup.clone()));
+        let policy = Policy { max_broken: config.swap.max_regressions, probation, patience: SWITCH_PATIENCE };
         let first = (plugin, speaker.clone());
-        let swapper = Swapper::new(workshop, first, slot.clone(), requests.clone(), (routes, policy, store));
+        let swapper = Swapper::new(loader, first, slot.clone(), requests.clone(), (routes, policy, store));
         let watch = Watch::new(&config.plugin, digest, requests.clone(), reload.clone(), config.swap.watch);
         let control = Arc::new(Control::new(requests, slot.clone()));
         let plugin = (config.plugin.clone(), digest);
@@ -105,7 +105,9 @@ impl Versions {
         let swapping = std::thread::Builder::new().name("swap".into()).spawn(move || {
             priority::lower();
             // Of a file that has changed since, the watch takes care.
-            if let Some(bytes) = files::read(&path, PLUGIN_LIMIT).ok().filter(|bytes| Digest::of(bytes) == digest) {
+            if let Some(bytes) =
+                files::read(&path, PLUGIN_LIMIT).ok().filter(|bytes| Digest::hash_bytes(bytes) == digest)
+            {
                 swapper.keep_first(&bytes);
             }
             swapper.run(&end);

@@ -90,7 +90,7 @@ fn swaps(count: usize, delivery: &str, kills: bool) {
     let mut spoke: BTreeMap<&str, usize> = BTreeMap::new();
     for ((partition, offset), words) in &made {
         let term =
-            history.speaker(*partition, *offset).unwrap_or_else(|| panic!("nobody spoke at {partition}:{offset}"));
+            history.term_at(*partition, *offset).unwrap_or_else(|| panic!("nobody spoke at {partition}:{offset}"));
         let word = digests[&term.version.digest];
         *spoke.entry(word).or_default() += 1;
         assert!(!comes_once || words.len() == 1, "{partition}:{offset} came out as {words:?}");
@@ -177,7 +177,7 @@ fn swaps_while_another_host_joins_and_leaves() {
         let [word] = &words[..] else { panic!("{partition}:{offset} came out as {words:?}") };
         *by.entry(word).or_default() += 1;
         if word != "other" {
-            let spoke = history.speaker(*partition, *offset).map(|term| term.version.digest.clone());
+            let spoke = history.term_at(*partition, *offset).map(|term| term.version.digest.clone());
             assert_eq!(spoke, Some(digest(&version(word))), "{partition}:{offset} was made by {word}");
         }
     }

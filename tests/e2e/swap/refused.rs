@@ -288,7 +288,7 @@ fn the_cases_beside_the_plugin_are_a_part_of_the_try_out() {
     let report = client.swap(version("two"), false, false).expect("an answer");
     assert_eq!((report.outcome, report.step), (Ended::Refused, Some(Step::TryOut)), "{report:?}");
     let found = report.try_out.expect("a try-out");
-    assert_eq!((found.records, found.cases, found.regressions), (20, 1, 1));
+    assert_eq!((found.records, found.cases, found.broken), (20, 1, 1));
     assert!(found.differences[0].record.contains("nothing comes of it"), "{found:?}");
     assert_eq!(client.swap(version("skips"), false, false).expect("an answer").outcome, Ended::Swapped);
     fs::write(file.at("plugin.cases.jsonl"), "nonsense\n").expect("a file");
@@ -302,5 +302,5 @@ fn the_cases_beside_the_plugin_are_a_part_of_the_try_out() {
     let report = client.swap(version("two"), true, false).expect("an answer");
     assert_eq!((report.outcome, report.step), (Ended::Refused, Some(Step::TryOut)), "{report:?}");
     let found = report.try_out.expect("a try-out");
-    assert_eq!((found.cases, found.regressions), (3, 3), "{found:?}");
+    assert_eq!((found.cases, found.broken), (3, 3), "{found:?}");
 }

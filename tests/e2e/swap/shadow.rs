@@ -23,11 +23,11 @@ fn a_shadow_sees_and_changes_nothing() {
         sent += 20;
         produce(&job, "good", 20);
         topics::read_until(job.kafka, &job.output, sent, SOON);
-        client.shadow().expect("an answer").is_some_and(|shadow| shadow.regressions > 0 && shadow.seen >= 20)
+        client.shadow().expect("an answer").is_some_and(|shadow| shadow.broken > 0 && shadow.seen >= 20)
     });
     let ended = client.stop_shadow().expect("an answer").expect("a shadow");
     assert!(!ended.running && ended.same == 0 && ended.different == ended.seen, "{ended:?}");
-    assert_eq!(ended.failing.get("rejected"), Some(&ended.regressions));
+    assert_eq!(ended.failing.get("rejected"), Some(&ended.broken));
     assert!(ended.differences[0].old.starts_with("one "), "{ended:?}");
     assert_eq!(ended.seen + ended.unseen, (sent - 20) as u64, "all that went by is accounted for");
     assert!(outputs_are_by_one(&job));
@@ -76,6 +76,6 @@ fn a_shadow_that_is_slower_than_the_stream_holds_nothing_up_and_says_how_much_it
     let ended = client.stop_shadow().expect("an answer").expect("a shadow");
     assert!(!ended.running && ended.seen > 0 && ended.unseen > ended.seen, "{ended:?}");
     assert_eq!(ended.seen + ended.unseen, RECORDS as u64, "all that went by is accounted for");
-    assert_eq!((ended.different, ended.regressions), (ended.seen, 0), "{ended:?}");
+    assert_eq!((ended.different, ended.broken), (ended.seen, 0), "{ended:?}");
     assert!(outputs_are_by_one(&job));
 }

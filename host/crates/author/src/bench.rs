@@ -48,10 +48,10 @@ impl Sample {
         let mut bytes = Vec::new();
         for batch in &self.batches {
             for column in [&batch.keys, &batch.values] {
-                bytes.extend_from_slice(Digest::of(&column.bytes).to_string().as_bytes());
+                bytes.extend_from_slice(Digest::hash_bytes(&column.bytes).to_string().as_bytes());
             }
         }
-        Digest::of(&bytes).to_string()
+        Digest::hash_bytes(&bytes).to_string()
     }
 }
 

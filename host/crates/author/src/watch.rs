@@ -216,7 +216,7 @@ fn source(path: &Path, metadata: &Metadata) -> Source {
     // A path that is not a regular file, or a file that is too large, is compared by size and time alone.
     let bytes = files::read(path, HASHED).ok();
     let content =
-        bytes.map_or_else(|| format!("{} {written:?}", metadata.len()), |bytes| Digest::of(&bytes).to_string());
+        bytes.map_or_else(|| format!("{} {written:?}", metadata.len()), |bytes| Digest::hash_bytes(&bytes).to_string());
     Source { content, written }
 }
 

@@ -17,7 +17,7 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 
 use crate::decision::{TopicLimits, headers_bytes, record_bytes};
-use crate::identity::{Speaker, Version};
+use crate::identity::{ActiveVersion, Version};
 use crate::record::{Header, NO_TIMESTAMP, Record};
 use crate::rejection::RejectionCause;
 use crate::verdict::Failure;
@@ -196,7 +196,7 @@ impl DeadLetters {
     }
 
     /// From now on another version of the plugin is who failed.
-    pub fn set_plugin(&mut self, speaker: &Speaker) {
+    pub fn set_plugin(&mut self, speaker: &ActiveVersion) {
         let Version { name, version, digest } = speaker.version.clone();
         (self.origin.plugin_name, self.origin.plugin_version, self.origin.plugin_digest) = (name, version, digest);
         self.origin.contract = speaker.contract;

@@ -1,13 +1,13 @@
-//! What identifies a plugin, and a version of it that maps.
+//! The identity of a plugin and of its versions.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// A plugin larger than this is refused before it is read.
+/// A larger plugin file is refused before it is read.
 pub const MAX_PLUGIN_BYTES: u64 = 64 << 20;
-/// The longest name or version a plugin may give itself, in bytes (`wit/mapper.wit`).
+/// The longest name or version that a plugin may declare, in bytes (`wit/mapper.wit`).
 pub const MAX_NAME_BYTES: usize = 200;
 
 /// The SHA-256 of a plugin file.
@@ -15,8 +15,7 @@ pub const MAX_NAME_BYTES: usize = 200;
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// The digest of these bytes.
-    pub fn of(bytes: &[u8]) -> Self {
+    pub fn hash_bytes(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 }
@@ -27,12 +26,12 @@ impl fmt::Display for Digest {
     }
 }
 
-/// Who a plugin is.
+/// The identity of a plugin, as its file gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The name it gives itself.
+    /// The name that the plugin declares.
     pub name: String,
-    /// The version it gives itself.
+    /// The version that the plugin declares.
     pub version: String,
     /// The SHA-256 of its file.
     pub digest: Digest,
@@ -45,9 +44,9 @@ pub struct Identity {
 /// A version of the mapper.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
-    /// The name the plugin gives itself.
+    /// The name that the plugin declares.
     pub name: String,
-    /// The version the plugin gives itself.
+    /// The version that the plugin declares.
     pub version: String,
     /// The SHA-256 of its file, in hexadecimal.
     pub digest: String,
@@ -66,12 +65,11 @@ impl std::fmt::Display for Version {
     }
 }
 
-/// A version that speaks, or is about to.
+/// The version that maps the records of a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Speaker {
+pub struct ActiveVersion {
     /// The number of its term in the history.
     pub term: u64,
-    /// Who.
     pub version: Version,
     /// The version of the contract it was built against.
     pub contract: &'static str,

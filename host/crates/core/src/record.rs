@@ -20,7 +20,7 @@ pub type Position = (i32, i64);
 pub type Positions = BTreeMap<i32, i64>;
 
 /// An offset per partition where one is known.
-pub type Places = BTreeMap<i32, Option<i64>>;
+pub type SourcePositions = BTreeMap<i32, Option<i64>>;
 
 /// A column of byte strings: item `i` is `bytes[ends[i-1]..ends[i]]`; `marks` is empty when all items are bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

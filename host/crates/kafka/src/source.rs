@@ -26,7 +26,7 @@ use super::native::{RecordQueue, end_heard_of};
 use super::setup::dead_letters_as_input;
 use super::start::{ResetPolicy, truncated_to};
 use mapper_core::dead_letter::DeadLetterDetector;
-use mapper_core::record::{Batch, Places, Positions};
+use mapper_core::record::{Batch, Positions, SourcePositions};
 use mapper_core::shutdown::Halt;
 use mapper_core::topics::TopicId;
 use mapper_pipeline::contracts::{Fetched, PartitionPosition, Source, SourceObserver, Trouble};
@@ -374,7 +374,7 @@ impl Source for KafkaSource {
         Some(ends.collect())
     }
 
-    fn places(&self) -> Places {
+    fn places(&self) -> SourcePositions {
         self.assigned.iter().map(|(partition, assigned)| (*partition, assigned.next)).collect()
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 pub use mapper_core::rejection::RejectionCause;
 
 use mapper_core::decision::{RouteIndex, TopicLimits};
-use mapper_core::record::{Batch, Header, Places, Position, Positions};
+use mapper_core::record::{Batch, Header, Position, Positions, SourcePositions};
 use mapper_core::shutdown::Halt;
 use mapper_core::verdict::Verdicts;
 
@@ -105,7 +105,7 @@ pub trait Source {
     fn finished(&mut self) -> Option<Positions>;
 
     /// Where the next record of each partition is that this source has now; `None` when it has fetched none yet.
-    fn places(&self) -> Places;
+    fn places(&self) -> SourcePositions;
 }
 
 /// From record to verdict. Whatever happens in there, each record gets its verdict.

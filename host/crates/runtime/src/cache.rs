@@ -119,7 +119,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let engine = wasmtime::Engine::default();
         let cache = Cache::open(&dir.path().join("cache"), &engine).unwrap();
-        let plugin = Digest::of(COMPONENT);
+        let plugin = Digest::hash_bytes(COMPONENT);
         assert!(cache.get(&engine, &plugin).is_none());
         cache.put(&plugin, &engine.precompile_component(COMPONENT).unwrap());
         assert!(cache.get(&engine, &plugin).is_some());
@@ -140,7 +140,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let engine = wasmtime::Engine::default();
         let cache = Cache::open(&dir.path().join("cache"), &engine).unwrap();
-        let (plugin, code) = (Digest::of(COMPONENT), engine.precompile_component(COMPONENT).unwrap());
+        let (plugin, code) = (Digest::hash_bytes(COMPONENT), engine.precompile_component(COMPONENT).unwrap());
         let path = cache.dir.path().join(cache.name(&plugin));
         cache.put(&plugin, &code);
         let elsewhere = dir.path().join("elsewhere");
@@ -171,7 +171,7 @@ mod tests {
     fn the_oldest_goes_when_there_are_too_many() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(&dir.path().join("cache"), &wasmtime::Engine::default()).unwrap();
-        let name = |number: usize| cache.name(&Digest::of(&number.to_le_bytes()));
+        let name = |number: usize| cache.name(&Digest::hash_bytes(&number.to_le_bytes()));
         for number in 0..KEPT_FILES + 3 {
             cache.write(&name(number), b"code").unwrap();
         }

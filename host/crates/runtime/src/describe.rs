@@ -41,7 +41,7 @@ pub struct Description {
 
 /// Describes a file, and loads it if it can be loaded.
 pub fn describe(engine: &Arc<Engine>, bytes: &[u8], settings: &[(String, String)], effort: Effort) -> Description {
-    let digest = Digest::of(bytes);
+    let digest = Digest::hash_bytes(bytes);
     let mut description = Description {
         form: Form::of(bytes),
         bytes: bytes.len() as u64,

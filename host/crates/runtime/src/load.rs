@@ -109,7 +109,7 @@ impl Plugin {
         settings: &[(String, String)],
         effort: Effort,
     ) -> Result<Self, (Stage, String)> {
-        let digest = Digest::of(bytes);
+        let digest = Digest::hash_bytes(bytes);
         let component =
             compile(engine, bytes, &digest, effort).map_err(|reason| (Stage::Compile, shortened(reason)))?;
         Self::of_component(engine, &component, (digest, bytes), settings)

@@ -12,7 +12,7 @@ const TABLE_ELEMENTS: usize = 10_000_000;
 const INSTANCE_BYTES: usize = 64 << 20;
 /// Core instances, memories and tables of one component, beyond which it is refused when it is made ([`super::limits`]).
 const PARTS: u32 = 64;
-/// Places that are kept although no instance uses them.
+/// Slots that are kept although no instance uses them.
 const SPARE: u32 = 8;
 /// What is kept of such a place, in bytes; it is written over instead of given back.
 const KEPT_MEMORY_BYTES: usize = 1 << 20;

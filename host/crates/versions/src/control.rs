@@ -10,13 +10,13 @@ use super::history::{Span, Term};
 use super::report::{ProbationStatus, Status};
 use super::rollback::RollbackPlan;
 use super::slot::Slot;
-use super::swapper::Requests;
+use super::swapper::RequestQueue;
 use super::uploads::Uploads;
 
 /// The versions of a running host.
 pub struct Control<M> {
     /// Where swaps are asked for.
-    pub requests: Arc<Requests>,
+    pub requests: Arc<RequestQueue>,
     /// Plugins that are being sent.
     pub uploads: Uploads,
     pub(super) slot: Arc<Slot<M>>,
@@ -53,7 +53,7 @@ impl<M> fmt::Debug for Control<M> {
 
 impl<M> Control<M> {
     /// The control of this slot.
-    pub fn new(requests: Arc<Requests>, slot: Arc<Slot<M>>) -> Self {
+    pub fn new(requests: Arc<RequestQueue>, slot: Arc<Slot<M>>) -> Self {
         Self { requests, uploads: Uploads::default(), slot }
     }
 

@@ -281,7 +281,7 @@ impl History {
     }
 
     /// The term that spoke last for an offset; `None` if that is forgotten, or none of this host's did.
-    pub fn speaker(&self, partition: i32, offset: i64) -> Option<&Term> {
+    pub fn term_at(&self, partition: i32, offset: i64) -> Option<&Term> {
         let spans = self.partitions.get(&partition)?;
         let spoke = |span: &&Span| span.from <= offset && span.to.is_none_or(|to| offset < to);
         self.term(spans.iter().rev().find(spoke)?.term)

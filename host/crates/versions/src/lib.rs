@@ -3,10 +3,10 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 #![forbid(unsafe_code)]
 
-pub mod bell;
 pub mod control;
 pub mod history;
 pub mod journal;
+pub mod notification;
 pub mod outcome;
 pub mod priority;
 pub mod probation;
@@ -27,6 +27,6 @@ pub mod worker;
 pub use control::Control;
 pub use history::{By, History, Version};
 pub use journal::Journal;
-pub use slot::{Slot, Speaker};
+pub use slot::{ActiveVersion, Slot};
 pub use watch::Reload;
 pub use worker::WorkerSlot;

@@ -77,7 +77,7 @@ impl Window {
 
 /// What a probation requires.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Terms {
+pub struct ProbationTerms {
     /// How many records it lasts; 0 is none.
     pub records: u64,
     /// By how much the share of failures may be higher than before.
@@ -87,7 +87,7 @@ pub struct Terms {
 /// A version on probation.
 #[derive(Debug, Clone)]
 pub struct Probation {
-    terms: Terms,
+    terms: ProbationTerms,
     baseline: Judged,
     so_far: Judged,
 }
@@ -105,7 +105,7 @@ pub enum Standing {
 
 impl Probation {
     /// Begins a probation of a version that follows one that did so well.
-    pub fn new(terms: Terms, baseline: Judged) -> Self {
+    pub fn new(terms: ProbationTerms, baseline: Judged) -> Self {
         Self { terms, baseline, so_far: Judged::default() }
     }
 
@@ -165,7 +165,7 @@ mod tests {
     }
 
     fn standing(baseline: Judged, so_far: Judged) -> Standing {
-        let mut probation = Probation::new(Terms { records: 1000, tolerance: 0.05 }, baseline);
+        let mut probation = Probation::new(ProbationTerms { records: 1000, tolerance: 0.05 }, baseline);
         probation.add(so_far);
         probation.standing()
     }
@@ -201,7 +201,7 @@ mod tests {
         /// A version that fails no more often than allowed passes, in whatever portions its records come.
         #[test]
         fn no_worse_passes(portions in prop::collection::vec((1..50_u64, 0..50_u64), 1..100), baseline in 0..100_u64) {
-            let mut probation = Probation::new(Terms { records: 500, tolerance: 0.0 }, judged(100, baseline, 0));
+            let mut probation = Probation::new(ProbationTerms { records: 500, tolerance: 0.0 }, judged(100, baseline, 0));
             let (mut records, mut failures) = (0, 0);
             for (count, failed) in portions {
                 let failed = failed.min(count).min((records + count) * baseline / 100 - failures);
@@ -214,7 +214,7 @@ mod tests {
         /// One that is worse at the end has failed at some time before it was let go.
         #[test]
         fn worse_fails(step in 1..100_u64, baseline in 0..90_u64) {
-            let mut probation = Probation::new(Terms { records: 500, tolerance: 0.05 }, judged(100, baseline, 0));
+            let mut probation = Probation::new(ProbationTerms { records: 500, tolerance: 0.05 }, judged(100, baseline, 0));
             let mut ended = Standing::On;
             while ended == Standing::On {
                 probation.add(judged(step, (step * (baseline + 10)).div_ceil(100), 0));

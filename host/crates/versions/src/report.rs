@@ -102,9 +102,9 @@ pub struct TryOut {
     /// Those that came out otherwise, the failures below among them.
     pub different: usize,
     /// Those that used to pass and now fail.
-    pub regressions: usize,
+    pub broken: usize,
     /// Those that used to fail and now pass.
-    pub mended: usize,
+    pub fixed: usize,
     /// The first that differ, failures first.
     pub differences: Vec<Difference>,
 }
@@ -174,9 +174,9 @@ pub struct ShadowStatus {
     /// Those that came out otherwise.
     pub different: u64,
     /// Those of them on which it fails and the version that speaks doesn't.
-    pub regressions: u64,
+    pub broken: u64,
     /// Those of them on which the version that speaks fails and it doesn't.
-    pub mended: u64,
+    pub fixed: u64,
     /// Those on which it fails, by kind.
     pub failing: BTreeMap<String, u64>,
     /// The first that differ.

@@ -128,7 +128,7 @@ mod tests {
         Version { name: name.into(), version: version.into(), digest: digest.to_string().repeat(64) }
     }
 
-    /// Terms of these versions, in the order of time, each with who asked for it.
+    /// ProbationTerms of these versions, in the order of time, each with who asked for it.
     fn history(terms: &[(Version, By)]) -> History {
         let mut history = History::default();
         for (version, by) in terms {

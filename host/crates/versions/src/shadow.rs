@@ -70,8 +70,8 @@ impl Shadow {
             unseen: 0,
             same: 0,
             different: 0,
-            regressions: 0,
-            mended: 0,
+            broken: 0,
+            fixed: 0,
             failing: Default::default(),
             differences: Vec::new(),
         }));
@@ -164,8 +164,8 @@ fn take_in(status: &mut ShadowStatus, judgement: &Judgement, verdicts: &Verdicts
                 continue;
             }
             Compared::Different => {}
-            Compared::Mended => status.mended += 1,
-            Compared::Regression | Compared::Crash => status.regressions += 1,
+            Compared::Fixed => status.fixed += 1,
+            Compared::Broken | Compared::Crash => status.broken += 1,
         }
         status.different += 1;
         if status.differences.len() < SHOWN {

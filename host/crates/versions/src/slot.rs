@@ -8,21 +8,21 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub use mapper_core::identity::Speaker;
+pub use mapper_core::identity::ActiveVersion;
 
-use super::bell::Bell;
 use super::journal::Journal;
-use super::probation::{Judged, LEAST_BASELINE, Probation, Standing, Terms, Window};
+use super::notification::Notify;
+use super::probation::{Judged, LEAST_BASELINE, Probation, ProbationTerms, Standing, Window};
 use super::sample::{Sample, Sampled};
 use super::tap::Tap;
-use mapper_core::record::Places;
+use mapper_core::record::SourcePositions;
 
 /// A mapper on its way to a worker.
 pub struct Incoming<M> {
     /// Ready to be called.
     pub mapper: M,
     /// Whose it is.
-    pub speaker: Arc<Speaker>,
+    pub speaker: Arc<ActiveVersion>,
 }
 
 /// What a worker says when it has taken a mapper.
@@ -31,7 +31,7 @@ pub struct Taken {
     /// The worker's number.
     pub worker: usize,
     /// From where on the new version speaks.
-    pub places: Places,
+    pub places: SourcePositions,
     /// How long the worker did nothing else.
     pub pause: Duration,
 }
@@ -81,7 +81,7 @@ pub struct Slot<M> {
     /// The history on disk.
     pub journal: Arc<Journal>,
     /// Rung when a worker has taken a version, or ended.
-    pub bell: Arc<Bell>,
+    pub wakeup: Arc<Notify>,
     /// Whether outputs are seen before they are committed: at-least-once.
     pub(super) seen_at_once: bool,
 }
@@ -111,7 +111,7 @@ impl<M> Slot<M> {
             samples: (0..workers).map(|_| Mutex::default()).collect(),
             tap: Tap::default(),
             journal,
-            bell: Arc::default(),
+            wakeup: Arc::default(),
             seen_at_once,
         }
     }
@@ -122,7 +122,7 @@ impl<M> Slot<M> {
     }
 
     /// Gives each worker that has not ended one of the mappers, as many as there are workers.
-    pub fn offer(&self, mappers: Vec<M>, speaker: &Arc<Speaker>) {
+    pub fn offer(&self, mappers: Vec<M>, speaker: &Arc<ActiveVersion>) {
         let mut desk = lock(&self.desk);
         let Desk { seats, retired } = &mut *desk;
         for ((seat, due), mapper) in seats.iter_mut().zip(&self.due).zip(mappers) {
@@ -179,18 +179,18 @@ impl<M> Slot<M> {
         desk.seats[worker] = Seat::Taken(taken);
         desk.retired.push(old);
         drop(desk);
-        self.bell.ring();
+        self.wakeup.notify();
     }
 
     pub(super) fn ended(&self, worker: usize) {
         let seat = std::mem::replace(&mut lock(&self.desk).seats[worker], Seat::Ended);
         // A mapper that still waited is dropped here: this worker maps no more.
         drop(seat);
-        self.bell.ring();
+        self.wakeup.notify();
     }
 
     /// A new term begins. Its version is on probation if there are terms of one.
-    pub fn begin(&self, term: u64, terms: Option<Terms>) {
+    pub fn begin(&self, term: u64, terms: Option<ProbationTerms>) {
         let mut conduct = lock(&self.conduct);
         let (all, stayed) = (conduct.window.all(), conduct.probation.is_none() && !conduct.failed);
         let baseline = if stayed && all.records >= LEAST_BASELINE { all } else { conduct.baseline };
@@ -217,7 +217,7 @@ impl<M> Slot<M> {
                 self.withdraw(term);
             }
             (conduct.probation, conduct.decided) = (None, Some(standing));
-            self.bell.ring();
+            self.wakeup.notify();
         }
     }
 

@@ -52,7 +52,7 @@ impl Store {
     /// When it is not there, or is not what it was.
     pub fn get(&self, digest: &str) -> io::Result<Vec<u8>> {
         let bytes = PrivateDir::open(&self.dir)?.read(&name(digest), PLUGIN_LIMIT)?;
-        if Digest::of(&bytes).to_string() == digest {
+        if Digest::hash_bytes(&bytes).to_string() == digest {
             return Ok(bytes);
         }
         Err(io::Error::new(io::ErrorKind::InvalidData, "it is damaged: its digest is another one"))
@@ -94,7 +94,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::new(dir.path().join("plugins"));
         let plugins: Vec<(String, Vec<u8>)> =
-            (0..KEPT as u8 + 4).map(|n| (Digest::of(&[n]).to_string(), vec![n])).collect();
+            (0..KEPT as u8 + 4).map(|n| (Digest::hash_bytes(&[n]).to_string(), vec![n])).collect();
         for (index, (digest, bytes)) in plugins.iter().enumerate() {
             store.put(digest, bytes, &[plugins[0].0.as_str()].into()).unwrap();
             // The order must not depend on the clock of the file system.
@@ -110,7 +110,7 @@ mod tests {
     fn a_damaged_file_is_not_taken() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::new(dir.path().to_owned());
-        let digest = Digest::of(b"plugin").to_string();
+        let digest = Digest::hash_bytes(b"plugin").to_string();
         store.put(&digest, b"plugin", &BTreeSet::new()).unwrap();
         assert_eq!(store.get(&digest).unwrap(), b"plugin");
         fs::write(store.path(&digest), "plugim").unwrap();

@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use requests::Answer;
-pub use requests::{Busy, Reply, Request, Requests, SwapCounts};
+pub use requests::{Busy, Reply, Request, RequestQueue, SwapCounts};
 
 use super::history::{By, Version};
-use super::probation::{Standing, Terms};
+use super::probation::{ProbationTerms, Standing};
 use super::report::{Ended, Step, TryOut};
 use super::rollback::{RollbackPlan, previous};
 use super::shadow::Shadow;
-use super::slot::{Slot, Speaker, Taken};
+use super::slot::{ActiveVersion, Slot, Taken};
 use super::store::Store;
 use super::tryout::Trial;
 use answer::Draft;
@@ -32,7 +32,7 @@ const IDLE: Duration = Duration::from_secs(1);
 pub type Refused = (Step, String);
 
 /// What can be made of the bytes of a plugin. The swap itself knows nothing of WebAssembly.
-pub trait Workshop: Send + 'static {
+pub trait VersionLoader: Send + 'static {
     /// A plugin that was checked.
     type Plugin: Send + Sync;
     /// One worker's mapper of it.
@@ -45,12 +45,12 @@ pub trait Workshop: Send + 'static {
     fn load(&self, bytes: &[u8]) -> Result<Self::Plugin, Refused>;
 
     /// Who it is, and the version of its contract.
-    fn who(&self, plugin: &Self::Plugin) -> (Version, &'static str);
+    fn identify(&self, plugin: &Self::Plugin) -> (Version, &'static str);
 
     /// A mapper, ready to be called, for a worker; or for nobody's records.
     ///
     /// # Errors
-    /// As [`Workshop::load`].
+    /// As [`VersionLoader::load`].
     fn mapper(&self, plugin: &Arc<Self::Plugin>, worker: Option<usize>) -> Result<Self::Mapper, Refused>;
 
     /// Runs the cases that lie beside the plugin file, if there are any.
@@ -60,7 +60,7 @@ pub trait Workshop: Send + 'static {
     fn run_cases(&self, plugin: &Self::Plugin, trial: &mut Trial) -> Result<(), Refused>;
 
     /// All workers have it now. `kept`: where its file is kept.
-    fn speaks(&self, plugin: &Self::Plugin, by: By, kept: Option<PathBuf>);
+    fn set_active(&self, plugin: &Self::Plugin, by: By, kept: Option<PathBuf>);
 
     /// The committed offsets of these partitions, as far as the broker tells.
     fn committed(&self, partitions: &[i32]) -> Positions;
@@ -70,9 +70,9 @@ pub trait Workshop: Send + 'static {
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
     /// Records that used to pass and may fail.
-    pub most_regressions: usize,
+    pub max_broken: usize,
     /// What a new version has to prove.
-    pub probation: Terms,
+    pub probation: ProbationTerms,
     /// How long an answer waits for workers that are kept by something else; the swap itself waits on.
     pub patience: Duration,
 }
@@ -80,14 +80,14 @@ pub struct Policy {
 /// A version with what it takes to run it.
 struct Held<P> {
     plugin: Arc<P>,
-    speaker: Arc<Speaker>,
+    speaker: Arc<ActiveVersion>,
 }
 
 /// Swaps versions of one host. It lives on a thread of its own.
-pub struct Swapper<W: Workshop> {
-    workshop: W,
+pub struct Swapper<W: VersionLoader> {
+    loader: W,
     slot: Arc<Slot<W::Mapper>>,
-    requests: Arc<Requests>,
+    requests: Arc<RequestQueue>,
     routes: Arc<Routes>,
     policy: Policy,
     store: Option<Store>,
@@ -97,17 +97,17 @@ pub struct Swapper<W: Workshop> {
     shadow: Option<Shadow>,
 }
 
-impl<W: Workshop> Swapper<W> {
+impl<W: VersionLoader> Swapper<W> {
     /// A swapper for a host that begins with this plugin.
     pub fn new(
-        workshop: W,
-        (plugin, speaker): (Arc<W::Plugin>, Arc<Speaker>),
+        loader: W,
+        (plugin, speaker): (Arc<W::Plugin>, Arc<ActiveVersion>),
         slot: Arc<Slot<W::Mapper>>,
-        requests: Arc<Requests>,
+        requests: Arc<RequestQueue>,
         (routes, policy, store): (Arc<Routes>, Policy, Option<Store>),
     ) -> Self {
         let current = Held { plugin, speaker };
-        Self { workshop, slot, requests, routes, policy, store, current, previous: None, shadow: None }
+        Self { loader, slot, requests, routes, policy, store, current, previous: None, shadow: None }
     }
 
     /// Keeps the file of the version that the host began with, so that one can return to it.
@@ -118,7 +118,7 @@ impl<W: Workshop> Swapper<W> {
     /// Works until the shutdown, or until all workers have ended.
     pub fn run(mut self, shutdown: &Shutdown) {
         loop {
-            let rings = self.requests.bell().rings();
+            let generation = self.requests.wakeup().generation();
             drop(self.slot.retired());
             if shutdown.requested() || self.slot.is_over() {
                 break;
@@ -127,7 +127,7 @@ impl<W: Workshop> Swapper<W> {
             self.look_after_shadow();
             match self.requests.take() {
                 Some((request, answer)) => self.serve(request, answer, shutdown),
-                None => self.requests.bell().wait(rings, IDLE),
+                None => self.requests.wakeup().wait(generation, IDLE),
             }
         }
         self.stop_shadow("the host is ending");
@@ -178,8 +178,8 @@ impl<W: Workshop> Swapper<W> {
             // Old and new are held at once, but nothing older: it can be had from the disk again.
             self.previous = None;
         }
-        let plugin = Arc::new(self.workshop.load(bytes)?);
-        let (version, contract) = self.workshop.who(&plugin);
+        let plugin = Arc::new(self.loader.load(bytes)?);
+        let (version, contract) = self.loader.identify(&plugin);
         draft.to = Some(version.clone());
         if version.digest == self.current.speaker.version.digest {
             return Ok(Ended::Unchanged);
@@ -215,10 +215,10 @@ impl<W: Workshop> Swapper<W> {
     fn try_out(&self, plugin: &Arc<W::Plugin>) -> Result<(TryOut, Option<String>), Refused> {
         let (slot, term) = (self.slot.clone(), self.current.speaker.term);
         let mut trial = Trial::until(move || slot.is_withdrawn(term));
-        let mut mapper = self.workshop.mapper(plugin, None)?;
+        let mut mapper = self.loader.mapper(plugin, None)?;
         trial.map(&mut mapper, &self.slot.sample(), &self.routes);
-        self.workshop.run_cases(plugin, &mut trial)?;
-        Ok(trial.end(self.policy.most_regressions))
+        self.loader.run_cases(plugin, &mut trial)?;
+        Ok(trial.end(self.policy.max_broken))
     }
 
     /// Gives every worker the version, and waits until all have taken it.
@@ -226,18 +226,18 @@ impl<W: Workshop> Swapper<W> {
         &mut self,
         plugin: Arc<W::Plugin>,
         (version, contract): (Version, &'static str),
-        probation: Option<Terms>,
+        probation: Option<ProbationTerms>,
         draft: &mut Draft,
         answer: &mut Answer,
         shutdown: &Shutdown,
     ) -> Result<Ended, Refused> {
         self.requests.at(Step::Configure);
-        let mappers = (0..self.slot.workers()).map(|worker| self.workshop.mapper(&plugin, Some(worker)));
+        let mappers = (0..self.slot.workers()).map(|worker| self.loader.mapper(&plugin, Some(worker)));
         let mappers = mappers.collect::<Result<Vec<_>, _>>()?;
         self.requests.at(Step::Switch);
         self.stop_shadow("the version that it was held against was swapped");
         let term = self.slot.journal.begin(version.clone(), draft.by, draft.forced);
-        let speaker = Arc::new(Speaker { term: term.number, version, contract });
+        let speaker = Arc::new(ActiveVersion { term: term.number, version, contract });
         if matches!(draft.by, By::Rollback | By::Probation) {
             // What it has made and not committed is not wanted any more.
             self.slot.withdraw(self.current.speaker.term);
@@ -248,13 +248,13 @@ impl<W: Workshop> Swapper<W> {
         self.previous = Some(std::mem::replace(&mut self.current, new));
         let began = Instant::now();
         loop {
-            let rings = self.requests.bell().rings();
+            let generation = self.requests.wakeup().generation();
             drop(self.slot.retired());
             let (taken, waiting) = self.slot.progress();
             if waiting.is_empty() {
                 draft.taken(&taken, &self.offsets(&taken));
                 let kept = self.store.as_ref().map(|store| store.path(&self.current.speaker.version.digest));
-                self.workshop.speaks(&self.current.plugin, draft.by, kept);
+                self.loader.set_active(&self.current.plugin, draft.by, kept);
                 return Ok(Ended::Swapped);
             }
             if shutdown.requested() {
@@ -279,7 +279,7 @@ impl<W: Workshop> Swapper<W> {
                 ));
                 answer.report(early.end(Ok(Ended::Switching)));
             }
-            self.requests.bell().wait(rings, IDLE);
+            self.requests.wakeup().wait(generation, IDLE);
         }
     }
 
@@ -289,7 +289,7 @@ impl<W: Workshop> Swapper<W> {
         // Of these nothing was fetched since they were assigned: the broker knows where they stand.
         let unknown: Vec<i32> = offsets.iter().filter(|(_, place)| place.is_none()).map(|(p, _)| *p).collect();
         if !unknown.is_empty() {
-            offsets.extend(self.workshop.committed(&unknown).into_iter().map(|(p, offset)| (p, Some(offset))));
+            offsets.extend(self.loader.committed(&unknown).into_iter().map(|(p, offset)| (p, Some(offset))));
         }
         offsets
     }
@@ -334,7 +334,7 @@ impl<W: Workshop> Swapper<W> {
     fn return_to(
         &mut self,
         digest: &str,
-        probation: Option<Terms>,
+        probation: Option<ProbationTerms>,
         draft: &mut Draft,
         answer: &mut Answer,
         shutdown: &Shutdown,
@@ -355,10 +355,10 @@ impl<W: Workshop> Swapper<W> {
                     (Step::Read, format!("version {digest} can't be read from {dir}: {error}"))
                 })?;
                 self.requests.at(Step::Compile);
-                Arc::new(self.workshop.load(&bytes)?)
+                Arc::new(self.loader.load(&bytes)?)
             }
         };
-        let who = self.workshop.who(&plugin);
+        let who = self.loader.identify(&plugin);
         draft.to = Some(who.0.clone());
         self.switch(plugin, who, probation, draft, answer, shutdown)
     }
@@ -399,10 +399,10 @@ impl<W: Workshop> Swapper<W> {
             return Err((Step::Read, "a shadow is running already; stop it first (host shadow --stop)".to_owned()));
         }
         self.requests.at(Step::Compile);
-        let plugin = Arc::new(self.workshop.load(bytes)?);
-        let (version, _) = self.workshop.who(&plugin);
+        let plugin = Arc::new(self.loader.load(bytes)?);
+        let (version, _) = self.loader.identify(&plugin);
         self.requests.at(Step::Configure);
-        let mapper = self.workshop.mapper(&plugin, None)?;
+        let mapper = self.loader.mapper(&plugin, None)?;
         let against = self.current.speaker.version.clone();
         tracing::info!(version = %version, against = %against, "a shadow begins");
         let shadow = Shadow::start(mapper, (version, against), self.routes.clone(), self.slot.clone());

@@ -23,9 +23,9 @@ pub enum Compared {
     /// Both pass, or both fail, in different ways.
     Different,
     /// It used to pass and now fails.
-    Regression,
+    Broken,
     /// It used to fail and now passes.
-    Mended,
+    Fixed,
     /// The guest does not return from it, and used to.
     Crash,
 }
@@ -37,8 +37,8 @@ pub fn compare(old: &Outcome, new: &Outcome) -> Compared {
     }
     match (old.failure(), new.failure()) {
         _ if old == new => Compared::Same,
-        (None, Some(_)) => Compared::Regression,
-        (Some(_), None) => Compared::Mended,
+        (None, Some(_)) => Compared::Broken,
+        (Some(_), None) => Compared::Fixed,
         _ => Compared::Different,
     }
 }
@@ -90,11 +90,11 @@ impl Trial {
         match compared {
             Compared::Same => return self.found.same += 1,
             Compared::Different => {}
-            Compared::Mended => self.found.mended += 1,
-            Compared::Regression | Compared::Crash => self.found.regressions += 1,
+            Compared::Fixed => self.found.fixed += 1,
+            Compared::Broken | Compared::Crash => self.found.broken += 1,
         }
         self.found.different += 1;
-        let is_failure = matches!(compared, Compared::Regression | Compared::Crash);
+        let is_failure = matches!(compared, Compared::Broken | Compared::Crash);
         let shown = if is_failure { &mut self.first } else { &mut self.others };
         if shown.len() < SHOWN || compared == Compared::Crash {
             let difference = difference();
@@ -126,16 +126,16 @@ impl Trial {
         }
     }
 
-    /// What was found, and why the version is refused, if it is: it crashed, or has more regressions than allowed.
-    pub fn end(mut self, most_regressions: usize) -> (TryOut, Option<String>) {
+    /// What was found, and why the version is refused, if it is: it crashed, or has more broken than allowed.
+    pub fn end(mut self, max_broken: usize) -> (TryOut, Option<String>) {
         self.first.truncate(SHOWN);
         self.others.truncate(SHOWN - self.first.len());
         self.found.differences = [self.first, self.others].concat();
-        let TryOut { records, cases, regressions, .. } = self.found;
+        let TryOut { records, cases, broken, .. } = self.found;
         let refused = match self.crash {
             Some(crash) => Some(format!("the new version does not return from a record: {crash}")),
-            None if regressions > most_regressions => Some(format!(
-                "{regressions} of {} that should pass fail with the new version; {most_regressions} are allowed \
+            None if broken > max_broken => Some(format!(
+                "{broken} of {} that should pass fail with the new version; {max_broken} are allowed \
                  (--swap-max-regressions). If that is meant, swap it with --force",
                 if cases > 0 { format!("{records} records and {cases} cases") } else { format!("{records} records") }
             )),
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn what_used_to_pass_and_fails_is_counted_and_shown() {
         let (found, refused) = try_out(FailsOn(&["b"], Rejected), FailsOn(&["c", "d"], Rejected), 1);
-        assert_eq!((found.same, found.different, found.regressions, found.mended), (1, 3, 2, 1));
+        assert_eq!((found.same, found.different, found.broken, found.fixed), (1, 3, 2, 1));
         assert!(refused.unwrap().contains("2 of 4 records"));
         let shown: Vec<_> = found.differences.iter().map(|shown| (&*shown.input, &*shown.old, &*shown.new)).collect();
         assert_eq!(shown, [("c", "c", "rejected: no"), ("d", "d", "rejected: no"), ("b", "rejected: no", "b")]);
@@ -248,12 +248,12 @@ mod tests {
     #[test]
     fn a_version_that_mends_some_crashes_is_let_in() {
         let (found, refused) = try_out(FailsOn(&["a", "b", "c"], Trap), FailsOn(&["b"], Trap), 0);
-        assert_eq!((found.mended, found.same, refused), (2, 2, None));
+        assert_eq!((found.fixed, found.same, refused), (2, 2, None));
     }
 
     #[test]
     fn two_ways_to_fail_differ_without_being_a_regression() {
         let (found, refused) = try_out(FailsOn(&["a"], Rejected), FailsOn(&["a"], InvalidOutput), 0);
-        assert_eq!((found.different, found.regressions, refused), (1, 0, None));
+        assert_eq!((found.different, found.broken, refused), (1, 0, None));
     }
 }

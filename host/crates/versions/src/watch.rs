@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 use events::Events;
 use look::{Look, Signature};
 
-use super::bell::Bell;
 use super::history::By;
+use super::notification::Notify;
 use super::report::Ended;
-use super::swapper::{Busy, Reply, Request, Requests};
+use super::swapper::{Busy, Reply, Request, RequestQueue};
 use super::whole::{Wholeness, wholeness};
 use mapper_core::identity::Digest;
 use mapper_core::shutdown::Shutdown;
@@ -36,26 +36,26 @@ const UNCLOSED: Duration = Duration::from_secs(10);
 #[derive(Clone, Default)]
 pub struct Reload {
     wanted: Arc<AtomicBool>,
-    bell: Arc<Bell>,
+    wakeup: Arc<Notify>,
 }
 
 impl Reload {
     /// Wishes it.
     pub fn request(&self) {
         self.wanted.store(true, Ordering::Release);
-        self.bell.ring();
+        self.wakeup.notify();
     }
 
     /// Wakes the one who waits for a wish.
     pub fn wake(&self) {
-        self.bell.ring();
+        self.wakeup.notify();
     }
 }
 
 /// Watches one plugin file.
 pub struct Watch {
     path: PathBuf,
-    requests: Arc<Requests>,
+    requests: Arc<RequestQueue>,
     reload: Reload,
     /// Whether changes of the file count, or only SIGHUP.
     changes: bool,
@@ -66,7 +66,7 @@ pub struct Watch {
 
 impl Watch {
     /// Watches this file, of which the content of this digest runs.
-    pub fn new(path: &Path, seen: Digest, requests: Arc<Requests>, reload: Reload, changes: bool) -> Self {
+    pub fn new(path: &Path, seen: Digest, requests: Arc<RequestQueue>, reload: Reload, changes: bool) -> Self {
         let look = Look::new(Signature::of(path), SETTLED, UNCLOSED);
         Self { path: path.to_owned(), requests, reload, changes, seen, look }
     }
@@ -76,9 +76,9 @@ impl Watch {
         if !self.changes {
             tracing::info!(path = %self.path.display(), "the plugin file is not watched (--watch off); host swap FILE or SIGHUP deploys");
         }
-        let mut events = self.changes.then(|| Events::new(&self.path, self.reload.bell.clone()));
+        let mut events = self.changes.then(|| Events::new(&self.path, self.reload.wakeup.clone()));
         while !shutdown.requested() {
-            let rings = self.reload.bell.rings();
+            let generation = self.reload.wakeup.generation();
             if self.reload.wanted.swap(false, Ordering::AcqRel) {
                 self.offer(By::Signal, shutdown);
             }
@@ -94,7 +94,7 @@ impl Watch {
                     }
                 }
             }
-            self.reload.bell.wait(rings, wait);
+            self.reload.wakeup.wait(generation, wait);
         }
     }
 
@@ -108,7 +108,7 @@ impl Watch {
                 return;
             }
         };
-        let digest = Digest::of(&bytes);
+        let digest = Digest::hash_bytes(&bytes);
         if by == By::File {
             // It is read again when it has changed.
             if Signature::of(&self.path) != before {
@@ -129,7 +129,7 @@ impl Watch {
     /// Asks until it is this file's turn. Tells whether it was.
     fn ask(&self, bytes: Vec<u8>, by: By, shutdown: &Shutdown) -> bool {
         loop {
-            let rings = self.reload.bell.rings();
+            let generation = self.reload.wakeup.generation();
             let request = Request::Swap { bytes: bytes.clone(), by, force: false, dry_run: false };
             match self.requests.ask(request) {
                 Ok(answer) => {
@@ -140,7 +140,7 @@ impl Watch {
                     };
                 }
                 Err(Busy::Ending) => return false,
-                Err(Busy::Swapping(_)) => self.reload.bell.wait(rings, LOOK),
+                Err(Busy::Swapping(_)) => self.reload.wakeup.wait(generation, LOOK),
             }
             // A newer content is asked for instead, by whoever looks next.
             if shutdown.requested()

@@ -8,10 +8,10 @@ use std::time::Instant;
 use super::journal::Ticket;
 use super::probation::Judged;
 use super::sample::{KEPT_RECORDS, Seen};
-use super::slot::{Slot, Speaker, Taken};
+use super::slot::{ActiveVersion, Slot, Taken};
 use super::tap::Judgement;
 use mapper_core::counts::Counts;
-use mapper_core::record::{Batch, Places, Positions};
+use mapper_core::record::{Batch, Positions, SourcePositions};
 use mapper_core::verdict::{FailureKind, Verdicts};
 
 /// How many records of each sort are remembered of each batch.
@@ -36,7 +36,7 @@ impl Spoken {
 pub struct WorkerSlot<M> {
     slot: Arc<Slot<M>>,
     worker: usize,
-    speaker: Arc<Speaker>,
+    speaker: Arc<ActiveVersion>,
     /// The partitions for which this version, by this worker, speaks.
     spoken: BTreeMap<i32, Spoken>,
     /// How many records of each sort were remembered, as far as that matters.
@@ -46,12 +46,12 @@ pub struct WorkerSlot<M> {
 
 impl<M> WorkerSlot<M> {
     /// The side of this worker, which begins with this version.
-    pub fn new(slot: Arc<Slot<M>>, worker: usize, speaker: Arc<Speaker>) -> Self {
+    pub fn new(slot: Arc<Slot<M>>, worker: usize, speaker: Arc<ActiveVersion>) -> Self {
         Self { slot, worker, speaker, spoken: BTreeMap::new(), remembered: [0; 2], ticket: Ticket::default() }
     }
 
     /// Who speaks.
-    pub fn speaker(&self) -> &Speaker {
+    pub fn speaker(&self) -> &ActiveVersion {
         &self.speaker
     }
 
@@ -94,7 +94,7 @@ impl<M> WorkerSlot<M> {
     }
 
     /// Replaces the mapper by the one that waits; everything before `places` is committed. Tells whose it is now.
-    pub fn take(&mut self, mapper: &mut M, places: Places) -> Option<&Speaker> {
+    pub fn take(&mut self, mapper: &mut M, places: SourcePositions) -> Option<&ActiveVersion> {
         let began = Instant::now();
         let incoming = self.slot.take(self.worker)?;
         self.rewound(&places);
@@ -148,7 +148,7 @@ impl<M> WorkerSlot<M> {
     }
 
     /// These are the committed offsets, whatever was answered to a commit before.
-    pub fn rewound(&mut self, places: &Places) {
+    pub fn rewound(&mut self, places: &SourcePositions) {
         for (partition, place) in places {
             if let (Some(spoken), Some(place)) = (self.spoken.get_mut(partition), place) {
                 *spoken = Spoken::at(*place);
@@ -157,7 +157,7 @@ impl<M> WorkerSlot<M> {
     }
 
     /// These are the partitions that the worker has now.
-    pub fn assigned(&mut self, places: &Places) {
+    pub fn assigned(&mut self, places: &SourcePositions) {
         let gone: BTreeMap<i32, Spoken> =
             self.spoken.extract_if(.., |partition, _| !places.contains_key(partition)).collect();
         self.end(gone);

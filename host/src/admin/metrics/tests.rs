@@ -59,7 +59,7 @@ fn identity() -> Identity {
     Identity {
         name: "odd \"name\"\\\nof two lines".into(),
         version: "1.0".into(),
-        digest: Digest::of(b"plugin"),
+        digest: Digest::hash_bytes(b"plugin"),
         bytes: 7,
         contract: "1.0.0",
     }
@@ -108,7 +108,7 @@ fn everything_that_is_counted_is_shown() {
 
     let text = render(&telemetry).unwrap();
     let samples = checked(&text);
-    let digest = Digest::of(b"plugin");
+    let digest = Digest::hash_bytes(b"plugin");
     let plugin = format!(
         "mapper_host_plugin_info{{name=\"odd \\\"name\\\"\\\\\\nof two lines\",version=\"1.0\",digest=\"{digest}\",\
          contract=\"1.0.0\"}}"

@@ -61,7 +61,7 @@ fn all_of_a_host_at_work() {
         output_topics: vec![text("reduced"), text("other")],
         dead_letter_topic: text("dlq"),
     });
-    let digest = Digest::of(b"plugin");
+    let digest = Digest::hash_bytes(b"plugin");
     let identity = Identity { name: text("p"), version: text("1.0"), digest, bytes: 7, contract: "1.0.0" };
     telemetry.about.set_plugin(identity, "plugins/p.wasm".into());
     telemetry.workers.set_member(&telemetry.health, 1, false);

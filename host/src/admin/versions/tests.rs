@@ -97,8 +97,8 @@ fn every_field_is_told_of() {
         unseen: 0,
         same: 0,
         different: 0,
-        regressions: 0,
-        mended: 0,
+        broken: 0,
+        fixed: 0,
         failing: Default::default(),
         differences: Vec::new(),
     };

@@ -12,7 +12,7 @@ use super::outcome::{Produced, Told};
 use super::script::{Call, Event, Revoke, Script};
 use super::versions::{MADE_BY, PROBATION, Versions};
 use crate::decision::{RouteIndex, TopicLimits};
-use crate::record::{Places, Positions};
+use crate::record::{Positions, SourcePositions};
 use crate::verdict::FailureKind;
 
 /// A case that fetches more often goes in circles.
@@ -340,7 +340,7 @@ impl Source for Fake {
         Some(ends.iter().filter(|(p, end)| at(p) < **end).map(|(p, end)| (*p, *end)).collect())
     }
 
-    fn places(&self) -> Places {
+    fn places(&self) -> SourcePositions {
         self.kafka().positions.iter().map(|(partition, position)| (*partition, Some(*position))).collect()
     }
 }

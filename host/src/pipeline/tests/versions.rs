@@ -5,14 +5,14 @@ use std::rc::Weak;
 
 use super::kafka::Kafka;
 use super::*;
-use crate::swap::probation::Terms;
-use crate::swap::{By, Journal, Slot, Speaker, Version, WorkerSlot};
+use crate::swap::probation::ProbationTerms;
+use crate::swap::{ActiveVersion, By, Journal, Slot, Version, WorkerSlot};
 
 /// Who made a record: outputs say it because of `--provenance`, dead letters always do.
 pub(super) const MADE_BY: &str = "mapper-host.plugin.digest";
 
 /// So short that a test can pass it.
-pub(super) const PROBATION: Terms = Terms { records: 200, tolerance: 0.0 };
+pub(super) const PROBATION: ProbationTerms = ProbationTerms { records: 200, tolerance: 0.0 };
 
 /// What is known of versions. It outlives the pipelines, as the journal on disk does.
 pub(super) struct Versions {
@@ -47,7 +47,7 @@ pub(super) fn join(fake: &Fake) -> WorkerSlot<ByValue> {
     let slot = Arc::new(Slot::new(1, term.number, 1000, versions.journal.clone(), versions.is_seen_at_once));
     (versions.active, versions.before) = (0, 0);
     versions.slot = Some(slot.clone());
-    WorkerSlot::new(slot, 0, Arc::new(Speaker { term: term.number, version: term.version, contract: "1.0.0" }))
+    WorkerSlot::new(slot, 0, Arc::new(ActiveVersion { term: term.number, version: term.version, contract: "1.0.0" }))
 }
 
 impl Versions {
@@ -56,7 +56,7 @@ impl Versions {
     }
 
     /// Another version waits from now on.
-    pub(super) fn offer(&mut self, probation: Option<Terms>) {
+    pub(super) fn offer(&mut self, probation: Option<ProbationTerms>) {
         self.count += 1;
         self.before = std::mem::replace(&mut self.active, self.count);
         self.offer_active(By::Http, probation);
@@ -72,12 +72,12 @@ impl Versions {
         }
     }
 
-    fn offer_active(&mut self, by: By, probation: Option<Terms>) {
+    fn offer_active(&mut self, by: By, probation: Option<ProbationTerms>) {
         let slot = self.slot.as_ref().expect("somebody has joined");
         let term = self.journal.begin(version(self.active), by, false);
         slot.begin(term.number, probation);
         let mapper = ByValue(Fake(self.kafka.upgrade().expect("it is used")));
-        let speaker = Speaker { term: term.number, version: term.version, contract: "1.0.0" };
+        let speaker = ActiveVersion { term: term.number, version: term.version, contract: "1.0.0" };
         slot.offer(vec![mapper], &Arc::new(speaker));
     }
 
@@ -87,7 +87,7 @@ impl Versions {
             // What another member made says nothing.
             for record in made.filter(|record| !record.header(MADE_BY).is_empty()) {
                 let (partition, offset) = record.of;
-                let speaker = history.speaker(partition, offset).map(|term| term.version.digest.as_str());
+                let speaker = history.term_at(partition, offset).map(|term| term.version.digest.as_str());
                 assert_eq!(speaker, Some(record.header(MADE_BY)), "at {partition}:{offset}: {history:?}");
             }
         });
@@ -170,7 +170,7 @@ fn a_partition_that_comes_back_has_its_own_span() {
     let kafka = fake.kafka();
     kafka.versions.check(kafka.topics.iter().flatten());
     let speakers: Vec<Option<u64>> = kafka.versions.journal.read(|history| {
-        let done = kafka.inputs[&0].iter().map(|(offset, _)| history.speaker(0, *offset).map(|term| term.number));
+        let done = kafka.inputs[&0].iter().map(|(offset, _)| history.term_at(0, *offset).map(|term| term.number));
         done.collect()
     });
     assert_eq!(speakers.iter().filter(|speaker| speaker.is_none()).count(), 2, "{speakers:?}");

@@ -35,7 +35,7 @@ fn to(history: &mut History, term: u64, partition: i32, offset: i64) {
 }
 
 fn speaker(history: &History, partition: i32, offset: i64) -> Option<&str> {
-    history.speaker(partition, offset).map(|term| term.version.digest.as_str())
+    history.term_at(partition, offset).map(|term| term.version.digest.as_str())
 }
 
 #[test]

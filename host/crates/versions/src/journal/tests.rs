@@ -28,7 +28,7 @@ fn what_was_waited_for_is_on_disk() {
     let term = journal.begin(version("a"), By::Start, false).number;
     journal.wait(journal.from(term, [(0, 7)].into()));
     let found = as_found(dir.path());
-    assert_eq!(found.speaker(0, 7).unwrap().version.digest, "a");
+    assert_eq!(found.term_at(0, 7).unwrap().version.digest, "a");
     assert_eq!(found, journal.read(History::clone));
 }
 
@@ -111,6 +111,6 @@ fn without_a_disk_the_history_lasts_as_long_as_the_process() {
     let journal = Journal::in_memory();
     let term = journal.begin(version("a"), By::Start, false).number;
     journal.wait(journal.from(term, [(0, 7)].into()));
-    assert!(journal.read(|history| history.speaker(0, 8).is_some()));
+    assert!(journal.read(|history| history.term_at(0, 8).is_some()));
     assert_eq!(journal.error(), None);
 }

@@ -65,7 +65,7 @@ pub(super) fn log(report: &Report) {
     let found = report.try_out.as_ref();
     let (tried_records, tried_cases) = (found.map(|found| found.records), found.map(|found| found.cases));
     let (same, different) = (found.map(|found| found.same), found.map(|found| found.different));
-    let (broken, fixed) = (found.map(|found| found.regressions), found.map(|found| found.mended));
+    let (broken, fixed) = (found.map(|found| found.broken), found.map(|found| found.fixed));
     match report.outcome {
         Ended::Swapped => {
             let offsets: Vec<String> = report

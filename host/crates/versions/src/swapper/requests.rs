@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use super::Refused;
-use crate::bell::Bell;
 use crate::history::By;
+use crate::notification::Notify;
 use crate::report::{Ended, Report, Step};
 use crate::shadow::View;
 
@@ -128,23 +128,23 @@ impl SwapCounts {
 }
 
 /// The desk at which requests are made.
-pub struct Requests {
+pub struct RequestQueue {
     desk: Mutex<Desk>,
-    bell: Arc<Bell>,
+    wakeup: Arc<Notify>,
 }
 
-impl Requests {
-    /// A desk whose requests ring this bell.
-    pub fn new(bell: Arc<Bell>) -> Self {
-        Self { desk: Mutex::default(), bell }
+impl RequestQueue {
+    /// A desk whose requests ring this wakeup.
+    pub fn new(wakeup: Arc<Notify>) -> Self {
+        Self { desk: Mutex::default(), wakeup }
     }
 
     fn lock(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn bell(&self) -> &Bell {
-        &self.bell
+    pub(super) fn wakeup(&self) -> &Notify {
+        &self.wakeup
     }
 
     /// Asks for something. The answer comes by itself; it is never left out while the receiver lives.
@@ -163,7 +163,7 @@ impl Requests {
         desk.busy = Some(Step::Read);
         desk.waiting = Some((request, Answer(Some(sender))));
         drop(desk);
-        self.bell.ring();
+        self.wakeup.notify();
         Ok(receiver)
     }
 

@@ -7,7 +7,7 @@ use super::*;
 use crate::probation::Judged;
 use crate::sample::Seen;
 use crate::{Journal, WorkerSlot};
-use mapper_core::record::{Batch, Places, Positions};
+use mapper_core::record::{Batch, Positions, SourcePositions};
 use mapper_core::verdict::{FailureKind, Verdicts};
 
 /// How many plugins there are at the moment.
@@ -48,7 +48,7 @@ impl Words {
     }
 }
 
-impl Workshop for Words {
+impl VersionLoader for Words {
     type Plugin = Word;
     type Mapper = Mute;
 
@@ -58,7 +58,7 @@ impl Workshop for Words {
         Ok(Word { word: String::from_utf8_lossy(bytes).into_owned(), live: self.live.clone() })
     }
 
-    fn who(&self, plugin: &Word) -> (Version, &'static str) {
+    fn identify(&self, plugin: &Word) -> (Version, &'static str) {
         (version(&plugin.word), "1.0.0")
     }
 
@@ -71,7 +71,7 @@ impl Workshop for Words {
         Ok(())
     }
 
-    fn speaks(&self, _: &Word, _: By, _: Option<PathBuf>) {}
+    fn set_active(&self, _: &Word, _: By, _: Option<PathBuf>) {}
 
     fn committed(&self, partitions: &[i32]) -> Positions {
         partitions.iter().map(|partition| (*partition, 77)).collect()
@@ -80,13 +80,13 @@ impl Workshop for Words {
 
 /// The digest is that of the word: what is kept on disk is checked against it.
 fn version(word: &str) -> Version {
-    let digest = mapper_core::identity::Digest::of(word.as_bytes()).to_string();
+    let digest = mapper_core::identity::Digest::hash_bytes(word.as_bytes()).to_string();
     Version { name: word.to_owned(), version: "1.0.0".into(), digest }
 }
 
 struct Play {
     slot: Arc<Slot<Mute>>,
-    requests: Arc<Requests>,
+    requests: Arc<RequestQueue>,
     workers: Vec<WorkerSlot<Mute>>,
     gate: Arc<AtomicBool>,
     shutdown: Shutdown,
@@ -99,7 +99,7 @@ impl Play {
     }
 
     /// A worker comes to the end of its transaction, once there is something for it.
-    fn take(&mut self, worker: usize, places: &Places) {
+    fn take(&mut self, worker: usize, places: &SourcePositions) {
         let worker = &mut self.workers[worker];
         until(|| worker.is_due());
         worker.take(&mut Mute, places.clone()).expect("something waits");
@@ -109,13 +109,13 @@ impl Play {
     fn roll_back_to(&mut self, word: &str, from: &str) -> Box<Report> {
         let [to, from] = [word, from].map(|word| Some(version(word).digest));
         let answer = self.requests.ask(Request::Rollback { to, from }).expect("it has time");
-        (0..self.workers.len()).for_each(|worker| self.take(worker, &Places::new()));
+        (0..self.workers.len()).for_each(|worker| self.take(worker, &SourcePositions::new()));
         report(answer)
     }
 
     fn swap(&mut self, word: &str) -> Box<Report> {
         let answer = self.ask(word);
-        (0..self.workers.len()).for_each(|worker| self.take(worker, &Places::new()));
+        (0..self.workers.len()).for_each(|worker| self.take(worker, &SourcePositions::new()));
         report(answer)
     }
 }
@@ -149,11 +149,11 @@ fn play_with(store: Option<Store>, patience: Duration, act: impl FnOnce(&mut Pla
     let gate = words.gate.clone();
     let journal = Arc::new(Journal::in_memory());
     let (term, _) = journal.start_with(version("one"));
-    let speaker = Arc::new(Speaker { term: term.number, version: term.version, contract: "1.0.0" });
+    let speaker = Arc::new(ActiveVersion { term: term.number, version: term.version, contract: "1.0.0" });
     let slot = Arc::new(Slot::new(2, term.number, 1000, journal, false));
-    let requests = Arc::new(Requests::new(slot.bell.clone()));
+    let requests = Arc::new(RequestQueue::new(slot.wakeup.clone()));
     let routes = Arc::new(Routes::with_default_limits(&["reduced"], "dlq"));
-    let policy = Policy { most_regressions: 0, probation: Terms { records: 10, tolerance: 0.0 }, patience };
+    let policy = Policy { max_broken: 0, probation: ProbationTerms { records: 10, tolerance: 0.0 }, patience };
     let first = (words.plugin("one"), speaker.clone());
     let swapper = Swapper::new(words, first, slot.clone(), requests.clone(), (routes, policy, store));
     swapper.keep_first(b"one");
@@ -174,7 +174,7 @@ struct End<'a>(&'a Shutdown, &'a Slot<Mute>);
 impl Drop for End<'_> {
     fn drop(&mut self) {
         self.0.request();
-        self.1.bell.ring();
+        self.1.wakeup.notify();
     }
 }
 
@@ -199,13 +199,13 @@ fn a_swap_has_ended_when_every_worker_has_taken_it_and_says_from_where() {
 fn a_worker_that_is_kept_makes_the_answer_come_early_and_the_swap_late() {
     play(Duration::ZERO, |play| {
         let answer = play.ask("two");
-        play.take(0, &Places::new());
-        play.slot.bell.ring();
+        play.take(0, &SourcePositions::new());
+        play.slot.wakeup.notify();
         let early = report(answer);
         assert_eq!(early.outcome, Ended::Switching);
         assert!(early.reason.unwrap().contains("of 2 workers"));
         assert_eq!(play.requests.ask(ROLLBACK).unwrap_err(), Busy::Swapping(Step::Switch));
-        play.take(1, &Places::new());
+        play.take(1, &SourcePositions::new());
         until(|| play.requests.last().is_some());
         assert_eq!(play.requests.last().unwrap().outcome, Ended::Swapped);
         assert_eq!(play.requests.busy(), None);
@@ -217,7 +217,7 @@ fn a_worker_that_has_ended_is_not_waited_for() {
     play(LONG, |play| {
         play.workers.pop();
         let answer = play.ask("two");
-        play.take(0, &Places::new());
+        play.take(0, &SourcePositions::new());
         assert_eq!(report(answer).outcome, Ended::Swapped);
         // Nor is one that ends meanwhile.
         let answer = play.ask("three");
@@ -231,9 +231,9 @@ fn a_worker_that_has_ended_is_not_waited_for() {
 fn a_host_that_ends_meanwhile_says_how_far_it_came() {
     play(LONG, |play| {
         let answer = play.ask("two");
-        play.take(0, &Places::new());
+        play.take(0, &SourcePositions::new());
         play.shutdown.request();
-        play.slot.bell.ring();
+        play.slot.wakeup.notify();
         let report = report(answer);
         assert_eq!((report.outcome, report.step), (Ended::Refused, Some(Step::Switch)));
         assert!(report.reason.unwrap().contains("1 of 2 workers"));
@@ -249,7 +249,7 @@ fn versions_go_back_as_they_came_with_at_most_two_in_memory() {
         }
         for word in ["three", "two", "one"] {
             let answer = play.requests.ask(ROLLBACK).unwrap();
-            (0..2).for_each(|worker| play.take(worker, &Places::new()));
+            (0..2).for_each(|worker| play.take(worker, &SourcePositions::new()));
             assert_eq!(report(answer).to, Some(version(word)));
         }
         let refused = report(play.requests.ask(ROLLBACK).unwrap());
@@ -265,7 +265,7 @@ fn crash(play: &mut Play) {
 
 /// Waits until the workers have returned to the version before, after a probation that failed.
 fn rolled_back(play: &mut Play) -> Report {
-    (0..2).for_each(|worker| play.take(worker, &Places::new()));
+    (0..2).for_each(|worker| play.take(worker, &SourcePositions::new()));
     until(|| play.requests.last().is_some_and(|last| last.by == By::Probation));
     play.requests.last().unwrap()
 }

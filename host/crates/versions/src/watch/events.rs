@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
-use crate::bell::Bell;
+use crate::notification::Notify;
 
 /// Watches the folders through which a path leads.
 pub(super) struct Events {
@@ -18,8 +18,8 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// Events about this path ring the bell.
-    pub(super) fn new(path: &Path, bell: Arc<Bell>) -> Self {
+    /// Events about this path ring the wakeup.
+    pub(super) fn new(path: &Path, wakeup: Arc<Notify>) -> Self {
         let being_written = Arc::new(AtomicBool::new(false));
         let (writing, name) = (being_written.clone(), path.file_name().map(ToOwned::to_owned));
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
@@ -41,7 +41,7 @@ impl Events {
                     _ => {}
                 }
             }
-            bell.ring();
+            wakeup.notify();
         });
         if let Err(error) = &watcher {
             tracing::warn!(%error, "the file system tells nothing of changes; the plugin file is looked at every second");
