@@ -7,7 +7,7 @@ use super::member::Rebalance;
 use super::network::{CallError, Request};
 use super::{Connection, Member};
 use crate::contracts::{Fetched, Source, Trouble};
-use mapper_core::record::{Batch, Header, NO_TIMESTAMP, Places, Positions};
+use mapper_core::record::{Batch, Header, NO_TIMESTAMP, Positions, SourcePositions};
 
 /// A partition that this worker has.
 #[derive(Debug, Clone, Copy)]
@@ -167,7 +167,7 @@ impl Source for SimulatedSource {
         None
     }
 
-    fn places(&self) -> Places {
+    fn places(&self) -> SourcePositions {
         let places = self.assigned.iter();
         places.map(|(partition, assigned)| (*partition, assigned.has_fetched.then_some(assigned.position))).collect()
     }
