@@ -130,7 +130,7 @@ pub fn run(config: &RunConfig, console: &Console, shutdown: &Shutdown, reload: &
             bytes: config.commit_bytes,
         },
         batch_records: config.batch_records,
-        failures: config.failures,
+        failures: config.failures.policy,
         intents,
         connect_timeout: config.connect_timeout,
         plugin,

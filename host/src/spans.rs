@@ -18,6 +18,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span, SpanExporter as Export};
 
 use crate::config::TracingConfig;
+use crate::pipeline::{CommittedTransaction, Observer, RecordTracer};
 use crate::record::Record;
 use crate::trace_context::{Parent, Traceparent, traceparent};
 use crate::verdict::FailureKind;
@@ -85,11 +86,12 @@ pub struct WorkerSpans {
     maker: Option<Arc<Maker>>,
     worker: usize,
     transaction: Option<Span>,
-    batch: Option<Mapped>,
+    batch: Option<RecordSpans>,
 }
 
-/// A batch that was mapped.
-struct Mapped {
+/// The spans of records of a batch that was mapped.
+struct RecordSpans {
+    maker: Arc<Maker>,
     context: SpanContext,
     started: SystemTime,
     ended: SystemTime,
@@ -111,9 +113,9 @@ impl Maker {
     }
 }
 
-impl WorkerSpans {
-    /// A batch was mapped, and that took so long. A transaction begins with its first batch.
-    pub fn mapped(&mut self, records: usize, took: Duration) {
+impl Observer for WorkerSpans {
+    /// A transaction begins with its first batch.
+    fn batch_mapped(&mut self, records: usize, took: Duration) {
         let Some(maker) = &self.maker else { return };
         let ended = SystemTime::now();
         let started = ended.checked_sub(took).unwrap_or(ended);
@@ -129,45 +131,22 @@ impl WorkerSpans {
         let mut span = maker.tracer.build_with_context(maker.span("process", SpanKind::Consumer, started), &within);
         span.set_attribute(KeyValue::new("messaging.operation.type", "process"));
         span.set_attribute(KeyValue::new("messaging.batch.message_count", records as i64));
-        self.batch = Some(Mapped { context: span.span_context().clone(), started, ended, left: MOST_RECORDS });
+        self.batch = Some(RecordSpans {
+            maker: maker.clone(),
+            context: span.span_context().clone(),
+            started,
+            ended,
+            left: MOST_RECORDS,
+        });
         span.end_with_timestamp(ended);
     }
 
-    /// A record of the last batch was decided on. If it came with a sampled trace, and not too many others did, it gets a
-    /// span there, linked with that of the batch; what is made of the record is to be that span's child.
-    pub fn decided(&mut self, record: Record<'_>, failure: Option<FailureKind>) -> Option<Traceparent> {
-        let (maker, batch) = (self.maker.as_ref()?, self.batch.as_mut().filter(|batch| batch.left > 0)?);
-        let parent = Parent::of(record).filter(|parent| parent.sampled)?;
-        batch.left -= 1;
-        let state = parent.state.and_then(|state| state.parse().ok());
-        let parent = SpanContext::new(
-            TraceId::from(parent.trace),
-            SpanId::from(parent.span),
-            TraceFlags::SAMPLED,
-            true,
-            state.unwrap_or_else(TraceState::default),
-        );
-        let builder = maker
-            .span("process", SpanKind::Consumer, batch.started)
-            .with_links(vec![Link::with_context(batch.context.clone())]);
-        let within = Context::new().with_remote_span_context(parent);
-        let mut span = maker.tracer.build_with_context(builder, &within);
-        span.set_attribute(KeyValue::new("messaging.operation.type", "process"));
-        span.set_attribute(KeyValue::new("messaging.destination.partition.id", record.partition().to_string()));
-        span.set_attribute(KeyValue::new("messaging.kafka.offset", record.offset()));
-        if let Some(kind) = failure {
-            span.set_attribute(KeyValue::new("error.type", kind.name()));
-            span.set_status(Status::error(kind.name()));
-        }
-        let (context, recording) = (span.span_context().clone(), span.is_recording());
-        span.end_with_timestamp(batch.ended);
-        let [trace, span] = [context.trace_id().to_bytes().to_vec(), context.span_id().to_bytes().to_vec()];
-        let trace = u128::from_be_bytes(trace.try_into().ok()?);
-        recording.then(|| traceparent(trace, u64::from_be_bytes(span.try_into().unwrap_or_default())))
+    fn record_tracer(&mut self) -> Option<Box<dyn RecordTracer>> {
+        Some(Box::new(self.batch.take()?))
     }
 
-    /// The transaction was committed, and that took so long.
-    pub fn committed(&mut self, records: usize, took: Duration) {
+    fn transaction_committed(&mut self, committed: CommittedTransaction<'_>) {
+        let CommittedTransaction { records, took, .. } = committed;
         let (Some(maker), Some(mut transaction)) = (&self.maker, self.transaction.take()) else { return };
         let ended = SystemTime::now();
         let within = Context::new().with_remote_span_context(transaction.span_context().clone());
@@ -180,14 +159,51 @@ impl WorkerSpans {
         self.batch = None;
     }
 
-    /// The transaction was aborted, for this reason.
-    pub fn aborted(&mut self, reason: &str) {
+    fn transaction_aborting(&mut self, reason: &'static str) {
         if let Some(mut transaction) = self.transaction.take() {
             transaction.set_attribute(KeyValue::new("error.type", "aborted"));
             transaction.set_status(Status::error(reason.to_owned()));
             transaction.end();
         }
         self.batch = None;
+    }
+}
+
+impl RecordTracer for RecordSpans {
+    /// If a record came with a sampled trace, and not too many others did, it gets a span there, linked with that of the
+    /// batch; what is made of the record is to be that span's child.
+    fn trace(&mut self, record: Record<'_>, failure: Option<FailureKind>) -> Option<Traceparent> {
+        if self.left == 0 {
+            return None;
+        }
+        let parent = Parent::of(record).filter(|parent| parent.sampled)?;
+        self.left -= 1;
+        let state = parent.state.and_then(|state| state.parse().ok());
+        let parent = SpanContext::new(
+            TraceId::from(parent.trace),
+            SpanId::from(parent.span),
+            TraceFlags::SAMPLED,
+            true,
+            state.unwrap_or_else(TraceState::default),
+        );
+        let builder = self
+            .maker
+            .span("process", SpanKind::Consumer, self.started)
+            .with_links(vec![Link::with_context(self.context.clone())]);
+        let within = Context::new().with_remote_span_context(parent);
+        let mut span = self.maker.tracer.build_with_context(builder, &within);
+        span.set_attribute(KeyValue::new("messaging.operation.type", "process"));
+        span.set_attribute(KeyValue::new("messaging.destination.partition.id", record.partition().to_string()));
+        span.set_attribute(KeyValue::new("messaging.kafka.offset", record.offset()));
+        if let Some(kind) = failure {
+            span.set_attribute(KeyValue::new("error.type", kind.name()));
+            span.set_status(Status::error(kind.name()));
+        }
+        let (context, recording) = (span.span_context().clone(), span.is_recording());
+        span.end_with_timestamp(self.ended);
+        let [trace, span] = [context.trace_id().to_bytes().to_vec(), context.span_id().to_bytes().to_vec()];
+        let trace = u128::from_be_bytes(trace.try_into().ok()?);
+        recording.then(|| traceparent(trace, u64::from_be_bytes(span.try_into().unwrap_or_default())))
     }
 }
 

@@ -5,7 +5,9 @@ mod breakers;
 mod failure_log;
 mod failures;
 mod guests;
+mod observer;
 mod rates;
+mod step_trace;
 mod topics;
 mod workers;
 
@@ -30,7 +32,9 @@ pub use breakers::Breakers;
 pub use failure_log::FailureLog;
 pub use failures::{Example, Failures, Group};
 pub use guests::{Guests, Renewal};
+pub use observer::TelemetryObserver;
 pub use rates::{EVERY, Rate, Rates};
+pub use step_trace::StepTrace;
 pub use topics::Topics;
 pub use workers::{Activity, Place, StepLimits, Worker, Workers};
 

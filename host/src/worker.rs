@@ -6,17 +6,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::config::{Delivery, Failures};
+use crate::config::Delivery;
 use crate::dead_letter::{DeadLetters, Origin};
 use crate::decision::Routes;
+use crate::in_flight::InFlight;
 use crate::intents::Intents;
 use crate::kafka::{InputTopic, KafkaSettings, KafkaSink, KafkaSource};
-use crate::pipeline::{CommitPolicy, Pipeline, Settings, Trouble};
+use crate::pipeline::{CommitPolicy, FailurePolicy, Observers, Parts, Pipeline, Settings, SystemClock, Trouble};
 use crate::plugin::{Plugin, PluginMapper};
 use crate::shutdown::{Halt, Shutdown};
 use crate::spans::Spans;
 use crate::swap::{ActiveVersion, Slot, WorkerSlot};
-use crate::telemetry::{Activity, Telemetry};
+use crate::telemetry::{Activity, StepTrace, Telemetry, TelemetryObserver};
 
 /// What the workers of a process have in common.
 pub struct Job {
@@ -33,7 +34,7 @@ pub struct Job {
     /// The most records of a batch.
     pub batch_records: usize,
     /// What is done about failures.
-    pub failures: Failures,
+    pub failures: FailurePolicy,
     /// Where it is written down what the plugin is given.
     pub intents: Arc<Intents>,
     /// How long to try to reach Kafka at the start.
@@ -118,22 +119,32 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
         plugin_digest: identity.digest.to_string(),
         contract: identity.contract,
     };
-    let dead_letters = DeadLetters::new(origin, job.routes.dead_letters.limits.clone());
     let settings = Settings {
+        worker: number,
+        topic: topic.clone(),
         routes: job.routes.clone(),
         commit: job.commit,
         batch_records: job.batch_records,
         failures: job.failures,
-        worker: number,
-        spans: job.spans.clone(),
-        intents: job.intents.clone(),
         ends_by_itself: job.input.until.is_some(),
         provenance: job.provenance,
     };
-    let mapper = PluginMapper::new(job.plugin.clone()).observed_by(job.telemetry.guest_observer(number));
-    let parts = (source, mapper, sink);
-    let (telemetry, shutdown) = (job.telemetry.clone(), job.shutdown.clone());
-    let mut pipeline = Pipeline::new(parts, versions, topic, settings, dead_letters, telemetry, shutdown);
+    let observers = Observers::default()
+        .and(StepTrace::new(number))
+        .and(TelemetryObserver::new(job.telemetry.clone(), number))
+        .and(job.spans.of_worker(number));
+    let parts = Parts {
+        source,
+        mapper: PluginMapper::new(job.plugin.clone()).observed_by(job.telemetry.guest_observer(number)),
+        sink,
+        versions,
+        in_flight: Box::new(InFlight::new(job.intents.clone(), number)),
+        observer: Box::new(observers),
+        clock: Arc::new(SystemClock),
+        dead_letters: DeadLetters::new(origin, job.routes.dead_letters.limits.clone()),
+        shutdown: job.shutdown.clone(),
+    };
+    let mut pipeline = Pipeline::new(parts, settings);
     let ended = pipeline.run();
     let (source, _, sink) = pipeline.into_parts();
     leave(job, number, (source, sink), &ended);

@@ -11,22 +11,24 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use mapper_host::config::{BreakerRecords, Failures};
 use mapper_host::dead_letter::{DeadLetters, Origin};
 use mapper_host::decision::{Routes, TopicLimits};
+use mapper_host::in_flight::InFlight;
 use mapper_host::intents::Intents;
-use mapper_host::pipeline::{CommitPolicy, Fetched, Outgoing, Pipeline, Settings, Sink, Source, Trouble};
+use mapper_host::pipeline::{
+    BreakerRecords, BreakerSettings, CommitPolicy, FailurePolicy, Fetched, Outgoing, Parts, Pipeline, Settings, Sink,
+    Source, SystemClock, Trouble,
+};
 use mapper_host::plugin::{Effort, Engine, Limits, Plugin, PluginMapper};
 use mapper_host::record::{Batch, Header, Positions, SourcePositions};
 use mapper_host::shutdown::Shutdown;
-use mapper_host::spans::Spans;
 use mapper_host::swap::probation::ProbationTerms;
 use mapper_host::swap::report::{Ended, Step};
 use mapper_host::swap::store::Store;
 use mapper_host::swap::swapper::{Policy, Refused, Reply, Request, RequestQueue, Swapper, VersionLoader};
 use mapper_host::swap::tryout::Trial;
 use mapper_host::swap::{ActiveVersion, By, Journal, Slot, Version, WorkerSlot};
-use mapper_host::telemetry::Telemetry;
+use mapper_host::telemetry::{Telemetry, TelemetryObserver};
 use mapper_host::visits::{Generator, Profile};
 
 // That of the host: with another one, memory says nothing of it.
@@ -167,21 +169,17 @@ fn work(
     let source = Endless { batch, next: 0, records };
     let routes = Arc::new(Routes::with_default_limits(&["reduced"], "dlq"));
     let settings = Settings {
+        worker: number,
+        topic: "visits".into(),
         routes,
         commit: CommitPolicy { interval: Duration::from_millis(100), records: 20_000, bytes: 16 << 20 },
         batch_records: BATCH,
         provenance: false,
-        failures: Failures {
+        failures: FailurePolicy {
             halt_on_error_ratio: None,
             error_ratio_window: 1000,
-            breaker_after: 100,
-            breaker_records: BreakerRecords::DeadLetter,
-            breaker_retry: Duration::from_secs(1),
-            poison_after: 3,
+            breaker: BreakerSettings { after: 100, records: BreakerRecords::DeadLetter, retry: Duration::from_secs(1) },
         },
-        worker: number,
-        spans: Spans::default(),
-        intents: Arc::new(Intents::none()),
         ends_by_itself: false,
     };
     let origin = Origin {
@@ -193,11 +191,18 @@ fn work(
         plugin_digest: speaker.version.digest.clone(),
         contract: speaker.contract,
     };
-    let versions = WorkerSlot::new(slot, number, speaker);
-    let parts = (source, PluginMapper::new(plugin), Nowhere);
-    let letters = DeadLetters::new(origin, TopicLimits::default());
-    let mut pipeline =
-        Pipeline::new(parts, versions, &"visits".into(), settings, letters, Arc::new(Telemetry::default()), end);
+    let parts = Parts {
+        source,
+        mapper: PluginMapper::new(plugin),
+        sink: Nowhere,
+        versions: WorkerSlot::new(slot, number, speaker),
+        in_flight: Box::new(InFlight::new(Arc::new(Intents::none()), number)),
+        observer: Box::new(TelemetryObserver::new(Arc::new(Telemetry::default()), number)),
+        clock: Arc::new(SystemClock),
+        dead_letters: DeadLetters::new(origin, TopicLimits::default()),
+        shutdown: end,
+    };
+    let mut pipeline = Pipeline::new(parts, settings);
     pipeline.run().expect("nothing fails here");
 }
 

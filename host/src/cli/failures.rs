@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::CliError;
 use super::sources::Sources;
-use crate::config::{BreakerRecords, Failures, values};
+use crate::config::{BreakerRecords, BreakerSettings, FailurePolicy, Failures, values};
 
 /// A window is a few bytes a record, per worker.
 const LARGEST_WINDOW: u64 = 1_000_000;
@@ -29,14 +29,14 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<Failures, CliError> {
             records.refuse("with --breaker-after 0 no worker ever stops, so there is nothing to hold records for")
         );
     }
-    Ok(Failures {
+    let retry = sources.value("breaker-retry", |text| values::duration(text, SHORTEST_RETRY..=LONGEST_RETRY))?;
+    let policy = FailurePolicy {
         halt_on_error_ratio: ratio,
         error_ratio_window: window.read(|text| values::count(text, 1..=LARGEST_WINDOW))?,
-        breaker_after: after,
-        breaker_records,
-        poison_after: sources.value("poison-after", |text| values::whole32(text, 0..=1000))?,
-        breaker_retry: sources.value("breaker-retry", |text| values::duration(text, SHORTEST_RETRY..=LONGEST_RETRY))?,
-    })
+        breaker: BreakerSettings { after, records: breaker_records, retry },
+    };
+    let poison_after = sources.value("poison-after", |text| values::whole32(text, 0..=1000))?;
+    Ok(Failures { policy, poison_after })
 }
 
 /// Above 0, or every first record would end the host.

@@ -357,10 +357,11 @@ fn passwords_are_not_shown() {
 fn what_is_done_about_failures_is_read_and_fits_together() {
     let failures = |arguments: &[&str]| run(&[PLUGIN, arguments], &[]).failures;
     let standard = failures(&[]);
-    assert_eq!((standard.breaker_after, standard.breaker_records), (100, BreakerRecords::DeadLetter));
-    assert_eq!((standard.breaker_retry, standard.halt_on_error_ratio), (ms(1000), None));
-    assert_eq!(failures(&["--breaker-records", "hold"]).breaker_records, BreakerRecords::Hold);
-    let ratio = failures(&["--halt-on-error-ratio", "0.9", "--error-ratio-window", "50"]);
+    let breaker = standard.policy.breaker;
+    assert_eq!((breaker.after, breaker.records), (100, BreakerRecords::DeadLetter));
+    assert_eq!((breaker.retry, standard.policy.halt_on_error_ratio), (ms(1000), None));
+    assert_eq!(failures(&["--breaker-records", "hold"]).policy.breaker.records, BreakerRecords::Hold);
+    let ratio = failures(&["--halt-on-error-ratio", "0.9", "--error-ratio-window", "50"]).policy;
     assert_eq!((ratio.halt_on_error_ratio, ratio.error_ratio_window), (Some(0.9), 50));
     let message = wrong(&[PLUGIN, &["--breaker-after", "0", "--breaker-records", "hold"]], &[]);
     assert!(message.starts_with("flag --breaker-records: ") && message.contains("no worker ever stops"), "{message}");

@@ -7,7 +7,8 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::SpanData;
 
 use super::*;
-use crate::record::Batch;
+use crate::record::{Batch, Positions};
+use crate::telemetry::Counts;
 
 /// Keeps what it is given, once it may.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +61,11 @@ fn batch(traceparents: &[&str]) -> Batch {
     batch
 }
 
+fn commit(worker: &mut WorkerSpans, records: usize, took: Duration) {
+    let (next, counts) = (Positions::new(), Counts::default());
+    worker.transaction_committed(CommittedTransaction { records, next: &next, counts: &counts, took });
+}
+
 fn attributes(span: &SpanData) -> BTreeMap<&str, String> {
     span.attributes.iter().map(|pair| (pair.key.as_str(), pair.value.to_string())).collect()
 }
@@ -71,11 +77,11 @@ const NOT_SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-
 fn a_transaction_has_its_batches_and_its_commit_within() {
     let (spans, collector, sent) = spans(true);
     let mut worker = spans.of_worker(3);
-    worker.mapped(10, Duration::from_millis(2));
-    worker.mapped(5, Duration::from_millis(1));
-    worker.committed(15, Duration::from_millis(4));
-    worker.mapped(1, Duration::from_millis(1));
-    worker.aborted("the broker went");
+    worker.batch_mapped(10, Duration::from_millis(2));
+    worker.batch_mapped(5, Duration::from_millis(1));
+    commit(&mut worker, 15, Duration::from_millis(4));
+    worker.batch_mapped(1, Duration::from_millis(1));
+    worker.transaction_aborting("the broker went");
     spans.finish();
     let collected = collector.0.0.lock().unwrap();
     assert_eq!((collected.service.as_str(), sent.sent(), sent.dropped()), ("my-service", 6, 0));
@@ -101,13 +107,14 @@ fn a_record_with_a_sampled_trace_has_a_span_there_and_no_other() {
     let (spans, collector, _) = spans(true);
     let mut worker = spans.of_worker(0);
     let batch = batch(&[SAMPLED, NOT_SAMPLED, "nonsense", SAMPLED]);
-    worker.mapped(batch.len(), Duration::from_millis(1));
+    worker.batch_mapped(batch.len(), Duration::from_millis(1));
+    let mut tracer = worker.record_tracer().unwrap();
     let ours: Vec<_> = batch
         .records()
         .zip([None, None, None, Some(FailureKind::Trap)])
-        .map(|(record, failure)| worker.decided(record, failure))
+        .map(|(record, failure)| tracer.trace(record, failure))
         .collect();
-    worker.committed(4, Duration::ZERO);
+    commit(&mut worker, 4, Duration::ZERO);
     spans.finish();
     let collected = collector.0.0.lock().unwrap();
     let [ref mapped, ref first, ref last, ..] = collected.spans[..] else { panic!("{collected:?}") };
@@ -130,8 +137,9 @@ fn records_with_a_span_are_bounded() {
     let mut worker = spans.of_worker(0);
     let batch = batch(&vec![SAMPLED; 100]);
     for _ in 0..2 {
-        worker.mapped(batch.len(), Duration::ZERO);
-        let with = batch.records().filter_map(|record| worker.decided(record, None)).count();
+        worker.batch_mapped(batch.len(), Duration::ZERO);
+        let mut tracer = worker.record_tracer().unwrap();
+        let with = batch.records().filter_map(|record| tracer.trace(record, None)).count();
         assert_eq!(with, MOST_RECORDS as usize);
     }
 }
@@ -142,7 +150,7 @@ fn who_is_slow_or_gone_costs_spans_and_nothing_else() {
     let mut worker = spans.of_worker(0);
     // Nobody takes any, and yet none of these calls waits.
     for _ in 0..10_000 {
-        worker.mapped(1, Duration::ZERO);
+        worker.batch_mapped(1, Duration::ZERO);
     }
     assert!(sent.dropped() > 1000 && sent.sent() == 0, "{sent:?}");
     let before = sent.dropped();
@@ -154,9 +162,9 @@ fn who_is_slow_or_gone_costs_spans_and_nothing_else() {
 #[test]
 fn without_an_endpoint_there_are_none() {
     let mut worker = Spans::default().of_worker(0);
-    worker.mapped(1, Duration::ZERO);
-    assert_eq!(worker.decided(batch(&[SAMPLED]).record(0), None), None);
-    worker.committed(1, Duration::ZERO);
-    worker.aborted("");
+    worker.batch_mapped(1, Duration::ZERO);
+    assert!(worker.record_tracer().is_none());
+    commit(&mut worker, 1, Duration::ZERO);
+    worker.transaction_aborting("");
     Spans::default().finish();
 }

@@ -45,11 +45,6 @@ impl Seen {
         Self { judged: Judged::default(), sampled: Vec::new(), wanted: most, most }
     }
 
-    /// Forgets what was not told.
-    pub fn clear(&mut self) {
-        *self = Self::of_at_most(self.most);
-    }
-
     /// How many are remembered that passed, and that failed.
     pub(super) fn remembered(&self) -> [usize; 2] {
         [0, 1].map(|sort| self.most[sort] - self.wanted[sort])
@@ -57,9 +52,7 @@ impl Seen {
 
     /// This is done of a record.
     pub fn note(&mut self, record: Record<'_>, decision: &Decision<'_>) {
-        let failure = decision.failure();
-        self.judged.add_one(failure);
-        let wanted = &mut self.wanted[usize::from(failure.is_some())];
+        let wanted = &mut self.wanted[usize::from(decision.failure().is_some())];
         if *wanted > 0 {
             *wanted -= 1;
             self.sampled.push(Sampled { batch: record.alone(), outcome: Outcome::decided(record, decision) });

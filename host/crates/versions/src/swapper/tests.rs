@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
-use crate::probation::Judged;
-use crate::sample::Seen;
 use crate::{Journal, WorkerSlot};
 use mapper_core::record::{Batch, Positions, SourcePositions};
 use mapper_core::verdict::{FailureKind, Verdicts};
+use mapper_pipeline::VersionSlot as _;
 
 /// How many plugins there are at the moment.
 #[derive(Clone, Default)]
@@ -258,9 +257,9 @@ fn versions_go_back_as_they_came_with_at_most_two_in_memory() {
 }
 
 fn crash(play: &mut Play) {
-    let mut seen = Seen::default();
-    seen.judged = Judged { records: 3, failed: 1, crashed: 1, crash: Some(FailureKind::Timeout) };
-    play.workers[1].judged(&mut seen);
+    let worker = &mut play.workers[1];
+    [None, None, Some(FailureKind::Timeout)].into_iter().for_each(|failure| worker.record_judged(failure));
+    worker.batch_judged();
 }
 
 /// Waits until the workers have returned to the version before, after a probation that failed.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::verdict::Failure;
+use mapper_core::verdict::Failure;
 
 /// A window over the last records that were judged; a record that was judged twice is in it twice.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::verdict::FailureKind;
+    use mapper_core::verdict::FailureKind;
 
     fn fail(ratio: &mut ErrorRatio, message: &str, fingerprint: &str) -> Option<Exceeded> {
         ratio.failed(&Failure::new(FailureKind::Rejected, message), fingerprint)

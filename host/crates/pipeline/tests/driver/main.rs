@@ -1,8 +1,10 @@
 //! The loop on an in-memory Kafka: what each trouble must lead to, one rule a test; `properties` mixes them all.
 
 mod breaker;
+mod in_flight;
 mod kafka;
 mod mapper;
+mod observed;
 mod outcome;
 mod poison;
 mod properties;
@@ -12,15 +14,25 @@ mod sink;
 mod versions;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::*;
-use crate::config::BreakerRecords;
-use crate::dead_letter::Origin;
-use crate::decision::{Route, RouteIndex, TopicLimits};
-use crate::spans::Spans;
-use crate::verdict::FailureKind;
+use mapper_core::dead_letter::{DeadLetters, Origin};
+use mapper_core::decision::{Route, RouteIndex, Routes, TopicLimits};
+use mapper_core::record::{Batch, Positions};
+use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_core::verdict::{FailureKind, Verdicts};
+use mapper_pipeline::{
+    BreakerRecords, BreakerSettings, Clock, CommitPolicy, FailurePolicy, Fetched, ManualClock, Mapper, Outgoing, Parts,
+    Pipeline, Rejection, RejectionCause, Settings, Sink, Source, StepOutcome, Trouble,
+};
+use mapper_state::intents::Intents;
+use mapper_versions::WorkerSlot;
+
+use in_flight::InFlight;
 use kafka::Fake;
 use mapper::{ByValue, Handled, handled};
+use observed::{Observed, Watch};
 use outcome::{Produced, Told};
 use script::{Call, Event, Revoke, Script};
 
@@ -31,18 +43,16 @@ struct Work {
     records: usize,
     bytes: usize,
     batch_records: usize,
-    failures: Failures,
+    failures: FailurePolicy,
+    poison_after: u32,
     ends_by_itself: bool,
 }
 
 /// Nothing is done about failures.
-const CALM: Failures = Failures {
+const CALM: FailurePolicy = FailurePolicy {
     halt_on_error_ratio: None,
     error_ratio_window: 1,
-    breaker_after: 0,
-    breaker_records: BreakerRecords::DeadLetter,
-    breaker_retry: Duration::from_millis(1),
-    poison_after: 3,
+    breaker: BreakerSettings { after: 0, records: BreakerRecords::DeadLetter, retry: Duration::from_millis(1) },
 };
 
 /// All in one transaction.
@@ -52,30 +62,41 @@ const ALL_AT_ONCE: Work = Work {
     bytes: usize::MAX,
     batch_records: 100,
     failures: CALM,
+    poison_after: 3,
     ends_by_itself: true,
 };
 
-/// A new process begins to work.
-fn start(fake: &Fake, work: Work, telemetry: &Arc<Telemetry>) -> Pipeline<Fake, ByValue, Fake> {
+/// The pipeline of these tests.
+type TestPipeline = Pipeline<Fake, Fake, WorkerSlot<ByValue>>;
+
+/// The topics, with outputs of at most 1000 bytes.
+fn routes() -> Routes {
     let route = |topic: &str, max_record_bytes| Route {
         topic: topic.into(),
         limits: TopicLimits { max_record_bytes, ..TopicLimits::default() },
     };
-    let routes = Routes {
+    Routes {
         outputs: vec![route("reduced", 1000), route("other", 1000)],
         dead_letters: route("dlq", 4000),
         added_bytes: 0,
-    };
-    let Work { interval, records, bytes, batch_records, failures, ends_by_itself } = work;
+    }
+}
+
+/// A new process begins to work.
+fn start(fake: &Fake, work: Work, observed: &Arc<Observed>) -> TestPipeline {
+    start_with(fake, work, observed, routes())
+}
+
+fn start_with(fake: &Fake, work: Work, observed: &Arc<Observed>, routes: Routes) -> TestPipeline {
+    let Work { interval, records, bytes, batch_records, failures, ends_by_itself, .. } = work;
     let settings = Settings {
-        spans: Spans::default(),
+        worker: 7,
+        topic: "visits".into(),
         routes: Arc::new(routes),
         commit: CommitPolicy { interval, records, bytes },
         batch_records,
         provenance: true,
         failures,
-        worker: 7,
-        intents: fake.kafka().intents.clone(),
         ends_by_itself,
     };
     let text = |text: &str| text.to_owned();
@@ -89,21 +110,25 @@ fn start(fake: &Fake, work: Work, telemetry: &Arc<Telemetry>) -> Pipeline<Fake, 
         contract: "1.0.0",
     };
     fake.join();
+    let intents = fake.kafka().intents.clone();
+    let clock = fake.kafka().clock.clone();
     let shutdown = fake.kafka().shutdown.clone();
-    let parts = (fake.clone(), ByValue(fake.clone()), fake.clone());
-    Pipeline::new(
-        parts,
-        versions::join(fake),
-        &"visits".into(),
-        settings,
-        DeadLetters::new(origin, TopicLimits { max_record_bytes: 4000, ..TopicLimits::default() }),
-        telemetry.clone(),
+    let parts = Parts {
+        source: fake.clone(),
+        mapper: ByValue(fake.clone()),
+        sink: fake.clone(),
+        versions: versions::join(fake),
+        in_flight: Box::new(InFlight::new(intents, settings.worker)),
+        observer: Box::new(Watch(observed.clone())),
+        clock,
+        dead_letters: DeadLetters::new(origin, TopicLimits { max_record_bytes: 4000, ..TopicLimits::default() }),
         shutdown,
-    )
+    };
+    Pipeline::new(parts, settings)
 }
 
 /// What is committed is complete, nothing else is visible, the order is kept, and the counts are right.
-fn check(fake: &Fake, telemetry: &Telemetry) {
+fn check(fake: &Fake, observed: &Observed) {
     let kafka = fake.kafka();
     let may_be_refused = kafka.script.iter().any(|(_, _, event)| *event == Event::Refused)
         || kafka.limits.iter().any(|limits| *limits != TopicLimits::default());
@@ -143,9 +168,9 @@ fn check(fake: &Fake, telemetry: &Telemetry) {
     }
     assert!(made.is_empty(), "made of nothing: {made:?}");
     kafka.versions.check(kafka.topics.iter().flatten());
-    let counts = telemetry.counts();
+    let counts = observed.counts();
     let told = Told {
-        transactions: telemetry.transactions(),
+        transactions: observed.transactions(),
         records_in: counts.records_in,
         records_out: counts.records_out,
         skipped: counts.skipped,
@@ -156,9 +181,9 @@ fn check(fake: &Fake, telemetry: &Telemetry) {
 
 /// Runs until the end, or a shutdown, or a halt; then checks what must always hold.
 fn run(fake: &Fake, work: Work) -> Result<(), Halt> {
-    let telemetry = Arc::default();
-    let ended = start(fake, work, &telemetry).run();
-    check(fake, &telemetry);
+    let observed = Arc::default();
+    let ended = start(fake, work, &observed).run();
+    check(fake, &observed);
     ended
 }
 
@@ -205,9 +230,9 @@ fn a_commit_comes_with_time() {
     let script = vec![(Call::Commit, 1, Event::Shutdown), (Call::Fetch, 20, Event::Halt)];
     let fake = Fake::new(&[ones(2)], script);
     fake.kafka().until_end = false;
-    let (interval, began) = (Duration::from_millis(20), Instant::now());
+    let interval = Duration::from_millis(20);
     run(&fake, Work { interval, ..ALL_AT_ONCE }).unwrap();
-    assert!(began.elapsed() >= interval);
+    assert!(fake.kafka().clock.elapsed() >= interval);
     assert_eq!(log(&fake), "assigned, begin, commit 2");
 }
 

@@ -1,11 +1,21 @@
 //! A mapper that is broken: when it is left alone, what becomes of its records, and what ends it.
 
 use super::*;
-use crate::shutdown::Cause;
+use mapper_core::shutdown::Cause;
 
 fn breaker(breaker_after: u32, breaker_records: BreakerRecords) -> Work {
-    let failures = Failures { breaker_after, breaker_records, ..CALM };
-    Work { failures, ends_by_itself: false, ..ALL_AT_ONCE }
+    with_breaker(BreakerSettings { after: breaker_after, records: breaker_records, ..CALM.breaker })
+}
+
+fn with_breaker(breaker: BreakerSettings) -> Work {
+    Work { failures: FailurePolicy { breaker, ..CALM }, ends_by_itself: false, ..ALL_AT_ONCE }
+}
+
+/// Runs until the breaker opens.
+fn run_until_open(pipeline: &mut TestPipeline, observed: &Observed) {
+    while observed.breaker().is_none() {
+        assert_ne!(pipeline.step().unwrap(), StepOutcome::Finished);
+    }
 }
 
 const BOTH: [BreakerRecords; 2] = [BreakerRecords::DeadLetter, BreakerRecords::Hold];
@@ -27,15 +37,14 @@ fn a_run_of_traps_stops_it_before_the_next_record() {
     for (records, letters, next) in [(BreakerRecords::DeadLetter, 3, 5), (BreakerRecords::Hold, 0, 1)] {
         let values = vec!["one", "sick", "sick", "sick", "sick", "sick"];
         let fake = with_sick(&[values], usize::MAX, vec![(Call::Attend, 9, Event::Shutdown)]);
-        let telemetry = Arc::default();
-        start(&fake, breaker(3, records), &telemetry).run().unwrap();
-        check(&fake, &telemetry);
+        let observed = Arc::default();
+        start(&fake, breaker(3, records), &observed).run().unwrap();
+        check(&fake, &observed);
         assert_eq!(outcome(&fake), (letters, 1), "{records}");
         // Offset 3 of these inputs is a gap.
         assert_eq!(committed(&fake), [(0, next)], "{records}");
-        let open = telemetry.breakers.open();
-        assert!(open[&7].starts_with("3 records in a row trapped") && open[&7].contains("unreachable"), "{open:?}");
-        assert!(telemetry.health.reasons()[0].1.contains("worker 7"), "{:?}", telemetry.health.reasons());
+        let open = observed.breaker().unwrap();
+        assert!(open.starts_with("3 records in a row trapped") && open.contains("unreachable"), "{open}");
     }
 }
 
@@ -45,13 +54,13 @@ fn it_goes_on_once_a_record_passes() {
         let values = [vec!["one", "sick", "sick", "sick", "sick", "two", "trap", "reject"], vec!["sick", "one"]];
         // Three stop it, and two tries are in vain.
         let fake = with_sick(&values, 5, vec![]);
-        let telemetry = Arc::default();
-        start(&fake, breaker(3, records), &telemetry).run().unwrap();
-        check(&fake, &telemetry);
+        let observed = Arc::default();
+        start(&fake, breaker(3, records), &observed).run().unwrap();
+        check(&fake, &observed);
         everything_was_done(&fake);
         // The trap and the rejected one are none of the mapper's health.
         assert_eq!(fake.kafka().topics[2].len(), letters + 2, "{records}");
-        assert_eq!((telemetry.health.reasons(), telemetry.breakers.times_opened()), (vec![], 1));
+        assert_eq!((observed.breaker(), observed.times_opened()), (None, 1));
     }
 }
 
@@ -87,12 +96,7 @@ fn the_group_is_answered_while_it_is_open() {
         for records in BOTH {
             let script = vec![(Call::Attend, 4, revoke(&[0, 1], lost)), (Call::Attend, 9, revoke(&[1], !lost))];
             let fake = with_sick(&[vec!["one", "sick", "sick", "sick"], vec!["sick", "one"]], 5, script);
-            let work = breaker(2, records);
-            run(
-                &fake,
-                Work { failures: Failures { breaker_retry: Duration::from_millis(20), ..work.failures }, ..work },
-            )
-            .unwrap();
+            run(&fake, with_breaker(BreakerSettings { after: 2, records, retry: Duration::from_millis(20) })).unwrap();
             everything_was_done(&fake);
             assert!(log(&fake).matches("revoked").count() >= 1, "{}", log(&fake));
         }
@@ -102,24 +106,18 @@ fn the_group_is_answered_while_it_is_open() {
 #[test]
 fn a_new_mapper_closes_it_and_judges_what_was_held() {
     for (records, letters) in [(BreakerRecords::DeadLetter, 2), (BreakerRecords::Hold, 0)] {
-        let fake = with_sick(&[vec!["sick", "sick", "sick"]], usize::MAX, vec![(Call::Attend, 9, Event::Shutdown)]);
-        let telemetry = Arc::default();
-        let work = breaker(2, records);
+        let fake = with_sick(&[vec!["sick", "sick", "sick"]], usize::MAX, vec![]);
+        let observed = Arc::default();
         // It would not be tried within this test.
-        let failures = Failures { breaker_retry: Duration::from_secs(60), ..work.failures };
-        let mut pipeline = start(&fake, Work { failures, ..work }, &telemetry);
-        pipeline.run().unwrap();
-        assert!(!telemetry.health.reasons().is_empty());
-        {
-            let mut kafka = fake.kafka();
-            (kafka.sick, kafka.shutdown) = (0, Shutdown::default());
-            pipeline.shutdown = kafka.shutdown.clone();
-        }
+        let retry = Duration::from_secs(60);
+        let mut pipeline = start(&fake, with_breaker(BreakerSettings { after: 2, records, retry }), &observed);
+        run_until_open(&mut pipeline, &observed);
+        fake.kafka().sick = 0;
         fake.kafka().versions.offer(None);
-        pipeline.take_version().unwrap();
-        assert_eq!(telemetry.health.reasons(), []);
+        pipeline.step().unwrap();
+        assert_eq!(observed.breaker(), None);
         pipeline.run().unwrap();
-        check(&fake, &telemetry);
+        check(&fake, &observed);
         everything_was_done(&fake);
         assert_eq!(outcome(&fake), (letters, 3 - letters), "{records}");
     }
@@ -127,20 +125,18 @@ fn a_new_mapper_closes_it_and_judges_what_was_held() {
 
 #[test]
 fn a_new_mapper_judges_what_was_held_before_it_opened() {
-    let fake = with_sick(&[vec!["one", "sick", "sick"]], usize::MAX, vec![(Call::Fetch, 3, Event::Shutdown)]);
-    fake.kafka().until_end = false;
-    let telemetry = Arc::default();
-    let mut pipeline = start(&fake, breaker(3, BreakerRecords::Hold), &telemetry);
-    pipeline.run().unwrap();
-    assert_eq!(committed(&fake), [(0, 1)]);
-    {
-        let mut kafka = fake.kafka();
-        (kafka.sick, kafka.until_end, kafka.shutdown) = (0, true, Shutdown::default());
-        pipeline.shutdown = kafka.shutdown.clone();
-    }
+    let fake = with_sick(&[vec!["one", "sick", "sick"]], usize::MAX, vec![]);
+    let observed = Arc::default();
+    let mut pipeline = start(&fake, breaker(3, BreakerRecords::Hold), &observed);
+    // The assignment, and the records.
+    (0..2).for_each(|_| assert_eq!(pipeline.step().unwrap(), StepOutcome::Continue));
+    assert_eq!(fake.kafka().sick, usize::MAX - 2);
+    fake.kafka().sick = 0;
     fake.kafka().versions.offer(None);
-    pipeline.take_version().unwrap();
+    pipeline.step().unwrap();
+    assert_eq!(committed(&fake), [(0, 1)]);
     pipeline.run().unwrap();
+    check(&fake, &observed);
     everything_was_done(&fake);
     assert_eq!(outcome(&fake), (0, 3));
 }
@@ -160,15 +156,16 @@ fn a_run_that_ends_by_itself_waits_for_nobody() {
 fn what_is_held_is_bounded_in_bytes() {
     // Each has 7 bytes, and its failure 11.
     let fake = with_sick(&[vec!["sick"; 9]], usize::MAX, vec![(Call::Attend, 9, Event::Shutdown)]);
-    let telemetry = Arc::default();
-    start(&fake, Work { bytes: 50, ..breaker(1000, BreakerRecords::Hold) }, &telemetry).run().unwrap();
-    assert!(telemetry.breakers.open()[&7].starts_with("3 records in a row"), "{:?}", telemetry.breakers.open());
+    let observed = Arc::default();
+    start(&fake, Work { bytes: 50, ..breaker(1000, BreakerRecords::Hold) }, &observed).run().unwrap();
+    let open = observed.breaker().unwrap();
+    assert!(open.starts_with("3 records in a row"), "{open}");
     assert_eq!(committed(&fake), []);
 }
 
 #[test]
 fn too_many_errors_end_it_with_the_offsets_unmoved() {
-    let failures = Failures { halt_on_error_ratio: Some(0.5), error_ratio_window: 4, ..CALM };
+    let failures = FailurePolicy { halt_on_error_ratio: Some(0.5), error_ratio_window: 4, ..CALM };
     let fake = Fake::new(&[vec!["reject", "one", "one", "reject", "one", "one", "trap", "reject", "one"]], vec![]);
     let halt = run(&fake, Work { failures, records: 3, ..ALL_AT_ONCE }).unwrap_err();
     assert_eq!(halt.cause, Cause::Failing);
@@ -181,7 +178,7 @@ fn too_many_errors_end_it_with_the_offsets_unmoved() {
 
 #[test]
 fn fewer_errors_do_not_end_it() {
-    let failures = Failures { halt_on_error_ratio: Some(0.75), error_ratio_window: 4, ..CALM };
+    let failures = FailurePolicy { halt_on_error_ratio: Some(0.75), error_ratio_window: 4, ..CALM };
     let fake = Fake::new(&[vec!["reject", "reject", "one", "one", "reject", "one", "reject", "skip", "trap"]], vec![]);
     run(&fake, Work { failures, records: 3, ..ALL_AT_ONCE }).unwrap();
     everything_was_done(&fake);

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::verdict::FailureKind;
+use mapper_core::verdict::FailureKind;
 
 /// However long it has been in vain, the mapper is tried this often.
 const LONGEST_RETRY: Duration = Duration::from_secs(60);

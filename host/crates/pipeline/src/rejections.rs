@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::{Mapper, Pipeline, Rejection, Sink, Source};
-use crate::dead_letter::LetterForm;
-use crate::record::{Position, Positions};
-use crate::shutdown::Halt;
+use super::{Mapper, Pipeline, Rejection, Sink, Source, VersionSlot};
+use mapper_core::dead_letter::LetterForm;
+use mapper_core::record::{Position, Positions};
+use mapper_core::shutdown::Halt;
 
 /// The limits of topics are read again when the broker rejects a record, but not more often than this.
 pub(super) const REJECTED_LIMITS_AGE: Duration = Duration::from_secs(1);
@@ -92,7 +92,7 @@ impl Rejections {
     }
 }
 
-impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
+impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
     /// Takes notice of what the broker rejected, so that it is not sent again as it was.
     pub(super) fn note_rejections(&mut self, rejections: &[Rejection]) -> Result<(), Halt> {
         let letters = self.settings.routes.dead_letter_index();
@@ -137,11 +137,11 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
 
     /// Reads what topics take, unless that is not older than this. Tells whether it has changed.
     pub(super) fn refresh_limits(&mut self, age: Duration) -> bool {
-        if self.limits_read.is_some_and(|read| read.elapsed() < age) {
+        if self.clock.now().saturating_duration_since(self.limits_read) < age {
             return false;
         }
         let routes = self.settings.routes.with_limits(self.sink.topic_limits());
-        self.limits_read = Some(Instant::now());
+        self.limits_read = self.clock.now();
         let is_changed = routes != *self.settings.routes;
         if is_changed {
             tracing::info!("the configuration of an output topic or of the dead-letter topic has changed");

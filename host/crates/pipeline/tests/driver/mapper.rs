@@ -1,11 +1,8 @@
 //! A mapper that does what the value of a record says.
 
-use super::super::*;
-use super::kafka::Fake;
-use super::script::{Call, Event};
-use crate::decision::RouteIndex;
-use crate::record::Column;
-use crate::verdict::{Columns, Failure, FailureKind, OutputTopics};
+use super::*;
+use mapper_core::record::Column;
+use mapper_core::verdict::{Columns, Failure, OutputTopics};
 
 /// All that a value can say. What is `bad` is mapped to an output that the broker refuses; what says `refuse` is refused
 /// by the broker wherever it appears, in a dead letter too. What is `sick` traps as often as the fake says. (What is

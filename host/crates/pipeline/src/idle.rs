@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::rejections::Rejections;
-use super::{Mapper, Pipeline, Sink, Source, Trouble};
-use crate::record::SourcePositions;
+use super::{Mapper, Pipeline, Sink, Source, Trouble, VersionSlot};
+use mapper_core::record::SourcePositions;
 
 /// How long there must be no records before the ends of partitions are committed: a topic that is written to all the time
 /// costs no further commits.
@@ -26,10 +26,10 @@ impl Idle {
     }
 }
 
-impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
+impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
     /// Commits the ends of partitions once all records are committed, so that nobody sees a lag where there are no records.
     pub(super) fn commit_ends(&mut self) -> Result<(), Trouble> {
-        if !self.transaction.is_empty() || !self.held.is_empty() || !self.idle.is_due(Instant::now()) {
+        if !self.transaction.is_empty() || !self.held.is_empty() || !self.idle.is_due(self.clock.now()) {
             return Ok(());
         }
         if self.source.commit_ends()? {

@@ -1,9 +1,9 @@
 //! Which version made an output, in headers of the output.
 
-use crate::decision::HEADER_OVERHEAD_BYTES;
-use crate::plugin::MAX_NAME_BYTES;
-use crate::record::Header;
-use crate::swap::ActiveVersion;
+use mapper_core::decision::HEADER_OVERHEAD_BYTES;
+use mapper_core::identity::ActiveVersion;
+use mapper_core::identity::MAX_NAME_BYTES;
+use mapper_core::record::Header;
 
 /// As dead letters have them.
 const DIGEST: &[u8] = b"mapper-host.plugin.digest";

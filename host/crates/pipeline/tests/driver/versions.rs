@@ -5,8 +5,8 @@ use std::rc::Weak;
 
 use super::kafka::Kafka;
 use super::*;
-use crate::swap::probation::ProbationTerms;
-use crate::swap::{ActiveVersion, By, Journal, Slot, Version, WorkerSlot};
+use mapper_versions::probation::ProbationTerms;
+use mapper_versions::{ActiveVersion, By, Journal, Slot, Version};
 
 /// Who made a record: outputs say it because of `--provenance`, dead letters always do.
 pub(super) const MADE_BY: &str = "mapper-host.plugin.digest";
@@ -106,16 +106,16 @@ fn made_by(fake: &Fake) -> Vec<(i64, String)> {
 fn a_new_version_begins_where_the_old_one_is_committed() {
     let values = vec!["one", "reject", "one", "one", "reject", "one"];
     let fake = Fake::new(&[values], vec![(Call::Fetch, 3, Event::Swap)]);
-    let telemetry = Arc::default();
-    start(&fake, Work { batch_records: 2, ..ALL_AT_ONCE }, &telemetry).run().unwrap();
-    check(&fake, &telemetry);
+    let observed = Arc::default();
+    start(&fake, Work { batch_records: 2, ..ALL_AT_ONCE }, &observed).run().unwrap();
+    check(&fake, &observed);
     everything_was_done(&fake);
     // Offset 3 is a gap. The third fetch had begun when the version came, and its records are the old one's.
     let expected = [(0, "v0"), (1, "v0"), (2, "v0"), (4, "v0"), (5, "v1"), (6, "v1")];
     assert_eq!(made_by(&fake), expected.map(|(offset, by)| (offset, by.to_owned())));
     assert!(log(&fake).contains("begin, commit 4, begin, commit 2"), "{}", log(&fake));
     let fake = Fake::new(&[vec!["one", "reject", "one", "one"]], vec![(Call::Fetch, 2, Event::Swap)]);
-    start(&fake, Work { batch_records: 1, ..ALL_AT_ONCE }, &telemetry).run().unwrap();
+    start(&fake, Work { batch_records: 1, ..ALL_AT_ONCE }, &observed).run().unwrap();
     let expected = [(0, "v0"), (1, "v1"), (2, "v1"), (4, "v1")];
     assert_eq!(made_by(&fake), expected.map(|(offset, by)| (offset, by.to_owned())));
     assert!(log(&fake).contains("begin, commit 1, begin, commit 3"), "{}", log(&fake));
@@ -125,9 +125,9 @@ fn a_new_version_begins_where_the_old_one_is_committed() {
 fn what_is_aborted_is_done_again_by_the_version_that_speaks_then() {
     let script = vec![(Call::Send, 3, Event::Swap), (Call::Commit, 1, Event::Again)];
     let fake = Fake::new(&[vec!["one", "reject", "one", "one"]], script);
-    let telemetry = Arc::default();
-    start(&fake, Work { batch_records: 1, ..ALL_AT_ONCE }, &telemetry).run().unwrap();
-    check(&fake, &telemetry);
+    let observed = Arc::default();
+    start(&fake, Work { batch_records: 1, ..ALL_AT_ONCE }, &observed).run().unwrap();
+    check(&fake, &observed);
     everything_was_done(&fake);
     assert!(made_by(&fake).iter().all(|(_, by)| by == "v1"), "{:?}", made_by(&fake));
 }
@@ -136,8 +136,8 @@ fn what_is_aborted_is_done_again_by_the_version_that_speaks_then() {
 fn of_a_commit_whose_answer_was_lost_the_old_version_is_the_maker() {
     let script = vec![(Call::Send, 3, Event::Swap), (Call::Commit, 1, Event::Unanswered)];
     let fake = Fake::new(&[vec!["one", "reject", "one", "one"]], script);
-    let telemetry = Arc::default();
-    let mut pipeline = start(&fake, Work { batch_records: 1, ..ALL_AT_ONCE }, &telemetry);
+    let observed = Arc::default();
+    let mut pipeline = start(&fake, Work { batch_records: 1, ..ALL_AT_ONCE }, &observed);
     pipeline.run().unwrap();
     {
         let kafka = fake.kafka();
@@ -164,8 +164,8 @@ fn a_partition_that_comes_back_has_its_own_span() {
     let back = Revoke { partitions: vec![0], lost: false, records_elsewhere: 2, back_after: 1 };
     let fake =
         Fake::new(&[ones(8), ones(2)], vec![(Call::Fetch, 3, Event::Revoke(back)), (Call::Fetch, 2, Event::Swap)]);
-    let telemetry = Arc::default();
-    start(&fake, Work { batch_records: 2, ..ALL_AT_ONCE }, &telemetry).run().unwrap();
+    let observed = Arc::default();
+    start(&fake, Work { batch_records: 2, ..ALL_AT_ONCE }, &observed).run().unwrap();
     everything_was_done(&fake);
     let kafka = fake.kafka();
     kafka.versions.check(kafka.topics.iter().flatten());
@@ -182,9 +182,9 @@ fn with_a_probation_that_fails(is_seen_at_once: bool) -> Fake {
     let fake = Fake::new(&[values], vec![(Call::Fetch, 2, Event::SwapOnProbation)]);
     fake.kafka().sick = 1;
     fake.kafka().versions.is_seen_at_once = is_seen_at_once;
-    let telemetry = Arc::default();
-    start(&fake, Work { batch_records: 1, ..ALL_AT_ONCE }, &telemetry).run().unwrap();
-    check(&fake, &telemetry);
+    let observed = Arc::default();
+    start(&fake, Work { batch_records: 1, ..ALL_AT_ONCE }, &observed).run().unwrap();
+    check(&fake, &observed);
     everything_was_done(&fake);
     let kafka = fake.kafka();
     let letters: Vec<String> =

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::record::{Batch, Positions};
-use crate::verdict::Failure;
+use mapper_core::record::{Batch, Positions};
+use mapper_core::verdict::Failure;
 
 /// Without any further record, the last ones that failed wait this long before they are dead letters.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -62,7 +62,7 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::FailureKind;
+    use mapper_core::verdict::FailureKind;
 
     #[test]
     fn they_keep_their_order_and_say_where_to_go_back_to() {

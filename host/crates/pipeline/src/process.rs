@@ -8,15 +8,14 @@ use super::breaker::Sign;
 use super::error_ratio::Exceeded;
 use super::provenance::Provenance;
 use super::rejections::LIMITS_AGE;
-use super::{Mapper, Outgoing, Pipeline, STEP, Sink, Source, Trouble};
-use crate::config::BreakerRecords;
-use crate::decision::{Decision, RouteIndex, decide};
-use crate::intents::Taken;
-use crate::record::{Batch, Header, Record};
-use crate::shutdown::Halt;
-use crate::telemetry::Activity;
-use crate::trace_context::{Traceparent, carried, through};
-use crate::verdict::{Failure, FailureKind, Output, Part, Verdict, Verdicts};
+use super::{
+    Activity, Admission, BreakerRecords, FailedRecord, Mapper, Outgoing, Pipeline, Sink, Source, Trouble, VersionSlot,
+};
+use mapper_core::decision::{Decision, RouteIndex, decide};
+use mapper_core::record::{Batch, Header, Record};
+use mapper_core::shutdown::Halt;
+use mapper_core::trace_context::{Traceparent, carried, through};
+use mapper_core::verdict::{Failure, FailureKind, Output, Part, Verdict, Verdicts};
 
 /// When failures make a batch take longer than this, what is judged of it is seen to before the rest: it may be due, and
 /// the group must be answered.
@@ -32,22 +31,21 @@ enum Came {
     InVain(FailureKind),
 }
 
-impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
+impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
     /// Judges what is left of the batch, and carries the verdicts out; or comes as far as it should.
     pub(super) fn process(&mut self) -> Result<(), Trouble> {
         // Taken apart from the rest, which carrying out the verdicts changes.
         let mut batch = Batch::new(self.batch.topic.clone());
         std::mem::swap(&mut batch, &mut self.batch);
         let mut verdicts = std::mem::take(&mut self.verdicts);
-        self.seen.clear();
         let came = self.work_through(&batch, &mut verdicts);
-        self.versions.judged(&mut self.seen);
+        self.versions.batch_judged();
         (self.batch, self.verdicts) = (batch, verdicts);
         match came? {
             Came::To(_) => Ok(()),
             Came::ToBreaking(_) => self.open_breaker(),
             Came::InVain(kind) => {
-                let wait = self.breaker.tried_in_vain(Instant::now());
+                let wait = self.breaker.tried_in_vain(self.clock.now());
                 let wait = humantime::format_duration(wait).to_string();
                 tracing::warn!(worker = self.settings.worker, kind = kind.name(), wait, "the breaker stays open");
                 Ok(())
@@ -56,30 +54,32 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
     }
 
     fn work_through(&mut self, batch: &Batch, verdicts: &mut Verdicts) -> Result<Came, Trouble> {
-        let began = Instant::now();
+        let began = self.clock.now();
         // Before anything can fail: what is not in the transaction is not gone back to.
         self.transaction.reach(batch, self.judged..batch.len());
         self.versions.began(self.transaction.first());
         loop {
-            let started = Instant::now();
+            let started = self.clock.now();
             verdicts.clear();
             // Only what is left of a batch, as after a swap in the middle of it, is more than a transaction may have.
             let left = self.most_records().saturating_sub(self.transaction.records()).max(1);
             let end = batch.len().min(self.judged.saturating_add(left));
-            let (count, taken) = self.intent.next(batch, self.judged..end);
-            match taken {
-                Taken::Never(times) => verdicts.push_failure(host_crash(times)),
-                Taken::Together | Taken::Alone => self.ask(batch, self.judged..self.judged + count, verdicts),
+            match self.in_flight.admit(batch, self.judged..end) {
+                Admission::Quarantined { crashes } => verdicts.push_failure(host_crash(crashes)),
+                Admission::Mapped(count) => self.ask(batch, self.judged..self.judged + count, verdicts),
             }
-            let came = self.carry_out(batch, verdicts, started)?;
-            tracing::trace!(target: STEP, worker = self.settings.worker, "sent");
+            let mut failed = Vec::new();
+            let came = self.carry_out(batch, verdicts, started, &mut failed);
+            self.report_failed(&failed);
+            let came = came?;
+            self.observer.batch_produced();
             if let Came::To(judged) | Came::ToBreaking(judged) = came {
-                self.versions.shadowed(batch, self.judged..judged, verdicts);
+                self.versions.offer_to_shadow(batch, self.judged..judged, verdicts);
                 self.judged = judged;
             }
             let is_full = self.transaction.records() >= self.most_records();
             let goes_on = matches!(came, Came::To(judged) if judged < batch.len());
-            if !goes_on || is_full || self.versions.is_withdrawn() || began.elapsed() >= PATIENCE {
+            if !goes_on || is_full || self.versions.is_withdrawn() || self.since(began) >= PATIENCE {
                 return Ok(came);
             }
         }
@@ -87,25 +87,41 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
 
     /// Has the mapper judge some of the records.
     fn ask(&mut self, batch: &Batch, records: Range<usize>, verdicts: &mut Verdicts) {
-        let started = Instant::now();
+        let started = self.clock.now();
         let whole = records.len() == batch.len();
         let part = if whole { Cow::Borrowed(batch) } else { Cow::Owned(batch.slice(records)) };
-        self.worker.does(Activity::Mapping);
-        self.intent.begin(&part, 0..part.len());
+        self.observer.activity_changed(Activity::Mapping);
+        self.in_flight.mark(&part, 0..part.len());
         self.mapper.map_until_failure(&part, verdicts);
-        self.intent.end(&part, 0..part.len());
+        self.in_flight.unmark(&part, 0..part.len());
         let judged = verdicts.len();
         assert!((1..=part.len()).contains(&judged), "a mapper gives a verdict on each record up to a failure");
-        tracing::trace!(target: STEP, worker = self.settings.worker, judged, "mapped");
-        let took = started.elapsed();
+        let took = self.since(started);
         self.pace.took(judged, took);
-        self.telemetry.mapped(judged, took);
-        self.spans.mapped(judged, took);
-        self.worker.does(Activity::Producing);
+        self.observer.batch_mapped(judged, took);
+        self.tracer = self.observer.record_tracer();
+        self.observer.activity_changed(Activity::Producing);
     }
 
-    fn carry_out(&mut self, batch: &Batch, verdicts: &Verdicts, started: Instant) -> Result<Came, Trouble> {
-        self.now = chrono::Utc::now();
+    fn since(&self, start: Instant) -> Duration {
+        self.clock.now().saturating_duration_since(start)
+    }
+
+    fn report_failed(&mut self, failed: &[FailedRecord<'_>]) {
+        if !failed.is_empty() {
+            self.observer.records_failed(failed, self.now);
+        }
+    }
+
+    /// Carries out the verdicts. The records that become dead letters are added to `failed`.
+    fn carry_out<'a>(
+        &mut self,
+        batch: &'a Batch,
+        verdicts: &'a Verdicts,
+        started: Instant,
+        failed: &mut Vec<FailedRecord<'a>>,
+    ) -> Result<Came, Trouble> {
+        self.now = self.clock.wall_time();
         self.dead_letters.set_time(self.now);
         let mut at = self.judged;
         for part in verdicts.parts() {
@@ -116,7 +132,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
                     let records = at..at + columns.statuses.len();
                     self.enter(batch, records.clone(), started)?;
                     for (index, verdict) in records.zip(columns.verdicts()) {
-                        self.settle(batch.record(index), verdict)?;
+                        self.settle(batch.record(index), verdict, true, failed)?;
                     }
                     at += columns.statuses.len();
                     continue;
@@ -125,7 +141,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             };
             let sign = Sign::of(failure.kind);
             let broken = sign == Some(Sign::Broken);
-            if broken && self.versions.is_withdrawn_by(failure.kind, &mut self.seen) {
+            if broken && self.versions.is_withdrawn_by(failure.kind) {
                 return Ok(Came::To(at));
             }
             match sign {
@@ -135,12 +151,12 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
                 None => self.let_go_of_held()?,
             }
             let breaks = broken && self.breaker.judged(Sign::Broken);
-            if broken && self.settings.failures.breaker_records == BreakerRecords::Hold {
+            if broken && self.settings.failures.breaker.records == BreakerRecords::Hold {
                 self.held.push(batch.slice(at..at + 1), failure.clone(), started);
-                self.seen.judged.add_one(Some(failure.kind));
+                self.versions.record_judged(Some(failure.kind));
             } else {
                 self.enter(batch, at..at + 1, started)?;
-                self.settle(batch.record(at), Verdict::Failed(failure.clone()))?;
+                self.settle(batch.record(at), Verdict::Failed(borrowed(failure)), true, failed)?;
             }
             at += 1;
             // What is held is bounded like a transaction, of which it may become a part.
@@ -165,14 +181,15 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         if self.held.is_empty() {
             return Ok(());
         }
-        // It was told when it was judged.
-        let told = self.seen.judged;
-        for (record, failure) in self.held.take() {
-            self.enter(&record, 0..1, Instant::now())?;
-            self.settle(record.record(0), Verdict::Failed(failure))?;
-        }
-        self.seen.judged = told;
-        Ok(())
+        let held = self.held.take();
+        let mut failed = Vec::with_capacity(held.len());
+        let flushed = held.iter().try_for_each(|(record, failure)| {
+            self.enter(record, 0..1, self.clock.now())?;
+            // The versions know of it since it was judged.
+            self.settle(record.record(0), Verdict::Failed(borrowed(failure)), false, &mut failed)
+        });
+        self.report_failed(&failed);
+        flushed
     }
 
     /// Takes records into the transaction, which begins with the first.
@@ -181,13 +198,19 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         self.transaction.add(batch, records, started);
         if !begun {
             self.sink.begin()?;
-            tracing::trace!(target: STEP, worker = self.settings.worker, "begun");
+            self.observer.transaction_begun();
         }
         Ok(())
     }
 
-    /// Does with one record what its verdict calls for.
-    fn settle(&mut self, record: Record<'_>, verdict: Verdict<'_>) -> Result<(), Trouble> {
+    /// Does with one record what its verdict calls for. `is_new` if the versions have not heard of the verdict yet.
+    fn settle<'a>(
+        &mut self,
+        record: Record<'a>,
+        verdict: Verdict<'a>,
+        is_new: bool,
+        failed: &mut Vec<FailedRecord<'a>>,
+    ) -> Result<(), Trouble> {
         let rejected = self.rejections.get(record.position());
         let form = rejected.map(|rejected| rejected.form).unwrap_or_default();
         let reason = rejected.and_then(|rejected| rejected.reason.as_ref());
@@ -200,8 +223,11 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
         let decision = self.decide(record, verdict);
         let counts = &mut self.transaction.counts;
         counts.records_in += 1;
-        let ours = self.spans.decided(record, decision.failure());
-        self.seen.note(record, &decision);
+        let ours = self.tracer.as_mut().and_then(|tracer| tracer.trace(record, decision.failure()));
+        if is_new {
+            self.versions.record_judged(decision.failure());
+        }
+        self.versions.record_decided(record, &decision);
         match decision {
             Decision::Skip => counts.skipped += 1,
             Decision::ProduceOne(route, output) => {
@@ -218,11 +244,13 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
                 counts.dead_letter(failure.kind);
                 let (input, route) = (record.position(), self.settings.routes.dead_letter_index());
                 let letter = self.dead_letters.write(record, &failure, form);
-                self.telemetry.failed(record, &failure, letter.fingerprint());
-                self.transaction.failures.note(letter.fingerprint(), record, &failure, self.now);
+                let fingerprint = letter.fingerprint().to_owned();
                 let (key, value, timestamp_ms) = (letter.key, Some(letter.value), letter.timestamp_ms);
-                self.sink.send(Outgoing { input, route, key, value, timestamp_ms }, &mut letter.headers())?;
-                let exceeded = self.error_ratio.as_mut().and_then(|ratio| ratio.failed(&failure, letter.fingerprint()));
+                let sent = self.sink.send(Outgoing { input, route, key, value, timestamp_ms }, &mut letter.headers());
+                let ratio = self.error_ratio.as_mut().filter(|_| sent.is_ok());
+                let exceeded = ratio.and_then(|ratio| ratio.failed(&failure, &fingerprint));
+                failed.push(FailedRecord { record, failure, fingerprint });
+                sent?;
                 return exceeded.map_or(Ok(()), |exceeded| self.halt_on_errors(&exceeded));
             }
         }
@@ -259,7 +287,7 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
 
     /// Commits what was judged before, lets the rest go, and leaves the mapper alone.
     fn open_breaker(&mut self) -> Result<(), Trouble> {
-        let (worker, run, held) = (self.settings.worker, self.breaker.run(), self.held.len());
+        let (run, held) = (self.breaker.run(), self.held.len());
         let last = self.last_words();
         self.commit()?;
         self.go_back()?;
@@ -273,8 +301,8 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
             ))
             .into());
         }
-        self.breaker.open(Instant::now());
-        self.telemetry.breakers.opened(&self.telemetry.health, worker, &reason);
+        self.breaker.open(self.clock.now());
+        self.observer.breaker_opened(&reason);
         Ok(())
     }
 
@@ -288,9 +316,14 @@ impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
 
     pub(super) fn close_breaker(&mut self, why: &str) {
         if self.breaker.close() {
-            self.telemetry.breakers.closed(&self.telemetry.health, self.settings.worker, why);
+            self.observer.breaker_closed(why);
         }
     }
+}
+
+/// The same failure, without a copy of its texts.
+fn borrowed<'a>(failure: &'a Failure<'_>) -> Failure<'a> {
+    Failure { kind: failure.kind, message: Cow::Borrowed(&failure.message), details: Cow::Borrowed(&failure.details) }
 }
 
 fn host_crash(times: u32) -> Failure<'static> {

@@ -1,8 +1,11 @@
 //! What the broker rejects becomes a dead letter, at the cost of few aborts; and a dead letter can always be written.
 
 use super::*;
-use crate::decision::TimestampLimits;
-use crate::record::NO_TIMESTAMP;
+use mapper_core::decision::TimestampLimits;
+use mapper_core::record::NO_TIMESTAMP;
+
+/// After so long, what topics take is read again.
+const LONG_AGO: Duration = Duration::from_secs(60);
 
 fn needs_key() -> TopicLimits {
     TopicLimits { needs_key: true, ..TopicLimits::default() }
@@ -92,7 +95,7 @@ fn what_the_topic_says_is_read_after_a_rejection_and_nothing_is_sent_that_it_doe
     let fake = keyless_at(&[3, 250, 400]);
     fake.kafka().tells_limits = true;
     let mut pipeline = start(&fake, ALL_AT_ONCE, &Arc::default());
-    pipeline.limits_read = None;
+    fake.kafka().clock.advance(LONG_AGO);
     pipeline.run().unwrap();
     everything_was_done(&fake);
     assert_eq!(aborts(&fake), 1, "{}", log(&fake));
@@ -108,10 +111,10 @@ fn a_limit_that_was_raised_is_noticed_before_a_record_becomes_a_dead_letter_for_
     let fake = keyless_at(&[3]);
     fake.kafka().limits[0] = TopicLimits::default();
     fake.kafka().tells_limits = true;
-    let mut pipeline = start(&fake, ALL_AT_ONCE, &Arc::default());
     let strict = |_| Some(needs_key());
-    pipeline.settings.routes = Arc::new(pipeline.settings.routes.with_limits((0..2).map(strict)));
-    pipeline.limits_read = None;
+    let routes = routes().with_limits((0..2).map(strict));
+    let mut pipeline = start_with(&fake, ALL_AT_ONCE, &Arc::default(), routes);
+    fake.kafka().clock.advance(LONG_AGO);
     pipeline.run().unwrap();
     everything_was_done(&fake);
     let kafka = fake.kafka();
@@ -141,7 +144,7 @@ fn a_dead_letter_is_written_whatever_its_topic_takes() {
             fake.kafka().limits[2] = limits.clone();
             (fake.kafka().tells_limits, fake.kafka().names_rejected) = (tells_limits, true);
             let mut pipeline = start(&fake, ALL_AT_ONCE, &Arc::default());
-            pipeline.limits_read = None;
+            fake.kafka().clock.advance(LONG_AGO);
             pipeline.run().unwrap();
             everything_was_done(&fake);
             let kafka = fake.kafka();

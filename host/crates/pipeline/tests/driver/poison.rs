@@ -10,14 +10,14 @@ const MOST_PROCESSES: usize = 20;
 
 /// Starts processes until one ends by itself. Tells how many died.
 fn processes(fake: &Fake, dir: &Path, work: Work) -> usize {
-    let telemetry = Arc::default();
+    let observed = Arc::default();
     for died in 0..MOST_PROCESSES {
-        fake.restart_in(dir, work.failures.poison_after);
-        let mut pipeline = start(fake, work, &telemetry);
+        fake.restart_in(dir, work.poison_after);
+        let mut pipeline = start(fake, work, &observed);
         match catch_unwind(AssertUnwindSafe(|| pipeline.run())) {
             Ok(ended) => {
                 ended.unwrap();
-                check(fake, &telemetry);
+                check(fake, &observed);
                 return died;
             }
             Err(_) => drop(pipeline),
@@ -51,8 +51,7 @@ fn a_record_that_takes_the_host_down_is_found_and_no_other_is_blamed() {
 fn two_of_them_are_found_one_after_the_other() {
     let dir = tempfile::tempdir().unwrap();
     let fake = Fake::new(&[vec!["deadly", "one", "deadly"]], vec![]);
-    let failures = Failures { poison_after: 1, ..CALM };
-    assert_eq!(processes(&fake, dir.path(), Work { failures, ..ALL_AT_ONCE }), 3);
+    assert_eq!(processes(&fake, dir.path(), Work { poison_after: 1, ..ALL_AT_ONCE }), 3);
     everything_was_done(&fake);
     assert_eq!(letters(&fake).len(), 2);
 }
@@ -71,24 +70,24 @@ fn a_process_that_is_killed_in_the_middle_of_calls_blames_no_record() {
 #[test]
 fn an_open_breaker_is_not_closed_by_a_record_that_the_mapper_was_not_given() {
     let dir = tempfile::tempdir().unwrap();
-    let failures = Failures { breaker_after: 2, poison_after: 1, ..CALM };
+    let failures = FailurePolicy { breaker: BreakerSettings { after: 2, ..CALM.breaker }, ..CALM };
     let work = Work { failures, ends_by_itself: false, batch_records: 1, ..ALL_AT_ONCE };
     let fake = Fake::new(&[vec!["sick", "sick", "deadly", "sick"]], vec![]);
-    let telemetry = Arc::default();
+    let observed = Arc::default();
     // Alone already, as batches are of one; nothing is committed before.
     fake.kafka().sick = 0;
     fake.restart_in(dir.path(), 1);
-    let mut pipeline = start(&fake, work, &telemetry);
+    let mut pipeline = start(&fake, work, &observed);
     assert!(catch_unwind(AssertUnwindSafe(|| pipeline.run())).is_err());
     drop(pipeline);
     fake.kafka().sick = 3;
     fake.kafka().script = vec![(Call::Attend, 60, Event::Shutdown)];
     fake.restart_in(dir.path(), 1);
-    start(&fake, work, &telemetry).run().unwrap();
-    check(&fake, &telemetry);
+    start(&fake, work, &observed).run().unwrap();
+    check(&fake, &observed);
     everything_was_done(&fake);
     // Two traps open it, the deadly one comes, and the last is tried in vain before it passes.
     let kinds: Vec<String> = letters(&fake).into_iter().map(|(_, kind)| kind).collect();
     assert_eq!((kinds.join(" "), fake.kafka().sick), ("trap trap host-crash".to_owned(), 0));
-    assert_eq!(telemetry.breakers.times_opened(), 1);
+    assert_eq!(observed.times_opened(), 1);
 }

@@ -1,19 +1,13 @@
 //! An in-memory Kafka for one pipeline: it shows only what is committed, and makes trouble by script.
 
 use std::cell::{RefCell, RefMut};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
 
-use super::super::*;
-use super::mapper::{Handled, handled};
-use super::outcome::{Produced, Told};
-use super::script::{Call, Event, Revoke, Script};
 use super::versions::{MADE_BY, PROBATION, Versions};
-use crate::decision::{RouteIndex, TopicLimits};
-use crate::record::{Positions, SourcePositions};
-use crate::verdict::FailureKind;
+use super::*;
+use mapper_core::record::SourcePositions;
 
 /// A case that fetches more often goes in circles.
 const MOST_FETCHES: usize = 10_000;
@@ -56,6 +50,7 @@ pub(super) struct Kafka {
     /// Where the next pipeline writes down what its mapper is given.
     pub(super) intents: Arc<Intents>,
     pub(super) shutdown: Shutdown,
+    pub(super) clock: Arc<ManualClock>,
     pub(super) versions: Versions,
     calls: BTreeMap<Call, usize>,
     /// Fetches without a record, one after the other.
@@ -96,6 +91,7 @@ impl Fake {
             sick: usize::MAX,
             intents: Arc::new(Intents::none()),
             shutdown: Shutdown::default(),
+            clock: Arc::default(),
             versions: Versions::default(),
             calls: BTreeMap::new(),
             idle: 0,
@@ -269,8 +265,7 @@ impl Source for Fake {
         if kafka.until_end && kafka.idle > MOST_IDLE {
             kafka.shutdown.request();
         }
-        // A run that ends has no time to wait.
-        std::thread::sleep(if kafka.until_end { Duration::ZERO } else { wait });
+        kafka.clock.advance(wait);
         Ok(Fetched::Idle)
     }
 
@@ -283,7 +278,7 @@ impl Source for Fake {
         if let Some(announced) = kafka.announced() {
             return Ok(announced);
         }
-        std::thread::sleep(wait);
+        kafka.clock.advance(wait);
         Ok(Fetched::Idle)
     }
 

@@ -3,19 +3,9 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use crate::record::{Batch, Positions};
-use crate::telemetry::{Counts, Failures};
-
-/// When to commit: by whichever comes first.
-#[derive(Debug, Clone, Copy)]
-pub struct CommitPolicy {
-    /// This long after the first record of the transaction.
-    pub interval: Duration,
-    /// With this many input records.
-    pub records: usize,
-    /// With this many bytes of input.
-    pub bytes: usize,
-}
+use super::CommitPolicy;
+use mapper_core::counts::Counts;
+use mapper_core::record::{Batch, Positions};
 
 /// The records since the last commit.
 #[derive(Debug, Default)]
@@ -27,8 +17,6 @@ pub(super) struct Transaction {
     since: Option<Instant>,
     /// Counted when it is committed.
     pub(super) counts: Counts,
-    /// Told when it is committed.
-    pub(super) failures: Failures,
 }
 
 impl Transaction {

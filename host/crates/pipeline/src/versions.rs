@@ -1,13 +1,13 @@
 //! What the loop does about versions: it takes a new one between two transactions, and tells what it sees of the one that speaks.
 
 use super::provenance::Provenance;
-use super::{Mapper, Pipeline, Sink, Source, Trouble};
-use crate::record::SourcePositions;
+use super::{Mapper, Pipeline, Sink, Source, Trouble, VersionSlot};
+use mapper_core::record::SourcePositions;
 
 /// The most records of a transaction during probation: what is committed of a version that is withdrawn later stays.
 const PROBATION_RECORDS: usize = 100;
 
-impl<S: Source, M: Mapper, K: Sink> Pipeline<S, M, K> {
+impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
     /// The mapper is another one from now on. A transaction holds outputs of one version only, so what there is of the old one
     /// is committed first; what was held back of it is for the new one to judge, and what was broken may be mended.
     ///

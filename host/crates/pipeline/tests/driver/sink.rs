@@ -2,13 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::super::*;
-use super::kafka::{Fake, Kafka};
-use super::outcome::Produced;
-use super::script::Call;
-use crate::decision::{RouteIndex, TopicLimits};
-use crate::record::{Header, NO_TIMESTAMP, Positions};
-use crate::verdict::FailureKind;
+use super::kafka::Kafka;
+use super::*;
+use mapper_core::record::{Header, NO_TIMESTAMP};
 
 impl Sink for Fake {
     fn begin(&mut self) -> Result<(), Trouble> {
@@ -82,7 +78,7 @@ impl Kafka {
     /// What the broker has against this record.
     fn rejects(&self, route: RouteIndex, record: &Produced) -> Option<RejectionCause> {
         let limits = &self.limits[route];
-        let now_ms = Utc::now().timestamp_millis();
+        let now_ms = self.clock.wall_time().timestamp_millis();
         let timestamp_ms = record.timestamp_ms.unwrap_or(now_ms);
         let kind = self.refused_kind.filter(|_| route == 2).map(FailureKind::name);
         if record.value.len() > limits.max_record_bytes {

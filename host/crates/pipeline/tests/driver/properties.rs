@@ -10,8 +10,7 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use super::kafka::Fake;
 use super::mapper::VALUES;
 use super::script::{Call, Event, Revoke, Script};
-use super::{BreakerRecords, CALM, Failures, Work, check, start};
-use crate::telemetry::Telemetry;
+use super::{BreakerRecords, BreakerSettings, CALM, FailurePolicy, Observed, Work, check, start};
 
 /// Cases mostly wait for a backoff, so they run side by side.
 const RUNNERS: usize = 16;
@@ -47,6 +46,8 @@ fn scenario() -> impl Strategy<Value = Scenario> {
             bytes,
             batch_records,
             failures,
+            // No record is blamed for the deaths of the script.
+            poison_after: 0,
             ends_by_itself: false,
         },
     );
@@ -59,13 +60,11 @@ fn scenario() -> impl Strategy<Value = Scenario> {
     })
 }
 
-/// Any breaker, and no record is blamed for the deaths of the script; but what can't be mended must not open it, or nothing ever ends.
-fn failures() -> impl Strategy<Value = Failures> {
+/// Any breaker; but what can't be mended must not open it, or nothing ever ends.
+fn failures() -> impl Strategy<Value = FailurePolicy> {
     let records = select(vec![BreakerRecords::DeadLetter, BreakerRecords::Hold]);
-    (1_u32..6, records).prop_map(|(breaker_after, breaker_records)| Failures {
-        breaker_after,
-        breaker_records,
-        poison_after: 0,
+    (1_u32..6, records).prop_map(|(after, records)| FailurePolicy {
+        breaker: BreakerSettings { after, records, ..CALM.breaker },
         ..CALM
     })
 }
@@ -108,13 +107,13 @@ fn holds(scenario: &Scenario) {
     let fake = Fake::new(&scenario.values, scenario.script.clone());
     fake.kafka().portions = scenario.portions.clone();
     fake.kafka().sick = scenario.sick;
-    let telemetry = std::sync::Arc::new(Telemetry::default());
+    let observed = std::sync::Arc::new(Observed::default());
     let dir = tempfile::tempdir().unwrap();
     for _ in 0..MOST_RUNS {
         fake.restart_in(dir.path(), 0);
-        let mut pipeline = start(&fake, scenario.work, &telemetry);
+        let mut pipeline = start(&fake, scenario.work, &observed);
         let Ok(ended) = catch_unwind(AssertUnwindSafe(|| pipeline.run())) else { continue };
-        check(&fake, &telemetry);
+        check(&fake, &observed);
         if ended.is_ok() && !fake.kafka().shutdown.requested() {
             let kafka = fake.kafka();
             assert_eq!(kafka.committed, kafka.ends, "all is done, and nothing else");

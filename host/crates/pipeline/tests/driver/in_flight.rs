@@ -1,0 +1,37 @@
+//! In-flight markers in a folder, as the host has them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use mapper_core::record::{Batch, Positions};
+use mapper_pipeline::{Admission, InFlightMarker};
+use mapper_state::intents::{Intent, Intents, Taken};
+
+pub(super) struct InFlight(Intent);
+
+impl InFlight {
+    pub(super) fn new(all: Arc<Intents>, worker: usize) -> Self {
+        Self(Intent::of(all, worker))
+    }
+}
+
+impl InFlightMarker for InFlight {
+    fn admit(&self, batch: &Batch, records: Range<usize>) -> Admission {
+        match self.0.next(batch, records) {
+            (_, Taken::Never(crashes)) => Admission::Quarantined { crashes },
+            (count, Taken::Together | Taken::Alone) => Admission::Mapped(count),
+        }
+    }
+
+    fn mark(&mut self, batch: &Batch, records: Range<usize>) {
+        self.0.begin(batch, records);
+    }
+
+    fn unmark(&mut self, batch: &Batch, records: Range<usize>) {
+        self.0.end(batch, records);
+    }
+
+    fn committed(&mut self, next: &Positions) {
+        self.0.committed(next);
+    }
+}
