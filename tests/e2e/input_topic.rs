@@ -282,6 +282,8 @@ fn lag_behind_a_transactional_producer_goes_to_zero_when_idle() {
         let mut host = job.start(&["--admin", "127.0.0.1:0", "--delivery", delivery]);
         let admin = address(&mut host);
         wait_for_all(&job, "new", 10);
+        // Outputs are visible before the host has the answer to its commit.
+        wait_for("the counts of all commits", || metric(&admin, "mapper_host_records_in_total") == 10.0);
         let transactions = metric(&admin, "mapper_host_transactions_total");
         let ends = topics::end_offsets(job.kafka, &job.input);
         wait_for("a committed offset behind the markers", || {

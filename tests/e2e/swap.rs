@@ -19,6 +19,7 @@ use harness::topics::{self, NewRecord, Record};
 use mapper_host::plugin::Digest;
 use mapper_host::remote::client::Client;
 use mapper_host::swap::report::Status;
+use mapper_host::swap::{History, Journal};
 use tempfile::TempDir;
 
 use crate::HOST;
@@ -28,7 +29,7 @@ const MARK: &[u8] = b"version-word:";
 const WORD_BYTES: usize = 32 - MARK.len();
 
 /// The bytes of a version of the guest that does what this word says.
-fn version(word: &str) -> Vec<u8> {
+pub(crate) fn version(word: &str) -> Vec<u8> {
     static PLAIN: OnceLock<Vec<u8>> = OnceLock::new();
     let plain = PLAIN.get_or_init(|| {
         let path = harness::plugins::build(HOST, "tests/guests/versions");
@@ -101,8 +102,11 @@ fn job<'k>(name: &str, kafka: &'k harness::kafka::Kafka, plugin: &Path) -> Job<'
     Job::new(kafka, name, HOST, plugin)
 }
 
-/// With an admin server, and so that a killed host is missed soon.
-const ARGS: [&str; 6] = ["--admin", "127.0.0.1:0", "--session-timeout", "2s", "--transaction-timeout", "5s"];
+/// With an admin server.
+const ARGS: [&str; 2] = ["--admin", "127.0.0.1:0"];
+/// For a host that is killed: the group and the coordinator of transactions notice soon. On a slow machine they also take a host that
+/// lives for a dead one now and then, and its records are mapped again; so other hosts don't have it.
+const KILLED_ARGS: [&str; 4] = ["--session-timeout", "2s", "--transaction-timeout", "5s"];
 
 /// Produces records of this value, in turn to both partitions.
 fn produce(job: &Job<'_>, value: &str, count: usize) {
@@ -139,6 +143,15 @@ fn while_records_flow<T>(job: &Job<'_>, (at_once, pause): (usize, Duration), wor
 /// What is in the output topic, with the markers of transactions.
 fn produced(job: &Job<'_>) -> usize {
     topics::end_offsets(job.kafka, &job.output).iter().sum::<i64>() as usize
+}
+
+/// The history of a job's only host, once that has ended.
+fn history(job: &Job<'_>) -> History {
+    let folders =
+        fs::read_dir(job.dir().join("state")).expect("a state folder").map(|entry| entry.expect("an entry").path());
+    let folders: Vec<PathBuf> = folders.filter(|path| path.is_dir()).collect();
+    let [folder] = &folders[..] else { panic!("one host has one history: {folders:?}") };
+    Journal::open(folder).expect("the journal is whole").read(History::clone)
 }
 
 /// Whether this version made the output.

@@ -19,6 +19,8 @@ use crate::topics;
 /// How long a host may take to end by itself.
 const END_TIMEOUT: Duration = Duration::from_secs(600);
 const POLL: Duration = Duration::from_millis(10);
+/// How much of a host's log a test that fails shows.
+const SHOWN_LINES: usize = 30;
 
 /// Topics, group and folders of one test, so that tests run side by side.
 pub struct Job<'k> {
@@ -288,5 +290,11 @@ impl Drop for Host {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if thread::panicking() {
+            let output = self.output();
+            let lines: Vec<&str> = output.lines().collect();
+            let shown = &lines[lines.len().saturating_sub(SHOWN_LINES)..];
+            eprintln!("the last {} lines of host {}:\n{}", shown.len(), self.child.id(), shown.join("\n"));
+        }
     }
 }

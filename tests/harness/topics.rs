@@ -206,6 +206,15 @@ pub fn committed(kafka: &Kafka, group: &str, topic: &str) -> Vec<(i32, Option<i6
     offsets.elements().iter().map(|element| (element.partition(), offset(element.offset()))).collect()
 }
 
+/// How many members the consumer group has.
+#[track_caller]
+pub fn members(kafka: &Kafka, group: &str) -> usize {
+    let consumer = consumer(kafka, &unique("harness"), "read_committed");
+    let groups = consumer.fetch_group_list(Some(group), TIMEOUT);
+    let groups = groups.unwrap_or_else(|error| panic!("the group {group} can't be described: {error}"));
+    groups.groups().iter().map(|group| group.members().len()).sum()
+}
+
 /// The offset each partition gives out next. Transaction markers have offsets too, so in a topic that was written
 /// with transactions this is more than the number of records.
 #[track_caller]

@@ -42,9 +42,10 @@ impl Observer for TelemetryObserver {
     }
 
     fn transaction_committed(&mut self, committed: CommittedTransaction<'_>) {
-        self.telemetry.committed(committed.counts, committed.took);
         self.telemetry.committed_failures(std::mem::take(&mut self.failures));
         self.worker.committed(committed.next);
+        // Last: an observer of these counts finds the failures and offsets of the same records.
+        self.telemetry.committed(committed.counts, committed.took);
     }
 
     fn transaction_aborting(&mut self, _: &'static str) {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use harness::kafka::Kafka;
 use harness::topics;
 use mapper_host::swap::report::Ended;
-use mapper_host::swap::{History, Journal};
 
 use super::*;
 
@@ -15,15 +14,6 @@ const SWAPS: usize = 100;
 /// After so many swaps the host is killed, in the middle of the next one.
 const KILL_EVERY: usize = 12;
 const WORDS: [&str; 2] = ["one", "two"];
-
-/// The history of a job's only host, once that has ended.
-fn history(job: &Job<'_>) -> History {
-    let folders =
-        fs::read_dir(job.dir().join("state")).expect("a state folder").map(|entry| entry.expect("an entry").path());
-    let folders: Vec<PathBuf> = folders.filter(|path| path.is_dir()).collect();
-    let [folder] = &folders[..] else { panic!("one host has one history: {folders:?}") };
-    Journal::open(folder).expect("the journal is whole").read(History::clone)
-}
 
 /// Per input record, the words of the versions that made its outputs, in the order of the output topic.
 fn outputs(job: &Job<'_>, in_order: bool) -> BTreeMap<(i32, i64), Vec<String>> {
@@ -50,6 +40,7 @@ fn swaps(count: usize, delivery: &str, kills: bool) {
     let job = job(&format!("swaps-{delivery}"), Kafka::shared(), &file.path());
     let args: Vec<&str> = ARGS
         .into_iter()
+        .chain(KILLED_ARGS.into_iter().filter(|_| kills))
         .chain(["--delivery", delivery, "--commit-interval", "20ms", "--commit-records", "300", "--watch", "off"])
         .chain(["--workers", workers])
         .collect();
