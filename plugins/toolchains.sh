@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what `host build` needs for the languages other than Rust, on Debian: once, as root. Nothing of it is needed to build
+# Installs what `mapper-host build` needs for the languages other than Rust, on Debian: once, as root. Nothing of it is needed to build
 # or test the host itself; the tests that need it are `cargo test -p host --test conformance`.
 set -euo pipefail
 

@@ -1,4 +1,4 @@
-//! `host run` from its checked configuration to its end: plugin, Kafka, workers, and what ends them.
+//! `mapper-host run` from its checked configuration to its end: plugin, Kafka, workers, and what ends them.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;

@@ -52,7 +52,7 @@ pub enum Command {
     Author(AuthorCommand),
 }
 
-/// All settings of `host run`.
+/// All settings of `mapper-host run`.
 #[derive(Debug, Clone)]
 pub struct RunConfig {
     /// The plugin file. It was not looked for yet.
@@ -126,7 +126,7 @@ pub struct RunConfig {
     pub log: LogConfig,
 }
 
-/// All settings of `host generate`.
+/// All settings of `mapper-host generate`.
 #[derive(Debug, Clone)]
 pub struct GenerateConfig {
     /// The brokers, as `host:port,…`.
@@ -149,7 +149,7 @@ pub struct GenerateConfig {
     pub log: LogConfig,
 }
 
-/// What `host man` writes.
+/// What `mapper-host man` writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManConfig {
     /// The folder that they go to; `None`: the first one is printed.

@@ -81,7 +81,7 @@ fn run(command: Command) -> Result<Outcome, Halt> {
             remote::run(
                 &config,
                 &if ends {
-                    on_signal(None, "ended at once; the shadow runs on until: host shadow --stop")?
+                    on_signal(None, "ended at once; the shadow runs on until: mapper-host shadow --stop")?
                 } else {
                     Shutdown::default()
                 },

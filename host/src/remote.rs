@@ -1,4 +1,4 @@
-//! The commands that speak to a running host: `host swap`, `host rollback`, `host history`, `host shadow`.
+//! The commands that speak to a running host: `mapper-host swap`, `mapper-host rollback`, `mapper-host history`, `mapper-host shadow`.
 
 pub mod client;
 mod rollback;

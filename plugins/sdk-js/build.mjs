@@ -1,5 +1,5 @@
 // Makes the plugin: esbuild puts the mapper and the SDK into one module, componentize-qjs puts that into a component.
-// Run by `host build` in the project's folder: node build.mjs TOOLS SDK-ENTRY WIT WORLD OUTPUT BUNDLED
+// Run by `mapper-host build` in the project's folder: node build.mjs TOOLS SDK-ENTRY WIT WORLD OUTPUT BUNDLED
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire, SourceMap } from "node:module";
@@ -28,7 +28,7 @@ const bundled = await esbuild
   })
   .catch(() => process.exit(1));
 
-// The files that are in the plugin, for `host build` to see whether they have changed.
+// The files that are in the plugin, for `mapper-host build` to see whether they have changed.
 const inputs = Object.keys(bundled.metafile.inputs).filter((file) => file !== "mapper-host");
 writeFileSync(bundledFiles, JSON.stringify(inputs.map((file) => resolve(file))));
 

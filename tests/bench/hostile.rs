@@ -14,7 +14,7 @@ use mapper_host::plugin::{Effort, Engine, Limits, Plugin, PluginMapper};
 use mapper_host::record::Batch;
 use mapper_host::verdict::{Verdict, Verdicts};
 
-const HOST: &str = env!("CARGO_BIN_EXE_host");
+const HOST: &str = env!("CARGO_BIN_EXE_mapper-host");
 const RECORDS: usize = 5;
 /// Every this many is one of a real plugin, which takes a hundred times as long to compile.
 const REAL: usize = 100;

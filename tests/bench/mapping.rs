@@ -21,7 +21,7 @@ const ROUNDS: usize = 31;
 
 fn main() {
     let plugin = std::env::args().find(|arg| arg.ends_with(".wasm")).unwrap_or_else(|| {
-        harness::plugins::build(env!("CARGO_BIN_EXE_host"), "plugins/reduce_visit").display().to_string()
+        harness::plugins::build(env!("CARGO_BIN_EXE_mapper-host"), "plugins/reduce_visit").display().to_string()
     });
     let engine = Arc::new(Engine::new(Limits::default(), None).expect("the engine starts"));
     let plugin = Arc::new(Plugin::load(&engine, Path::new(&plugin), &[]).expect("the plugin loads"));

@@ -208,12 +208,12 @@ fn work(
 
 fn main() {
     mapper_host::memory::disable_huge_pages();
-    let path = harness::plugins::build(env!("CARGO_BIN_EXE_host"), "plugins/reduce_visit");
+    let path = harness::plugins::build(env!("CARGO_BIN_EXE_mapper-host"), "plugins/reduce_visit");
     let bytes = std::fs::read(path).expect("it was built");
     if std::env::args().all(|argument| argument != ONLY_SOAK) {
         pauses(&bytes);
     }
-    soak::run(env!("CARGO_BIN_EXE_host"), &bytes);
+    soak::run(env!("CARGO_BIN_EXE_mapper-host"), &bytes);
 }
 
 /// A thousand swaps in this process, with the pauses that they cost.

@@ -15,7 +15,7 @@ use mapper_host::record::Batch;
 use mapper_host::telemetry::{Renewal, Telemetry};
 use mapper_host::verdict::{Verdict, Verdicts};
 
-const HOST: &str = env!("CARGO_BIN_EXE_host");
+const HOST: &str = env!("CARGO_BIN_EXE_mapper-host");
 const BATCH: usize = 500;
 const ROUND_RECORDS: usize = 50_000;
 const ROUNDS: usize = 11;

@@ -20,7 +20,7 @@ use mapper_host::record::Batch;
 use mapper_host::telemetry::Renewal;
 
 /// The host that cargo built for these tests.
-const HOST: &str = env!("CARGO_BIN_EXE_host");
+const HOST: &str = env!("CARGO_BIN_EXE_mapper-host");
 
 /// What a language makes of a program that goes wrong.
 struct Language {
@@ -178,7 +178,7 @@ fn typescript() {
     conforms(&TYPESCRIPT);
 }
 
-/// What `host new` makes is what its README says: its cases hold in the plugin, and its unit tests natively, also when the mapper is
+/// What `mapper-host new` makes is what its README says: its cases hold in the plugin, and its unit tests natively, also when the mapper is
 /// replaced by another.
 #[test]
 fn a_new_project_of_every_language_passes_its_cases_and_its_unit_tests() {
@@ -273,7 +273,7 @@ fn built(project: &Path, plugin: &Path) -> Vec<u8> {
 fn host(arguments: &[&OsStr]) {
     let status =
         Command::new(HOST).env_remove("CARGO_TARGET_DIR").args(arguments).status().expect("the host can be run");
-    assert!(status.success(), "host {arguments:?}");
+    assert!(status.success(), "mapper-host {arguments:?}");
 }
 
 fn conforms(language: &Language) {

@@ -1,4 +1,4 @@
-//! A plugin's author at a terminal, without Kafka: from `host new` to a mapper that does what its cases say.
+//! A plugin's author at a terminal, without Kafka: from `mapper-host new` to a mapper that does what its cases say.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -55,7 +55,7 @@ fn a_new_project_in_rust_is_tested_built_and_maps_offline() {
     let dir = dir.path();
     let (code, out, err) = run(dir, &["new", "my-mapper", "--lang", "rust"]);
     assert_eq!(code, Some(0), "{err}");
-    assert!(out.contains("cd my-mapper\n    host test\n    host build ."), "{out}");
+    assert!(out.contains("cd my-mapper\n    mapper-host test\n    mapper-host build ."), "{out}");
     let project = dir.join("my-mapper");
     let (code, _, err) = run(dir, &["new", "my-mapper", "--lang", "rust"]);
     assert!(code == Some(2) && err.contains("nothing is overwritten"), "{err}");

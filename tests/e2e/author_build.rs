@@ -1,4 +1,4 @@
-//! `host test` and `host build` build only what has changed. The tools are scripts that count how often they are run.
+//! `mapper-host test` and `mapper-host build` build only what has changed. The tools are scripts that count how often they are run.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `host build --watch`: a save is all it takes.
+//! `mapper-host build --watch`: a save is all it takes.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! `host check` and `host bench`: what a plugin is, and what it costs; and the command line in other forms.
+//! `mapper-host check` and `mapper-host bench`: what a plugin is, and what it costs; and the command line in other forms.
 
 use std::path::Path;
 
@@ -95,11 +95,11 @@ fn completions_and_man_pages_are_printed_and_written() {
     assert!(code == Some(0) && out.contains(".SH NAME"), "{err}");
     let (code, _, err) = run(dir.path(), &["man", "--dir", "."]);
     assert_eq!(code, Some(0), "{err}");
-    for page in ["host.1", "host-test.1", "host-run.1"] {
+    for page in ["mapper-host.1", "mapper-host-test.1", "mapper-host-run.1"] {
         let text = std::fs::read_to_string(dir.path().join(page)).expect(page);
         assert!(text.contains(".SH OPTIONS"), "{page}");
     }
     let (code, _, err) = run(dir.path(), &["man", "--dir", "none"]);
-    assert!(code == Some(1) && err.contains("writing none/host.1"), "{err}");
+    assert!(code == Some(1) && err.contains("writing none/mapper-host.1"), "{err}");
     assert!(!Path::new("none").exists());
 }

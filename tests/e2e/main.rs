@@ -32,7 +32,7 @@ mod worlds;
 use std::path::PathBuf;
 
 /// The host that cargo built for these tests.
-const HOST: &str = env!("CARGO_BIN_EXE_host");
+const HOST: &str = env!("CARGO_BIN_EXE_mapper-host");
 
 /// The plugin of the main job.
 fn reduce_visit() -> PathBuf {

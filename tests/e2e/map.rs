@@ -1,4 +1,4 @@
-//! `host map`: what comes out, in which order, and what the exit code says.
+//! `mapper-host map`: what comes out, in which order, and what the exit code says.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;

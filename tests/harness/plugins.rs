@@ -1,4 +1,4 @@
-//! The plugins that tests run, built once per test process by `host build` itself.
+//! The plugins that tests run, built once per test process by `mapper-host build` itself.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub fn build(host: &str, project: &str) -> PathBuf {
         .expect("the host can be run");
     assert!(
         output.status.success(),
-        "host build {project}: {}\nThe tools of all languages are installed by plugins/toolchains.sh.",
+        "mapper-host build {project}: {}\nThe tools of all languages are installed by plugins/toolchains.sh.",
         String::from_utf8_lossy(&output.stderr)
     );
     built.insert(project.to_owned(), plugin.clone());

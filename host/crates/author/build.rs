@@ -1,4 +1,4 @@
-//! Puts the files of `templates/` into the binary, so that `host new` works wherever it is, and offline.
+//! Puts the files of `templates/` into the binary, so that `mapper-host new` works wherever it is, and offline.
 //!
 //! A link in a template stands for what it points at: the contract and the SDKs are in each template, and once here.
 

@@ -16,8 +16,8 @@ const ENDPOINTS: [(&str, &str, &str); 8] = [
     ("GET", "/status", "what the host is doing, as JSON"),
     ("GET", "/history", "the versions of the plugin, as JSON"),
     ("GET", "/shadow", "what a shadow has seen, as JSON; POST starts one, DELETE stops it"),
-    ("GET", "/rollback", "the version that a rollback returns to, as JSON; POST returns to it (host rollback)"),
-    ("POST", "/swap", "swaps to the plugin in the body (host swap FILE)"),
+    ("GET", "/rollback", "the version that a rollback returns to, as JSON; POST returns to it (mapper-host rollback)"),
+    ("POST", "/swap", "swaps to the plugin in the body (mapper-host swap FILE)"),
 ];
 const OFFERS: [Offer; 2] =
     [Offer { media_type: "text/plain", versions: &[] }, Offer { media_type: "text/html", versions: &[] }];

@@ -14,7 +14,7 @@ pub(super) const AFTER: &str =
     1GiB; without one: bytes). Relative paths start at the working directory.
 
 Exit codes: 0 all is done, or ended as asked; 1 internal error; 2 bad configuration; 3 plugin refused; 4 Kafka \
-    unreachable for good, or refuses; 5 the plugin fails on too much. host test: 1 a case doesn't hold. host map: 10 a \
+    unreachable for good, or refuses; 5 the plugin fails on too much. mapper-host test: 1 a case doesn't hold. mapper-host map: 10 a \
     record could not be mapped.";
 
 pub(super) fn path(argument: Arg) -> Arg {

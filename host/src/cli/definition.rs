@@ -13,19 +13,19 @@ const ABOUT: &str = "Runs a WebAssembly mapper between Kafka topics.
 
 Without --brokers it is a demo on an embedded broker: visits are generated, mapped and shown.";
 
-const USAGE: &str = "host [run] --plugin FILE [OPTIONS]
-       host new NAME --lang LANGUAGE
-       host build DIR [--watch]
-       host test [DIR|FILE]...
-       host map FILE [INPUT]...
-       host check FILE
-       host bench FILE
-       host generate --brokers LIST [OPTIONS]
-       host swap FILE | rollback | history | shadow FILE";
+const USAGE: &str = "mapper-host [run] --plugin FILE [OPTIONS]
+       mapper-host new NAME --lang LANGUAGE
+       mapper-host build DIR [--watch]
+       mapper-host test [DIR|FILE]...
+       mapper-host map FILE [INPUT]...
+       mapper-host check FILE
+       mapper-host bench FILE
+       mapper-host generate --brokers LIST [OPTIONS]
+       mapper-host swap FILE | rollback | history | shadow FILE";
 
 /// The whole command line.
 pub(super) fn command() -> Command {
-    let command = Command::new("host")
+    let command = Command::new("mapper-host")
         .version(env!("CARGO_PKG_VERSION"))
         .about(ABOUT)
         .after_help(AFTER)
@@ -35,16 +35,18 @@ pub(super) fn command() -> Command {
         .args(RUN.iter().map(argument))
         .args_conflicts_with_subcommands(true)
         .disable_help_subcommand(true);
-    let run = Command::new("run").about("Maps the records of a topic; what host does when no command is given");
+    let run = Command::new("run").about("Maps the records of a topic; what mapper-host does when no command is given");
     let generate = Command::new("generate").about("Fills a topic with visits, as the reference generator does");
     command
         .subcommand(
-            run.override_usage("host run --plugin FILE [OPTIONS]").args(RUN.iter().map(argument)).after_help(AFTER),
+            run.override_usage("mapper-host run --plugin FILE [OPTIONS]")
+                .args(RUN.iter().map(argument))
+                .after_help(AFTER),
         )
         .subcommands(author::commands())
         .subcommand(
             generate
-                .override_usage("host generate --brokers LIST [OPTIONS]")
+                .override_usage("mapper-host generate --brokers LIST [OPTIONS]")
                 .args(GENERATE.iter().map(argument))
                 .after_help(AFTER),
         )
@@ -52,7 +54,7 @@ pub(super) fn command() -> Command {
         .subcommands(remote::commands())
 }
 
-/// A Markdown table of all settings of `host run`: flag, variable, default, and what it is. The README shows it.
+/// A Markdown table of all settings of `mapper-host run`: flag, variable, default, and what it is. The README shows it.
 pub fn settings_table() -> String {
     let mut table = String::from("| flag | variable | default | what |\n|---|---|---|---|\n");
     let command = command();

@@ -74,7 +74,10 @@ fn unknown(path: &str, key: &str) -> CliError {
     }
     let names = all().map(|setting| setting.name.to_owned()).filter(|name| name != "config");
     let hint = near(key, names).map_or_else(
-        || "; the keys are the names of the flags, see host run --help and host generate --help".to_owned(),
+        || {
+            "; the keys are the names of the flags, see mapper-host run --help and mapper-host generate --help"
+                .to_owned()
+        },
         |name| format!("; did you mean {name}?"),
     );
     CliError::Wrong(format!("{path}, key {key}: there is no such setting{hint}"))

@@ -1,4 +1,4 @@
-//! The settings of `host generate`, read and checked.
+//! The settings of `mapper-host generate`, read and checked.
 
 use super::readers::{MOST_PARTITIONS, connect_timeout, log};
 use super::sources::Sources;
@@ -7,7 +7,7 @@ use crate::config::{GenerateConfig, Rhythm, values};
 use crate::visits::Profile;
 
 const NO_BROKERS: &str = "give the brokers of the Kafka to fill with --brokers LIST, for example --brokers \
-    localhost:9092 (or MAPPER_BROKERS); the demo on an embedded broker, host run without --brokers, generates its own visits";
+    localhost:9092 (or MAPPER_BROKERS); the demo on an embedded broker, mapper-host run without --brokers, generates its own visits";
 
 /// Reads and checks.
 ///

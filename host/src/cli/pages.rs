@@ -21,23 +21,23 @@ pub(super) fn commands() -> [Command; 2] {
                 .help("Which shell"),
         )
         .after_help(
-            "bash: host completions bash > ~/.local/share/bash-completion/completions/host\n\
-             zsh:  host completions zsh > a folder of $fpath/_host\n\
-             fish: host completions fish > ~/.config/fish/completions/host.fish",
+            "bash: mapper-host completions bash > ~/.local/share/bash-completion/completions/mapper-host\n\
+             zsh:  mapper-host completions zsh > a folder of $fpath/_mapper-host\n\
+             fish: mapper-host completions fish > ~/.config/fish/completions/mapper-host.fish",
         );
     let man = Command::new("man").about("Prints the man page, or writes those of all commands").arg(
         arguments::path(Arg::new("dir").long("dir").value_name("DIR"))
-            .help("Write host.1, host-run.1, … into this folder, which may be one of $MANPATH/man1"),
+            .help("Write mapper-host.1, mapper-host-run.1, … into this folder, which may be one of $MANPATH/man1"),
     );
     [completions, man]
 }
 
-/// What `host completions` prints for this command line.
+/// What `mapper-host completions` prints for this command line.
 pub(super) fn completions(matches: &ArgMatches, mut whole: Command) -> config::Command {
     let mut text = Vec::new();
     // Without it, clap has refused already.
     if let Some(shell) = matches.get_one::<Shell>("shell") {
-        clap_complete::generate(*shell, &mut whole, "host", &mut text);
+        clap_complete::generate(*shell, &mut whole, "mapper-host", &mut text);
     }
     config::Command::Show(String::from_utf8_lossy(&text).into_owned())
 }
@@ -48,7 +48,7 @@ pub(super) fn man(matches: &ArgMatches, whole: Command) -> config::Command {
     let commands: Vec<Command> = whole.get_subcommands().cloned().collect();
     let mut pages = vec![page(whole)];
     for command in commands {
-        let name = format!("host-{}", command.get_name());
+        let name = format!("mapper-host-{}", command.get_name());
         // clap wants names that live as long as the program.
         pages.push(page(command.name(name.clone().leak() as &'static str).display_name(name)));
     }

@@ -29,23 +29,23 @@ pub(super) fn commands() -> [Command; 4] {
         .arg(file(true).help("The plugin; its bytes are sent"))
         .arg(switch("dry-run", "Do all but the swap, and show how the versions differ"))
         .arg(switch("force", "Skip the try-out; the history says so"))
-        .override_usage("host swap FILE [--dry-run] [--force] [OPTIONS]");
+        .override_usage("mapper-host swap FILE [--dry-run] [--force] [OPTIONS]");
     let rollback = Command::new("rollback")
         .about("Returns a running host to an earlier version, after it has shown which and asked")
         .arg(Arg::new("to").long("to").value_name("VERSION").help(
             "The version, without a question: the first digits of its digest, its version if no other has the same, or \
-             NAME@VERSION (see host history). A version that failed its probation must be named so",
+             NAME@VERSION (see mapper-host history). A version that failed its probation must be named so",
         ))
         .arg(switch("yes", "Return to the version before without a question"))
-        .override_usage("host rollback [--yes | --to VERSION] [OPTIONS]");
+        .override_usage("mapper-host rollback [--yes | --to VERSION] [OPTIONS]");
     let history = Command::new("history")
         .about("Lists the versions that a running host has had, and for which offsets each spoke")
-        .override_usage("host history [OPTIONS]");
+        .override_usage("mapper-host history [OPTIONS]");
     let shadow = Command::new("shadow")
         .about("Runs a candidate beside the version that speaks, on live records and without outputs, until Ctrl-C")
         .arg(file(false).required_unless_present("stop").help("The candidate; its bytes are sent"))
         .arg(switch("stop", "End the shadow that runs, wherever it was started").conflicts_with("file"))
-        .override_usage("host shadow FILE [OPTIONS]\n       host shadow --stop [OPTIONS]");
+        .override_usage("mapper-host shadow FILE [OPTIONS]\n       mapper-host shadow --stop [OPTIONS]");
     [swap, rollback, history, shadow].map(|command| {
         command
             .arg(switch("json", "Print what the host answers, as JSON"))

@@ -1,4 +1,4 @@
-//! The settings of `host run`, read and checked one by one and against each other.
+//! The settings of `mapper-host run`, read and checked one by one and against each other.
 
 use std::time::Duration;
 

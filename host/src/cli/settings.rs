@@ -86,7 +86,7 @@ const fn setting(
     Setting { name, placeholder, kind, standard, heading, help }
 }
 
-/// Settings of `host run`, in the order in which the help has them.
+/// Settings of `mapper-host run`, in the order in which the help has them.
 pub(crate) static RUN: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     [
         plugin::SETTINGS,
@@ -105,7 +105,7 @@ pub(crate) static RUN: LazyLock<Vec<Setting>> = LazyLock::new(|| {
 
 pub(crate) use author::{BENCH, MAP, TEST, WATCH};
 
-/// Settings of `host generate`.
+/// Settings of `mapper-host generate`.
 pub(crate) static GENERATE: LazyLock<Vec<Setting>> = LazyLock::new(|| generate::SETTINGS.to_vec());
 
 /// Settings of the commands that speak to a running host.

@@ -24,7 +24,7 @@ const PLUGIN: &[&str] = &["--plugin", "p.wasm"];
 const KAFKA: &[&str] = &["--plugin", "p.wasm", "--brokers", "k:9092"];
 
 fn parsed(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Command, CliError> {
-    let arguments = ["host"].iter().chain(arguments).map(OsString::from);
+    let arguments = ["mapper-host"].iter().chain(arguments).map(OsString::from);
     parse(arguments, variables.iter().copied())
 }
 
@@ -224,8 +224,8 @@ fn what_is_unknown_is_refused_with_the_near_name() {
         ("[kafak]\na = 1", "key kafak: there is no such setting; did you mean kafka?"),
         (
             "xyzzy = 1",
-            "key xyzzy: there is no such setting; the keys are the names of the flags, see host run --help and \
-             host generate --help",
+            "key xyzzy: there is no such setting; the keys are the names of the flags, see mapper-host run --help and \
+             mapper-host generate --help",
         ),
         ("config = \"x\"", "key config: a file can't name another one"),
         ("workers = \"2\"", "key workers: it must be a whole number, as workers = 2, but is of the type string"),
@@ -294,7 +294,7 @@ fn help_shows_every_flag_variable_and_default() {
     for heading in ["Plugin:", "Topics:", "Delivery:", "Limits:", "Kafka:", "Admin:", "Output:", "Commands:"] {
         assert!(text.contains(heading), "{heading}");
     }
-    assert_eq!(help(&["--version"]), format!("host {}", env!("CARGO_PKG_VERSION")));
+    assert_eq!(help(&["--version"]), format!("mapper-host {}", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::values::Read;
 
-/// All settings of `host swap`, `host rollback`, `host history` and `host shadow`.
+/// All settings of `mapper-host swap`, `mapper-host rollback`, `mapper-host history` and `mapper-host shadow`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteConfig {
     /// The admin server of the host, as `http://HOST:PORT`.

@@ -27,7 +27,7 @@ pub fn next_steps(plugin: &Path, program: &str) -> String {
 
 /// The name that a person gave this program.
 pub fn program_name() -> String {
-    std::env::args().next().unwrap_or_else(|| "host".to_owned())
+    std::env::args().next().unwrap_or_else(|| "mapper-host".to_owned())
 }
 
 /// The file of a project that has its mapper, if it is where projects usually have it.
@@ -69,8 +69,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let project = dir.path().join("pick");
         let plugin = dir.path().join("pick.wasm");
-        let without = next_steps(&plugin, "target/debug/host");
-        assert!(without.contains("target/debug/host new my_mapper") && !without.contains("build"), "{without}");
+        let without = next_steps(&plugin, "target/debug/mapper-host");
+        assert!(without.contains("target/debug/mapper-host new my_mapper") && !without.contains("build"), "{without}");
         for (manifest, source) in [
             ("Cargo.toml", "src/lib.rs"),
             ("pyproject.toml", "pick.py"),
@@ -81,9 +81,9 @@ mod tests {
             std::fs::create_dir_all(project.join("src")).unwrap();
             std::fs::write(project.join(manifest), "").unwrap();
             std::fs::write(project.join(source), "").unwrap();
-            let text = next_steps(&plugin, "host");
+            let text = next_steps(&plugin, "mapper-host");
             assert!(text.contains(&project.join(source).display().to_string()), "{text}");
-            assert!(text.contains(&format!("host build {}\n", project.display())), "{text}");
+            assert!(text.contains(&format!("mapper-host build {}\n", project.display())), "{text}");
             let statements = statements(Language::of(&project).unwrap());
             assert!(statements.iter().all(|statement| text.contains(statement)), "{text}");
             std::fs::remove_dir_all(&project).unwrap();

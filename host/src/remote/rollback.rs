@@ -1,4 +1,4 @@
-//! `host rollback`: shows which version the host would return to, and asks before it does.
+//! `mapper-host rollback`: shows which version the host would return to, and asks before it does.
 
 use std::io::{self, BufRead, IsTerminal};
 

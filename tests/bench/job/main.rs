@@ -107,7 +107,7 @@ struct Options {
 
 impl Options {
     fn read(mut args: impl Iterator<Item = String>) -> Result<Self> {
-        let host = env!("CARGO_BIN_EXE_host").to_owned();
+        let host = env!("CARGO_BIN_EXE_mapper-host").to_owned();
         let mut options = Self { records: 1_000_000, pairs: 3, only: Vec::new(), host, host_args: Vec::new() };
         let rows: Vec<String> = CASES.into_iter().map(Case::name).chain([LATENCY.to_owned()]).collect();
         while let Some(flag) = args.next() {
@@ -242,7 +242,7 @@ fn main() -> Result<()> {
         return native::main(&args[2..]);
     }
     let options = Options::read(args.into_iter().skip(1))?;
-    let plugin = harness::plugins::build(env!("CARGO_BIN_EXE_host"), "plugins/reduce_visit");
+    let plugin = harness::plugins::build(env!("CARGO_BIN_EXE_mapper-host"), "plugins/reduce_visit");
     let bench = Bench { options, kafka: Kafka::start_for_load()?, plugin, dir: TempDir::new()? };
     throughput(&bench)?;
     if bench.options.wants(LATENCY) {

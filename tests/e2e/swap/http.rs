@@ -124,7 +124,7 @@ fn rollback_after_an_automatic_one_goes_no_further_back_unless_a_version_is_name
         let (code, _, complaint) = run(&mut host, args);
         assert_eq!(code, 3, "{complaint}");
         assert!(complaint.contains("already rolled back") && complaint.contains(&traps), "{complaint}");
-        assert!(complaint.contains(&format!("host rollback --to {one}")), "{complaint}");
+        assert!(complaint.contains(&format!("mapper-host rollback --to {one}")), "{complaint}");
     }
     // As by HTTP, of a script that knows nothing of the automatic one.
     assert_eq!(swapper.rollback().expect("an answer").outcome, Ended::Refused);

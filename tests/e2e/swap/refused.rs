@@ -298,7 +298,7 @@ fn the_cases_beside_the_plugin_are_a_part_of_the_try_out() {
     fs::write(file.at("plugin.cases.jsonl"), "nonsense\n").expect("a file");
     let report = client.swap(version("one"), false, false).expect("an answer");
     assert!(report.reason.expect("a reason").contains("plugin.cases.jsonl, line 1"));
-    // Those that `host new` makes, and a folder of them, count as well, and at once.
+    // Those that `mapper-host new` makes, and a folder of them, count as well, and at once.
     fs::remove_file(file.at("plugin.cases.jsonl")).expect("it was there");
     fs::write(file.at("cases.jsonl"), format!("{case}\n")).expect("a file");
     fs::create_dir(file.at("cases")).expect("a folder");

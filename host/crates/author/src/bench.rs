@@ -1,4 +1,4 @@
-//! `host bench`: what a plugin costs per record, in batches and one by one, against what it cost the last time.
+//! `mapper-host bench`: what a plugin costs per record, in batches and one by one, against what it cost the last time.
 
 mod history;
 mod measure;

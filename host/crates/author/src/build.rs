@@ -1,4 +1,4 @@
-//! `host build`: builds a project, once or at each change.
+//! `mapper-host build`: builds a project, once or at each change.
 
 use super::{Outcome, watch};
 use crate::config::BuildConfig;

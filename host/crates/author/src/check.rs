@@ -1,4 +1,4 @@
-//! `host check`: what a file is, what it needs, and whether it can be a plugin here.
+//! `mapper-host check`: what a file is, what it needs, and whether it can be a plugin here.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -30,7 +30,7 @@ pub enum AuthorCommand {
     Map(Box<MapConfig>),
 }
 
-/// All settings of `host new`.
+/// All settings of `mapper-host new`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewConfig {
     /// The folder of the new project; the last part of it is its name.
@@ -41,7 +41,7 @@ pub struct NewConfig {
     pub template: Template,
 }
 
-/// How a plugin is run outside of the record path: as `host run` would.
+/// How a plugin is run outside of the record path: as `mapper-host run` would.
 #[derive(Debug, Clone)]
 pub struct GuestConfig {
     /// The plugin's own configuration.
@@ -58,7 +58,7 @@ pub struct GuestConfig {
     pub log: LogConfig,
 }
 
-/// All settings of `host test`.
+/// All settings of `mapper-host test`.
 #[derive(Debug, Clone)]
 pub struct TestConfig {
     /// Plugins, or the folders of projects, which are built first; never none.
@@ -75,7 +75,7 @@ pub struct TestConfig {
     pub guest: GuestConfig,
 }
 
-/// All settings of `host map`.
+/// All settings of `mapper-host map`.
 #[derive(Debug, Clone)]
 pub struct MapConfig {
     /// The plugin.
@@ -98,7 +98,7 @@ pub struct MapConfig {
     pub guest: GuestConfig,
 }
 
-/// Where the records of `host map` come from.
+/// Where the records of `mapper-host map` come from.
 #[derive(Debug, Clone)]
 pub enum MapInput {
     /// Lines of these files, `-` for standard input.
@@ -131,7 +131,7 @@ pub enum MapFormat {
     DeadLetter,
 }
 
-/// What a line of output of `host map` is.
+/// What a line of output of `mapper-host map` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputFormat {
     /// The value of an output.
@@ -140,7 +140,7 @@ pub enum OutputFormat {
     Record,
 }
 
-/// All settings of `host check`.
+/// All settings of `mapper-host check`.
 #[derive(Debug, Clone)]
 pub struct CheckConfig {
     /// The file.
@@ -151,7 +151,7 @@ pub struct CheckConfig {
     pub guest: GuestConfig,
 }
 
-/// All settings of `host bench`.
+/// All settings of `mapper-host bench`.
 #[derive(Debug, Clone)]
 pub struct BenchConfig {
     /// The plugin.
@@ -166,7 +166,7 @@ pub struct BenchConfig {
     pub guest: GuestConfig,
 }
 
-/// All settings of `host build`.
+/// All settings of `mapper-host build`.
 #[derive(Debug, Clone)]
 pub struct BuildConfig {
     /// The folder of the plugin project.
@@ -179,7 +179,7 @@ pub struct BuildConfig {
     pub watch: Option<Box<WatchConfig>>,
 }
 
-/// What `host build --watch` does beside building.
+/// What `mapper-host build --watch` does beside building.
 #[derive(Debug, Clone)]
 pub struct WatchConfig {
     /// How the plugin is run in its cases.

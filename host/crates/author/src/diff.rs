@@ -15,7 +15,7 @@ pub(super) fn lines(judged: &Judged) -> Vec<Line> {
     let coloured = |colour, text: String| Line::default().coloured(colour, text);
     let seen = pretty(&judged.seen);
     if judged.expected.is_null() {
-        lines.push("it doesn't say what must come (host test --bless writes it down); what came:".into());
+        lines.push("it doesn't say what must come (mapper-host test --bless writes it down); what came:".into());
         lines.extend(seen.lines().map(|came| coloured(Colour::Green, format!("+ {came}"))));
     } else {
         let expected = pretty(&judged.expected);

@@ -1,4 +1,4 @@
-//! A plugin, loaded as `host run` would.
+//! A plugin, loaded as `mapper-host run` would.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

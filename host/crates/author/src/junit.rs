@@ -21,7 +21,7 @@ pub(super) struct Suite {
 /// # Errors
 /// When it can't be written as XML.
 pub(super) fn report(plugins: &[Suite]) -> anyhow::Result<String> {
-    let mut report = Report::new("host test");
+    let mut report = Report::new("mapper-host test");
     report.set_time(plugins.iter().map(|suite| suite.took).sum());
     let files = plugins.iter().flat_map(|suite| suite.judged.iter().map(move |(file, judged)| (suite, file, judged)));
     for (suite, file, judged) in files {

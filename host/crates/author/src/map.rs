@@ -1,4 +1,4 @@
-//! `host map`: records in, outputs on stdout, failures on stderr, in order; a batch at a time, so that memory is bounded.
+//! `mapper-host map`: records in, outputs on stdout, failures on stderr, in order; a batch at a time, so that memory is bounded.
 
 mod counts;
 

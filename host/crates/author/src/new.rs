@@ -1,4 +1,4 @@
-//! `host new`: writes a project from a template, and never over anything.
+//! `mapper-host new`: writes a project from a template, and never over anything.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
@@ -25,7 +25,7 @@ pub fn new(config: &NewConfig) -> Result<(), Halt> {
     output::print_line(format!("{dir} is a mapper in {language}: {purpose}. Go on with:"));
     output::print_text("\n");
     output::print_line(format!("    cd {dir}"));
-    output::print_text("    host test\n    host build .\n\nIts README.md says more.\n");
+    output::print_text("    mapper-host test\n    mapper-host build .\n\nIts README.md says more.\n");
     Ok(())
 }
 

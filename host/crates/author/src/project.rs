@@ -1,4 +1,4 @@
-//! From a plugin project to a plugin: `host build DIR` makes `NAME.wasm` beside the project, with the tools of the
+//! From a plugin project to a plugin: `mapper-host build DIR` makes `NAME.wasm` beside the project, with the tools of the
 //! project's own language.
 
 mod c;

@@ -1,4 +1,4 @@
-//! Records as JSON: as cases and `host map --format record` have them.
+//! Records as JSON: as cases and `mapper-host map --format record` have them.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;

@@ -1,4 +1,4 @@
-//! The projects that `host new` can make: the files of `templates/`, which are part of this binary.
+//! The projects that `mapper-host new` can make: the files of `templates/`, which are part of this binary.
 
 /// The projects of one language: their files, by their paths in the project.
 struct EmbeddedProject {

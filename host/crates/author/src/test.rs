@@ -1,4 +1,4 @@
-//! `host test`: runs the cases of a plugin in the real plugin, in its real limits.
+//! `mapper-host test`: runs the cases of a plugin in the real plugin, in its real limits.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `host build --watch`: at each change of a project it is built, and its cases are run.
+//! `mapper-host build --watch`: at each change of a project it is built, and its cases are run.
 //!
 //! What tells a change is the content of the files, not the event: a build that writes into its project doesn't go on for
 //! ever, and an editor that saves the same again builds nothing. Only what is written during a build makes another one in

@@ -335,7 +335,7 @@ impl Setup {
 pub(super) fn dead_letters_as_input(topic: &str) -> Halt {
     Halt::configuration(format!(
         "the input topic '{topic}' contains dead letters of a host: their values are envelopes, not the records that failed. To map \
-         the records that failed, read them with `host map --from-topic {topic} --format dead-letter`. To map the envelopes as they \
+         the records that failed, read them with `mapper-host map --from-topic {topic} --format dead-letter`. To map the envelopes as they \
          are, give --input-is-dead-letters"
     ))
 }

@@ -35,7 +35,7 @@ const PARENT_GONE: u8 = 73;
 /// The program that is executed as a helper process.
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
-/// Lets this process start helper processes by executing this program, which must be a `host` of the same build: any other would
+/// Lets this process start helper processes by executing this program, which must be a `mapper-host` of the same build: any other would
 /// not understand the arguments. Without it plugins are compiled in this process, and backtraces have function names only.
 pub fn register_program(program: PathBuf) {
     // Whichever came first is as good.

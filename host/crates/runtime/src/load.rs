@@ -208,7 +208,7 @@ fn check_form(bytes: &[u8]) -> Result<(), String> {
     match Form::of(bytes) {
         Form::Component => Ok(()),
         Form::Module => Err("it is a core WebAssembly module, not a component; make one of its project with \
-             `host build DIR`, or build it for the target wasm32-wasip2"
+             `mapper-host build DIR`, or build it for the target wasm32-wasip2"
             .to_owned()),
         Form::Other if bytes.is_empty() => Err("it is not WebAssembly: the file is empty".to_owned()),
         Form::Other => Err("it is not WebAssembly: it doesn't begin with \\0asm".to_owned()),

@@ -30,9 +30,9 @@ pub enum By {
     File,
     /// SIGHUP.
     Signal,
-    /// `POST /swap`, as `host swap` sends it.
+    /// `POST /swap`, as `mapper-host swap` sends it.
     Http,
-    /// `POST /rollback`, as `host rollback` sends it.
+    /// `POST /rollback`, as `mapper-host rollback` sends it.
     Rollback,
     /// The version that came after it did not pass its probation.
     Probation,

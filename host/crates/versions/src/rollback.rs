@@ -71,7 +71,7 @@ fn already_rolled_back(history: &History, active: &Term) -> String {
     let failed = history.terms().rev().nth(1);
     let failed = failed.map(|term| term.version.to_string()).unwrap_or_default();
     let further = match previous(history) {
-        Ok(version) => format!("To return to {version}: host rollback --to {}", short(&version)),
+        Ok(version) => format!("To return to {version}: mapper-host rollback --to {}", short(&version)),
         Err(none) => format!("Further back {none}"),
     };
     format!(
@@ -111,7 +111,7 @@ fn find<'h>(history: &'h History, name: &str) -> Result<&'h Term, String> {
 fn list(terms: &[&Term]) -> String {
     let mut texts: Vec<String> = terms.iter().take(LISTED).map(|term| term.version.to_string()).collect();
     if terms.len() > LISTED {
-        texts.push(format!("{} more (host history)", terms.len() - LISTED));
+        texts.push(format!("{} more (mapper-host history)", terms.len() - LISTED));
     }
     texts.join(", ")
 }
@@ -177,7 +177,10 @@ mod tests {
         fails(&mut all, 3);
         let refused = RollbackPlan::new(&all, None).unwrap_err();
         assert!(refused.starts_with("already rolled back: m 3 (cccccccccccc) failed its probation"), "{refused}");
-        assert!(refused.ends_with("To return to m 1 (aaaaaaaaaaaa): host rollback --to aaaaaaaaaaaa"), "{refused}");
+        assert!(
+            refused.ends_with("To return to m 1 (aaaaaaaaaaaa): mapper-host rollback --to aaaaaaaaaaaa"),
+            "{refused}"
+        );
         assert_eq!(RollbackPlan::new(&all, Some("aaaaaaaaaaaa")).unwrap().to, a);
         // Once there is another version, the one before that is meant again.
         let later = history(&[(a, By::Start), (b.clone(), By::Http), (b.clone(), By::Probation), (c, By::Http)]);

@@ -396,7 +396,10 @@ impl<W: VersionLoader> Swapper<W> {
 
     fn start_shadow(&mut self, bytes: &[u8]) -> Result<(), Refused> {
         if self.shadow.as_ref().is_some_and(Shadow::is_running) {
-            return Err((Step::Read, "a shadow is running already; stop it first (host shadow --stop)".to_owned()));
+            return Err((
+                Step::Read,
+                "a shadow is running already; stop it first (mapper-host shadow --stop)".to_owned(),
+            ));
         }
         self.requests.at(Step::Compile);
         let plugin = Arc::new(self.loader.load(bytes)?);

@@ -74,7 +74,7 @@ impl Watch {
     /// Watches until the shutdown.
     pub fn run(mut self, shutdown: &Shutdown) {
         if !self.changes {
-            tracing::info!(path = %self.path.display(), "the plugin file is not watched (--watch off); host swap FILE or SIGHUP deploys");
+            tracing::info!(path = %self.path.display(), "the plugin file is not watched (--watch off); mapper-host swap FILE or SIGHUP deploys");
         }
         let mut events = self.changes.then(|| Events::new(&self.path, self.reload.wakeup.clone()));
         while !shutdown.requested() {

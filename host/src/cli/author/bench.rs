@@ -1,4 +1,4 @@
-//! `host bench`.
+//! `mapper-host bench`.
 
 use clap::{ArgMatches, Command};
 
@@ -9,7 +9,7 @@ use crate::config::BenchConfig;
 pub(super) fn command() -> Command {
     Command::new("bench")
         .about("Measures what a plugin costs per record, against what it cost the last time")
-        .override_usage("host bench FILE [--input FILE] [OPTIONS]")
+        .override_usage("mapper-host bench FILE [--input FILE] [OPTIONS]")
         .arg(path("plugin", "FILE").required(true).help("The plugin"))
         .arg(path("input", "FILE").long("input").help("Records to map, a line each [default: generated visits]"))
         .arg(format::argument())

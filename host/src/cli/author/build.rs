@@ -1,4 +1,4 @@
-//! `host build`.
+//! `mapper-host build`.
 
 use clap::{Arg, ArgMatches, Command};
 
@@ -12,7 +12,7 @@ pub(super) fn command() -> Command {
     let settings = settings::WATCH.iter().map(|setting| arguments::argument(setting).requires("watch"));
     Command::new("build")
         .about("Builds a plugin project, once or at each change")
-        .override_usage("host build DIR [--output FILE]\n       host build DIR --watch [--swap URL] [OPTIONS]")
+        .override_usage("mapper-host build DIR [--output FILE]\n       mapper-host build DIR --watch [--swap URL] [OPTIONS]")
         .arg(path("dir", "DIR").required(true).help("The folder of the plugin project"))
         .arg(path("output", "FILE").long("output").help(
             "Where the plugin goes [default: NAME.wasm beside the folder, or in it if it is the working directory]",

@@ -1,4 +1,4 @@
-//! `host check`.
+//! `mapper-host check`.
 
 use clap::{ArgMatches, Command};
 
@@ -9,7 +9,7 @@ use crate::config::{AuthorCommand, CheckConfig};
 pub(super) fn command() -> Command {
     Command::new("check")
         .about("Says what a file is, what it imports, and whether it can be a plugin here")
-        .override_usage("host check FILE [OPTIONS]\n       host check --contract [--json]")
+        .override_usage("mapper-host check FILE [OPTIONS]\n       mapper-host check --contract [--json]")
         .arg(path("plugin", "FILE").required_unless_present("contract").help("The file"))
         .arg(switch("json").help("Print JSON, for programs"))
         .arg(

@@ -13,7 +13,7 @@ pub(super) fn argument() -> Arg {
     )
 }
 
-/// What `host map` also takes.
+/// What `mapper-host map` also takes.
 pub(super) fn output_arguments() -> [Arg; 2] {
     [
         Arg::new("format-out").long("format-out").value_name("FORMAT").help(

@@ -1,4 +1,4 @@
-//! `host map`.
+//! `mapper-host map`.
 
 use clap::{Arg, ArgMatches, Command};
 
@@ -13,7 +13,7 @@ const TWO_INPUTS: &str = "flag --from-topic: there are files of input too; give 
 pub(super) fn command() -> Command {
     Command::new("map")
         .about("Maps lines of JSON, like jq: outputs go to stdout, failures to stderr")
-        .override_usage("host map FILE [INPUT]... [OPTIONS]")
+        .override_usage("mapper-host map FILE [INPUT]... [OPTIONS]")
         .arg(path("plugin", "FILE").required(true).help("The plugin"))
         .arg(path("input", "INPUT").num_args(0..).help("Files of records, a line each; none, or -, is standard input"))
         .arg(format::argument())

@@ -1,4 +1,4 @@
-//! `host new`.
+//! `mapper-host new`.
 
 use clap::{Arg, ArgMatches, Command};
 use mapper_core::near::near;

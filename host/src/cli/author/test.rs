@@ -1,4 +1,4 @@
-//! `host test`.
+//! `mapper-host test`.
 
 use clap::{Arg, ArgMatches, Command};
 
@@ -9,7 +9,7 @@ use crate::config::TestConfig;
 pub(super) fn command() -> Command {
     Command::new("test")
         .about("Runs the cases of a plugin: what goes in, and what must come of it")
-        .override_usage("host test [DIR|FILE]... [OPTIONS]")
+        .override_usage("mapper-host test [DIR|FILE]... [OPTIONS]")
         .arg(
             path("target", "DIR|FILE")
                 .num_args(0..)

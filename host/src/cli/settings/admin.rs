@@ -13,7 +13,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "ADDRESS",
         Text,
         Value("127.0.0.1:8080"),
-        "Where the admin server listens for HTTP: /livez, /readyz, /metrics, /status, and what host swap asks for. Port 0 is any free one, and is \
+        "Where the admin server listens for HTTP: /livez, /readyz, /metrics, /status, and what mapper-host swap asks for. Port 0 is any free one, and is \
          logged; off is no server. If the default is taken the host does without; any other that is taken is an error",
     ),
     ADMIN_TOKEN_FILE,

@@ -1,4 +1,4 @@
-//! Settings of the commands of a plugin's author: the plugin is run as `host run` runs it.
+//! Settings of the commands of a plugin's author: the plugin is run as `mapper-host run` runs it.
 
 use std::sync::LazyLock;
 
@@ -20,22 +20,22 @@ fn guest() -> impl Iterator<Item = Setting> {
 const LOG_LEVEL: Setting =
     setting(output::HEADING, "log-level", "LEVEL", Text, Value("warn,guest=info"), output::LOG_LEVEL_TEXT);
 
-/// Settings of `host test`, and of all else that runs a plugin and no more.
+/// Settings of `mapper-host test`, and of all else that runs a plugin and no more.
 pub(crate) static TEST: LazyLock<Vec<Setting>> =
     LazyLock::new(|| guest().chain([LOG_FORMAT, LOG_LEVEL, CONFIG]).collect());
 
-/// Settings of `host build --watch`, which may swap what it has built into a running host.
+/// Settings of `mapper-host build --watch`, which may swap what it has built into a running host.
 pub(crate) static WATCH: LazyLock<Vec<Setting>> =
     LazyLock::new(|| TEST.iter().copied().chain([ADMIN_TOKEN_FILE]).collect());
 
-/// Settings of `host map`.
+/// Settings of `mapper-host map`.
 pub(crate) static MAP: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     let brokers = setting(kafka::HEADING, "brokers", "LIST", Text, Empty, BROKERS_TEXT);
     let kafka = [brokers, CONNECT_TIMEOUT, KAFKA_PAIRS, KAFKA_ALLOW_CODE];
     guest().chain(kafka).chain([LOG_FORMAT, LOG_LEVEL, CONFIG]).collect()
 });
 
-/// Settings of `host bench`.
+/// Settings of `mapper-host bench`.
 pub(crate) static BENCH: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     let state_dir = RUN.iter().filter(|setting| setting.name == "state-dir").copied();
     guest().chain(state_dir).chain([LOG_FORMAT, LOG_LEVEL, CONFIG]).collect()

@@ -1,4 +1,4 @@
-//! Settings of `host generate`.
+//! Settings of `mapper-host generate`.
 
 use super::Kind::{Number, Text, Whole};
 use super::Standard::{Required, Told, Value};

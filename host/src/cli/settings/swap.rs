@@ -14,7 +14,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         Text,
         Told("on in the demo, off with --brokers"),
         "on: when the plugin file changes and is whole, its content is tried out and swapped in, so that whatever writes the file \
-         deploys, host build too. off: only SIGHUP, host swap and host rollback do that",
+         deploys, mapper-host build too. off: only SIGHUP, mapper-host swap and mapper-host rollback do that",
     ),
     setting(
         HEADING,

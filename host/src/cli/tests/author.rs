@@ -97,7 +97,7 @@ fn every_command_has_help_completions_and_a_man_page() {
     let names = ["run", "new", "build", "test", "map", "check", "bench", "generate", "completions", "man"];
     let overview = help(&["--help"]);
     for name in names {
-        assert!(help(&[name, "--help"]).contains(&format!("Usage: host {name}")), "{name}");
+        assert!(help(&[name, "--help"]).contains(&format!("Usage: mapper-host {name}")), "{name}");
         assert!(overview.contains(&format!(" {name} ")), "{name}");
     }
     for shell in ["bash", "zsh", "fish"] {
@@ -110,7 +110,7 @@ fn every_command_has_help_completions_and_a_man_page() {
     assert_eq!(man.dir, Some("x".into()));
     let files: Vec<&str> = man.pages.iter().map(|(name, _)| name.as_str()).collect();
     let expected: Vec<String> =
-        ["host.1".to_owned()].into_iter().chain(names.map(|name| format!("host-{name}.1"))).collect();
+        ["mapper-host.1".to_owned()].into_iter().chain(names.map(|name| format!("mapper-host-{name}.1"))).collect();
     assert!(expected.iter().all(|name| files.contains(&name.as_str())), "{files:?}");
     for (name, page) in &man.pages {
         assert!(page.starts_with(".ie") && page.contains(".SH NAME"), "{name}: {page:.200}");

@@ -41,7 +41,7 @@ impl fmt::Display for CasesWrong {
 }
 
 /// Where the cases of a plugin are, all that exist of: `NAME.cases.jsonl` beside it; `cases.jsonl` and `cases/` in the project
-/// that makes it; `cases.jsonl` and `cases/` beside it. `host test`, `host build --watch` and the try-out of a swap run the same.
+/// that makes it; `cases.jsonl` and `cases/` beside it. `mapper-host test`, `mapper-host build --watch` and the try-out of a swap run the same.
 pub fn find(plugin: &Path, project: Option<&Path>) -> Vec<PathBuf> {
     let folders = project.into_iter().chain(plugin.parent());
     let general = folders.flat_map(|folder| [folder.join(format!("cases.{EXTENSION}")), folder.join("cases")]);

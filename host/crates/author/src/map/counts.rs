@@ -1,4 +1,4 @@
-//! What `host map` counts.
+//! What `mapper-host map` counts.
 
 use std::time::Duration;
 

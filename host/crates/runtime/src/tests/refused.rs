@@ -23,7 +23,7 @@ fn what_is_no_component_is_told_what_it_is() {
     assert_eq!(reason(b"#!/bin/sh"), "it is not WebAssembly: it doesn't begin with \\0asm");
     let module = wat::parse_str("(module)").unwrap();
     assert!(reason(&module).starts_with(
-        "it is a core WebAssembly module, not a component; make one of its project with `host build DIR`"
+        "it is a core WebAssembly module, not a component; make one of its project with `mapper-host build DIR`"
     ));
     assert_eq!(described(&module).form, Form::Module);
     let whole = guest(RECORD, SKIP);

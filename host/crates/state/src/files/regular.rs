@@ -23,7 +23,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 }
 
 /// As [`open`], for a command that reads its input bit by bit: a pipe that the shell has opened for it, as in
-/// `host map <(zcat FILE)`, is good, too. A named pipe is not: nobody may ever write to it.
+/// `mapper-host map <(zcat FILE)`, is good, too. A named pipe is not: nobody may ever write to it.
 ///
 /// # Errors
 /// As [`open`].
