@@ -10,6 +10,8 @@ mod metrics;
 mod places;
 mod probes;
 mod process;
+#[cfg(test)]
+mod reference;
 mod status;
 pub(crate) mod versions;
 

@@ -10,6 +10,8 @@ mod generate;
 mod pages;
 mod pairs;
 mod readers;
+#[cfg(test)]
+mod reference;
 mod remote;
 mod run;
 mod sandbox;
@@ -25,8 +27,6 @@ mod tests;
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-
-pub use definition::settings_table;
 
 use crate::config::Command;
 use crate::output::escape;

@@ -95,9 +95,11 @@ fn completions_and_man_pages_are_printed_and_written() {
     assert!(code == Some(0) && out.contains(".SH NAME"), "{err}");
     let (code, _, err) = run(dir.path(), &["man", "--dir", "."]);
     assert_eq!(code, Some(0), "{err}");
-    for page in ["mapper-host.1", "mapper-host-test.1", "mapper-host-run.1"] {
+    for (page, section) in
+        [("mapper-host.1", "SUBCOMMANDS"), ("mapper-host-test.1", "OPTIONS"), ("mapper-host-run.1", "OPTIONS")]
+    {
         let text = std::fs::read_to_string(dir.path().join(page)).expect(page);
-        assert!(text.contains(".SH OPTIONS"), "{page}");
+        assert!(text.contains(&format!(".SH {section}\n")), "{page}");
     }
     let (code, _, err) = run(dir.path(), &["man", "--dir", "none"]);
     assert!(code == Some(1) && err.contains("writing none/mapper-host.1"), "{err}");

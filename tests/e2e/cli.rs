@@ -214,13 +214,3 @@ fn a_project_is_built_beside_itself_and_what_is_none_is_refused() {
     let built = Command::new(HOST).args(["build", "--help"]).output().expect("the host can be run");
     assert!(String::from_utf8_lossy(&built.stdout).contains("NAME.wasm beside the folder"));
 }
-
-#[test]
-fn the_settings_table_of_the_readme_is_that_of_the_program() {
-    let readme = include_str!("../../README.md");
-    assert!(
-        readme.contains(&mapper_host::cli::settings_table()),
-        "make it anew:\n{}",
-        mapper_host::cli::settings_table()
-    );
-}

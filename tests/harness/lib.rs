@@ -7,6 +7,7 @@ pub mod host;
 pub mod hostile;
 pub mod kafka;
 pub mod mutate;
+pub mod pages;
 pub mod plugins;
 pub mod reference;
 pub mod secure;

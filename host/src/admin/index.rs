@@ -8,16 +8,19 @@ use axum::routing::get;
 
 use super::accept::{self, Offer};
 
-/// The routes, and what each of them does.
-const ENDPOINTS: [(&str, &str, &str); 8] = [
-    ("GET", "/livez", "whether the host is alive, or should be restarted"),
-    ("GET", "/readyz", "whether it maps records, and if not, why"),
-    ("GET", "/metrics", "what is counted, for Prometheus"),
-    ("GET", "/status", "what the host is doing, as JSON"),
+/// The routes: method, path and purpose. `docs/http-api.md` has the same.
+pub(super) const ENDPOINTS: [(&str, &str, &str); 11] = [
+    ("GET", "/livez", "whether the host is alive, or must be restarted"),
+    ("GET", "/readyz", "whether the host maps records; the reasons if it does not"),
+    ("GET", "/metrics", "metrics for Prometheus"),
+    ("GET", "/status", "the state of the host, as JSON"),
     ("GET", "/history", "the versions of the plugin, as JSON"),
-    ("GET", "/shadow", "what a shadow has seen, as JSON; POST starts one, DELETE stops it"),
-    ("GET", "/rollback", "the version that a rollback returns to, as JSON; POST returns to it (mapper-host rollback)"),
     ("POST", "/swap", "swaps to the plugin in the body (mapper-host swap FILE)"),
+    ("GET", "/rollback", "the version that a rollback returns to, as JSON"),
+    ("POST", "/rollback", "returns to that version (mapper-host rollback)"),
+    ("GET", "/shadow", "the results of the shadow, as JSON"),
+    ("POST", "/shadow", "starts the plugin in the body as a shadow (mapper-host shadow FILE)"),
+    ("DELETE", "/shadow", "ends the shadow (mapper-host shadow --stop)"),
 ];
 const OFFERS: [Offer; 2] =
     [Offer { media_type: "text/plain", versions: &[] }, Offer { media_type: "text/html", versions: &[] }];
@@ -42,7 +45,7 @@ async fn not_found() -> Response {
 fn text() -> String {
     let mut page = format!("mapper-host {}\n\n", env!("CARGO_PKG_VERSION"));
     for (method, path, what) in ENDPOINTS {
-        page += &format!("{method:<5} {path:<10} {what}\n");
+        page += &format!("{method:<6} {path:<10} {what}\n");
     }
     page
 }

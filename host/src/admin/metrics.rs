@@ -115,7 +115,7 @@ struct Ours(Arc<Telemetry>);
 impl Collector for Ours {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         let (telemetry, mut families) = (&self.0, Families(encoder));
-        families.info("build", "The host", [("version", env!("CARGO_PKG_VERSION").to_owned())])?;
+        families.info("build", "The version of the host", [("version", env!("CARGO_PKG_VERSION").to_owned())])?;
         if let Some(plugin) = telemetry.about.plugin() {
             let labels = [
                 // A label may be any text, but metrics are shown at terminals, too.
@@ -124,10 +124,10 @@ impl Collector for Ours {
                 ("digest", plugin.identity.digest.to_string()),
                 ("contract", plugin.identity.contract.to_owned()),
             ];
-            families.info("plugin", "The plugin that maps", labels)?;
+            families.info("plugin", "The active plugin", labels)?;
         }
         let ready = telemetry.not_ready().is_empty();
-        families.gauge("ready", "Whether /readyz says ready: 1, or 0", None, f64::from(u8::from(ready)))?;
+        families.gauge("ready", "1 if /readyz reports ready, else 0", None, f64::from(u8::from(ready)))?;
         records(telemetry, &mut families)?;
         guests(telemetry, &mut families)?;
         kafka(telemetry, &mut families)?;
@@ -140,11 +140,11 @@ fn records(telemetry: &Telemetry, families: &mut Families<'_>) -> Result<(), Err
     let counts = telemetry.counts();
     families.counter("records_in", "Input records that are committed", counts.records_in)?;
     families.counter("records_out", "Outputs that are committed", counts.records_out)?;
-    families.counter("records_skipped", "Input records without any output", counts.skipped)?;
+    families.counter("records_skipped", "Input records without an output", counts.skipped)?;
     let kinds = counts.of_each_kind().map(|(kind, count)| ([("kind", kind.name().to_owned())], count));
     families.counters("dead_letters", "Dead letters that are committed, by kind of failure", kinds)?;
     let distributions = &telemetry.distributions;
-    let help = "What the plugin took for a batch";
+    let help = "Time that the plugin took for a batch";
     families.histogram("batch_mapping", help, Some(Unit::Seconds), &distributions.mapping)?;
     families.histogram("batch_records", "Records of a batch", None, &distributions.batch)
 }
@@ -152,11 +152,11 @@ fn records(telemetry: &Telemetry, families: &mut Families<'_>) -> Result<(), Err
 fn guests(telemetry: &Telemetry, families: &mut Families<'_>) -> Result<(), Error> {
     let renewals =
         Renewal::ALL.map(|reason| ([("reason", reason.name().to_owned())], telemetry.guests.renewals(reason)));
-    let help = "Instances of the plugin that were replaced, by reason";
+    let help = "Replaced instances of the plugin, by reason";
     families.counters("instance_renewals", help, renewals.into_iter())?;
     let memory = telemetry.guests.memory();
     let memory = memory.iter().map(|(worker, bytes)| ([("worker", worker.to_string())], *bytes as f64));
-    let help = "Linear memory of the instance of each worker, after its last batch";
+    let help = "Linear memory of the plugin instance of a worker, after its last batch";
     families.gauges("guest_memory", help, Some(Unit::Bytes), memory)?;
     let open = telemetry.breakers.open();
     let state = telemetry
@@ -164,38 +164,38 @@ fn guests(telemetry: &Telemetry, families: &mut Families<'_>) -> Result<(), Erro
         .all()
         .into_keys()
         .map(|worker| ([("worker", worker.to_string())], f64::from(u8::from(open.contains_key(&worker)))));
-    let help = "Whether the breaker of each worker is open, so that it maps nothing: 1, or 0";
+    let help = "1 if the breaker of the worker is open, so that it maps nothing, else 0";
     families.gauges("breaker_open", help, None, state)?;
-    families.counter("breaker_openings", "Times that a breaker opened", telemetry.breakers.times_opened())
+    families.counter("breaker_openings", "Openings of a breaker", telemetry.breakers.times_opened())
 }
 
 fn kafka(telemetry: &Telemetry, families: &mut Families<'_>) -> Result<(), Error> {
-    families.histogram("commit", "What a commit took", Some(Unit::Seconds), &telemetry.distributions.commit)?;
-    families.counter("transactions", "Transactions that were committed", telemetry.transactions())?;
-    families.counter("aborts", "Transactions that were aborted, and done again", telemetry.aborts())?;
-    families.counter("rebalances", "Times that partitions were taken away", telemetry.rebalances())?;
+    families.histogram("commit", "Time of a commit", Some(Unit::Seconds), &telemetry.distributions.commit)?;
+    families.counter("transactions", "Committed transactions", telemetry.transactions())?;
+    families.counter("aborts", "Aborted transactions; their records are mapped again", telemetry.aborts())?;
+    families.counter("rebalances", "Rebalances that revoked partitions", telemetry.rebalances())?;
     let help = "Input records that were removed before the host read them, by retention or DeleteRecords";
     families.counter("records_missed", help, telemetry.topics.records_missed())?;
     let work = telemetry.about.work();
     let mut recreations: BTreeMap<String, u64> = work.topics().map(|topic| (topic.to_owned(), 0)).collect();
     recreations.extend(telemetry.topics.recreations());
     let recreations = recreations.into_iter().map(|(topic, count)| ([("topic", topic)], count));
-    families.counters("topic_recreations", "Times that a topic was deleted and created again", recreations)?;
-    families.counter("spans_sent", "Spans that a collector took", telemetry.spans.sent())?;
-    families.counter("spans_dropped", "Spans that were lost on the way to a collector", telemetry.spans.dropped())
+    families.counters("topic_recreations", "Deletions of a topic that was created again", recreations)?;
+    families.counter("spans_sent", "Spans that the collector accepted", telemetry.spans.sent())?;
+    families.counter("spans_dropped", "Spans that were lost on the way to the collector", telemetry.spans.dropped())
 }
 
 fn swaps(telemetry: &Telemetry, families: &mut Families<'_>) -> Result<(), Error> {
     let counts = telemetry.versions.get().map(|versions| versions.requests.counts()).unwrap_or_default();
     let of = |outcome: &Ended| counts.ended.get(outcome).copied().unwrap_or(0);
     let outcomes = Ended::ALL.iter().map(|outcome| ([("outcome", outcome.name().to_owned())], of(outcome)));
-    families.counters("swaps", "Swaps of the plugin that were asked for, by how they ended", outcomes)?;
+    families.counters("swaps", "Requested swaps of the plugin, by outcome", outcomes)?;
     let of = |step: &Step| counts.refused.get(step).copied().unwrap_or(0);
     let steps = Step::ALL.iter().map(|step| ([("step", step.name().to_owned())], of(step)));
-    families.counters("swap_refusals", "Swaps that were refused, by the step that did", steps)?;
+    families.counters("swap_refusals", "Refused swaps, by the step that refused them", steps)?;
     let by = ["rollback", "probation"].into_iter().zip(counts.rolled_back);
     let by = by.map(|(by, count)| ([("by", by.to_owned())], count));
-    families.counters("rollbacks", "Returns to the version before: asked for, or after a probation", by)
+    families.counters("rollbacks", "Rollbacks: requested, or after a failed probation", by)
 }
 
 fn partitions(telemetry: &Telemetry, families: &mut Families<'_>) -> Result<(), Error> {
@@ -208,13 +208,13 @@ fn partitions(telemetry: &Telemetry, families: &mut Families<'_>) -> Result<(), 
         })
     };
     let (lag, records) = ("partition_lag", Some(Unit::Other("records".to_owned())));
-    let help = "Records of an assigned partition that are still to be fetched";
+    let help = "Offsets of an assigned partition from the position to the end";
     families.gauges(lag, help, records, of_each(|place| place.lag().map(|lag| lag as f64)))?;
     let help = "The offset of the record that is fetched next";
     families.gauges("partition_position", help, None, of_each(|place| place.position.map(|offset| offset as f64)))?;
-    let help = "The offset up to which an assigned partition is committed";
+    let help = "The committed offset of an assigned partition";
     families.gauges("partition_committed", help, None, of_each(|place| place.committed.map(|offset| offset as f64)))?;
-    let help = "The offset at which an assigned partition ends";
+    let help = "The end offset of an assigned partition";
     families.gauges("partition_end", help, None, of_each(|place| place.end.map(|offset| offset as f64)))
 }
 
@@ -225,18 +225,20 @@ impl Collector for OfProcess {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
         let mut families = Families(encoder);
         let started = self.0.about.started.timestamp_millis() as f64 / 1000.0;
-        families.gauge("start_time", "When the host began, since 1970", Some(Unit::Seconds), started)?;
+        families.gauge("start_time", "Start of the process, in Unix time", Some(Unit::Seconds), started)?;
         // Only Linux tells.
         let Some(used) = process::used() else { return Ok(()) };
         let none: Option<&Exemplar<NoLabelSet, f64>> = None;
-        let help = "CPU time, of user and system";
+        let help = "CPU time, user and system";
         let mut cpu = families.0.encode_descriptor("cpu", help, Some(&Unit::Seconds), MetricType::Counter)?;
         cpu.encode_counter(&used.cpu_seconds, none)?;
         let bytes = used.resident_bytes as f64;
-        families.gauge("resident_memory", "Memory in use", Some(Unit::Bytes), bytes)?;
+        families.gauge("resident_memory", "Resident memory", Some(Unit::Bytes), bytes)?;
         families.gauge("open_fds", "Open file descriptors", None, used.open_files as f64)
     }
 }
 
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! `/status`: the whole host in one look, as JSON. Every field is told of here; names stay, further ones may come.
+//! `/status`: the state of the host, as JSON. `docs/http-api.md` is made of these comments.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,6 +8,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use chrono::{DateTime, SecondsFormat, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::json::Json;
@@ -21,49 +22,57 @@ async fn status(State(telemetry): State<Arc<Telemetry>>) -> Json<Status> {
     Json(Status::of(&telemetry, Instant::now()))
 }
 
-/// The whole host. Times are RFC 3339 in UTC.
-#[derive(Debug, Serialize)]
+/// The state of the host. Times are UTC in RFC 3339.
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Status {
     /// Whether `/readyz` says ready.
     ready: bool,
-    /// Why not.
+    /// Why the host is not ready; empty if it is.
     not_ready: Vec<Reason>,
-    /// Why the process should be restarted: what `/livez` says; usually empty.
+    /// Why the process must be restarted, as in `/livez`; usually empty.
     stuck: Vec<String>,
+    /// The process.
     host: Host,
-    /// Null while it is being loaded.
+    /// The active plugin; null until it is loaded.
     plugin: Option<Plugin>,
+    /// The topics, the group and the delivery guarantee.
     work: Work,
+    /// Counts since the start.
     counts: Totals,
+    /// Rates over the last seconds.
     rates: Rates,
+    /// The workers.
     workers: Vec<WorkerStatus>,
     /// The partitions of the input topic that this host has.
     partitions: Vec<Partition>,
-    /// The versions of the plugin: which speaks, how the last swap ended, what is on probation or in the shadow. Null while the
-    /// host starts.
+    /// The versions of the plugin: the active one, the last swap, the probation and the shadow; null while the host starts.
     versions: Option<crate::swap::report::Status>,
-    /// Failures in groups, the latest first.
+    /// Failures, grouped by fingerprint, the latest first.
     failures: Vec<FailureGroup>,
-    /// Failures that are in none of these groups, as there are too many.
+    /// The number of failures in groups beyond the limit.
     failures_in_other_groups: u64,
 }
 
-#[derive(Debug, Serialize)]
+/// A reason why the host is not ready.
+#[derive(Debug, Serialize, JsonSchema)]
 struct Reason {
-    /// Who is not ready, such as `group` or `kafka`.
+    /// The part that is not ready, such as `group` or `kafka`.
     who: &'static str,
-    /// Why, in words.
+    /// The reason.
     why: String,
 }
 
-#[derive(Debug, Serialize)]
+/// The process.
+#[derive(Debug, Serialize, JsonSchema)]
 struct Host {
     version: &'static str,
+    /// The time of its start.
     started: String,
     uptime_seconds: u64,
 }
 
-#[derive(Debug, Serialize)]
+/// The active plugin.
+#[derive(Debug, Serialize, JsonSchema)]
 struct Plugin {
     name: String,
     version: String,
@@ -75,11 +84,12 @@ struct Plugin {
     file: String,
     /// The size of the file.
     bytes: u64,
-    /// Since when it maps.
+    /// Since when it is active.
     since: String,
 }
 
-#[derive(Debug, Serialize)]
+/// The topics, the group and the delivery guarantee.
+#[derive(Debug, Serialize, JsonSchema)]
 struct Work {
     /// `exactly-once` or `at-least-once`.
     delivery: String,
@@ -90,83 +100,92 @@ struct Work {
     dead_letter_topic: String,
 }
 
-/// Since the start, of what is committed.
-#[derive(Debug, Serialize)]
+/// Counts of committed records since the start.
+#[derive(Debug, Serialize, JsonSchema)]
 struct Totals {
+    /// Input records.
     records_in: u64,
+    /// Outputs.
     records_out: u64,
+    /// Input records without an output.
     skipped: u64,
+    /// Dead letters of all kinds.
     dead_letters: u64,
-    /// By kind of failure; without those that there are none of.
+    /// Dead letters by kind of failure, without zeros.
     dead_letters_by_kind: BTreeMap<&'static str, u64>,
+    /// Committed transactions.
     transactions: u64,
+    /// Aborted transactions.
     aborts: u64,
-    /// Times that partitions were taken away.
+    /// How many times partitions were revoked.
     rebalances: u64,
     /// Input records that were removed before the host read them, by retention or DeleteRecords.
     records_missed: u64,
-    /// Times that a topic was deleted and created again; without those that never were.
+    /// How many times each topic was deleted and created again, without zeros.
     topic_recreations: BTreeMap<String, u64>,
-    /// Instances of the plugin that were replaced, by reason; without those that there are none of.
+    /// Replaced instances of the plugin, by reason, without zeros.
     instance_renewals: BTreeMap<&'static str, u64>,
-    /// Times that a breaker opened.
+    /// How many times a breaker opened.
     breaker_openings: u64,
 }
 
-/// Over the last seconds, of what is committed.
-#[derive(Debug, Serialize)]
+/// Rates of committed records over the last seconds.
+#[derive(Debug, Serialize, JsonSchema)]
 struct Rates {
     records_in_per_second: f64,
     records_out_per_second: f64,
     dead_letters_per_second: f64,
-    /// Over how many seconds.
+    /// The period of the rates, in seconds.
     over_seconds: f64,
 }
 
-#[derive(Debug, Serialize)]
+/// A worker.
+#[derive(Debug, Serialize, JsonSchema)]
 struct WorkerStatus {
     worker: usize,
     /// `starting`, `fetching`, `mapping`, `producing`, `committing`, `recovering`, `ended` or `failed`.
     activity: &'static str,
-    /// For how long.
+    /// The time in this activity, in seconds.
     activity_seconds: f64,
     /// Its partitions.
     partitions: Vec<i32>,
     /// Linear memory of its instance, after the last batch; null before the first.
     guest_memory_bytes: Option<u64>,
-    /// Why its breaker is open, so that it maps nothing; null while it is closed.
+    /// Why its breaker is open, so that it maps nothing; null if the breaker is closed.
     breaker_open: Option<String>,
 }
 
-/// Offsets are null as long as they are not known, or there are none.
-#[derive(Debug, Serialize)]
+/// A partition of the input topic. Offsets are null if they are not known.
+#[derive(Debug, Serialize, JsonSchema)]
 struct Partition {
     partition: i32,
-    /// The worker that has it.
+    /// The worker that it is assigned to.
     worker: usize,
     /// The offset of the record that is fetched next.
     position: Option<i64>,
-    /// The offset up to which it is committed.
+    /// The committed offset.
     committed: Option<i64>,
-    /// The offset at which it ends.
+    /// The end offset.
     end: Option<i64>,
-    /// Records that are still to be fetched.
+    /// Offsets from the position to the end.
     lag: Option<u64>,
 }
 
-#[derive(Debug, Serialize)]
+/// Failures with the same fingerprint.
+#[derive(Debug, Serialize, JsonSchema)]
 struct FailureGroup {
-    /// As in the header `mapper-host.fingerprint` of the dead letters.
+    /// The header `mapper-host.fingerprint` of the dead letters.
     fingerprint: String,
     kind: &'static str,
     count: u64,
     first_seen: String,
     last_seen: String,
-    /// One of the last.
+    /// One of the last failures.
     example: Example,
 }
 
-#[derive(Debug, Serialize)]
+/// A failed record.
+#[derive(Debug, Serialize, JsonSchema)]
 struct Example {
     topic: String,
     partition: i32,

@@ -9,13 +9,13 @@ use crate::telemetry::Activity;
 
 const ANYWHERE: AdminConfig = AdminConfig { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), asked: true };
 
-fn serve(telemetry: &Arc<Telemetry>) -> (Server, SocketAddr) {
+pub(super) fn serve(telemetry: &Arc<Telemetry>) -> (Server, SocketAddr) {
     let bound = bind(Some(ANYWHERE)).unwrap().unwrap();
     let address = bound.address().unwrap();
     (bound.serve(routes(telemetry, Guard::new(address, None)), telemetry).unwrap(), address)
 }
 
-fn answer(address: SocketAddr, method: &str, path: &str) -> (String, String) {
+pub(super) fn answer(address: SocketAddr, method: &str, path: &str) -> (String, String) {
     answer_with(address, method, path, "accept: */*")
 }
 
@@ -33,7 +33,7 @@ fn head(address: SocketAddr, path: &str) -> String {
 }
 
 /// The status, and the body.
-fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String) {
+pub(super) fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String) {
     let (head, body) = answer(address, method, path);
     (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
 }

@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http_body_util::LengthLimitError;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::json::Json;
@@ -48,12 +49,12 @@ struct How {
     force: bool,
 }
 
-/// Why nothing was done.
-#[derive(Debug, Serialize, Deserialize)]
+/// The answer to a request that was not carried out.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct NotDone {
-    /// The step that refused it, if it came so far.
+    /// The step that refused it; null if there was no such step.
     pub(crate) step: Option<Step>,
-    /// Why, with the way out.
+    /// Why, and how to fix it.
     pub(crate) reason: String,
 }
 
@@ -208,6 +209,3 @@ async fn start_shadow(
 async fn stop_shadow(State(telemetry): State<Arc<Telemetry>>) -> Result<Response, Failed> {
     answer(control(&telemetry)?, Request::StopShadow).await
 }
-
-#[cfg(test)]
-mod tests;

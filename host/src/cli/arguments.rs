@@ -7,15 +7,15 @@ use clap::{Arg, ArgAction};
 
 use super::settings::{Kind, OPTIONS, Setting};
 
-/// What stands below the help of most commands.
+/// The text below the help of `run` and of other commands with settings.
 pub(super) const AFTER: &str =
-    "Every setting is a flag, an environment variable or a key of the file given with --config; a flag \
-    beats a variable, which beats the file. Durations have a unit (100ms, 1s, 2m), sizes may have one (64KiB, 16MiB, \
-    1GiB; without one: bytes). Relative paths start at the working directory.
+    "Every setting is a flag, an environment variable, or a key of the file given with --config. A flag overrides a \
+    variable, which overrides the file. Durations have a unit (100ms, 1s, 2m). Sizes may have one (64KiB, 16MiB, 1GiB); \
+    without a unit they are bytes. Relative paths start at the working directory.
 
-Exit codes: 0 all is done, or ended as asked; 1 internal error; 2 bad configuration; 3 plugin refused; 4 Kafka \
-    unreachable for good, or refuses; 5 the plugin fails on too much. mapper-host test: 1 a case doesn't hold. mapper-host map: 10 a \
-    record could not be mapped.";
+Exit codes: 0 success or clean shutdown; 1 internal error; 2 bad configuration; 3 plugin refused; 4 Kafka unreachable or \
+    fatal Kafka error; 5 the plugin fails too often; mapper-host test: 1 a case fails; mapper-host map: 10 a record could not \
+    be mapped.";
 
 pub(super) fn path(argument: Arg) -> Arg {
     argument.value_parser(clap::value_parser!(PathBuf))

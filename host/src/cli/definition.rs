@@ -1,9 +1,9 @@
 //! The command line as clap wants it, made from the table of settings.
 
-use clap::{ArgAction, Command};
+use clap::Command;
 
 use super::arguments::{AFTER, argument};
-use super::settings::{GENERATE, Kind, RUN, Standard};
+use super::settings::{GENERATE, RUN};
 use super::{author, pages, remote};
 
 /// Wider than this, help is hard to read.
@@ -11,33 +11,36 @@ const HELP_COLUMNS: usize = 110;
 
 const ABOUT: &str = "Runs a WebAssembly mapper between Kafka topics.
 
-Without --brokers it is a demo on an embedded broker: visits are generated, mapped and shown.";
+Without --brokers it is a demo on an embedded broker: it generates visits, maps them and shows the results.";
 
-const USAGE: &str = "mapper-host [run] --plugin FILE [OPTIONS]
-       mapper-host new NAME --lang LANGUAGE
-       mapper-host build DIR [--watch]
-       mapper-host test [DIR|FILE]...
-       mapper-host map FILE [INPUT]...
-       mapper-host check FILE
-       mapper-host bench FILE
-       mapper-host generate --brokers LIST [OPTIONS]
-       mapper-host swap FILE | rollback | history | shadow FILE";
+const USAGE: &str = "mapper-host COMMAND [OPTIONS]
+       mapper-host --plugin FILE [OPTIONS]    (the same as mapper-host run)";
+
+/// The commands as the overview lists them: a title, and the names in their order.
+const GROUPS: [(&str, &[&str]); 4] = [
+    ("Run", &["run", "generate"]),
+    ("Develop plugins", &["new", "build", "test", "map", "check", "bench"]),
+    ("Operate a running host", &["swap", "rollback", "history", "shadow"]),
+    ("Set up the shell", &["completions", "man"]),
+];
+
+const MORE: &str =
+    "mapper-host COMMAND --help lists the options of a command; mapper-host run --help lists the settings.";
 
 /// The whole command line.
 pub(super) fn command() -> Command {
+    let run = Command::new("run").about("Maps the records of a topic; the default command");
+    let generate = Command::new("generate").about("Fills a topic with visits, as the reference generator does");
     let command = Command::new("mapper-host")
         .version(env!("CARGO_PKG_VERSION"))
         .about(ABOUT)
-        .after_help(AFTER)
+        .after_help(MORE)
         .max_term_width(HELP_COLUMNS)
         .override_usage(USAGE)
-        // `run` is the default: its flags are those of the program itself.
-        .args(RUN.iter().map(argument))
+        // `run` is the default: its flags are those of the program itself. The help of `run` lists them.
+        .args(RUN.iter().map(|setting| argument(setting).hide(true)))
         .args_conflicts_with_subcommands(true)
-        .disable_help_subcommand(true);
-    let run = Command::new("run").about("Maps the records of a topic; what mapper-host does when no command is given");
-    let generate = Command::new("generate").about("Fills a topic with visits, as the reference generator does");
-    command
+        .disable_help_subcommand(true)
         .subcommand(
             run.override_usage("mapper-host run --plugin FILE [OPTIONS]")
                 .args(RUN.iter().map(argument))
@@ -50,37 +53,24 @@ pub(super) fn command() -> Command {
                 .args(GENERATE.iter().map(argument))
                 .after_help(AFTER),
         )
-        .subcommands(pages::commands())
         .subcommands(remote::commands())
+        .subcommands(pages::commands());
+    let overview = overview(&command);
+    command.help_template(format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{overview}Options:\n{{options}}{{after-help}}"
+    ))
 }
 
-/// A Markdown table of all settings of `mapper-host run`: flag, variable, default, and what it is. The README shows it.
-pub fn settings_table() -> String {
-    let mut table = String::from("| flag | variable | default | what |\n|---|---|---|---|\n");
-    let command = command();
-    for setting in RUN.iter() {
-        let placeholder = match setting.kind {
-            Kind::Switch => String::new(),
-            _ => format!(" {}", setting.placeholder),
-        };
-        let repeated = command
-            .get_arguments()
-            .find(|argument| argument.get_id() == setting.name)
-            .is_some_and(|argument| matches!(argument.get_action(), ArgAction::Append));
-        let more = if repeated { "…" } else { "" };
-        let default = match setting.standard {
-            Standard::Value(text) => format!("`{text}`"),
-            Standard::Told(text) => text.to_owned(),
-            Standard::Required => "must be given".to_owned(),
-            Standard::Empty => "none".to_owned(),
-        };
-        let row = format!(
-            "| `--{}{placeholder}`{more} | `{}` | {default} | {} |\n",
-            setting.name,
-            setting.variable(),
-            setting.help.replace('|', "\\|")
-        );
-        table.push_str(&row);
+/// The commands in their groups, one a line. clap has no groups of commands.
+fn overview(command: &Command) -> String {
+    let mut text = String::new();
+    for (title, names) in GROUPS {
+        text += &format!("{title}:\n");
+        for name in names {
+            let about = command.find_subcommand(name).and_then(Command::get_about).map(ToString::to_string);
+            text += &format!("  {name:<12} {}\n", about.unwrap_or_default());
+        }
+        text += "\n";
     }
-    table
+    text
 }

@@ -14,8 +14,7 @@ use crate::config::{RemoteCommand, RemoteConfig, remote};
 /// The names of these commands.
 pub(super) const NAMES: [&str; 4] = ["swap", "rollback", "history", "shadow"];
 
-const CODES: &str = "Exit codes: 0 done; 1 the host can't be asked, or has no time; 2 bad configuration, or the wrong token; 3 the \
-    plugin is refused.";
+const CODES: &str = "Exit codes: 0 success; 1 the host does not answer or is busy; 2 bad configuration or wrong token; 3 plugin refused.";
 
 /// The commands.
 pub(super) fn commands() -> [Command; 4] {
@@ -25,30 +24,30 @@ pub(super) fn commands() -> [Command; 4] {
     let switch =
         |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
     let swap = Command::new("swap")
-        .about("Swaps another version of the plugin into a running host, once it has passed a try-out there")
-        .arg(file(true).help("The plugin; its bytes are sent"))
-        .arg(switch("dry-run", "Do all but the swap, and show how the versions differ"))
-        .arg(switch("force", "Skip the try-out; the history says so"))
+        .about("Swaps a new version of the plugin into a running host, after a try-out")
+        .arg(file(true).help("The plugin file; its content is sent to the host"))
+        .arg(switch("dry-run", "Try the version out and show the differences, without a swap"))
+        .arg(switch("force", "Skip the try-out; the history records that"))
         .override_usage("mapper-host swap FILE [--dry-run] [--force] [OPTIONS]");
     let rollback = Command::new("rollback")
-        .about("Returns a running host to an earlier version, after it has shown which and asked")
+        .about("Returns a running host to an earlier version, after a confirmation")
         .arg(Arg::new("to").long("to").value_name("VERSION").help(
-            "The version, without a question: the first digits of its digest, its version if no other has the same, or \
-             NAME@VERSION (see mapper-host history). A version that failed its probation must be named so",
+            "The version to return to, without a confirmation: the first digits of its digest, its version number if that is \
+             unique, or NAME@VERSION (see mapper-host history). Required for a version that failed its probation",
         ))
-        .arg(switch("yes", "Return to the version before without a question"))
+        .arg(switch("yes", "Return to the version before without a confirmation"))
         .override_usage("mapper-host rollback [--yes | --to VERSION] [OPTIONS]");
     let history = Command::new("history")
-        .about("Lists the versions that a running host has had, and for which offsets each spoke")
+        .about("Lists the versions of the plugin in a running host, with the offsets of each")
         .override_usage("mapper-host history [OPTIONS]");
     let shadow = Command::new("shadow")
-        .about("Runs a candidate beside the version that speaks, on live records and without outputs, until Ctrl-C")
-        .arg(file(false).required_unless_present("stop").help("The candidate; its bytes are sent"))
-        .arg(switch("stop", "End the shadow that runs, wherever it was started").conflicts_with("file"))
+        .about("Runs a candidate beside the active version, on live records and without outputs")
+        .arg(file(false).required_unless_present("stop").help("The candidate; its content is sent to the host"))
+        .arg(switch("stop", "End the running shadow").conflicts_with("file"))
         .override_usage("mapper-host shadow FILE [OPTIONS]\n       mapper-host shadow --stop [OPTIONS]");
     [swap, rollback, history, shadow].map(|command| {
         command
-            .arg(switch("json", "Print what the host answers, as JSON"))
+            .arg(switch("json", "Print the answer of the host, as JSON"))
             .args(REMOTE.iter().map(argument))
             .after_help(CODES)
     })

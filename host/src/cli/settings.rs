@@ -44,15 +44,15 @@ pub(crate) enum Kind {
 pub(crate) enum Standard {
     /// This text, read like any that is given.
     Value(&'static str),
-    /// Something that depends on others, in words.
-    Told(&'static str),
+    /// A rule, in words.
+    Described(&'static str),
     /// It must be given.
     Required,
     /// None of it.
     Empty,
 }
 
-use Standard::{Empty, Required, Told, Value};
+use Standard::{Described, Empty, Required, Value};
 
 impl Setting {
     /// The name of the environment variable.
@@ -63,7 +63,7 @@ impl Setting {
     /// What `--help` and the table show as the default.
     pub(crate) fn default_text(&self) -> Option<&'static str> {
         match self.standard {
-            Value(text) | Told(text) => Some(text),
+            Value(text) | Described(text) => Some(text),
             Required | Empty => None,
         }
     }

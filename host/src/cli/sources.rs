@@ -122,7 +122,11 @@ impl Environment {
                     continue;
                 }
                 let hint = near(name, all().map(Setting::variable)).map_or_else(
-                    || format!("; variables that start with {VARIABLE_PREFIX} are settings, see --help"),
+                    || {
+                        format!(
+                            "; variables that start with {VARIABLE_PREFIX} are settings, see mapper-host run --help"
+                        )
+                    },
                     |name| format!("; did you mean {name}?"),
                 );
                 return Err(CliError::Wrong(format!("variable {name}: there is no such setting{hint}")));
@@ -205,7 +209,7 @@ impl<'a> Sources<'a> {
             Standard::Value(text) => {
                 Some(Given { text: text.to_owned(), layer: None, origin: format!("default of --{name}") })
             }
-            Standard::Told(_) | Standard::Required | Standard::Empty => None,
+            Standard::Described(_) | Standard::Required | Standard::Empty => None,
         })
     }
 

@@ -2,6 +2,7 @@
 
 mod author;
 mod kafka;
+mod pages;
 mod refused;
 mod sandbox;
 
@@ -12,7 +13,7 @@ use std::time::Duration;
 use tempfile::NamedTempFile;
 
 use super::settings::{BENCH, GENERATE, MAP, RUN, Setting, TEST};
-use super::{CliError, parse, settings_table};
+use super::{CliError, definition, parse};
 use crate::config::{
     AdminConfig, BreakerRecords, Command, Delivery, GenerateConfig, LogConfig, LogFormat, RemoteCommand, Rhythm,
     RunConfig, SwapConfig,
@@ -211,7 +212,7 @@ fn what_is_unknown_is_refused_with_the_near_name() {
         ("MAPPER_WORKER", "variable MAPPER_WORKER: there is no such setting; did you mean MAPPER_WORKERS?"),
         (
             "MAPPER_XYZZY",
-            "variable MAPPER_XYZZY: there is no such setting; variables that start with MAPPER_ are settings, see --help",
+            "variable MAPPER_XYZZY: there is no such setting; variables that start with MAPPER_ are settings, see mapper-host run --help",
         ),
     ];
     for (name, message) in variables {
@@ -279,8 +280,9 @@ fn what_is_unknown_to_clap_is_refused_with_the_near_name() {
 }
 
 #[test]
-fn help_shows_every_flag_variable_and_default() {
-    for (arguments, settings) in [(&["--help"][..], &RUN), (&["run", "-h"], &RUN), (&["generate", "--help"], &GENERATE)]
+fn help_of_a_command_shows_every_flag_variable_and_default() {
+    for (arguments, settings) in
+        [(&["run", "--help"][..], &RUN), (&["run", "-h"], &RUN), (&["generate", "--help"], &GENERATE)]
     {
         let text = help(arguments);
         for setting in settings.iter() {
@@ -290,20 +292,29 @@ fn help_shows_every_flag_variable_and_default() {
             assert!(default.is_none_or(|default| text.contains(&default)), "{}", setting.name);
         }
     }
-    let text = help(&["--help"]);
-    for heading in ["Plugin:", "Topics:", "Delivery:", "Limits:", "Kafka:", "Admin:", "Output:", "Commands:"] {
+    let text = help(&["run", "--help"]);
+    for heading in ["Plugin:", "Topics:", "Delivery:", "Limits:", "Kafka:", "Admin:", "Output:"] {
         assert!(text.contains(heading), "{heading}");
     }
     assert_eq!(help(&["--version"]), format!("mapper-host {}", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
-fn the_table_has_a_row_for_every_setting() {
-    let table = settings_table();
-    assert_eq!(table.lines().count(), 2 + RUN.len());
-    assert!(table.lines().all(|line| line.starts_with('|') && line.matches('|').count() == 5), "{table}");
-    assert!(table.contains("| `--workers N` | `MAPPER_WORKERS` | `2` | Threads that map"));
-    assert!(table.contains("| `--kafka KEY=VALUE`… | `MAPPER_KAFKA` | none | A librdkafka property"));
+fn help_of_the_program_lists_each_command_once_and_no_setting() {
+    for flag in ["--help", "-h"] {
+        let Err(CliError::Help(text)) = parsed(&[flag], &[]) else { panic!("{flag}") };
+        for title in ["Run:", "Develop plugins:", "Operate a running host:", "Options:"] {
+            assert!(text.lines().any(|line| line == title), "{title}: {text}");
+        }
+        for command in definition::command().get_subcommands() {
+            let about = command.get_about().unwrap().to_string();
+            let line = format!("  {:<12} {about}", command.get_name());
+            assert_eq!(text.lines().filter(|found| *found == line).count(), 1, "{line}: {text}");
+            assert!(line.len() <= 100, "it does not fit a terminal: {line}");
+        }
+        assert!(RUN.iter().all(|setting| !text.contains(setting.help)), "{text}");
+        assert!(text.contains("mapper-host run --help"), "{text}");
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -41,8 +42,8 @@ pub struct Identity {
     pub contract: &'static str,
 }
 
-/// A version of the mapper.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A version of the plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Version {
     /// The name that the plugin declares.
     pub name: String,

@@ -2,13 +2,14 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What the metadata of our committed offsets begins with.
 const METADATA_PREFIX: &str = "mapper-host/1 ";
 
 /// The id that a cluster gave a topic when it created it, in base64 as Kafka's tools show it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct TopicId(pub String);
 
 impl fmt::Display for TopicId {
@@ -57,7 +58,7 @@ impl TopicIdentity {
 }
 
 /// A topic was deleted and created again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Recreation {
     /// The name of the topic.
     pub topic: String,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::history::{Span, Term};
@@ -22,26 +23,26 @@ pub struct Control<M> {
     pub(super) slot: Arc<Slot<M>>,
 }
 
-/// A term, as `GET /history` has it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The time in which a version was active: an entry of `GET /history`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TermView {
     /// The term.
     #[serde(flatten)]
     pub term: Term,
-    /// Whether it is the one that lasts.
+    /// Whether it is the present one.
     pub current: bool,
-    /// Per partition, the offsets for which it spoke, in the order of time.
+    /// Per partition, the offsets that the version mapped, in the order of time.
     pub offsets: BTreeMap<i32, Vec<SpanView>>,
 }
 
-/// Offsets of a partition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A range of offsets of a partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SpanView {
-    /// The first.
+    /// The first offset.
     pub from: i64,
-    /// The one after the last; null while it lasts, or when the host ended without a word.
+    /// The offset after the last; null while the range is open, and after a crash.
     pub to: Option<i64>,
-    /// All before this one is known to be committed.
+    /// The offset up to which the range is committed.
     pub reached: i64,
 }
 

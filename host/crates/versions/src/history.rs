@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 pub use mapper_core::identity::Version;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use mapper_core::counts::Counts;
@@ -20,8 +21,8 @@ const KEPT_SPANS: usize = 1024;
 /// How many times that a topic was created again are kept of a term; the oldest is forgotten first.
 pub const KEPT_RECREATIONS: usize = 16;
 
-/// Who asked for a version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What activated a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum By {
     /// The host was started with it.
@@ -30,24 +31,24 @@ pub enum By {
     File,
     /// SIGHUP.
     Signal,
-    /// `POST /swap`, as `mapper-host swap` sends it.
+    /// `POST /swap`, which `mapper-host swap` sends.
     Http,
-    /// `POST /rollback`, as `mapper-host rollback` sends it.
+    /// `POST /rollback`, which `mapper-host rollback` sends.
     Rollback,
-    /// The version that came after it did not pass its probation.
+    /// The version after it failed its probation.
     Probation,
 }
 
-/// What became of the records of a term.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The results of the records of a term.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tally {
     /// Input records.
     pub records_in: u64,
     /// Outputs.
     pub records_out: u64,
-    /// Input records without any output.
+    /// Input records without an output.
     pub skipped: u64,
-    /// Dead letters by kind.
+    /// Dead letters by kind of failure.
     pub dead_letters: BTreeMap<String, u64>,
 }
 
@@ -64,26 +65,26 @@ impl Tally {
 }
 
 /// The time of one version from one swap to the next.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Term {
-    /// Ascending, never used again.
+    /// The number of the term: ascending, never reused.
     pub number: u64,
-    /// Who.
+    /// The version.
     #[serde(flatten)]
     pub version: Version,
-    /// When it was decided, UTC in RFC 3339.
+    /// The time of the decision, UTC in RFC 3339.
     pub since: String,
-    /// Who asked.
+    /// What activated the version.
     pub by: By,
     /// Whether the try-out was skipped.
     #[serde(default)]
     pub forced: bool,
-    /// The digest that a rollback returns to.
+    /// The digest of the version that a rollback returns to; null if there is none.
     pub before: Option<String>,
-    /// Why the version failed its probation in this term, if it did.
+    /// Why the version failed its probation in this term; null if it did not.
     #[serde(default)]
     pub probation_failure: Option<String>,
-    /// What became of its records; after a crash, as of shortly before.
+    /// The results of its records; after a crash, as of shortly before it.
     #[serde(default)]
     pub tally: Tally,
     /// Topics that were deleted and created again while the version was active: the offsets of an input topic begin anew there.

@@ -3,23 +3,24 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::history::{By, Version};
 
-/// How a swap ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// The outcome of a swap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ended {
-    /// The new version speaks, on all workers.
+    /// The new version is active on all workers.
     Swapped,
-    /// It speaks already.
+    /// The version was active already.
     Unchanged,
-    /// It could be swapped in, and was not, as only that was asked.
+    /// The try-out succeeded; a dry run does not swap.
     Tried,
-    /// It is ready, but not all workers have taken it yet: something else, such as Kafka, keeps them. They will.
+    /// Not all workers have switched yet, as when Kafka does not answer. They will.
     Switching,
-    /// The old version stays.
+    /// The old version stays active.
     Refused,
 }
 
@@ -39,19 +40,19 @@ impl Ended {
     }
 }
 
-/// The steps of a swap, in their order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+/// A step of a swap, in the order of the steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
-    /// The bytes are taken in.
+    /// The host reads the file.
     Read,
-    /// They are validated and compiled.
+    /// It validates and compiles the plugin.
     Compile,
-    /// An instance is made, and given its settings.
+    /// It creates an instance and passes the settings.
     Configure,
-    /// It maps the last records and the cases.
+    /// The version maps recent records and runs its cases.
     TryOut,
-    /// Each worker takes it between two transactions.
+    /// Each worker switches between two transactions.
     Switch,
 }
 
@@ -77,131 +78,132 @@ impl fmt::Display for Step {
     }
 }
 
-/// A record on which two versions differ.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A record for which two versions differ.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Difference {
-    /// Which: `visits, partition 0, offset 12`, or the name of a case.
+    /// The record, as `visits, partition 0, offset 12`, or the name of a case.
     pub record: String,
-    /// Its value, cut to some hundred bytes.
+    /// Its value, cut after some hundred bytes.
     pub input: String,
-    /// What the old version, or the case, says.
+    /// The result of the old version, or the expected result of the case.
     pub old: String,
-    /// What the new version says.
+    /// The result of the new version.
     pub new: String,
 }
 
-/// What a try-out found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The results of a try-out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TryOut {
-    /// Records of the stream that were mapped again.
+    /// The number of recent records that the version mapped.
     pub records: usize,
-    /// Cases that were run.
+    /// The number of cases.
     pub cases: usize,
-    /// Those of both that came out the same.
+    /// Records and cases with the same result.
     pub same: usize,
-    /// Those that came out otherwise, the failures below among them.
+    /// Records and cases with another result, including the two below.
     pub different: usize,
-    /// Those that used to pass and now fail.
+    /// Those that succeeded with the old version and fail with the new one.
     pub broken: usize,
-    /// Those that used to fail and now pass.
+    /// Those that failed with the old version and succeed with the new one.
     pub fixed: usize,
-    /// The first that differ, failures first.
+    /// The first differences, failures first.
     pub differences: Vec<Difference>,
 }
 
-/// The answer to a request for a swap or a rollback.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The answer to a swap or a rollback.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
-    /// How it ended.
+    /// The outcome.
     pub outcome: Ended,
-    /// The step that refused it.
+    /// The step that refused the version; null if none did.
     pub step: Option<Step>,
-    /// Why, with the way out.
+    /// Why it was refused, and how to fix it.
     pub reason: Option<String>,
-    /// Who asked.
+    /// What started the swap.
     pub by: By,
     /// Whether the try-out was skipped.
     pub forced: bool,
-    /// The version that spoke before.
+    /// The version that was active before.
     pub from: Version,
-    /// The version that was asked for, once that is known.
+    /// The requested version; null until it is known.
     pub to: Option<Version>,
-    /// What the try-out found.
+    /// The results of the try-out; null if there was none.
     pub try_out: Option<TryOut>,
-    /// Per partition of this host, the first offset for which the new version speaks; null: nothing was ever read there, and it
-    /// speaks for all there is.
+    /// Per partition of this host, the first offset that the new version maps; null if nothing was read there before, so that it
+    /// maps all offsets.
     pub offsets: BTreeMap<i32, Option<i64>>,
-    /// How long the longest pause of a worker was, in microseconds.
+    /// The longest pause of a worker, in microseconds.
     pub pause_us: u64,
-    /// How long all of it took, in milliseconds.
+    /// The duration of the swap, in milliseconds.
     pub took_ms: u64,
-    /// When it was answered, UTC in RFC 3339.
+    /// The time of the answer, UTC in RFC 3339.
     pub at: String,
 }
 
 /// The version that is on probation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProbationStatus {
-    /// Records it has judged.
+    /// The number of records it has mapped.
     pub records: u64,
-    /// Records after which it stays.
+    /// The number of records after which the probation ends.
     pub of: u64,
-    /// Those that became dead letters.
+    /// The number of records that became dead letters.
     pub failed: u64,
-    /// The share that failed before; null: too few records to tell, so only traps and timeouts count.
+    /// The share of dead letters before; null if there were too few records, so that only traps and timeouts count.
     pub ratio_before: Option<f64>,
 }
 
-/// What a shadow has seen.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The results of a shadow.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ShadowStatus {
     /// The candidate.
     pub version: Version,
-    /// The version it is held against.
+    /// The active version that it is compared with.
     pub against: Version,
-    /// Since when, UTC in RFC 3339.
+    /// The time of its start, UTC in RFC 3339.
     pub since: String,
-    /// Whether it still runs.
+    /// Whether it is running.
     pub running: bool,
-    /// Why it ended, if by itself.
+    /// Why it ended; null while it runs.
     pub ended: Option<String>,
-    /// Records it has mapped.
+    /// The number of records it has mapped.
     pub seen: u64,
-    /// Records that went by because it was busy with others.
+    /// The number of records that it did not map because it was busy.
     pub unseen: u64,
-    /// Those that came out the same.
+    /// Records with the same result.
     pub same: u64,
-    /// Those that came out otherwise.
+    /// Records with another result, including the two below.
     pub different: u64,
-    /// Those of them on which it fails and the version that speaks doesn't.
+    /// Those that fail with it and not with the active version.
     pub broken: u64,
-    /// Those of them on which the version that speaks fails and it doesn't.
+    /// Those that fail with the active version and not with it.
     pub fixed: u64,
-    /// Those on which it fails, by kind.
+    /// The number of records that it fails on, by kind of failure.
     pub failing: BTreeMap<String, u64>,
-    /// The first that differ.
+    /// The first differences.
     pub differences: Vec<Difference>,
 }
 
-/// What `/status` says of versions.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The versions of the plugin, as `/status` shows them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Versions")]
 pub struct Status {
-    /// The version that speaks, or is being switched to.
+    /// The active version, or the one that workers are switching to.
     pub current: Version,
-    /// Since when, UTC in RFC 3339.
+    /// Since when it is active, UTC in RFC 3339.
     pub since: String,
-    /// Who asked for it.
+    /// What activated it.
     pub by: By,
-    /// The digest that a rollback returns to.
+    /// The digest of the version that a rollback returns to; null if there is none.
     pub before: Option<String>,
-    /// The step that a swap is at, if one is going on.
+    /// The present step of a swap; null if there is none in progress.
     pub swapping: Option<Step>,
-    /// How the last one ended.
+    /// The last swap; null if there was none.
     pub last: Option<Report>,
-    /// The probation, if one goes on.
+    /// The probation; null if there is none.
     pub probation: Option<ProbationStatus>,
-    /// The shadow, or the last one.
+    /// The running or last shadow; null if there was none.
     pub shadow: Option<ShadowStatus>,
-    /// Why the history can't be written, if that is so.
+    /// Why the history can't be written; null if it can.
     pub history_error: Option<String>,
 }

@@ -1,5 +1,6 @@
 //! Which version a rollback returns to: decided from the history alone, without any I/O.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::history::{By, History, Term, Version};
@@ -9,16 +10,16 @@ const LEAST_DIGITS: usize = 4;
 /// How many versions an error lists.
 const LISTED: usize = 8;
 
-/// What a rollback would do, so that a person can look at it first.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The effect of a rollback, to look at before it is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RollbackPlan {
     /// The active version.
     pub from: Version,
-    /// The version that it returns to.
+    /// The version that the rollback returns to.
     pub to: Version,
-    /// Since when that version was active the last time, UTC in RFC 3339; null: the history has forgotten it.
+    /// Since when that version was active the last time, UTC in RFC 3339; null if the history has no entry of it.
     pub last_active: Option<String>,
-    /// Why it failed its probation then, if it did. Only a version that is asked for by name may have failed.
+    /// Why it failed its probation then; null if it did not. Only a version that is named in the request may have failed.
     pub probation_failure: Option<String>,
 }
 

@@ -77,8 +77,8 @@ fn a_host_that_has_not_begun_shows_zeros() {
     assert!(samples["process_start_time_seconds"] > 1.7e9);
 }
 
-#[test]
-fn everything_that_is_counted_is_shown() {
+/// Telemetry with a sample of every metric.
+pub(super) fn with_every_metric() -> Arc<Telemetry> {
     let telemetry = Arc::new(Telemetry::default());
     telemetry.about.set_work(Work {
         input_topic: "visits".into(),
@@ -105,7 +105,12 @@ fn everything_that_is_counted_is_shown() {
     telemetry.guests.renewed(Renewal::Failure);
     telemetry.guests.uses_memory(2, 65536);
     telemetry.breakers.opened(&telemetry.health, 2, "trap: unreachable");
+    telemetry
+}
 
+#[test]
+fn everything_that_is_counted_is_shown() {
+    let telemetry = with_every_metric();
     let text = render(&telemetry).unwrap();
     let samples = checked(&text);
     let digest = Digest::hash_bytes(b"plugin");

@@ -8,7 +8,7 @@ use crate::config::BenchConfig;
 
 pub(super) fn command() -> Command {
     Command::new("bench")
-        .about("Measures what a plugin costs per record, against what it cost the last time")
+        .about("Measures the cost of a plugin per record, and compares it with the last run")
         .override_usage("mapper-host bench FILE [--input FILE] [OPTIONS]")
         .arg(path("plugin", "FILE").required(true).help("The plugin"))
         .arg(path("input", "FILE").long("input").help("Records to map, a line each [default: generated visits]"))

@@ -8,14 +8,14 @@ use crate::config::{AuthorCommand, CheckConfig};
 
 pub(super) fn command() -> Command {
     Command::new("check")
-        .about("Says what a file is, what it imports, and whether it can be a plugin here")
+        .about("Reports what a file is, what it imports, and whether this host can run it")
         .override_usage("mapper-host check FILE [OPTIONS]\n       mapper-host check --contract [--json]")
         .arg(path("plugin", "FILE").required_unless_present("contract").help("The file"))
         .arg(switch("json").help("Print JSON, for programs"))
         .arg(
             switch("contract")
                 .conflicts_with("plugin")
-                .help("Say which versions of the contract (wit/mapper.wit) this host speaks"),
+                .help("Print the versions of the contract (wit/mapper.wit) that this host supports"),
         )
         .args(settings::TEST.iter().map(arguments::argument))
         .after_help(arguments::AFTER)

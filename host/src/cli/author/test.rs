@@ -8,7 +8,7 @@ use crate::config::TestConfig;
 
 pub(super) fn command() -> Command {
     Command::new("test")
-        .about("Runs the cases of a plugin: what goes in, and what must come of it")
+        .about("Runs the cases of a plugin: inputs with their expected outputs")
         .override_usage("mapper-host test [DIR|FILE]... [OPTIONS]")
         .arg(
             path("target", "DIR|FILE")

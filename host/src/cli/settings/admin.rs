@@ -1,7 +1,7 @@
-//! Settings of what is seen of the host from outside.
+//! Settings of the admin server and of traces.
 
 use super::Kind::Text;
-use super::Standard::{Empty, Told, Value};
+use super::Standard::{Described, Empty, Value};
 use super::{Setting, setting};
 
 const HEADING: &str = "Admin";
@@ -13,8 +13,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "ADDRESS",
         Text,
         Value("127.0.0.1:8080"),
-        "Where the admin server listens for HTTP: /livez, /readyz, /metrics, /status, and what mapper-host swap asks for. Port 0 is any free one, and is \
-         logged; off is no server. If the default is taken the host does without; any other that is taken is an error",
+        "The address of the admin server (HTTP). Port 0 takes a free port and logs it; off starts no server. If the \
+         default address is in use, the host runs without the server; any other address in use is an error",
     ),
     ADMIN_TOKEN_FILE,
     setting(
@@ -22,8 +22,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "otlp-endpoint",
         "URL",
         Text,
-        Told("OTEL_EXPORTER_OTLP_ENDPOINT if that is set, else off"),
-        "Where spans go: an OpenTelemetry collector that takes OTLP over HTTP, such as http://localhost:4318; or off",
+        Described("OTEL_EXPORTER_OTLP_ENDPOINT if that is set, else off"),
+        "The OpenTelemetry collector to send spans to, as OTLP over HTTP, such as http://localhost:4318; or off",
     ),
 ];
 
@@ -33,8 +33,9 @@ pub(super) const ADMIN_TOKEN_FILE: Setting = setting(
     "FILE",
     Text,
     Empty,
-    "A file whose first line is what must be shown to change anything through the admin server (Authorization: Bearer …). \
-     Only this user may be able to read it. It must be given when the server listens beyond this machine",
+    "A file whose first line is the token for requests that change something (Authorization: Bearer TOKEN). Only \
+         this user may be able to read it. It is required if the server listens on an address that other machines can \
+         reach",
 );
 
 pub(super) const ADMIN_OF_HOST: Setting = setting(
@@ -43,5 +44,5 @@ pub(super) const ADMIN_OF_HOST: Setting = setting(
     "URL",
     Text,
     Value("127.0.0.1:8080"),
-    "Where the admin server of the running host listens: what it was given as --admin, or a URL such as http://10.0.0.7:8080",
+    "The admin server of the running host: the address that host was given as --admin, or a URL such as http://10.0.0.7:8080",
 );

@@ -1,7 +1,7 @@
-//! Settings of how sure and how often is committed.
+//! Settings of delivery guarantees and commits.
 
 use super::Kind::{Duration, Size, Switch, Text, Whole};
-use super::Standard::{Told, Value};
+use super::Standard::{Described, Value};
 use super::{Setting, setting};
 
 const HEADING: &str = "Delivery";
@@ -12,9 +12,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         "delivery",
         "GUARANTEE",
         Text,
-        Told("exactly-once with --brokers, at-least-once without"),
-        "exactly-once: outputs, dead letters and offsets in one transaction. at-least-once: after a crash some records are \
-         handled again",
+        Described("exactly-once with --brokers, at-least-once without"),
+        "exactly-once: outputs, dead letters and offsets are committed in one transaction. at-least-once: after a \
+         crash, some records are mapped again",
     ),
     setting(
         HEADING,
@@ -22,8 +22,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "BOOL",
         Switch,
         Value("false"),
-        "Process what is there at the start, commit, print the \
-         counts and exit: for backfills and tests",
+        "Map the records up to the present end of the topic, commit, print the counts and exit: for backfills and tests",
     ),
     setting(
         HEADING,
@@ -31,8 +30,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "DURATION",
         Duration,
         Value("100ms"),
-        "Commit this long after the first record \
-         since the last commit; with --commit-records and --commit-bytes, whichever comes first",
+        "Commit this long after the first record since the last commit, or when --commit-records or --commit-bytes is \
+         reached",
     ),
     setting(HEADING, "commit-records", "N", Whole, Value("20000"), "Commit after this many input records"),
     setting(HEADING, "commit-bytes", "SIZE", Size, Value("16MiB"), "Commit after this much input"),
@@ -42,26 +41,25 @@ pub(super) const SETTINGS: &[Setting] = &[
         "DURATION",
         Duration,
         Value("30s"),
-        "How long the broker lets a transaction \
-         stay open before it aborts it; longer than --commit-interval, and no longer than the broker's own limit (15m)",
+        "The time after which the broker aborts an open transaction. It must be longer than --commit-interval and no \
+         longer than the limit of the broker (15m)",
     ),
     setting(
         HEADING,
         "transactional-id",
         "ID",
         Text,
-        Told("one of its own, kept in --state-dir"),
-        "What the transactional ids of the \
-         workers start with. Two hosts must not share it: they would fence each other",
+        Described("a generated id, kept in --state-dir"),
+        "The prefix of the transactional ids of the workers. Two hosts must not share it: they would fence each other",
     ),
     setting(
         HEADING,
         "state-dir",
         "DIR",
         Text,
-        Told("mapper-host in the user's state folder"),
-        "Where the host keeps what must survive a restart: the transactional ids of its own, which records the plugin has, and the \
-         versions of the plugin with their history. Only this user may be able to change it; exactly-once needs one",
+        Described("mapper-host in the user's state folder"),
+        "The folder for what must survive a restart: transactional ids, markers of records that are in the plugin, and \
+         the versions of the plugin with their history. Only this user may be able to change it. Exactly-once needs it",
     ),
     setting(
         HEADING,
@@ -69,6 +67,6 @@ pub(super) const SETTINGS: &[Setting] = &[
         "DURATION",
         Duration,
         Value("10s"),
-        "How long work in hand may take to finish and commit after SIGTERM or Ctrl-C",
+        "How long the host may take after SIGTERM or Ctrl-C to finish and commit the records it has read",
     ),
 ];

@@ -1,7 +1,7 @@
-//! Settings of what is done when a plugin fails again and again.
+//! Settings for repeated failures.
 
 use super::Kind::{Duration, Number, Text, Whole};
-use super::Standard::{Told, Value};
+use super::Standard::{Described, Value};
 use super::{Setting, setting};
 
 const HEADING: &str = "Failures";
@@ -13,8 +13,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "RECORDS",
         Whole,
         Value("100"),
-        "Stop a worker when this many records in a row trapped, timed out or ran out of memory: the plugin is broken then, \
-         not the records. 0: never",
+        "Open the breaker of a worker after this many records in a row trapped, timed out or ran out of memory: the \
+         plugin is broken, not the records. 0: never",
     ),
     setting(
         HEADING,
@@ -22,8 +22,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         "WHAT",
         Text,
         Value("dead-letter"),
-        "What becomes of the records that stop a worker. dead-letter: they are dead letters as they fail. hold: they wait for \
-         the next record that passes, and if the worker stops before, they come again once the plugin is mended",
+        "What happens to the records that open the breaker. dead-letter: each becomes a dead letter as it fails. hold: \
+         they wait for the next record that succeeds; if the breaker opens first, their offsets are not committed and \
+         they are mapped again",
     ),
     setting(
         HEADING,
@@ -31,7 +32,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "DURATION",
         Duration,
         Value("1s"),
-        "How long a worker that stopped waits before it tries one record; twice as long after each time in vain, up to a minute",
+        "How long a worker with an open breaker waits before it probes one record. The wait doubles after each failed \
+         probe, up to one minute",
     ),
     setting(
         HEADING,
@@ -39,16 +41,17 @@ pub(super) const SETTINGS: &[Setting] = &[
         "TIMES",
         Whole,
         Value("3"),
-        "Make a record a dead letter, and give it to the plugin no more, when the host died this often while the plugin had \
-         that record alone. 0: never",
+        "Make a record a dead letter, without another call of the plugin, after the host died this many times with that \
+         record alone in the plugin. 0: never",
     ),
     setting(
         HEADING,
         "halt-on-error-ratio",
         "SHARE",
         Number,
-        Told("never"),
-        "End the host, with exit code 5, when this share of the last records became dead letters, of whatever kind",
+        Described("never"),
+        "End the host with exit code 5 when this share of the last records of a worker became dead letters, of whatever \
+         kind",
     ),
     setting(
         HEADING,
@@ -56,6 +59,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "RECORDS",
         Whole,
         Value("1000"),
-        "How many records of a worker --halt-on-error-ratio looks at; it is not looked at before there were as many",
+        "The number of records of a worker that --halt-on-error-ratio looks at. There is no check before there are as \
+         many",
     ),
 ];

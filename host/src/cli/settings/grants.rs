@@ -1,4 +1,4 @@
-//! Settings of what the plugin is given of the machine.
+//! Settings of what the plugin may use of the machine.
 
 use super::Kind::{List, Switch};
 use super::Standard::{Empty, Value};
@@ -13,8 +13,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "NAME",
         List,
         Empty,
-        "A variable of the host's environment that the plugin may see, with the value it has at the start; repeat it for \
-         more. In the variable, put commas between them",
+        "An environment variable of the host that the plugin may read; it has the value of the start. Repeat the flag \
+         for several. In the variable, put commas between them",
     ),
     setting(
         HEADING,
@@ -22,8 +22,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "HOST::GUEST[:ro]",
         List,
         Empty,
-        "A folder that the plugin may use, and what it knows it as; with :ro it may not write there. Repeat it for more. \
-         In the variable, put commas between them",
+        "A folder that the plugin may use, and its path in the plugin. With :ro the plugin can not write. Repeat the \
+         flag for several. In the variable, put commas between them",
     ),
     setting(
         HEADING,
@@ -31,7 +31,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "BOOL",
         Switch,
         Value("false"),
-        "The plugin's clocks stand still at 2000-01-01T00:00:00Z, its random numbers are the same for the same topic, \
-         partition and offset, and it is given one record a call: for replays",
+        "For replays: the clocks of the plugin stand at 2000-01-01T00:00:00Z, its random numbers depend only on topic, \
+         partition and offset, and each call has one record",
     ),
 ];

@@ -1,7 +1,7 @@
-//! Settings of how Kafka is reached.
+//! Settings of the connection to Kafka.
 
 use super::Kind::{Duration, Pairs, Switch, Text};
-use super::Standard::{Empty, Told, Value};
+use super::Standard::{Described, Empty, Value};
 use super::{Setting, setting};
 
 pub(super) const HEADING: &str = "Kafka";
@@ -14,10 +14,9 @@ pub(super) const KAFKA_PAIRS: Setting = setting(
     "KEY=VALUE",
     Pairs,
     Empty,
-    "A librdkafka property, such as \
-     security.protocol=ssl or sasl.username=me; repeat it for more. Those that delivery depends on belong to the host and \
-     are refused with the reason. In the variable, entries stand in one line between ';', or in lines of their own: then a value \
-     may have a ';' in it",
+    "A librdkafka property, such as security.protocol=ssl or sasl.username=me. Repeat the flag for several. The \
+         host refuses properties that delivery depends on, with the reason. In the variable, put ';' between entries, \
+         or put each on a line of its own if a value contains a ';'",
 );
 
 pub(super) const KAFKA_ALLOW_CODE: Setting = setting(
@@ -26,8 +25,8 @@ pub(super) const KAFKA_ALLOW_CODE: Setting = setting(
     "BOOL",
     Switch,
     Value("false"),
-    "Allow properties of --kafka that load a library or run a command: plugin.library.paths, ssl.engine.location, ssl.engine.id, \
-     ssl.providers, sasl.kerberos.kinit.cmd",
+    "Allow properties of --kafka that load a library or run a command: plugin.library.paths, ssl.engine.location, \
+         ssl.engine.id, ssl.providers, sasl.kerberos.kinit.cmd",
 );
 
 pub(super) const CONNECT_TIMEOUT: Setting = setting(
@@ -36,11 +35,11 @@ pub(super) const CONNECT_TIMEOUT: Setting = setting(
     "DURATION",
     Duration,
     Value("30s"),
-    "How long to try to reach Kafka at the start",
+    "How long the host tries to connect to Kafka at the start",
 );
 
 pub(super) const SETTINGS: &[Setting] = &[
-    setting(HEADING, "brokers", "LIST", Text, Told("a demo on an embedded broker"), BROKERS_TEXT),
+    setting(HEADING, "brokers", "LIST", Text, Described("a demo on an embedded broker"), BROKERS_TEXT),
     setting(HEADING, "group", "NAME", Text, Value("visits_reader"), "The consumer group"),
     CONNECT_TIMEOUT,
     setting(
@@ -49,7 +48,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "DURATION",
         Duration,
         Value("15s"),
-        "How long Kafka may leave questions unanswered, several in a row, before /readyz says that the host is not ready",
+        "How long Kafka may leave several requests in a row without an answer before /readyz reports it",
     ),
     setting(
         HEADING,
@@ -57,7 +56,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "DURATION",
         Duration,
         Value("45s"),
-        "How long a host may be silent before its partitions are given to others",
+        "How long a host may be silent before the group gives its partitions to others",
     ),
     KAFKA_PAIRS,
     KAFKA_ALLOW_CODE,

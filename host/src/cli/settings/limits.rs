@@ -1,7 +1,7 @@
-//! Settings of what the work may take.
+//! Limits of the plugin.
 
 use super::Kind::{Duration, Size, Whole};
-use super::Standard::{Told, Value};
+use super::Standard::{Described, Value};
 use super::{Setting, setting};
 
 const HEADING: &str = "Limits";
@@ -13,17 +13,24 @@ pub(super) const SETTINGS: &[Setting] = &[
         "N",
         Whole,
         Value("2"),
-        "Threads that map, each with a consumer and an instance of its own; \
-         more than the input has partitions are idle. The default is the parallelism of the reference job",
+        "Threads that map. Each has its own consumer, producer and plugin instance. More workers than input partitions \
+         stay idle",
     ),
-    setting(HEADING, "batch-records", "N", Whole, Value("500"), "Records the plugin is given in one call, at most"),
+    setting(
+        HEADING,
+        "batch-records",
+        "N",
+        Whole,
+        Value("500"),
+        "The largest number of records in one call of the plugin",
+    ),
     setting(
         HEADING,
         "record-timeout",
         "DURATION",
         Duration,
         Value("1s"),
-        "How long the plugin may take over one record; beyond, the record is a dead letter",
+        "The time limit of the plugin for one record. A record that takes longer becomes a dead letter",
     ),
     setting(
         HEADING,
@@ -31,7 +38,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "SIZE",
         Size,
         Value("64MiB"),
-        "Memory of the plugin, per worker; a record that takes more is a dead letter",
+        "The memory limit of the plugin, per worker. A record that needs more becomes a dead letter",
     ),
     setting(
         HEADING,
@@ -39,19 +46,19 @@ pub(super) const SETTINGS: &[Setting] = &[
         "SIZE",
         Size,
         Value("16MiB"),
-        "What the plugin may return for one record; beyond, the record is a dead letter. A batch that returns more is taken \
-         in parts",
+        "The size limit of the outputs of one record. A record with more becomes a dead letter. A batch with more is \
+         mapped in parts",
     ),
-    setting(HEADING, "stack-limit", "SIZE", Size, Value("512KiB"), "Call stack of the plugin"),
-    setting(HEADING, "table-limit", "N", Whole, Value("100000"), "Elements of the tables of the plugin"),
+    setting(HEADING, "stack-limit", "SIZE", Size, Value("512KiB"), "The call stack of the plugin"),
+    setting(HEADING, "table-limit", "N", Whole, Value("100000"), "The number of elements in the tables of the plugin"),
     setting(
         HEADING,
         "recycle-after",
         "RECORDS",
         Whole,
-        Told("not for that reason"),
-        "Renew the plugin's instance after this many records, and lose its state; it is renewed in any case when its memory \
-         comes near the limit",
+        Described("never"),
+        "Replace the plugin instance after this many records, which loses its state. The host also replaces an instance \
+         whose memory comes near the limit",
     ),
     setting(
         HEADING,
@@ -59,8 +66,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "DURATION",
         Duration,
         Value("60s"),
-        "CPU time that compiling a plugin may take, on all CPUs together; on a busy machine it may wait ten times as long for them. \
-         Beyond, the plugin is refused",
+        "The CPU time for compiling a plugin, summed over all CPUs. On a busy machine the wall-clock limit is ten times \
+         as long. A plugin that takes longer is refused",
     ),
     setting(
         HEADING,
@@ -68,6 +75,6 @@ pub(super) const SETTINGS: &[Setting] = &[
         "SIZE",
         Size,
         Value("1GiB"),
-        "Memory that compiling a plugin may take; beyond, the plugin is refused",
+        "The memory for compiling a plugin. A plugin that needs more is refused",
     ),
 ];

@@ -1,4 +1,4 @@
-//! Settings of what is said, and where settings come from.
+//! Settings of the log, and the settings file.
 
 use super::Kind::Text;
 use super::Standard::{Empty, Value};
@@ -20,8 +20,8 @@ pub(super) const CONFIG: Setting = setting(
     "FILE",
     Text,
     Empty,
-    "A TOML file with settings: the keys are the flags \
-     without their dashes in front, [kafka] and [set] are tables. A flag beats a variable, which beats the file",
+    "A TOML file with settings. The keys are the names of the flags without dashes in front; [kafka] and [set] are \
+         tables",
 );
 
 pub(super) const SETTINGS: &[Setting] = &[LOG_FORMAT, LOG_LEVEL, CONFIG];

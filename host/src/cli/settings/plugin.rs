@@ -1,7 +1,7 @@
 //! Settings of the plugin.
 
 use super::Kind::{Pairs, Text};
-use super::Standard::{Empty, Required, Told};
+use super::Standard::{Described, Empty, Required};
 use super::{Setting, setting};
 
 const HEADING: &str = "Plugin";
@@ -13,8 +13,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "FILE",
         Text,
         Required,
-        "The plugin, a WebAssembly component, such as \
-         plugins/reduce_visit.wasm. If it doesn't exist but its project lies beside it, it is built first",
+        "The plugin, a WebAssembly component. If the file does not exist and a plugin project of its name is beside it, \
+         the host builds that first",
     ),
     setting(
         HEADING,
@@ -22,16 +22,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         "KEY=VALUE",
         Pairs,
         Empty,
-        "Configuration of the plugin itself; repeat it for more. In the \
-         variable, entries stand in lines of their own, or in one line between ';'",
+        "A setting of the plugin itself. Repeat the flag for several. In the variable, put each entry on a line of its \
+         own, or all on one line with ';' between them",
     ),
     setting(
         HEADING,
         "cache-dir",
         "DIR",
         Text,
-        Told("mapper-host in the user's cache folder"),
-        "Where compiled plugins are kept, so that one seen before starts at once. They are run as code: if other users could change the \
-         directory, there is no cache",
+        Described("mapper-host in the user's cache folder"),
+        "The folder for compiled plugins, so that a plugin compiles once. The host runs these files as code: it uses no \
+         cache if other users can change the folder",
     ),
 ];

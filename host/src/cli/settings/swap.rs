@@ -1,10 +1,10 @@
-//! Settings of how versions of the plugin are swapped.
+//! Settings of hot swaps.
 
 use super::Kind::{Number, Text, Whole};
-use super::Standard::{Told, Value};
+use super::Standard::{Described, Value};
 use super::{Setting, setting};
 
-const HEADING: &str = "Swapping";
+const HEADING: &str = "Hot swap";
 
 pub(super) const SETTINGS: &[Setting] = &[
     setting(
@@ -12,9 +12,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         "watch",
         "ON_OFF",
         Text,
-        Told("on in the demo, off with --brokers"),
-        "on: when the plugin file changes and is whole, its content is tried out and swapped in, so that whatever writes the file \
-         deploys, mapper-host build too. off: only SIGHUP, mapper-host swap and mapper-host rollback do that",
+        Described("on in the demo, off with --brokers"),
+        "on: the host tries out and swaps in the plugin file whenever its content changes, also by mapper-host build. \
+         off: only mapper-host swap, mapper-host rollback and SIGHUP change the version",
     ),
     setting(
         HEADING,
@@ -22,7 +22,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "N",
         Whole,
         Value("0"),
-        "How many of the last records that passed may fail with a new version; with more, or any trap or timeout, it is refused",
+        "The number of recent records that succeeded and may fail with a new version. With more, or with any trap or \
+         timeout, the host refuses the version",
     ),
     setting(
         HEADING,
@@ -30,8 +31,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "RECORDS",
         Whole,
         Value("1000"),
-        "How many records a new version is watched for: if it traps or times out, or fails too often, the host returns to the \
-         version before. 0 is no probation",
+        "The number of records on which the host watches a new version. If the version traps, times out or fails too \
+         often, the host returns to the version before. 0: no probation",
     ),
     setting(
         HEADING,
@@ -39,7 +40,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "SHARE",
         Number,
         Value("0.05"),
-        "By how much the share of dead letters may be higher in probation than it was before, 0 to 1",
+        "By how much the share of dead letters in probation may exceed the share before it, 0 to 1",
     ),
     setting(
         HEADING,
@@ -47,7 +48,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "WHERE",
         Text,
         Value("off"),
-        "headers: each output says in its headers mapper-host.plugin.digest and mapper-host.plugin.version which version made \
-         it, as dead letters always do. off: outputs do not",
+        "headers: each output names the version that made it, in the headers mapper-host.plugin.digest and \
+         mapper-host.plugin.version. off: only dead letters do",
     ),
 ];

@@ -1,7 +1,7 @@
 //! Settings of the topics.
 
 use super::Kind::{List, Switch, Text, Whole};
-use super::Standard::{Empty, Told, Value};
+use super::Standard::{Described, Empty, Value};
 use super::{Setting, setting};
 
 pub(super) const HEADING: &str = "Topics";
@@ -11,19 +11,19 @@ pub(super) const CREATE_TOPICS: Setting = setting(
     "create-topics",
     "PARTITIONS",
     Whole,
-    Told("a missing topic is an error"),
-    "Create the topics that don't exist, with this many partitions each",
+    Described("none: a missing topic is an error"),
+    "Create the topics that do not exist, with this many partitions each",
 );
 
 pub(super) const SETTINGS: &[Setting] = &[
-    setting(HEADING, "input-topic", "TOPIC", Text, Value("visits"), "Where records come from"),
+    setting(HEADING, "input-topic", "TOPIC", Text, Value("visits"), "The topic to read"),
     setting(
         HEADING,
         "output-topic",
         "TOPIC",
         Text,
         Value("visits_reduced"),
-        "Where outputs go that don't name a topic",
+        "The topic for outputs that do not name a topic",
     ),
     setting(
         HEADING,
@@ -31,7 +31,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "TOPIC",
         Text,
         Value("visits_dlq"),
-        "Where records go that the plugin fails on, with the reason",
+        "The topic for records that the plugin fails on, with the reason",
     ),
     setting(
         HEADING,
@@ -39,8 +39,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "TOPIC",
         List,
         Empty,
-        "Another topic that the plugin may name for an output; repeat it \
-         for more. In the variable, put commas between them",
+        "Another topic that the plugin may name for an output. Repeat the flag for several. In the variable, put commas \
+         between them",
     ),
     CREATE_TOPICS,
     setting(
@@ -49,8 +49,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "WHAT",
         Text,
         Value("restart"),
-        "What to do when the input topic was deleted and created again, or is shorter than the committed offset. restart: read \
-         it from its beginning. halt: end with exit code 4",
+        "What to do if the input topic was deleted and created again, or ends before the committed offset. restart: \
+         read it from its beginning. halt: end with exit code 4",
     ),
     setting(
         HEADING,
@@ -58,8 +58,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "WHAT",
         Text,
         Value("continue"),
-        "What to do when records were removed from the input topic before the host read them, by retention or DeleteRecords. \
-         continue: count them as missed and go on behind them. halt: end with exit code 4",
+        "What to do if records were removed from the input topic before the host read them, by retention or \
+         DeleteRecords. continue: count them as missed and read on after them. halt: end with exit code 4",
     ),
     setting(
         HEADING,
@@ -67,6 +67,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "BOOL",
         Switch,
         Value("false"),
-        "Map the dead letters of a host as they are. Without it, the host refuses an input topic that contains dead letters",
+        "Map the dead letters of a host as they are. Without it, the host refuses an input topic that contains dead \
+         letters",
     ),
 ];

@@ -230,7 +230,7 @@ fn variables_of_a_kubernetes_service_are_no_settings() {
     assert_eq!(run(&[KAFKA], &variables).admin, None);
     assert_eq!(
         wrong(&[KAFKA], &[("MAPPER_ADMIN_PORT", "8080")]),
-        "variable MAPPER_ADMIN_PORT: there is no such setting; variables that start with MAPPER_ are settings, see --help"
+        "variable MAPPER_ADMIN_PORT: there is no such setting; variables that start with MAPPER_ are settings, see mapper-host run --help"
     );
 }
 

@@ -1,0 +1,223 @@
+//! `docs/http-api.md`, from the routes and the types of the answers.
+
+mod schema;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use schemars::Schema;
+
+use super::guard::Guard;
+use super::index::ENDPOINTS;
+use super::status::Status;
+use super::tests::{answer, ask, serve};
+use super::versions::NotDone;
+use crate::swap::control::TermView;
+use crate::swap::report::{Report, ShadowStatus};
+use crate::swap::rollback::RollbackPlan;
+use crate::telemetry::Telemetry;
+
+const HEAD: &str = "# HTTP API
+
+The admin server listens at `127.0.0.1:8080` (`--admin ADDRESS`; `--admin off` starts none). `GET /` lists the routes. `mapper-host swap`,
+`rollback`, `history` and `shadow` are clients of this API; with `--json` they print its answers.
+
+- Anyone who reaches the server can read examples of your data in `/status`. If it listens on an address that other machines can reach,
+  requests that change something need the token of `--admin-token-file`: `Authorization: Bearer TOKEN`, else 401.
+- A request from a web page of another origin gets 403. So does a request by another name than that of this machine, if the server
+  listens on this machine only.
+- Fields of JSON may be added, and are not removed or renamed within a minor version.
+- A request must arrive within 10 s and a plugin within 60 s. The answer must be read within 30 s. An address has at most 32 of the 64
+  connections; 16 more are for `/livez` and `/readyz`, so that slow clients do not block the probes.
+";
+
+/// What the table of routes does not say of a route.
+struct Details {
+    /// Method and path.
+    route: (&'static str, &'static str),
+    /// Parameters of the query: name and meaning.
+    query: &'static [(&'static str, &'static str)],
+    /// The body of the request.
+    body: Option<&'static str>,
+    /// Status codes and bodies of the answer.
+    answers: &'static [(u16, &'static str)],
+}
+
+const PLUGIN: Option<&str> =
+    Some("The plugin, with `Content-Type: application/wasm`, 64 MiB at most. `curl --data-binary @FILE` sends one");
+
+const STARTING: (u16, &str) = (503, "the host starts or ends, or newer plugins are being sent");
+
+const DETAILS: [Details; 11] = [
+    Details {
+        route: ("GET", "/livez"),
+        query: &[],
+        body: None,
+        answers: &[
+            (200, "`alive`"),
+            (
+                503,
+                "a line for each worker that failed or is stuck. An outage of Kafka is no reason to restart the host",
+            ),
+        ],
+    },
+    Details {
+        route: ("GET", "/readyz"),
+        query: &[],
+        body: None,
+        answers: &[
+            (200, "`ready`"),
+            (
+                503,
+                "a line for each reason: the host starts or ends, a worker is not in the group or is in one step for too long, \
+                 Kafka does not answer (`--kafka-unready-after`), a breaker is open",
+            ),
+        ],
+    },
+    Details {
+        route: ("GET", "/metrics"),
+        query: &[],
+        body: None,
+        answers: &[(
+            200,
+            "the [metrics](metrics.md), in the text format of Prometheus 0.0.4, or of OpenMetrics 1.0.0 if `Accept` asks for it",
+        )],
+    },
+    Details { route: ("GET", "/status"), query: &[], body: None, answers: &[(200, "[Status](#status)")] },
+    Details {
+        route: ("GET", "/history"),
+        query: &[],
+        body: None,
+        answers: &[(200, "a list of [TermView](#termview), the latest first"), STARTING],
+    },
+    Details {
+        route: ("POST", "/swap"),
+        query: &[("dry-run=true", "try the version out, without a swap"), ("force=true", "skip the try-out")],
+        body: PLUGIN,
+        answers: &[
+            (200, "[Report](#report): swapped, the same version already, or tried out"),
+            (202, "[Report](#report): not on all workers yet"),
+            (400, "[NotDone](#notdone): no body, an unknown parameter, or a body that is not complete"),
+            (408, "[NotDone](#notdone): the plugin was not complete within 60 s"),
+            (409, "[NotDone](#notdone): another swap is in progress"),
+            (413, "[NotDone](#notdone): the plugin is too large"),
+            (415, "[NotDone](#notdone): another content type"),
+            (422, "[Report](#report): refused"),
+            STARTING,
+        ],
+    },
+    Details {
+        route: ("GET", "/rollback"),
+        query: &[("to=VERSION", "another version than the one before")],
+        body: None,
+        answers: &[(200, "[RollbackPlan](#rollbackplan)"), (422, "[NotDone](#notdone): no such version"), STARTING],
+    },
+    Details {
+        route: ("POST", "/rollback"),
+        query: &[
+            ("to=VERSION", "another version than the one before"),
+            ("from=DIGEST", "refuse if another version is active by now"),
+        ],
+        body: None,
+        answers: &[
+            (200, "[Report](#report)"),
+            (202, "[Report](#report): not on all workers yet"),
+            (409, "[NotDone](#notdone): a swap is in progress"),
+            (422, "[Report](#report): refused"),
+            STARTING,
+        ],
+    },
+    Details {
+        route: ("GET", "/shadow"),
+        query: &[],
+        body: None,
+        answers: &[(200, "[ShadowStatus](#shadowstatus) of the last shadow, or null"), STARTING],
+    },
+    Details {
+        route: ("POST", "/shadow"),
+        query: &[],
+        body: PLUGIN,
+        answers: &[
+            (200, "[ShadowStatus](#shadowstatus)"),
+            (409, "[NotDone](#notdone): a swap is in progress"),
+            (422, "[NotDone](#notdone): refused"),
+            STARTING,
+        ],
+    },
+    Details {
+        route: ("DELETE", "/shadow"),
+        query: &[],
+        body: None,
+        answers: &[(200, "[ShadowStatus](#shadowstatus), or null"), STARTING],
+    },
+];
+
+fn page() -> String {
+    let mut page = format!("{HEAD}\n## Routes\n");
+    for (method, path, purpose) in ENDPOINTS {
+        page += &format!("\n### {method} {path}\n\nPurpose: {purpose}.\n");
+        let Some(details) = DETAILS.iter().find(|details| details.route == (method, path)) else { continue };
+        if let Some(body) = details.body {
+            page += &format!("\nBody: {body}.\n");
+        }
+        page += "\n| | |\n|---|---|\n";
+        for (parameter, meaning) in details.query {
+            page += &format!("| `?{parameter}` | {meaning} |\n");
+        }
+        for (status, meaning) in details.answers {
+            page += &format!("| {status} | {meaning} |\n");
+        }
+    }
+    let types: [Schema; 6] = [
+        schemars::schema_for!(Status),
+        schemars::schema_for!(TermView),
+        schemars::schema_for!(Report),
+        schemars::schema_for!(RollbackPlan),
+        schemars::schema_for!(ShadowStatus),
+        schemars::schema_for!(NotDone),
+    ];
+    page + "\n## Types\n" + &schema::sections(&types)
+}
+
+#[test]
+fn http_api_page_follows_from_the_routes_and_types() {
+    harness::pages::check("http-api.md", &page());
+}
+
+/// The paths that the router has, as its debug text lists them: axum has no other way to ask.
+fn paths(router: &axum::Router) -> BTreeSet<String> {
+    let text = format!("{router:?}");
+    let quoted = text.split('"').skip(1).step_by(2);
+    quoted.filter(|text| text.starts_with('/') && !text.contains('{')).map(ToOwned::to_owned).collect()
+}
+
+#[test]
+fn routes_of_the_server_are_those_of_the_page() {
+    let telemetry = Arc::new(Telemetry::default());
+    let (_server, address) = serve(&telemetry);
+    let router = super::routes(&telemetry, Guard::new(address, None));
+    let mut found = BTreeSet::new();
+    for path in paths(&router) {
+        // No route has this method, so the answer lists those that it has.
+        let (head, _) = answer(address, "PATCH", &path);
+        assert!(head.starts_with("HTTP/1.1 405 "), "{path}: {head}");
+        let allowed = head.lines().find_map(|line| line.strip_prefix("allow: ")).unwrap_or_else(|| panic!("{head}"));
+        let methods = allowed.split(',').filter(|method| *method != "HEAD");
+        found.extend(methods.map(|method| (method.to_owned(), path.clone())));
+    }
+    found.remove(&("GET".to_owned(), "/".to_owned()));
+    let owned = |(method, path): (&str, &str)| (method.to_owned(), path.to_owned());
+    let listed: BTreeSet<_> = ENDPOINTS.into_iter().map(|(method, path, _)| owned((method, path))).collect();
+    let detailed: BTreeSet<_> = DETAILS.iter().map(|details| owned(details.route)).collect();
+    assert_eq!(found, listed);
+    assert_eq!(detailed, listed);
+}
+
+#[test]
+fn routes_answer_503_while_the_host_starts_if_the_page_says_so() {
+    let (_server, address) = serve(&Arc::default());
+    for Details { route: (method, path), answers, .. } in DETAILS {
+        let status = ask(address, method, path).0;
+        assert_eq!(status == 503, answers.contains(&STARTING), "{method} {path}: {status}");
+    }
+}
