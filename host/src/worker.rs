@@ -12,7 +12,7 @@ use crate::decision::Routes;
 use crate::in_flight::InFlight;
 use crate::intents::Intents;
 use crate::kafka::{InputTopic, KafkaSettings, KafkaSink, KafkaSource};
-use crate::pipeline::{CommitPolicy, FailurePolicy, Observers, Parts, Pipeline, Settings, SystemClock, Trouble};
+use crate::pipeline::{CommitPolicy, FailurePolicy, Observers, Parts, Pipeline, Settings, SinkError, SystemClock};
 use crate::plugin::{Plugin, PluginMapper};
 use crate::shutdown::{Halt, Shutdown};
 use crate::spans::Spans;
@@ -105,7 +105,7 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
     let topics = (topic.clone(), job.routes.clone());
     let mut sink = KafkaSink::new(job.kafka.clone(), transactional_id, topics, source.member(), job.shutdown.clone());
     if let Err(trouble) = sink.connect_within(job.connect_timeout) {
-        let ended = if let Trouble::Halt(halt) = trouble { Err(halt) } else { Ok(()) };
+        let ended = if let SinkError::Fatal(halt) = trouble { Err(halt) } else { Ok(()) };
         leave(job, number, (source, sink), &ended);
         return ended;
     }

@@ -17,7 +17,7 @@ use mapper_host::in_flight::InFlight;
 use mapper_host::intents::Intents;
 use mapper_host::pipeline::{
     BreakerRecords, BreakerSettings, CommitPolicy, FailurePolicy, Fetched, Outgoing, Parts, Pipeline, Settings, Sink,
-    Source, SystemClock, Trouble,
+    SinkError, Source, SourceError, SystemClock,
 };
 use mapper_host::plugin::{Effort, Engine, Limits, Plugin, PluginMapper};
 use mapper_host::record::{Batch, Header, Positions, SourcePositions};
@@ -51,7 +51,7 @@ struct Endless {
 }
 
 impl Source for Endless {
-    fn fetch(&mut self, batch: &mut Batch, _: usize, _: Duration) -> Result<Fetched, Trouble> {
+    fn fetch(&mut self, batch: &mut Batch, _: usize, _: Duration) -> Result<Fetched, SourceError> {
         batch.clone_from(&self.batch);
         batch.offsets.iter_mut().for_each(|offset| *offset += self.next);
         self.next += batch.len() as i64;
@@ -59,19 +59,19 @@ impl Source for Endless {
         Ok(Fetched::Records)
     }
 
-    fn attend(&mut self, _: Duration) -> Result<Fetched, Trouble> {
+    fn attend(&mut self, _: Duration) -> Result<Fetched, SourceError> {
         Ok(Fetched::Idle)
     }
 
-    fn settle(&mut self) -> Result<(), Trouble> {
+    fn settle(&mut self) -> Result<(), SourceError> {
         Ok(())
     }
 
-    fn rewind(&mut self, _: &Positions) -> Result<(), Trouble> {
+    fn rewind(&mut self, _: &Positions) -> Result<(), SourceError> {
         Ok(())
     }
 
-    fn commit_ends(&mut self) -> Result<bool, Trouble> {
+    fn commit_ends(&mut self) -> Result<bool, SourceError> {
         Ok(false)
     }
 
@@ -88,20 +88,20 @@ impl Source for Endless {
 struct Nowhere;
 
 impl Sink for Nowhere {
-    fn begin(&mut self) -> Result<(), Trouble> {
+    fn begin(&mut self) -> Result<(), SinkError> {
         Ok(())
     }
 
-    fn send<'h>(&mut self, _: Outgoing<'_>, headers: &mut dyn Iterator<Item = Header<'h>>) -> Result<(), Trouble> {
+    fn send<'h>(&mut self, _: Outgoing<'_>, headers: &mut dyn Iterator<Item = Header<'h>>) -> Result<(), SinkError> {
         headers.for_each(drop);
         Ok(())
     }
 
-    fn commit(&mut self, _: &Positions) -> Result<(), Trouble> {
+    fn commit(&mut self, _: &Positions) -> Result<(), SinkError> {
         Ok(())
     }
 
-    fn abort(&mut self) -> Result<(), Trouble> {
+    fn abort(&mut self) -> Result<(), SinkError> {
         Ok(())
     }
 

@@ -23,7 +23,7 @@ use super::undelivered::rejection;
 use mapper_core::decision::{RouteIndex, Routes, TopicLimits};
 use mapper_core::record::{Header, Position, Positions};
 use mapper_core::shutdown::{Halt, Shutdown};
-use mapper_pipeline::contracts::{Outgoing, STEP, Sink, Trouble};
+use mapper_pipeline::contracts::{Outgoing, STEP, Sink, SinkError};
 
 /// How long a full buffer is waited for at a time.
 const FULL_WAIT: Duration = Duration::from_millis(1);
@@ -84,29 +84,29 @@ impl KafkaSink {
     /// Makes the producer ready before the first record needs it.
     ///
     /// # Errors
-    /// [`Trouble::Again`] only after a shutdown; when it is not ready within the time, the host must end.
-    pub fn connect_within(&mut self, limit: Duration) -> Result<(), Trouble> {
+    /// [`SinkError::Retriable`] only after a shutdown; when it is not ready within the time, the host must end.
+    pub fn connect_within(&mut self, limit: Duration) -> Result<(), SinkError> {
         let deadline = Instant::now() + limit;
         loop {
             let reason = match self.connect() {
-                Err(Trouble::Again(reason)) if !self.shutdown.requested() => reason,
+                Err(SinkError::Retriable(reason)) if !self.shutdown.requested() => reason,
                 connected => return connected,
             };
             if Instant::now() >= deadline {
                 return Err(Halt::kafka(format!(
-                    "the producer could not be made ready within {} (--connect-timeout): {reason}. Check the brokers, above \
+                    "the producer could not be made ready within {} (--connect-timeout): {reason:#}. Check the brokers, above \
                      all the transaction coordinator (the topic __transaction_state)",
                     humantime::format_duration(limit)
                 ))
                 .into());
             }
-            tracing::warn!(target: "kafka", reason, "the producer is not ready yet");
+            tracing::warn!(target: "kafka", reason = format!("{reason:#}"), "the producer is not ready yet");
             self.shutdown.sleep(Duration::from_millis(500));
         }
     }
 
     /// Makes the producer ready if it is not, by one attempt.
-    fn connect(&mut self) -> Result<(), Trouble> {
+    fn connect(&mut self) -> Result<(), SinkError> {
         if self.open.is_some() {
             return Ok(());
         }
@@ -143,21 +143,23 @@ impl KafkaSink {
         self.member.offsets(&self.topic, next)
     }
 
-    fn call(&mut self, call: impl FnOnce(&BoundedProducer) -> Result<(), CallError>) -> Result<(), Trouble> {
-        let Some(open) = &self.open else { return Err(Trouble::Again("the producer is gone".to_owned())) };
+    fn call(&mut self, call: impl FnOnce(&BoundedProducer) -> Result<(), CallError>) -> Result<(), SinkError> {
+        let Some(open) = &self.open else { return Err(SinkError::Retriable(anyhow::anyhow!("the producer is gone"))) };
         match call(open) {
             Ok(()) => Ok(()),
             Err(CallError::Refused(error)) => Err(self.classify(&error)),
             Err(CallError::TimedOut(reason)) => {
                 self.is_spent = true;
-                Err(self.missing_for_good().map_or(Trouble::Again(reason), Trouble::Halt))
+                Err(self
+                    .missing_for_good()
+                    .map_or_else(|| SinkError::Retriable(anyhow::Error::msg(reason)), SinkError::Fatal))
             }
             Err(CallError::Stuck(reason)) => Err(self.abandon_producer(reason)),
         }
     }
 
     /// A new producer of the same transactional id fences this one, so whatever its call still does has no effect.
-    fn abandon_producer(&mut self, reason: String) -> Trouble {
+    fn abandon_producer(&mut self, reason: String) -> SinkError {
         let abandoned = self.open.take().map_or(0, BoundedProducer::abandon);
         self.forget_producer();
         if abandoned > MOST_ABANDONED * self.settings.workers {
@@ -168,15 +170,15 @@ impl KafkaSink {
             .into();
         }
         tracing::warn!(target: "kafka", reason, abandoned, "abandoned the producer");
-        Trouble::Again(reason)
+        SinkError::Retriable(anyhow::Error::msg(reason))
     }
 
-    fn commit_exactly_once(&mut self, next: &Positions) -> Result<(), Trouble> {
+    fn commit_exactly_once(&mut self, next: &Positions) -> Result<(), SinkError> {
         if !next.is_empty() {
-            let offsets = self.offsets(next).map_err(|error| Trouble::Again(error.to_string()))?;
+            let offsets = self.offsets(next).map_err(|error| SinkError::Retriable(error.into()))?;
             // Of this very moment: it has the generation of the group, which is what fences a zombie.
             let Some(member) = self.member.consumer().group_metadata() else {
-                return Err(Trouble::Again("this worker is in no group at the moment".to_owned()));
+                return Err(SinkError::Retriable(anyhow::anyhow!("this worker is in no group at the moment")));
             };
             self.call(|producer| producer.send_offsets(offsets, member))?;
         }
@@ -187,15 +189,16 @@ impl KafkaSink {
         Ok(())
     }
 
-    fn commit_at_least_once(&mut self, next: &Positions) -> Result<(), Trouble> {
+    fn commit_at_least_once(&mut self, next: &Positions) -> Result<(), SinkError> {
         self.call(BoundedProducer::flush)?;
         if let Some(trouble) = self.failure(Duration::ZERO) {
             return Err(trouble);
         }
         if !next.is_empty() {
-            let offsets = self.offsets(next).map_err(|error| Trouble::Again(error.to_string()))?;
-            commit_within(&self.member.consumer(), &offsets, COORDINATOR_LIMIT)
-                .map_err(|error| Trouble::Again(format!("the offsets could not be committed: {error}")))?;
+            let offsets = self.offsets(next).map_err(|error| SinkError::Retriable(error.into()))?;
+            commit_within(&self.member.consumer(), &offsets, COORDINATOR_LIMIT).map_err(|error| {
+                SinkError::Retriable(anyhow::Error::new(error).context("the offsets could not be committed"))
+            })?;
         }
         (self.in_transaction, self.missing) = (false, None);
         Ok(())
@@ -203,7 +206,7 @@ impl KafkaSink {
 }
 
 impl Sink for KafkaSink {
-    fn begin(&mut self) -> Result<(), Trouble> {
+    fn begin(&mut self) -> Result<(), SinkError> {
         if self.is_outdated {
             self.forget_producer();
         }
@@ -216,8 +219,12 @@ impl Sink for KafkaSink {
         Ok(())
     }
 
-    fn send<'h>(&mut self, record: Outgoing<'_>, headers: &mut dyn Iterator<Item = Header<'h>>) -> Result<(), Trouble> {
-        let Some(open) = &self.open else { return Err(Trouble::Again("the producer is gone".to_owned())) };
+    fn send<'h>(
+        &mut self,
+        record: Outgoing<'_>,
+        headers: &mut dyn Iterator<Item = Header<'h>>,
+    ) -> Result<(), SinkError> {
+        let Some(open) = &self.open else { return Err(SinkError::Retriable(anyhow::anyhow!("the producer is gone"))) };
         let mut full_since: Option<Instant> = None;
         let wait_for_room = || {
             self.shutdown.sleep(FULL_WAIT);
@@ -242,7 +249,7 @@ impl Sink for KafkaSink {
         Err(self.failure(wait).unwrap_or_else(|| self.undelivered(fatal.unwrap_or(code), &topic)))
     }
 
-    fn commit(&mut self, next: &Positions) -> Result<(), Trouble> {
+    fn commit(&mut self, next: &Positions) -> Result<(), SinkError> {
         if self.transactional_id.is_some() {
             self.commit_exactly_once(next)?;
         } else {
@@ -252,7 +259,7 @@ impl Sink for KafkaSink {
         Ok(())
     }
 
-    fn abort(&mut self) -> Result<(), Trouble> {
+    fn abort(&mut self) -> Result<(), SinkError> {
         let transactional = self.transactional_id.is_some();
         if self.is_spent {
             // An end of the old transaction that arrives late must not end a new one (librdkafka#5423): a new producer has a
@@ -263,7 +270,7 @@ impl Sink for KafkaSink {
             // If it can't be aborted, a new producer does it: initialising it ends what the old one left open.
             match self.call(BoundedProducer::abort_transaction) {
                 Ok(()) => {}
-                Err(Trouble::Halt(halt)) => return Err(halt.into()),
+                Err(SinkError::Fatal(halt)) => return Err(halt.into()),
                 Err(_) => self.forget_producer(),
             }
         }

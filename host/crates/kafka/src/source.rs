@@ -29,7 +29,7 @@ use mapper_core::dead_letter::DeadLetterDetector;
 use mapper_core::record::{Batch, Positions, SourcePositions};
 use mapper_core::shutdown::Halt;
 use mapper_core::topics::TopicId;
-use mapper_pipeline::contracts::{Fetched, PartitionPosition, Source, SourceObserver, Trouble};
+use mapper_pipeline::contracts::{Fetched, PartitionPosition, Source, SourceError, SourceObserver};
 use state::{Announced, Assigned, Displaced, Event, NewTopic, complain};
 
 /// A batch is handed on once it has this many bytes, however few records that are.
@@ -103,7 +103,7 @@ impl KafkaSource {
 
     /// Serves everything that is not records until there is nothing left; the rebalances among it are kept by the context. Waits
     /// for the first.
-    fn serve_events(&self, wait: Duration) -> Result<(), Trouble> {
+    fn serve_events(&self, wait: Duration) -> Result<(), SourceError> {
         let mut wait = wait;
         loop {
             let Some(event) = self.consumer.poll(std::mem::take(&mut wait)) else {
@@ -182,11 +182,11 @@ impl KafkaSource {
         Ok(client::of_topic(committed, &self.member.identity()))
     }
 
-    fn complain(&self, what: &str, code: Option<RDKafkaErrorCode>) -> Result<(), Trouble> {
+    fn complain(&self, what: &str, code: Option<RDKafkaErrorCode>) -> Result<(), SourceError> {
         complain((&self.input.topic, &self.settings.group), what, code)
     }
 
-    fn take_events(&mut self) -> Result<(), Trouble> {
+    fn take_events(&mut self) -> Result<(), SourceError> {
         for Event { partition, offset, code, text } in std::mem::take(&mut self.events) {
             match code {
                 RDKafkaErrorCode::PartitionEOF => {
@@ -227,7 +227,7 @@ impl KafkaSource {
 }
 
 impl Source for KafkaSource {
-    fn fetch(&mut self, batch: &mut Batch, most: usize, wait: Duration) -> Result<Fetched, Trouble> {
+    fn fetch(&mut self, batch: &mut Batch, most: usize, wait: Duration) -> Result<Fetched, SourceError> {
         batch.clear();
         self.serve_events(Duration::ZERO)?;
         if let Some(announced) = self.announce() {
@@ -275,7 +275,7 @@ impl Source for KafkaSource {
         Ok(if batch.is_empty() { Fetched::Idle } else { Fetched::Records })
     }
 
-    fn attend(&mut self, wait: Duration) -> Result<Fetched, Trouble> {
+    fn attend(&mut self, wait: Duration) -> Result<Fetched, SourceError> {
         self.serve_events(Duration::ZERO)?;
         let mut announced = self.announced_rebalance();
         if announced.is_none() && !wait.is_zero() {
@@ -287,7 +287,7 @@ impl Source for KafkaSource {
         Ok(announced.unwrap_or(Fetched::Idle))
     }
 
-    fn settle(&mut self) -> Result<(), Trouble> {
+    fn settle(&mut self) -> Result<(), SourceError> {
         match self.announced.take() {
             Some(Announced::Rebalance) => self.settle_rebalance(),
             Some(Announced::NewTopic) => self.restart(),
@@ -296,7 +296,7 @@ impl Source for KafkaSource {
         }
     }
 
-    fn rewind(&mut self, firsts: &Positions) -> Result<(), Trouble> {
+    fn rewind(&mut self, firsts: &Positions) -> Result<(), SourceError> {
         let mine: Vec<(i32, i64)> = firsts
             .iter()
             .map(|(p, o)| (*p, *o))
@@ -305,7 +305,9 @@ impl Source for KafkaSource {
         if mine.is_empty() {
             return Ok(());
         }
-        let failed = |error: KafkaError| Trouble::Again(format!("could not go back to the committed offsets: {error}"));
+        let failed = |error: KafkaError| {
+            SourceError::Retriable(anyhow::Error::new(error).context("could not go back to the committed offsets"))
+        };
         // The broker's word counts, not ours: a commit whose answer was lost may have happened.
         let committed = self.committed(mine.iter().map(|(partition, _)| *partition)).map_err(failed)?;
         let targets = mine.iter().map(|(partition, first)| {
@@ -332,7 +334,7 @@ impl Source for KafkaSource {
         Ok(())
     }
 
-    fn commit_ends(&mut self) -> Result<bool, Trouble> {
+    fn commit_ends(&mut self) -> Result<bool, SourceError> {
         let failures = self.consumer.context().failed_commits();
         let (ends, failures_before) = std::mem::take(&mut self.committed_ends);
         if failures != failures_before {
@@ -348,8 +350,9 @@ impl Source for KafkaSource {
             .collect();
         let commits = !ends.is_empty();
         if commits {
-            let failed =
-                |error: KafkaError| Trouble::Again(format!("could not commit the ends of partitions: {error}"));
+            let failed = |error: KafkaError| {
+                SourceError::Retriable(anyhow::Error::new(error).context("could not commit the ends of partitions"))
+            };
             let offsets = self.member.offsets(&self.input.topic, &ends).map_err(failed)?;
             // Nobody waits for it: it is tried again when it fails.
             self.consumer.commit(&offsets, CommitMode::Async).map_err(failed)?;

@@ -7,17 +7,17 @@ use super::permissions::{Missing, Operation, Resource};
 use mapper_core::decision::RouteIndex;
 use mapper_core::record::Position;
 use mapper_core::shutdown::Halt;
-use mapper_pipeline::contracts::{Rejection, Trouble};
+use mapper_pipeline::contracts::{Rejection, SinkError};
 
 /// What must be done when a record could not be delivered, though not for what it is. The codes are those of Kafka's protocol.
-pub(super) fn undelivered(code: RDKafkaErrorCode, topic: &str) -> Trouble {
+pub(super) fn undelivered(code: RDKafkaErrorCode, topic: &str) -> SinkError {
     use RDKafkaErrorCode as Code;
     match code {
-        Code::TopicAuthorizationFailed => Trouble::Halt(Halt::kafka(format!(
+        Code::TopicAuthorizationFailed => SinkError::Fatal(Halt::kafka(format!(
             "the topic '{topic}' can't be written to: {code}. Nothing was committed since then, so nothing is lost: {}",
             Missing::new([Operation::Write], Resource::Topic(topic))
         ))),
-        Code::ClusterAuthorizationFailed => Trouble::Halt(Halt::kafka(format!(
+        Code::ClusterAuthorizationFailed => SinkError::Fatal(Halt::kafka(format!(
             "the topic '{topic}' can't be written to: {code}. Nothing was committed since then, so nothing is lost: {}",
             Missing::new([Operation::IdempotentWrite], Resource::Cluster)
         ))),
@@ -26,11 +26,13 @@ pub(super) fn undelivered(code: RDKafkaErrorCode, topic: &str) -> Trouble {
         | Code::UnknownPartition
         | Code::TransactionalIdAuthorizationFailed
         | Code::InvalidTopic
-        | Code::InvalidRequiredAcks => Trouble::Halt(Halt::kafka(format!(
+        | Code::InvalidRequiredAcks => SinkError::Fatal(Halt::kafka(format!(
             "the topic '{topic}' can't be written to: {code}. Nothing was committed since then, so nothing is lost; make the \
              topic writable and start again"
         ))),
-        _ => Trouble::Again(format!("a record could not be delivered to the topic '{topic}': {code}")),
+        _ => SinkError::Retriable(
+            anyhow::Error::new(code).context(format!("a record could not be delivered to the topic '{topic}'")),
+        ),
     }
 }
 
@@ -70,9 +72,9 @@ mod tests {
     fn a_record_that_was_not_delivered_is_waited_for_or_ends_the_host() {
         use RDKafkaErrorCode as Code;
         let means = |code| match undelivered(code, "visits_dlq") {
-            Trouble::RecordsRejected(rejections) => panic!("{rejections:?}"),
-            Trouble::Again(why) => ("again", why),
-            Trouble::Halt(halt) => ("halt", halt.to_string()),
+            SinkError::RecordsRejected(rejections) => panic!("{rejections:?}"),
+            SinkError::Retriable(why) => ("again", format!("{why:#}")),
+            SinkError::Fatal(halt) => ("halt", halt.to_string()),
         };
         for (code, expected) in [
             (Code::UnknownTopic, "halt"),

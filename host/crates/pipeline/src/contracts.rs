@@ -4,9 +4,10 @@ use std::time::Duration;
 
 pub use mapper_core::rejection::RejectionCause;
 
+pub use crate::error::{Rejection, SinkError, SourceError};
+
 use mapper_core::decision::{RouteIndex, TopicLimits};
 use mapper_core::record::{Batch, Header, Position, Positions, SourcePositions};
-use mapper_core::shutdown::Halt;
 use mapper_core::verdict::Verdicts;
 
 /// The target under which each step of the loop is logged, at the level trace, once it is done.
@@ -35,70 +36,39 @@ pub enum Fetched {
     OffsetOutOfRange,
 }
 
-/// What went wrong with Kafka, by what must be done about it.
-#[derive(Debug)]
-pub enum Trouble {
-    /// What was not committed must be done again; it may well pass then.
-    Again(String),
-    /// The broker rejects records for what they are: sent again, they would be rejected again.
-    RecordsRejected(Vec<Rejection>),
-    /// Nothing can be done from here.
-    Halt(Halt),
-}
-
-impl From<Halt> for Trouble {
-    fn from(halt: Halt) -> Self {
-        Self::Halt(halt)
-    }
-}
-
-/// Records that the broker rejected together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejection {
-    /// Where they were sent to.
-    pub route: RouteIndex,
-    /// The input records that they were made of. If there are several, the broker didn't say which of them it is about: one at
-    /// least.
-    pub inputs: Vec<Position>,
-    /// What kind of reason the broker has.
-    pub cause: RejectionCause,
-    /// The reason in words.
-    pub reason: String,
-}
-
 /// Where records come from.
 pub trait Source {
     /// Replaces the batch with the next records, `most` of them at most; waits for the first one only. Returns the same
     /// rebalance, or what else is to be settled, until it is settled.
     ///
     /// # Errors
-    /// See [`Trouble`].
-    fn fetch(&mut self, batch: &mut Batch, most: usize, wait: Duration) -> Result<Fetched, Trouble>;
+    /// See [`SourceError`].
+    fn fetch(&mut self, batch: &mut Batch, most: usize, wait: Duration) -> Result<Fetched, SourceError>;
 
     /// Like a fetch, but brings no records: for when none are wanted, yet the group must be answered.
     ///
     /// # Errors
-    /// See [`Trouble`].
-    fn attend(&mut self, wait: Duration) -> Result<Fetched, Trouble>;
+    /// See [`SourceError`].
+    fn attend(&mut self, wait: Duration) -> Result<Fetched, SourceError>;
 
     /// Carries out what the last fetch announced: a rebalance, or a change of what the topic holds.
     ///
     /// # Errors
-    /// See [`Trouble`].
-    fn settle(&mut self) -> Result<(), Trouble>;
+    /// See [`SourceError`].
+    fn settle(&mut self) -> Result<(), SourceError>;
 
     /// Goes back to the committed offsets of these partitions, or where nothing was ever committed, to the offsets given.
     ///
     /// # Errors
-    /// See [`Trouble`].
-    fn rewind(&mut self, firsts: &Positions) -> Result<(), Trouble>;
+    /// See [`SourceError`].
+    fn rewind(&mut self, firsts: &Positions) -> Result<(), SourceError>;
 
     /// Commits the ends of partitions that were read to their end, where transactions left more than records. There must be
     /// nothing to commit otherwise. Tells whether there was any: each end is committed once.
     ///
     /// # Errors
-    /// See [`Trouble`].
-    fn commit_ends(&mut self) -> Result<bool, Trouble>;
+    /// See [`SourceError`].
+    fn commit_ends(&mut self) -> Result<bool, SourceError>;
 
     /// Offsets beyond the last record that was fetched, up to which there is nothing to do, once all of this source's work
     /// is done; `None` as long as it isn't, or if it never is.
@@ -147,26 +117,30 @@ pub trait Sink {
     /// Begins a transaction.
     ///
     /// # Errors
-    /// See [`Trouble`].
-    fn begin(&mut self) -> Result<(), Trouble>;
+    /// See [`SinkError`].
+    fn begin(&mut self) -> Result<(), SinkError>;
 
     /// Adds a record, with its headers in order, to the transaction.
     ///
     /// # Errors
-    /// See [`Trouble`].
-    fn send<'h>(&mut self, record: Outgoing<'_>, headers: &mut dyn Iterator<Item = Header<'h>>) -> Result<(), Trouble>;
+    /// See [`SinkError`].
+    fn send<'h>(
+        &mut self,
+        record: Outgoing<'_>,
+        headers: &mut dyn Iterator<Item = Header<'h>>,
+    ) -> Result<(), SinkError>;
 
     /// Commits the records and the offsets, both or neither.
     ///
     /// # Errors
-    /// See [`Trouble`]; then whether it was committed is only known after [`Sink::abort`].
-    fn commit(&mut self, next: &Positions) -> Result<(), Trouble>;
+    /// See [`SinkError`]; then whether it was committed is only known after [`Sink::abort`].
+    fn commit(&mut self, next: &Positions) -> Result<(), SinkError>;
 
     /// Leaves nothing of the transaction behind, if it is not committed.
     ///
     /// # Errors
-    /// See [`Trouble`].
-    fn abort(&mut self) -> Result<(), Trouble>;
+    /// See [`SinkError`].
+    fn abort(&mut self) -> Result<(), SinkError>;
 
     /// What the topics take now, in the order of the routes, as far as the broker says. May take its time.
     fn topic_limits(&mut self) -> Vec<Option<TopicLimits>>;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::rejections::Rejections;
-use super::{Mapper, Pipeline, Sink, Source, Trouble, VersionSlot};
+use super::{Mapper, Pipeline, Sink, SinkError, Source, VersionSlot};
 use mapper_core::record::SourcePositions;
 
 /// How long there must be no records before the ends of partitions are committed: a topic that is written to all the time
@@ -28,7 +28,7 @@ impl Idle {
 
 impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
     /// Commits the ends of partitions once all records are committed, so that nobody sees a lag where there are no records.
-    pub(super) fn commit_ends(&mut self) -> Result<(), Trouble> {
+    pub(super) fn commit_ends(&mut self) -> Result<(), SinkError> {
         if !self.transaction.is_empty() || !self.held.is_empty() || !self.idle.is_due(self.clock.now()) {
             return Ok(());
         }
@@ -41,7 +41,7 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
 
     /// The topic was deleted and created again. What was read of the old one is committed, with offsets of the old one; then the
     /// source begins with the new one.
-    pub(super) fn restart_topic(&mut self, partitions: Option<i32>) -> Result<(), Trouble> {
+    pub(super) fn restart_topic(&mut self, partitions: Option<i32>) -> Result<(), SinkError> {
         self.let_go_of_held()?;
         if let Some(partitions) = partitions {
             self.transaction.keep_partitions(partitions);
@@ -54,7 +54,7 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
     }
 
     /// Has the source go on elsewhere. For the history, the version that is active begins anew with the next record.
-    pub(super) fn settle_moved(&mut self) -> Result<(), Trouble> {
+    pub(super) fn settle_moved(&mut self) -> Result<(), SinkError> {
         self.versions.assigned(&SourcePositions::new());
         self.settle_rebalance()
     }

@@ -8,6 +8,7 @@ pub mod activity;
 mod breaker;
 mod clock;
 pub mod contracts;
+mod error;
 mod error_ratio;
 pub mod guest;
 mod held;
@@ -33,9 +34,8 @@ use chrono::{DateTime, Utc};
 pub use activity::Activity;
 use breaker::Breaker;
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use contracts::{
-    Fetched, Mapper, Outgoing, Rejection, RejectionCause, STEP, Sink, Source, SourceObserver, Trouble,
-};
+pub use contracts::{Fetched, Mapper, Outgoing, RejectionCause, STEP, Sink, Source, SourceObserver};
+pub use error::{Rejection, SinkError, SourceError};
 use error_ratio::ErrorRatio;
 use held::Held;
 use idle::Idle;
@@ -121,7 +121,7 @@ pub struct Pipeline<S, K, V: VersionSlot> {
     pace: Pace,
     careful: Option<Careful>,
     /// What failed, until it is recovered from.
-    trouble: Option<Trouble>,
+    trouble: Option<SinkError>,
     /// Times that it had to go back since the last commit.
     setbacks: u32,
     rejections: Rejections,
@@ -201,7 +201,7 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
             Ok(false) => Ok(StepOutcome::Continue),
             Ok(true) => Ok(StepOutcome::Finished),
             Err(trouble) => {
-                if matches!(trouble, Trouble::Again(_)) {
+                if matches!(trouble, SinkError::Retriable(_)) {
                     self.setbacks += 1;
                     // Once is an outage. Twice it may be the transaction: that it takes longer than it may, for what is slow in it.
                     if self.setbacks > 1 && self.transaction.records() > 1 {
@@ -217,19 +217,21 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
     fn finish(&mut self) -> Result<(), Halt> {
         match self.commit() {
             Ok(()) => Ok(()),
-            Err(Trouble::Halt(halt)) => Err(halt),
-            Err(trouble @ (Trouble::Again(_) | Trouble::RecordsRejected(_))) => {
+            Err(SinkError::Fatal(halt)) => Err(halt),
+            Err(trouble @ (SinkError::Retriable(_) | SinkError::RecordsRejected(_))) => {
                 tracing::warn!(
                     ?trouble,
                     "the last transaction could not be committed; its records are done again later"
                 );
-                self.sink.abort().or_else(|trouble| if let Trouble::Halt(halt) = trouble { Err(halt) } else { Ok(()) })
+                self.sink
+                    .abort()
+                    .or_else(|trouble| if let SinkError::Fatal(halt) = trouble { Err(halt) } else { Ok(()) })
             }
         }
     }
 
     /// One round. Tells whether all is done.
-    fn round(&mut self) -> Result<bool, Trouble> {
+    fn round(&mut self) -> Result<bool, SinkError> {
         if self.versions.is_withdrawn() {
             self.commit()?;
         }
@@ -280,14 +282,14 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
 
     /// What is to be done next: records that are left of the batch, or else what comes. While the breaker is open nothing is
     /// fetched until its mapper is to be tried; but the group is answered.
-    fn next(&mut self) -> Result<Fetched, Trouble> {
+    fn next(&mut self) -> Result<Fetched, SinkError> {
         self.observer.activity_changed(Activity::Fetching);
         if self.versions.is_withdrawn() {
-            return self.source.attend(IDLE_WAIT);
+            return Ok(self.source.attend(IDLE_WAIT)?);
         }
         let now = self.clock.now();
         if let Some(wait) = self.breaker.wait(now).filter(|wait| !wait.is_zero()) {
-            return self.source.attend(wait.min(IDLE_WAIT));
+            return Ok(self.source.attend(wait.min(IDLE_WAIT))?);
         }
         if self.judged < self.batch.len() {
             let attended = self.source.attend(Duration::ZERO)?;
@@ -314,7 +316,7 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
         left.min(self.settings.batch_records).min(self.pace.limit())
     }
 
-    fn commit(&mut self) -> Result<(), Trouble> {
+    fn commit(&mut self) -> Result<(), SinkError> {
         if self.transaction.is_empty() {
             return Ok(());
         }
@@ -348,7 +350,7 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
     }
 
     /// Aborts the transaction, if there is one.
-    fn abandon(&mut self) -> Result<(), Trouble> {
+    fn abandon(&mut self) -> Result<(), SinkError> {
         if self.transaction.is_open() {
             self.observer.transaction_aborting("what is in it can't be committed any more");
             self.tracer = None;
@@ -359,7 +361,7 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
     }
 
     /// What was fetched and is not committed will come again.
-    fn go_back(&mut self) -> Result<(), Trouble> {
+    fn go_back(&mut self) -> Result<(), SinkError> {
         if !self.transaction.first().is_empty() {
             self.source.rewind(self.transaction.first())?;
         }
@@ -377,20 +379,20 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
     }
 
     /// Keeps what failed for the next step, which recovers from it.
-    fn begin_recovery(&mut self, trouble: Trouble) -> Result<StepOutcome, Halt> {
+    fn begin_recovery(&mut self, trouble: SinkError) -> Result<StepOutcome, Halt> {
         // Each attempt counts by itself: an outage makes many of them.
         self.observer.activity_changed(Activity::Recovering);
         let outcome = match &trouble {
-            Trouble::Again(reason) => {
-                tracing::warn!(reason, "going back to the last commit");
+            SinkError::Retriable(error) => {
+                tracing::warn!(error = format!("{error:#}"), "rewinding to the last committed offsets");
                 let wait = self.backoff;
                 self.backoff = (self.backoff * 2).min(LONGEST_BACKOFF);
                 StepOutcome::Backoff(wait)
             }
-            Trouble::RecordsRejected(_) | Trouble::Halt(_) => StepOutcome::Continue,
+            SinkError::RecordsRejected(_) | SinkError::Fatal(_) => StepOutcome::Continue,
         };
         match trouble {
-            Trouble::Halt(halt) => Err(halt),
+            SinkError::Fatal(halt) => Err(halt),
             trouble => {
                 self.trouble = Some(trouble);
                 Ok(outcome)
@@ -399,13 +401,13 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
     }
 
     /// Brings everything back to the last commit, so that the loop can go on from there.
-    fn recover(&mut self, trouble: Trouble) -> Result<StepOutcome, Halt> {
+    fn recover(&mut self, trouble: SinkError) -> Result<StepOutcome, Halt> {
         let is_rejected = match &trouble {
-            Trouble::RecordsRejected(rejections) => {
+            SinkError::RecordsRejected(rejections) => {
                 self.note_rejections(rejections)?;
                 true
             }
-            Trouble::Again(_) | Trouble::Halt(_) => false,
+            SinkError::Retriable(_) | SinkError::Fatal(_) => false,
         };
         self.observer.transaction_aborting("it failed, and is done again");
         self.tracer = None;
@@ -419,8 +421,11 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
                 }
                 Ok(StepOutcome::Continue)
             }
-            Err(Trouble::Again(reason)) if self.shutdown.requested() => {
-                tracing::warn!(reason, "not everything could be undone; the next start goes on from the last commit");
+            Err(SinkError::Retriable(reason)) if self.shutdown.requested() => {
+                tracing::warn!(
+                    reason = format!("{reason:#}"),
+                    "not everything could be undone; the next start goes on from the last commit"
+                );
                 // There is nothing left that the last commit may take along.
                 self.forget();
                 Ok(StepOutcome::Continue)
@@ -429,11 +434,11 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
         }
     }
 
-    fn abort_and_rewind(&mut self) -> Result<(), Trouble> {
+    fn abort_and_rewind(&mut self) -> Result<(), SinkError> {
         self.sink.abort()?;
         self.observer.transaction_aborted();
-        let rewound = self.source.rewind(self.transaction.first());
-        if let Err(Trouble::Again(_)) = rewound {
+        let rewound = self.source.rewind(self.transaction.first()).map_err(SinkError::from);
+        if let Err(SinkError::Retriable(_)) = rewound {
             // Nothing is open, so partitions may go; and what waits to go may be what can't be gone back on.
             self.settle_waiting()?;
         }
@@ -441,7 +446,7 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
     }
 
     /// Carries out a rebalance that waits.
-    fn settle_waiting(&mut self) -> Result<(), Trouble> {
+    fn settle_waiting(&mut self) -> Result<(), SinkError> {
         match self.source.attend(Duration::ZERO)? {
             Fetched::Revoked { .. } => self.observer.partitions_revoked(),
             Fetched::Assigned => {}

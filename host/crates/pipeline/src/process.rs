@@ -9,7 +9,7 @@ use super::error_ratio::Exceeded;
 use super::provenance::Provenance;
 use super::rejections::LIMITS_AGE;
 use super::{
-    Activity, Admission, BreakerRecords, FailedRecord, Mapper, Outgoing, Pipeline, Sink, Source, Trouble, VersionSlot,
+    Activity, Admission, BreakerRecords, FailedRecord, Mapper, Outgoing, Pipeline, Sink, SinkError, Source, VersionSlot,
 };
 use mapper_core::decision::{Decision, RouteIndex, decide};
 use mapper_core::record::{Batch, Header, Record};
@@ -33,7 +33,7 @@ enum Came {
 
 impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
     /// Judges what is left of the batch, and carries the verdicts out; or comes as far as it should.
-    pub(super) fn process(&mut self) -> Result<(), Trouble> {
+    pub(super) fn process(&mut self) -> Result<(), SinkError> {
         // Taken apart from the rest, which carrying out the verdicts changes.
         let mut batch = Batch::new(self.batch.topic.clone());
         std::mem::swap(&mut batch, &mut self.batch);
@@ -53,7 +53,7 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
         }
     }
 
-    fn work_through(&mut self, batch: &Batch, verdicts: &mut Verdicts) -> Result<Came, Trouble> {
+    fn work_through(&mut self, batch: &Batch, verdicts: &mut Verdicts) -> Result<Came, SinkError> {
         let began = self.clock.now();
         // Before anything can fail: what is not in the transaction is not gone back to.
         self.transaction.reach(batch, self.judged..batch.len());
@@ -120,7 +120,7 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
         verdicts: &'a Verdicts,
         started: Instant,
         failed: &mut Vec<FailedRecord<'a>>,
-    ) -> Result<Came, Trouble> {
+    ) -> Result<Came, SinkError> {
         self.now = self.clock.wall_time();
         self.dead_letters.set_time(self.now);
         let mut at = self.judged;
@@ -168,7 +168,7 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
     }
 
     /// The mapper came back from its call: it is not broken, and what failed before is for the dead letters.
-    fn sound(&mut self) -> Result<(), Trouble> {
+    fn sound(&mut self) -> Result<(), SinkError> {
         self.breaker.judged(Sign::Sound);
         if self.breaker.is_open() {
             self.close_breaker("a record passed");
@@ -177,7 +177,7 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
     }
 
     /// Makes dead letters of what was held back.
-    pub(super) fn let_go_of_held(&mut self) -> Result<(), Trouble> {
+    pub(super) fn let_go_of_held(&mut self) -> Result<(), SinkError> {
         if self.held.is_empty() {
             return Ok(());
         }
@@ -193,7 +193,7 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
     }
 
     /// Takes records into the transaction, which begins with the first.
-    fn enter(&mut self, batch: &Batch, records: Range<usize>, started: Instant) -> Result<(), Trouble> {
+    fn enter(&mut self, batch: &Batch, records: Range<usize>, started: Instant) -> Result<(), SinkError> {
         let begun = self.transaction.is_open();
         self.transaction.add(batch, records, started);
         if !begun {
@@ -210,7 +210,7 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
         verdict: Verdict<'a>,
         is_new: bool,
         failed: &mut Vec<FailedRecord<'a>>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), SinkError> {
         let rejected = self.rejections.get(record.position());
         let form = rejected.map(|rejected| rejected.form).unwrap_or_default();
         let reason = rejected.and_then(|rejected| rejected.reason.as_ref());
@@ -274,7 +274,7 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
         }
     }
 
-    fn halt_on_errors(&mut self, exceeded: &Exceeded) -> Result<(), Trouble> {
+    fn halt_on_errors(&mut self, exceeded: &Exceeded) -> Result<(), SinkError> {
         self.abandon()?;
         let Exceeded { failed, of, limit, commonest: (times, words) } = exceeded;
         Err(Halt::failing(format!(
@@ -286,7 +286,7 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
     }
 
     /// Commits what was judged before, lets the rest go, and leaves the mapper alone.
-    fn open_breaker(&mut self) -> Result<(), Trouble> {
+    fn open_breaker(&mut self) -> Result<(), SinkError> {
         let (run, held) = (self.breaker.run(), self.held.len());
         let last = self.last_words();
         self.commit()?;
@@ -341,7 +341,7 @@ fn send_output<K: Sink>(
     input: Record<'_>,
     output: Output<'_>,
     (ours, provenance): (Option<&Traceparent>, Option<&Provenance>),
-) -> Result<(), Trouble> {
+) -> Result<(), SinkError> {
     let (key, value, timestamp_ms) = (output.key(input), output.value(input), output.timestamp_ms(input));
     let outgoing = Outgoing { input: input.position(), route, key, value, timestamp_ms };
     match output.own_headers() {
@@ -361,7 +361,7 @@ fn send_with<'h, K: Sink>(
     outgoing: Outgoing<'_>,
     mut headers: impl Iterator<Item = Header<'h>>,
     provenance: Option<&'h Provenance>,
-) -> Result<(), Trouble> {
+) -> Result<(), SinkError> {
     match provenance {
         None => sink.send(outgoing, &mut headers),
         Some(provenance) => sink.send(outgoing, &mut provenance.added_to(headers)),

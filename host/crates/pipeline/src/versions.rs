@@ -1,7 +1,7 @@
 //! What the loop does about versions: it takes a new one between two transactions, and tells what it sees of the one that speaks.
 
 use super::provenance::Provenance;
-use super::{Mapper, Pipeline, Sink, Source, Trouble, VersionSlot};
+use super::{Mapper, Pipeline, Sink, SinkError, Source, VersionSlot};
 use mapper_core::record::SourcePositions;
 
 /// The most records of a transaction during probation: what is committed of a version that is withdrawn later stays.
@@ -12,8 +12,8 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
     /// is committed first; what was held back of it is for the new one to judge, and what was broken may be mended.
     ///
     /// # Errors
-    /// See [`Trouble`]; then the old one goes on.
-    pub(super) fn take_version(&mut self) -> Result<(), Trouble> {
+    /// See [`SinkError`]; then the old one goes on.
+    pub(super) fn take_version(&mut self) -> Result<(), SinkError> {
         self.commit()?;
         if !self.held.is_empty() {
             self.go_back()?;
@@ -38,8 +38,8 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
     /// records again.
     ///
     /// # Errors
-    /// See [`Trouble`].
-    pub(super) fn abort_withdrawn(&mut self) -> Result<(), Trouble> {
+    /// See [`SinkError`].
+    pub(super) fn abort_withdrawn(&mut self) -> Result<(), SinkError> {
         let (worker, records) = (self.settings.worker, self.transaction.records());
         self.abandon()?;
         self.go_back()?;
@@ -63,7 +63,7 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Pipeline<S, K, V> {
     }
 
     /// Carries out a rebalance; of partitions that are gone, the version that speaks here has said its last.
-    pub(super) fn settle_rebalance(&mut self) -> Result<(), Trouble> {
+    pub(super) fn settle_rebalance(&mut self) -> Result<(), SinkError> {
         self.source.settle()?;
         self.versions.assigned(&self.source.places());
         Ok(())

@@ -10,7 +10,7 @@ use super::super::permissions::{Missing, Operation, Resource, is_refused};
 use super::super::undelivered::undelivered;
 use super::{KafkaSink, REPORT_WAIT};
 use mapper_core::shutdown::Halt;
-use mapper_pipeline::contracts::Trouble;
+use mapper_pipeline::contracts::SinkError;
 
 /// A producer that is fenced this often within [`FENCED_WITHIN`] has a rival of the same transactional id.
 const FENCED_MOST: usize = 3;
@@ -31,7 +31,7 @@ pub(super) struct MissingTopic {
 
 impl KafkaSink {
     /// What an error of a transactional call means. One that the producer does not survive takes it along.
-    pub(super) fn classify(&mut self, error: &KafkaError) -> Trouble {
+    pub(super) fn classify(&mut self, error: &KafkaError) -> SinkError {
         use RDKafkaErrorCode as Code;
         let code = error.rdkafka_error_code();
         // librdkafka makes the transaction fail a moment before it reports why.
@@ -65,11 +65,11 @@ impl KafkaSink {
         {
             self.forget_producer();
         }
-        Trouble::Again(error.to_string())
+        SinkError::Retriable(error.clone().into())
     }
 
     /// What a failed delivery means. A topic that is missing may be about to be created anew.
-    pub(super) fn undelivered(&mut self, code: RDKafkaErrorCode, topic: &str) -> Trouble {
+    pub(super) fn undelivered(&mut self, code: RDKafkaErrorCode, topic: &str) -> SinkError {
         if code == RDKafkaErrorCode::TransactionalIdAuthorizationFailed {
             return self.refused(&code, code);
         }
@@ -82,7 +82,9 @@ impl KafkaSink {
         self.missing = Some(MissingTopic { topic: topic.to_owned(), code, since });
         match self.missing_for_good() {
             Some(halt) => halt.into(),
-            None => Trouble::Again(format!("the topic '{topic}' does not exist at the moment: {code}")),
+            None => SinkError::Retriable(
+                anyhow::Error::new(code).context(format!("the topic '{topic}' does not exist at the moment")),
+            ),
         }
     }
 
@@ -92,12 +94,12 @@ impl KafkaSink {
         let limit = topic_absence(self.settings.transaction_timeout);
         let waited = missing.since.elapsed() >= limit;
         match undelivered(missing.code, &missing.topic) {
-            Trouble::Halt(halt) if waited => Some(halt),
+            SinkError::Fatal(halt) if waited => Some(halt),
             _ => None,
         }
     }
 
-    fn refused(&self, error: &dyn fmt::Display, code: RDKafkaErrorCode) -> Trouble {
+    fn refused(&self, error: &dyn fmt::Display, code: RDKafkaErrorCode) -> SinkError {
         let missing = self.missing_permission(code);
         Halt::kafka(format!("Kafka refuses transactions to this host: {error}: {missing}")).into()
     }

@@ -8,7 +8,7 @@ use crate::producer::batch_bytes;
 use crate::topic_limits;
 use crate::undelivered::rejection;
 use mapper_core::decision::{Routes, TopicLimits};
-use mapper_pipeline::contracts::{Rejection, RejectionCause, Trouble};
+use mapper_pipeline::contracts::{Rejection, RejectionCause, SinkError};
 
 /// How long the broker has to say what topics take, while records wait.
 const LIMITS_TIMEOUT: Duration = Duration::from_secs(2);
@@ -17,7 +17,7 @@ const SHRINKING: usize = 4;
 
 impl KafkaSink {
     /// What failed in the transaction, if anything did.
-    pub(super) fn failure(&mut self, wait: Duration) -> Option<Trouble> {
+    pub(super) fn failure(&mut self, wait: Duration) -> Option<SinkError> {
         let Failures { rejected, other, .. } = self.open.as_ref()?.context().take_within(wait)?;
         let route_of = |number: usize| self.sent.get(number).map_or(0, |(_, route)| *route);
         if rejected.is_empty() {
@@ -35,7 +35,7 @@ impl KafkaSink {
     }
 
     /// Where a request of several records was too large, no record is at fault: they are sent in smaller ones.
-    pub(super) fn rejected(&mut self, mut rejections: Vec<Rejection>) -> Trouble {
+    pub(super) fn rejected(&mut self, mut rejections: Vec<Rejection>) -> SinkError {
         let count = rejections.len();
         rejections.retain(|rejection| rejection.cause != RejectionCause::TooLarge || rejection.inputs.len() == 1);
         if rejections.len() < count {
@@ -45,7 +45,7 @@ impl KafkaSink {
             tracing::warn!(target: "kafka", bytes, "a request is larger than its topic takes; sending smaller ones");
             (self.max_batch_bytes, self.is_outdated) = (Some(bytes), true);
         }
-        Trouble::RecordsRejected(rejections)
+        SinkError::RecordsRejected(rejections)
     }
 
     /// What the topics take now. The next transaction has a producer for that.

@@ -19,7 +19,7 @@ use crate::start::{OutOfRange, Start, out_of_range, start};
 use mapper_core::record::Positions;
 use mapper_core::shutdown::Halt;
 use mapper_core::topics::TopicIdentity;
-use mapper_pipeline::contracts::Trouble;
+use mapper_pipeline::contracts::SourceError;
 
 /// How long the question may take how many partitions a new topic has; without an answer, all are tried.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -50,9 +50,11 @@ impl KafkaSource {
         Ok(described.remove(&*self.input.topic))
     }
 
-    pub(super) fn settle_rebalance(&mut self) -> Result<(), Trouble> {
+    pub(super) fn settle_rebalance(&mut self) -> Result<(), SourceError> {
         let Some(rebalance) = self.consumer.context().rebalances().front().cloned() else { return Ok(()) };
-        let failed = |error: KafkaError| Trouble::Again(format!("a rebalance could not be carried out: {error}"));
+        let failed = |error: KafkaError| {
+            SourceError::Retriable(anyhow::Error::new(error).context("a rebalance could not be carried out"))
+        };
         let rebalance = match rebalance {
             Rebalance::Assign(partitions) => Rebalance::Assign(self.prepare(&partitions)?),
             revoke @ Rebalance::Revoke { .. } => revoke,
@@ -89,9 +91,10 @@ impl KafkaSource {
     }
 
     /// These partitions with the offsets to begin at.
-    fn prepare(&mut self, partitions: &TopicPartitionList) -> Result<TopicPartitionList, Trouble> {
-        let failed =
-            |error: KafkaError| Trouble::Again(format!("it is not known where to read partitions from: {error}"));
+    fn prepare(&mut self, partitions: &TopicPartitionList) -> Result<TopicPartitionList, SourceError> {
+        let failed = |error: KafkaError| {
+            SourceError::Retriable(anyhow::Error::new(error).context("it is not known where to read partitions from"))
+        };
         let numbers: Vec<i32> = partitions.elements().iter().map(|element| element.partition()).collect();
         self.route(numbers.iter().copied()).map_err(failed)?;
         if numbers.is_empty() {
@@ -170,7 +173,7 @@ impl KafkaSource {
     /// The topic was created again: joins the group anew, with a client that knows nothing of the old topic. (The old one would
     /// compare the leader epochs of the two, and wait for ever if that of the new topic is lower.) Where it then reads from is
     /// decided when partitions are assigned.
-    pub(super) fn restart(&mut self) -> Result<(), Trouble> {
+    pub(super) fn restart(&mut self) -> Result<(), SourceError> {
         let Some(new) = self.new_topic.clone() else { return Ok(()) };
         let old = self.member.identity();
         let identity = TopicIdentity { cluster: old.cluster.clone(), id: Some(new.id) };
@@ -190,7 +193,9 @@ impl KafkaSource {
                 self.input.deleted_unread(*partition, from, to);
             }
         }
-        let failed = |error: KafkaError| Trouble::Again(format!("could not join the group anew: {error}"));
+        let failed = |error: KafkaError| {
+            SourceError::Retriable(anyhow::Error::new(error).context("could not join the group anew"))
+        };
         let (queue, consumer) = join(&self.settings, &self.input.topic).map_err(failed)?;
         // In this order: a queue must not outlive its client.
         self.queue = queue;
@@ -231,9 +236,10 @@ impl KafkaSource {
     }
 
     /// Looks where the partitions begin and end that do not have the next offset, and goes on where there are records.
-    pub(super) fn settle_out_of_range(&mut self) -> Result<(), Trouble> {
-        let failed =
-            |error: KafkaError| Trouble::Again(format!("could not go on from an offset out of range: {error}"));
+    pub(super) fn settle_out_of_range(&mut self) -> Result<(), SourceError> {
+        let failed = |error: KafkaError| {
+            SourceError::Retriable(anyhow::Error::new(error).context("could not go on from an offset out of range"))
+        };
         for (partition, Displaced { offset, truncated_to }) in self.out_of_range.clone() {
             let range = self.consumer.fetch_watermarks(&self.input.topic, partition, OFFSETS_LIMIT).map_err(failed)?;
             let to = match out_of_range(offset, range, truncated_to) {

@@ -6,7 +6,7 @@ use rdkafka::topic_partition_list::Offset;
 use crate::permissions::{Missing, Operation, Resource};
 use mapper_core::shutdown::Halt;
 use mapper_core::topics::TopicId;
-use mapper_pipeline::contracts::Trouble;
+use mapper_pipeline::contracts::SourceError;
 
 /// A partition that this worker has.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +69,7 @@ pub(super) fn complain(
     (topic, group): (&str, &str),
     what: &str,
     code: Option<RDKafkaErrorCode>,
-) -> Result<(), Trouble> {
+) -> Result<(), SourceError> {
     let refused = |why: String| Err(Halt::kafka(format!("Kafka refuses to let this host read: {what}{why}")).into());
     match code {
         Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn session_timeout_that_the_broker_does_not_allow_ends_the_host_and_names_the_setting() {
         let ended = complain(("visits", "readers"), "JoinGroup failed", Some(RDKafkaErrorCode::InvalidSessionTimeout));
-        assert!(matches!(ended, Err(Trouble::Halt(halt)) if halt.to_string().contains("--session-timeout")));
+        assert!(matches!(ended, Err(SourceError::Fatal(halt)) if halt.to_string().contains("--session-timeout")));
         assert!(complain(("visits", "readers"), "a broker is away", Some(RDKafkaErrorCode::AllBrokersDown)).is_ok());
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::contracts::{Fetched, Outgoing, Sink, Source, Trouble};
+use crate::contracts::{Fetched, Outgoing, Sink, SinkError, Source};
 use mapper_core::decision::RouteIndex;
 use mapper_core::record::{Batch, Position, Positions};
 
@@ -81,7 +81,7 @@ impl<S: Source, K: Sink> TestWorker<S, K> {
         panic!("only {} of {records} records", fetched.len());
     }
 
-    fn send(&mut self, input: Position, route: RouteIndex, key: Option<&str>, value: &str) -> Result<(), Trouble> {
+    fn send(&mut self, input: Position, route: RouteIndex, key: Option<&str>, value: &str) -> Result<(), SinkError> {
         let (key, value) = (key.map(str::as_bytes), Some(value.as_bytes()));
         let outgoing = Outgoing { input, route, key, value, timestamp_ms: None };
         self.sink.send(outgoing, &mut std::iter::empty())
@@ -149,7 +149,7 @@ pub fn zombie_is_fenced_by_a_newer_producer(cluster: &mut impl TestCluster) {
     let mut worker = cluster.join("taken-over");
     worker.begin_with(&["worker"]);
     let fenced = zombie.sink.commit(&Positions::new());
-    assert!(matches!(fenced, Err(Trouble::Again(_))), "{fenced:?}");
+    assert!(matches!(fenced, Err(SinkError::Retriable(_))), "{fenced:?}");
     worker.sink.commit(&Positions::new()).expect("a commit");
     assert_eq!(cluster.read_committed(OUTPUT), ["worker"]);
 }
@@ -165,7 +165,7 @@ pub fn zombie_is_fenced_by_group_generation(cluster: &mut impl TestCluster) {
     let mut worker = cluster.join("worker");
     worker.take_partitions();
     let refused = zombie.sink.commit(&Positions::from([(0, 1)]));
-    assert!(matches!(refused, Err(Trouble::Again(_))), "{refused:?}");
+    assert!(matches!(refused, Err(SinkError::Retriable(_))), "{refused:?}");
     zombie.sink.abort().expect("an abort");
     assert_eq!((cluster.read_committed(OUTPUT), cluster.committed(0)), (vec![], None));
     worker.fetch(1);
@@ -224,7 +224,7 @@ pub fn rejected_record_is_named(cluster: &mut impl TestCluster) {
         .and_then(|()| worker.send((0, 1), COMPACTED, None, "B"))
         .and_then(|()| worker.sink.commit(&Positions::from([(0, 2)])));
     match sent {
-        Err(Trouble::RecordsRejected(rejections)) => {
+        Err(SinkError::RecordsRejected(rejections)) => {
             let named: Vec<_> =
                 rejections.iter().map(|rejection| (rejection.route, rejection.inputs.clone())).collect();
             assert_eq!(named, [(COMPACTED, vec![(0, 1)])]);

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::{BrokerError, Cluster};
-use crate::contracts::Trouble;
+use crate::contracts::SourceError;
 use mapper_core::shutdown::{Cause, Halt};
 
 /// How long a client waits for an answer.
@@ -81,17 +81,17 @@ pub(super) enum CallError {
 
 impl CallError {
     /// As the pipeline is told about it, if nothing else is to be done.
-    pub(super) fn into_trouble(self, call: &str) -> Trouble {
+    pub(super) fn into_source_error(self, call: &str) -> SourceError {
         match self {
             Self::Dead => dead(),
-            Self::TimedOut => Trouble::Again(format!("{call} had no answer")),
-            Self::Broker(error) => Trouble::Again(format!("{call} failed: {error:?}")),
+            Self::TimedOut => SourceError::Retriable(anyhow::anyhow!("{call} had no answer")),
+            Self::Broker(error) => SourceError::Retriable(anyhow::anyhow!("{call} failed: {error:?}")),
         }
     }
 }
 
 /// What each call of a dead process returns. It is not recovered from, so the pipeline calls nothing any more.
-fn dead() -> Trouble {
+fn dead() -> SourceError {
     Halt { cause: Cause::Internal, reason: "the process is dead".to_owned() }.into()
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::log::{Producer, StoredRecord};
 use super::network::{CallError, Request};
 use super::{BrokerError, Connection, Member};
-use crate::contracts::{Outgoing, Rejection, Sink, Trouble};
+use crate::contracts::{Outgoing, Rejection, Sink, SinkError};
 use mapper_core::decision::{RouteIndex, TopicLimits};
 use mapper_core::record::{Header, Position, Positions};
 use mapper_core::shutdown::Halt;
@@ -46,10 +46,10 @@ impl SimulatedSink {
         }
     }
 
-    fn connect(&mut self) -> Result<(), Trouble> {
+    fn connect(&mut self) -> Result<(), SinkError> {
         let Some(id) = self.transactional_id.clone().filter(|_| self.producer.is_none()) else { return Ok(()) };
         let answer = self.connection.call(Request::InitProducer, move |cluster, _| cluster.init_producer(&id));
-        let producer = answer.map_err(|error| error.into_trouble("init_producer"))?;
+        let producer = answer.map_err(|error| SinkError::from(error.into_source_error("init_producer")))?;
         self.producer = Some(producer);
         Ok(())
     }
@@ -59,7 +59,7 @@ impl SimulatedSink {
         self.buffered.clear();
     }
 
-    fn classify(&mut self, error: CallError, call: &str) -> Trouble {
+    fn classify(&mut self, error: CallError, call: &str) -> SinkError {
         match error {
             CallError::TimedOut => self.is_spent = true,
             CallError::Broker(BrokerError::Fenced) => {
@@ -70,7 +70,7 @@ impl SimulatedSink {
             CallError::Broker(BrokerError::InvalidTransactionState) => self.forget_producer(),
             CallError::Broker(_) | CallError::Dead => {}
         }
-        error.into_trouble(call)
+        error.into_source_error(call).into()
     }
 
     fn fenced_again(&mut self) -> Option<Halt> {
@@ -84,7 +84,7 @@ impl SimulatedSink {
     }
 
     /// Sends what is buffered, one request a topic.
-    fn flush(&mut self) -> Result<(), Trouble> {
+    fn flush(&mut self) -> Result<(), SinkError> {
         if self.buffered.is_empty() {
             return Ok(());
         }
@@ -118,11 +118,13 @@ impl SimulatedSink {
             return Ok(());
         }
         self.has_rejection = true;
-        Err(Trouble::RecordsRejected(rejections))
+        Err(SinkError::RecordsRejected(rejections))
     }
 
-    fn commit_exactly_once(&mut self, next: &Positions) -> Result<(), Trouble> {
-        let Some(producer) = self.producer else { return Err(Trouble::Again("the producer is gone".to_owned())) };
+    fn commit_exactly_once(&mut self, next: &Positions) -> Result<(), SinkError> {
+        let Some(producer) = self.producer else {
+            return Err(SinkError::Retriable(anyhow::anyhow!("the producer is gone")));
+        };
         if !next.is_empty() {
             let (offsets, metadata) = (next.clone(), self.member.metadata());
             let added = self
@@ -137,7 +139,7 @@ impl SimulatedSink {
         ended.map_err(|error| self.classify(error, "commit_transaction"))
     }
 
-    fn commit_at_least_once(&mut self, next: &Positions) -> Result<(), Trouble> {
+    fn commit_at_least_once(&mut self, next: &Positions) -> Result<(), SinkError> {
         self.flush()?;
         if next.is_empty() {
             return Ok(());
@@ -145,20 +147,24 @@ impl SimulatedSink {
         let (offsets, metadata) = (next.clone(), self.member.metadata());
         let committed =
             self.connection.call(Request::CommitOffsets, move |cluster, _| cluster.commit_offsets(&offsets, metadata));
-        committed.map_err(|error| error.into_trouble("a commit of offsets"))
+        committed.map_err(|error| error.into_source_error("a commit of offsets").into())
     }
 }
 
 impl Sink for SimulatedSink {
-    fn begin(&mut self) -> Result<(), Trouble> {
+    fn begin(&mut self) -> Result<(), SinkError> {
         self.connect()?;
         self.in_transaction = true;
         Ok(())
     }
 
-    fn send<'h>(&mut self, record: Outgoing<'_>, headers: &mut dyn Iterator<Item = Header<'h>>) -> Result<(), Trouble> {
+    fn send<'h>(
+        &mut self,
+        record: Outgoing<'_>,
+        headers: &mut dyn Iterator<Item = Header<'h>>,
+    ) -> Result<(), SinkError> {
         if self.transactional_id.is_some() && self.producer.is_none() {
-            return Err(Trouble::Again("the producer is gone".to_owned()));
+            return Err(SinkError::Retriable(anyhow::anyhow!("the producer is gone")));
         }
         let stored = StoredRecord {
             key: record.key.map(<[u8]>::to_vec),
@@ -172,7 +178,7 @@ impl Sink for SimulatedSink {
         if self.connection.network.sends_early(self.connection.process) { self.flush() } else { Ok(()) }
     }
 
-    fn commit(&mut self, next: &Positions) -> Result<(), Trouble> {
+    fn commit(&mut self, next: &Positions) -> Result<(), SinkError> {
         if self.transactional_id.is_some() {
             self.commit_exactly_once(next)?;
         } else {
@@ -182,7 +188,7 @@ impl Sink for SimulatedSink {
         Ok(())
     }
 
-    fn abort(&mut self) -> Result<(), Trouble> {
+    fn abort(&mut self) -> Result<(), SinkError> {
         self.buffered.clear();
         if self.is_spent {
             self.forget_producer();
@@ -193,7 +199,7 @@ impl Sink for SimulatedSink {
                 .call(Request::EndTransaction, move |cluster, now| cluster.end_transaction(producer, false, now));
             match ended {
                 Ok(()) => {}
-                Err(CallError::Dead) => return Err(CallError::Dead.into_trouble("abort_transaction")),
+                Err(CallError::Dead) => return Err(CallError::Dead.into_source_error("abort_transaction").into()),
                 // A new producer aborts it.
                 Err(CallError::TimedOut | CallError::Broker(_)) => self.forget_producer(),
             }

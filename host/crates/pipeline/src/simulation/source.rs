@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::member::Rebalance;
 use super::network::{CallError, Request};
 use super::{Connection, Member};
-use crate::contracts::{Fetched, Source, Trouble};
+use crate::contracts::{Fetched, Source, SourceError};
 use mapper_core::record::{Batch, Header, NO_TIMESTAMP, Positions, SourcePositions};
 
 /// A partition that this worker has.
@@ -57,23 +57,23 @@ impl SimulatedSource {
     }
 
     /// The committed offsets of partitions, once no open transaction can change them.
-    fn stable_offsets(&self, partitions: Vec<i32>) -> Result<Positions, Trouble> {
+    fn stable_offsets(&self, partitions: Vec<i32>) -> Result<Positions, SourceError> {
         let offsets =
             self.connection.call(Request::FetchOffsets, move |cluster, _| cluster.stable_offsets(&partitions));
-        offsets.map_err(|error| error.into_trouble("reading the committed offsets"))
+        offsets.map_err(|error| error.into_source_error("reading the committed offsets"))
     }
 
-    fn wait(&self, duration: Duration) -> Result<(), Trouble> {
-        self.connection.idle(duration).map_err(|error| error.into_trouble("waiting"))
+    fn wait(&self, duration: Duration) -> Result<(), SourceError> {
+        self.connection.idle(duration).map_err(|error| error.into_source_error("waiting"))
     }
 }
 
 impl Source for SimulatedSource {
-    fn fetch(&mut self, batch: &mut Batch, most: usize, wait: Duration) -> Result<Fetched, Trouble> {
+    fn fetch(&mut self, batch: &mut Batch, most: usize, wait: Duration) -> Result<Fetched, SourceError> {
         batch.clear();
         // The time that a fetch takes is also when a rebalance may be noticed.
         match self.connection.call(Request::Fetch, |_, _| Ok(())) {
-            Err(CallError::Dead) => return Err(CallError::Dead.into_trouble("a fetch")),
+            Err(CallError::Dead) => return Err(CallError::Dead.into_source_error("a fetch")),
             // The client fetches again by itself; the application sees no records.
             Err(CallError::TimedOut | CallError::Broker(_)) => {
                 self.member.polled();
@@ -93,7 +93,7 @@ impl Source for SimulatedSource {
         Ok(self.member.announced().unwrap_or(Fetched::Idle))
     }
 
-    fn attend(&mut self, wait: Duration) -> Result<Fetched, Trouble> {
+    fn attend(&mut self, wait: Duration) -> Result<Fetched, SourceError> {
         if self.member.announced().is_none() {
             self.wait(wait)?;
         }
@@ -101,7 +101,7 @@ impl Source for SimulatedSource {
         Ok(self.member.announced().unwrap_or(Fetched::Idle))
     }
 
-    fn settle(&mut self) -> Result<(), Trouble> {
+    fn settle(&mut self) -> Result<(), SourceError> {
         match self.member.announced_rebalance() {
             Some(Rebalance::Assign(partitions)) => {
                 let committed = self.stable_offsets(partitions.clone())?;
@@ -121,7 +121,7 @@ impl Source for SimulatedSource {
         Ok(())
     }
 
-    fn rewind(&mut self, firsts: &Positions) -> Result<(), Trouble> {
+    fn rewind(&mut self, firsts: &Positions) -> Result<(), SourceError> {
         let own: Vec<(i32, i64)> = firsts
             .iter()
             .map(|(p, o)| (*p, *o))
@@ -138,7 +138,7 @@ impl Source for SimulatedSource {
         Ok(())
     }
 
-    fn commit_ends(&mut self) -> Result<bool, Trouble> {
+    fn commit_ends(&mut self) -> Result<bool, SourceError> {
         let Self { connection, assigned, committed, .. } = self;
         let ends: Positions = connection.at_once(|cluster, _| {
             let all = assigned.iter().filter_map(|(partition, assigned)| {
@@ -156,7 +156,7 @@ impl Source for SimulatedSource {
         // Nobody waits for the answer: it is committed again if that fails.
         match self.connection.call(Request::CommitOffsets, move |cluster, _| cluster.commit_offsets(&offsets, metadata))
         {
-            Err(CallError::Dead) => return Err(CallError::Dead.into_trouble("a commit")),
+            Err(CallError::Dead) => return Err(CallError::Dead.into_source_error("a commit")),
             Ok(()) => self.committed.extend(ends),
             Err(CallError::TimedOut | CallError::Broker(_)) => {}
         }

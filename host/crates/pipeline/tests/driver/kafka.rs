@@ -127,14 +127,14 @@ impl Fake {
 }
 
 impl Kafka {
-    pub(super) fn call(&mut self, call: Call) -> Result<Option<Event>, Trouble> {
+    pub(super) fn call(&mut self, call: Call) -> Result<Option<Event>, SinkError> {
         assert!(self.fetches() < MOST_FETCHES, "in circles: {:?}", self.log.iter().rev().take(20));
         self.versions.return_if_withdrawn();
         let count = self.calls.entry(call).or_default();
         *count += 1;
         let event = self.script.iter().find(|(at, n, _)| (*at, *n) == (call, *count)).map(|(_, _, event)| event);
         match event {
-            Some(Event::Again) => Err(Trouble::Again(format!("{call:?} fails"))),
+            Some(Event::Again) => Err(SinkError::Retriable(anyhow::anyhow!("{call:?} fails"))),
             Some(Event::Refused) => Err(self.rejects_something()),
             Some(Event::Halt) => Err(Halt::kafka(format!("{call:?} halts")).into()),
             Some(Event::Shutdown) => {
@@ -151,6 +151,14 @@ impl Kafka {
             }
             other => Ok(other.cloned()),
         }
+    }
+
+    fn source_call(&mut self, call: Call) -> Result<Option<Event>, SourceError> {
+        self.call(call).map_err(|error| match error {
+            SinkError::Retriable(error) => SourceError::Retriable(error),
+            SinkError::Fatal(halt) => SourceError::Fatal(halt),
+            SinkError::RecordsRejected(_) => panic!("a source rejects no records"),
+        })
     }
 
     fn fetches(&self) -> usize {
@@ -227,11 +235,11 @@ impl Kafka {
 }
 
 impl Source for Fake {
-    fn fetch(&mut self, batch: &mut Batch, most: usize, wait: Duration) -> Result<Fetched, Trouble> {
+    fn fetch(&mut self, batch: &mut Batch, most: usize, wait: Duration) -> Result<Fetched, SourceError> {
         let mut kafka = self.kafka();
         batch.clear();
         assert!(most > 0, "a fetch of nothing");
-        if let Some(Event::Revoke(revoke)) = kafka.call(Call::Fetch)? {
+        if let Some(Event::Revoke(revoke)) = kafka.source_call(Call::Fetch)? {
             let at = kafka.fetches();
             kafka.rebalances.push_back((at, Rebalance::Revoke(revoke)));
         }
@@ -269,9 +277,9 @@ impl Source for Fake {
         Ok(Fetched::Idle)
     }
 
-    fn attend(&mut self, wait: Duration) -> Result<Fetched, Trouble> {
+    fn attend(&mut self, wait: Duration) -> Result<Fetched, SourceError> {
         let mut kafka = self.kafka();
-        if let Some(Event::Revoke(revoke)) = kafka.call(Call::Attend)? {
+        if let Some(Event::Revoke(revoke)) = kafka.source_call(Call::Attend)? {
             let at = kafka.fetches();
             kafka.rebalances.push_back((at, Rebalance::Revoke(revoke)));
         }
@@ -282,9 +290,9 @@ impl Source for Fake {
         Ok(Fetched::Idle)
     }
 
-    fn settle(&mut self) -> Result<(), Trouble> {
+    fn settle(&mut self) -> Result<(), SourceError> {
         let mut kafka = self.kafka();
-        kafka.call(Call::Settle)?;
+        kafka.source_call(Call::Settle)?;
         let fetches = kafka.fetches();
         let (_, rebalance) = kafka.rebalances.pop_front().expect("a rebalance that was announced");
         match rebalance {
@@ -308,9 +316,9 @@ impl Source for Fake {
         Ok(())
     }
 
-    fn rewind(&mut self, firsts: &Positions) -> Result<(), Trouble> {
+    fn rewind(&mut self, firsts: &Positions) -> Result<(), SourceError> {
         let mut kafka = self.kafka();
-        kafka.call(Call::Rewind)?;
+        kafka.source_call(Call::Rewind)?;
         kafka.log.push("rewind".to_owned());
         for (partition, first) in firsts {
             let to = kafka.committed.get(partition).copied().unwrap_or(*first);
@@ -319,7 +327,7 @@ impl Source for Fake {
         Ok(())
     }
 
-    fn commit_ends(&mut self) -> Result<bool, Trouble> {
+    fn commit_ends(&mut self) -> Result<bool, SourceError> {
         assert!(self.kafka().open.is_none(), "there are records to commit");
         Ok(false)
     }

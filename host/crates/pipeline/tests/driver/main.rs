@@ -24,7 +24,7 @@ use mapper_core::shutdown::{Halt, Shutdown};
 use mapper_core::verdict::{FailureKind, Verdicts};
 use mapper_pipeline::{
     BreakerRecords, BreakerSettings, Clock, CommitPolicy, FailurePolicy, Fetched, ManualClock, Mapper, Outgoing, Parts,
-    Pipeline, Rejection, RejectionCause, Settings, Sink, Source, StepOutcome, Trouble,
+    Pipeline, Rejection, RejectionCause, Settings, Sink, SinkError, Source, SourceError, StepOutcome,
 };
 use mapper_state::intents::Intents;
 use mapper_versions::WorkerSlot;

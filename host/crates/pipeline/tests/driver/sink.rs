@@ -7,7 +7,7 @@ use super::*;
 use mapper_core::record::{Header, NO_TIMESTAMP};
 
 impl Sink for Fake {
-    fn begin(&mut self) -> Result<(), Trouble> {
+    fn begin(&mut self) -> Result<(), SinkError> {
         let mut kafka = self.kafka();
         kafka.call(Call::Begin)?;
         assert!(kafka.open.replace(Vec::new()).is_none(), "a transaction in a transaction");
@@ -15,7 +15,7 @@ impl Sink for Fake {
         Ok(())
     }
 
-    fn send<'h>(&mut self, sent: Outgoing<'_>, headers: &mut dyn Iterator<Item = Header<'h>>) -> Result<(), Trouble> {
+    fn send<'h>(&mut self, sent: Outgoing<'_>, headers: &mut dyn Iterator<Item = Header<'h>>) -> Result<(), SinkError> {
         let mut kafka = self.kafka();
         kafka.call(Call::Send)?;
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("all headers here are text");
@@ -33,13 +33,13 @@ impl Sink for Fake {
             assert_eq!(sent.timestamp_ms, Some(1000 + offset), "the timestamp is kept");
         }
         if String::from_utf8_lossy(&record.value).contains("refuse@send") {
-            return Err(Trouble::RecordsRejected(vec![rejection(sent.route, vec![of], RejectionCause::Other)]));
+            return Err(SinkError::RecordsRejected(vec![rejection(sent.route, vec![of], RejectionCause::Other)]));
         }
         kafka.open.as_mut().expect("a record in a transaction").push((sent.route, record));
         Ok(())
     }
 
-    fn commit(&mut self, next: &Positions) -> Result<(), Trouble> {
+    fn commit(&mut self, next: &Positions) -> Result<(), SinkError> {
         let mut kafka = self.kafka();
         let event = kafka.call(Call::Commit)?;
         assert!(kafka.open.is_some(), "a commit without a transaction");
@@ -50,17 +50,17 @@ impl Sink for Fake {
         );
         let rejections = kafka.rejections();
         if !rejections.is_empty() {
-            return Err(Trouble::RecordsRejected(rejections));
+            return Err(SinkError::RecordsRejected(rejections));
         }
         let sent: BTreeSet<(i32, i64)> = kafka.open.iter().flatten().map(|(_, record)| record.of).collect();
         if sent.len() > kafka.most_at_once {
-            return Err(Trouble::Again("it took longer than it may".to_owned()));
+            return Err(SinkError::Retriable(anyhow::anyhow!("it took longer than it may")));
         }
         kafka.make_visible(next, event.is_none());
-        if event.is_some() { Err(Trouble::Again("no answer".to_owned())) } else { Ok(()) }
+        if event.is_some() { Err(SinkError::Retriable(anyhow::anyhow!("no answer"))) } else { Ok(()) }
     }
 
-    fn abort(&mut self) -> Result<(), Trouble> {
+    fn abort(&mut self) -> Result<(), SinkError> {
         let mut kafka = self.kafka();
         kafka.call(Call::Abort)?;
         kafka.open = None;
@@ -113,12 +113,12 @@ impl Kafka {
     }
 
     /// A rejection of what is open, for no reason that holds another time.
-    pub(super) fn rejects_something(&self) -> Trouble {
+    pub(super) fn rejects_something(&self) -> SinkError {
         let open = || self.open.iter().flatten();
         let routes: BTreeSet<RouteIndex> = open().map(|(route, _)| *route).collect();
         let inputs = |route| open().filter(|(to, _)| *to == route).map(|(_, record)| record.of).collect();
         let rejections = routes.into_iter().map(|route| rejection(route, inputs(route), RejectionCause::Other));
-        Trouble::RecordsRejected(rejections.collect())
+        SinkError::RecordsRejected(rejections.collect())
     }
 }
 
