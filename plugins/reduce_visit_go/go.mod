@@ -2,6 +2,6 @@ module reduce_visit_go
 
 go 1.24
 
-require mapper-host/mapper v0.0.0
+require mapper-host.internal/mapper v0.1.0
 
-replace mapper-host/mapper => ../sdk-go
+replace mapper-host.internal/mapper => ../sdk/go

@@ -8,7 +8,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"mapper-host/mapper"
+	"mapper-host.internal/mapper"
 )
 
 func init() {

@@ -11,7 +11,7 @@ use crate::{C, HOST, built, load, new_project, ran_in};
 fn unit_tests_of_c_hold() {
     let dir = tempfile::tempdir().expect("a folder");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the repository");
-    for project in [root.join("plugins/sdk-c"), root.join("plugins/reduce_visit_c"), new_project(dir.path(), "c", &[])]
+    for project in [root.join("plugins/sdk/c"), root.join("plugins/reduce_visit_c"), new_project(dir.path(), "c", &[])]
     {
         let (good, said) = ran_in(&project, &["make", "test"]);
         assert!(good && said.contains("all tests passed"), "{}: {said}", project.display());

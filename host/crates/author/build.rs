@@ -1,6 +1,5 @@
-//! Puts the files of `templates/` into the binary, so that `mapper-host new` works wherever it is, and offline.
-//!
-//! A link in a template stands for what it points at: the contract and the SDKs are in each template, and once here.
+//! Embeds the files of `plugins/templates/` in the binary, with the SDKs and the contract that a project has a copy of, so that
+//! `mapper-host new` works in any folder and offline.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -8,8 +7,22 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What building or running a template in its place leaves behind.
-const NOT_PART_OF_IT: [&str; 6] = ["target", "node_modules", ".venv", "__pycache__", "build", "dist"];
+/// The files that building or testing a template or an SDK in its folder leaves there.
+const BUILD_OUTPUT: [&str; 6] = ["target", "node_modules", ".venv", "__pycache__", "build", "dist"];
+
+/// The contract, which a project has in this file, and an SDK in a copy of its own.
+const WIT: &str = "wit/mapper.wit";
+
+/// Copies of files and folders of this repository in the projects of a language: the path in the project, and the path here.
+const COPIES: [(&str, &[(&str, &str)]); 6] = [
+    ("c", &[("mapper", "plugins/sdk/c/src"), (WIT, WIT)]),
+    ("go", &[("mapper", "plugins/sdk/go"), (WIT, WIT)]),
+    ("javascript", &[("mapper-sdk", "plugins/sdk/js"), (WIT, WIT)]),
+    ("python", &[("mapper_sdk", "plugins/sdk/python/mapper_sdk"), (WIT, WIT)]),
+    // The crate is compiled with the contract in its own folder: a second copy would have no effect.
+    ("rust", &[("vendor/mapper-sdk", "plugins/sdk/rust"), ("vendor/mapper-sdk/rustfmt.toml", "rustfmt.toml")]),
+    ("typescript", &[("mapper-sdk", "plugins/sdk/js"), (WIT, WIT)]),
+];
 
 /// The folder of the projects without visits: in each language, what differs from the others.
 const BARE: &str = "bare";
@@ -20,12 +33,14 @@ const WITHOUT: &str = "without";
 type Files = BTreeMap<String, PathBuf>;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../../../templates").canonicalize()?;
+    let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../../..").canonicalize()?;
+    let templates = root.join("plugins/templates");
     let mut table = String::from("&[\n");
-    for language in entries(&root)?.into_iter().filter(|dir| !dir.ends_with(BARE)) {
+    for language in entries(&templates)?.into_iter().filter(|dir| !dir.ends_with(BARE)) {
         let name = language.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let visits = files(&language)?;
-        let bare = bare(&visits, &root.join(BARE).join(&name))?;
+        let mut visits = files(&language)?;
+        visits.extend(copies(&root, &name)?);
+        let bare = bare(&visits, &templates.join(BARE).join(&name))?;
         writeln!(table, "    EmbeddedProject {{\n        language: {name:?},")?;
         write_files(&mut table, "visits", &visits)?;
         write_files(&mut table, "bare", &bare)?;
@@ -43,6 +58,24 @@ fn write_files(table: &mut String, field: &str, files: &Files) -> Result<(), Box
     }
     table.push_str("        ],\n");
     Ok(())
+}
+
+/// The files of the SDK and the contract in a project of this language.
+fn copies(root: &Path, language: &str) -> Result<Files, Box<dyn Error>> {
+    let (_, copies) = COPIES.iter().find(|(name, _)| *name == language).ok_or("a language needs its row of COPIES")?;
+    let mut copied = Files::new();
+    for (to, from) in *copies {
+        let from = root.join(from);
+        if from.is_dir() {
+            let has_wit = copies.iter().any(|(path, _)| *path == WIT);
+            let files = files(&from)?.into_iter().filter(|(path, _)| !(has_wit && path == WIT));
+            copied.extend(files.map(|(path, file)| (format!("{to}/{path}"), file)));
+        } else {
+            println!("cargo:rerun-if-changed={}", from.display());
+            copied.insert((*to).to_owned(), from);
+        }
+    }
+    Ok(copied)
 }
 
 /// The project with visits, without what is about visits, and with the files of `own`.
@@ -70,7 +103,7 @@ fn entries(dir: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     let mut entries = fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, std::io::Error>>()?;
     let is_part = |path: &PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        !NOT_PART_OF_IT.contains(&&*name) && !name.ends_with(".wasm")
+        !BUILD_OUTPUT.contains(&&*name) && !name.ends_with(".wasm") && !name.ends_with(".tgz")
     };
     entries.retain(is_part);
     entries.sort();

@@ -2,6 +2,6 @@ module commands_go
 
 go 1.24
 
-require mapper-host/mapper v0.0.0
+require mapper-host.internal/mapper v0.1.0
 
-replace mapper-host/mapper => ../../../plugins/sdk-go
+replace mapper-host.internal/mapper => ../../../plugins/sdk/go

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"mapper-host/mapper"
+	"mapper-host.internal/mapper"
 )
 
 func init() {

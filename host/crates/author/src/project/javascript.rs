@@ -27,7 +27,7 @@ const ENTRIES: [&str; 4] = ["src/index.ts", "src/index.js", "index.ts", "index.j
 /// Where the script says which files are in the plugin.
 const BUNDLED: &str = "bundled.json";
 /// What runs the tools.
-const SCRIPT: &str = include_str!("../../../../../plugins/sdk-js/build.mjs");
+const SCRIPT: &str = include_str!("javascript/build.mjs");
 
 #[derive(Deserialize)]
 struct Manifest {

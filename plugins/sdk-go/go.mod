@@ -1,3 +1,0 @@
-module mapper-host/mapper
-
-go 1.24

@@ -1,0 +1,3 @@
+module mapper-host.internal/mapper
+
+go 1.24
