@@ -21,9 +21,11 @@ node --version 2>/dev/null | grep -Eq '^v(1[89]|[2-9][0-9])\.' && command -v npm
 for package in clang-14 lld-14 libclang-rt-14-dev-wasm32 wasi-libc; do
   dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
 done
-# Its unit tests run natively.
+# Its unit tests run natively, and its package is installed by CMake.
 command -v make >/dev/null || missing+=(make)
 command -v cc >/dev/null || missing+=(gcc libc6-dev)
+command -v cmake >/dev/null || missing+=(cmake)
+command -v pkg-config >/dev/null || missing+=(pkg-config)
 
 if [ ${#missing[@]} -gt 0 ]; then
   apt-get update -q

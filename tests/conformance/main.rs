@@ -8,6 +8,7 @@ mod c;
 #[expect(dead_code, reason = "the tests of single worlds need more of it")]
 mod guests;
 mod lines;
+mod packages;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

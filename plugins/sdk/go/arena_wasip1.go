@@ -2,19 +2,19 @@ package mapper
 
 import "unsafe"
 
-// arena is where the host puts arguments, outside the Go heap: cabi_realloc must not call an import, but an allocation of Go may
-// start a garbage collection, which reads clocks. It is used again for every call.
+// arena is memory outside of the Go heap for the arguments of a call. Each call uses it again. The canonical ABI of the component model
+// forbids cabi_realloc to call an import, and a Go allocation may start a garbage collection, which reads clocks.
 var arena struct {
 	base, used, size uintptr
-	// The arguments of a call were copied: the next one may overwrite them.
-	taken bool
-	// The runtime is initialized. What was allocated before belongs to the adapter of WASI, and is never used again.
+	// The arguments of the last call were copied: the next call may overwrite them.
+	copied bool
+	// The Go runtime is initialized. Earlier blocks belong to the WASI adapter and are never freed.
 	ready bool
 }
 
 func init() { arena.ready = true }
 
-// Go's own way to more memory: its runtime relies on being the only one who grows it.
+// sbrk grows memory the way the Go runtime does. The runtime expects that nobody else grows it.
 //
 //go:linkname sbrk runtime.sbrk
 func sbrk(size uintptr) unsafe.Pointer
@@ -27,12 +27,12 @@ func cabiRealloc(_ unsafe.Pointer, _, align, size uint32) unsafe.Pointer {
 	if !arena.ready {
 		return unsafe.Pointer((uintptr(sbrk(wanted+boundary)) + boundary - 1) &^ (boundary - 1))
 	}
-	if arena.taken {
-		arena.taken, arena.used = false, 0
+	if arena.copied {
+		arena.copied, arena.used = false, 0
 	}
 	arena.used = (arena.used + boundary - 1) &^ (boundary - 1)
 	if arena.used+wanted > arena.size {
-		// The old one remains as it is: arguments lie in it.
+		// The old arena is not freed: it has arguments of this call.
 		arena.size = (wanted+2*arena.size)&^(page-1) + page
 		arena.base, arena.used = uintptr(sbrk(arena.size)), 0
 	}

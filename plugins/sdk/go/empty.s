@@ -1,1 +1,1 @@
-// That there is an assembly file lets the package declare functions without a body.
+// An assembly file lets the package declare a function without a body (go:linkname in arena_wasip1.go).

@@ -1,12 +1,14 @@
 package mapper
 
-// The exports and imports of the world `mapper` (wit/mapper.wit), as the component model's canonical ABI lays them out.
+// The exports and imports of the world `mapper` (wit/mapper.wit), in the memory layout of the canonical ABI:
+// https://github.com/WebAssembly/component-model/blob/main/design/mvp/CanonicalABI.md
 
 import (
 	"strings"
 	"unsafe"
 )
 
+// address is a position in linear memory. In Go itself a pointer has 64 bits.
 type address = uint32
 
 type text struct{ at, length address }
@@ -33,12 +35,12 @@ type result struct {
 	list   text
 }
 
-// What the host reads after a call has returned; kept until the next one.
-var kept struct {
+// results has the values that the host reads after a call. They stay until the next call.
+var results struct {
 	result  result
 	info    [2]text
 	outputs []output
-	// What the addresses above point at.
+	// The values at the addresses above, so that the garbage collector keeps them.
 	alive []any
 }
 
@@ -51,20 +53,20 @@ func log(level Level, line string) {
 
 //go:wasmexport mapper-host:mapper/plugin@1.0.0#describe
 func exportDescribe() unsafe.Pointer {
-	kept.alive = nil
-	kept.info = [2]text{giveText(plugin.Name), giveText(plugin.Version)}
-	return unsafe.Pointer(&kept.info)
+	results.alive = nil
+	results.info = [2]text{lowerText(plugin.Name), lowerText(plugin.Version)}
+	return unsafe.Pointer(&results.info)
 }
 
 //go:wasmexport mapper-host:mapper/plugin@1.0.0#configure
 func exportConfigure(at, length address) unsafe.Pointer {
 	var settings Settings
 	for _, pair := range items[[2]text](text{at, length}) {
-		settings = append(settings, Setting{takeText(pair[0]), takeText(pair[1])})
+		settings = append(settings, Setting{liftText(pair[0]), liftText(pair[1])})
 	}
-	arena.taken = true
-	kept.alive = nil
-	return give(text{}, configure(settings))
+	arena.copied = true
+	results.alive = nil
+	return lowerResult(text{}, configure(settings))
 }
 
 //go:wasmexport mapper-host:mapper/record-mapper@1.0.0#process
@@ -73,9 +75,9 @@ func exportProcess(
 	keyTag uint32, keyAt, keyLength address, valueTag uint32, valueAt, valueLength address, headersAt, headersLength address,
 ) unsafe.Pointer {
 	record := &Record{
-		Key:       takeOptional(optional{keyTag, text{keyAt, keyLength}}),
-		Value:     takeOptional(optional{valueTag, text{valueAt, valueLength}}),
-		Topic:     takeText(text{topicAt, topicLength}),
+		Key:       liftOptional(optional{keyTag, text{keyAt, keyLength}}),
+		Value:     liftOptional(optional{valueTag, text{valueAt, valueLength}}),
+		Topic:     liftText(text{topicAt, topicLength}),
 		Partition: partition,
 		Offset:    offset,
 	}
@@ -83,40 +85,40 @@ func exportProcess(
 		record.TimestampMs = &timestampMs
 	}
 	for _, header := range items[header](text{headersAt, headersLength}) {
-		record.Headers = append(record.Headers, Header{takeText(header.name), takeOptional(header.value)})
+		record.Headers = append(record.Headers, Header{liftText(header.name), liftOptional(header.value)})
 	}
-	arena.taken = true
-	kept.alive = nil
+	arena.copied = true
+	results.alive = nil
 	outputs, err := process(record)
-	kept.outputs = kept.outputs[:0]
+	results.outputs = results.outputs[:0]
 	for i := range outputs {
-		kept.outputs = append(kept.outputs, giveOutput(&outputs[i]))
+		results.outputs = append(results.outputs, lowerOutput(&outputs[i]))
 	}
-	return give(list(kept.outputs), err)
+	return lowerResult(list(results.outputs), err)
 }
 
-func give(ok text, err error) unsafe.Pointer {
-	kept.result = result{0, ok}
+func lowerResult(ok text, err error) unsafe.Pointer {
+	results.result = result{0, ok}
 	if err != nil {
-		kept.result = result{1, giveText(err.Error())}
+		results.result = result{1, lowerText(err.Error())}
 	}
-	return unsafe.Pointer(&kept.result)
+	return unsafe.Pointer(&results.result)
 }
 
-func giveOutput(from *Output) output {
-	to := output{key: giveContent(from.Key), value: giveContent(from.Value)}
+func lowerOutput(from *Output) output {
+	to := output{key: lowerContent(from.Key), value: lowerContent(from.Value)}
 	if from.Topic != "" {
-		to.topic = optional{1, giveText(from.Topic)}
+		to.topic = optional{1, lowerText(from.Topic)}
 	}
 	if from.Headers != nil {
 		headers := make([]header, len(from.Headers))
 		for i, header := range from.Headers {
-			headers[i].name = giveText(header.Name)
+			headers[i].name = lowerText(header.Name)
 			if header.Value != nil {
-				headers[i].value = optional{1, giveBytes(header.Value)}
+				headers[i].value = optional{1, lowerBytes(header.Value)}
 			}
 		}
-		kept.alive = append(kept.alive, headers)
+		results.alive = append(results.alive, headers)
 		to.headers = optional{1, list(headers)}
 	}
 	if from.TimestampMs != nil {
@@ -125,39 +127,39 @@ func giveOutput(from *Output) output {
 	return to
 }
 
-func giveContent(content Content) optional {
-	return optional{uint32(content.kind), giveBytes(content.bytes)}
+func lowerContent(content Content) optional {
+	return optional{uint32(content.kind), lowerBytes(content.bytes)}
 }
 
-func giveBytes(bytes []byte) text {
-	kept.alive = append(kept.alive, bytes)
+func lowerBytes(bytes []byte) text {
+	results.alive = append(results.alive, bytes)
 	return list(bytes)
 }
 
-func giveText(given string) text {
-	return giveBytes([]byte(utf8(given)))
+func lowerText(from string) text {
+	return lowerBytes([]byte(utf8(from)))
 }
 
-// utf8 replaces what is no UTF-8, which the contract has no place for.
-func utf8(given string) string {
-	return strings.ToValidUTF8(given, "\uFFFD")
+// utf8 puts U+FFFD in the place of bytes that are not UTF-8: the contract has no other text.
+func utf8(text string) string {
+	return strings.ToValidUTF8(text, "\uFFFD")
 }
 
 func list[T any](items []T) text {
 	return text{address(uintptr(unsafe.Pointer(unsafe.SliceData(items)))), address(len(items))}
 }
 
-// items are those in the arena: they are overwritten by the next call.
+// items returns a list in the arena. The next call overwrites it.
 func items[T any](at text) []T {
 	return unsafe.Slice((*T)(pointer(uintptr(at.at))), int(at.length))
 }
 
-func takeText(at text) string {
+func liftText(at text) string {
 	return string(items[byte](at))
 }
 
-func takeOptional(at optional) []byte {
-	// Of the tag only one byte is written.
+func liftOptional(at optional) []byte {
+	// The host writes one byte of the tag.
 	if at.tag&0xff == 0 {
 		return nil
 	}

@@ -1,9 +1,9 @@
 package mapper
 
-// Level is how much a line of the log matters.
+// Level is the severity of a line of the log.
 type Level uint32
 
-// In the order of the contract.
+// The levels, in the order of the contract.
 const (
 	Trace Level = iota
 	Debug
@@ -12,8 +12,9 @@ const (
 	Error
 )
 
-// Log writes a line to the host's log, with the topic, partition and offset of the record being mapped. What is printed to stdout
-// (info) and stderr (warn) is logged in the same way. In a test it goes to stderr.
+// Log writes a line to the log of the host, with the topic, partition and offset of the current record. The host cuts a line after 8 KiB
+// (wit/mapper.wit). Lines on stdout (level info) and stderr (level warn) are logged, too. In a native build, as for tests, the line goes to
+// stderr.
 func Log(level Level, line string) {
 	log(level, line)
 }

@@ -1,4 +1,4 @@
-// Package mapper is what a mapper for mapper-host is written with: a function from a record to the records to produce.
+// Package mapper is the SDK for mappers of mapper-host: a mapper is a function from a record to the records to produce.
 //
 //	func init() {
 //		mapper.Register(mapper.Plugin{Name: "shout", Version: "0.1.0", Process: process})
@@ -18,41 +18,44 @@ import (
 	"strings"
 )
 
-// Plugin is a mapper: who it is and what it does.
+// Plugin is a mapper.
 type Plugin struct {
-	// Name and Version go into logs, metrics and dead letters; at most 200 bytes each.
+	// Name and Version are for logs, metrics and dead letters, in UTF-8, at most 200 bytes each (wit/mapper.wit).
 	Name, Version string
-	// Configure is called once, before the first record. An error refuses the settings, and the host doesn't start.
-	// Without it the mapper has no settings, and any that is given is refused.
+	// Configure is called once per instance, before the first record. If it returns an error or panics, the host does not start and
+	// prints the message. If it is nil, the mapper refuses every setting.
 	Configure func(Settings) error
-	// Process is called for each record. What it returns is produced in that order; nothing at all skips the record. An
-	// error sends the record to the dead letters with that message, a panic with its stack; the mapper lives on.
+	// Process is called for each record. The host produces the outputs in their order. Without outputs it skips the record. An error
+	// sends the record to the dead letters with its message, and a panic does so with its stack. The mapper goes on in both cases.
 	Process func(*Record) ([]Output, error)
 }
 
-// Header is a header of a record. Names may repeat, and their order counts.
+// Header is a header of a record. A name may occur more than once, and the order of the headers counts.
 type Header struct {
+	// Name has U+FFFD in the place of bytes that are not UTF-8.
 	Name string
-	// Value is nil for Kafka's null, which is not the same as no bytes.
+	// Value is nil for Kafka's null. It differs from an empty slice.
 	Value []byte
 }
 
-// Record is one record of the input topic. It is the mapper's to keep and to change.
+// Record is a record of the input topic. The mapper may change it and may use it after the call.
 type Record struct {
-	// Key is nil for Kafka's null, which is not the same as no bytes.
+	// Key is nil for Kafka's null. It differs from an empty slice.
 	Key []byte
-	// Value is nil for Kafka's null, a tombstone.
+	// Value is nil for Kafka's null, a tombstone (https://kafka.apache.org/documentation/#compaction). It differs from an empty slice.
 	Value []byte
 	// Headers are in the order in which the producer wrote them.
 	Headers []Header
-	// TimestampMs is in milliseconds since 1970-01-01T00:00:00Z; nil when the record carries none.
+	// TimestampMs is in milliseconds since 1970-01-01T00:00:00Z. It is nil if the record has no timestamp.
 	TimestampMs *int64
-	Topic       string
-	Partition   int32
-	Offset      int64
+	// Topic, Partition and Offset are the position that the host read the record from.
+	Topic     string
+	Partition int32
+	Offset    int64
 }
 
-// Header returns the value of the last header of that name, which is the one that counts where Kafka's clients ask for one.
+// Header returns the value of the last header with this name, and whether there is one. Headers.lastHeader of Kafka's Java client
+// returns the same header.
 func (r *Record) Header(name string) ([]byte, bool) {
 	for i := len(r.Headers) - 1; i >= 0; i-- {
 		if r.Headers[i].Name == name {
@@ -62,18 +65,19 @@ func (r *Record) Header(name string) ([]byte, bool) {
 	return nil, false
 }
 
-// Output is one record to produce. What is not set is as in the input record.
+// Output is a record to produce. A field with its zero value is that of the input record.
 type Output struct {
-	// Topic is one that the host was started with; empty, it is the default output topic.
+	// Topic is one that the host was started with (--output-topic, --extra-topic). Any other fails the record with invalid-output. An empty
+	// text is the default output topic.
 	Topic      string
 	Key, Value Content
-	// Headers that are nil are those of the input; an empty list that is not nil is none.
+	// Headers are those of the input record if nil. An empty slice that is not nil means no headers.
 	Headers []Header
-	// TimestampMs is in milliseconds since 1970-01-01T00:00:00Z, and not negative.
+	// TimestampMs is in milliseconds since 1970-01-01T00:00:00Z. Kafka has no negative timestamps: a negative one fails the record.
 	TimestampMs *int64
 }
 
-// Content is the key or the value of an output. The zero value is that of the input record.
+// Content is the key or the value of an output. The zero value stands for that of the input record.
 type Content struct {
 	kind  contentKind
 	bytes []byte
@@ -81,40 +85,40 @@ type Content struct {
 
 type contentKind uint32
 
-// In the order of the contract.
+// The kinds, in the order of the contract.
 const (
 	keep contentKind = iota
 	null
 	bytes
 )
 
-// Null is Kafka's null. As a value it is a tombstone.
+// Null is Kafka's null. As a value it is a tombstone (https://kafka.apache.org/documentation/#compaction).
 var Null = Content{kind: null}
 
-// Bytes are these bytes, even if there are none.
+// Bytes returns the content of these bytes. A nil slice is no bytes, and not Kafka's null.
 func Bytes(content []byte) Content {
 	return Content{bytes, content}
 }
 
-// Text is this text.
+// Text returns the content of the bytes of this text.
 func Text(content string) Content {
 	return Content{bytes, []byte(content)}
 }
 
-// JSON is what json.Marshal makes of a value.
+// JSON returns the content that json.Marshal writes for a value, with its error.
 func JSON(value any) (Content, error) {
 	content, err := json.Marshal(value)
 	return Bytes(content), err
 }
 
-// Bytes returns the bytes, and whether there are any: neither null nor the content of the input has.
+// Bytes returns the bytes, and whether the content is bytes: it is not for Null and for the zero value.
 func (c Content) Bytes() ([]byte, bool) {
 	return c.bytes, c.kind == bytes
 }
 
 var plugin Plugin
 
-// Register makes it the mapper of this program. It must be called from an init function: main is never called.
+// Register sets the mapper of this program. Call it from an init function: the host never calls main. It panics without a function Process.
 func Register(p Plugin) {
 	if p.Process == nil {
 		panic("a mapper without a function Process")
@@ -144,16 +148,16 @@ func process(record *Record) (outputs []Output, err error) {
 	return outputs, err
 }
 
-// catch makes an error of a panic: what it says, and where it was.
+// catch recovers from a panic and returns it as an error with its message and stack.
 func catch(err *error) {
-	if said := recover(); said != nil {
+	if cause := recover(); cause != nil {
 		stack := string(debug.Stack())
-		// From the frame that panicked on: above it are only the runtime and this function.
+		// Begin at the frame that panicked: the frames above it are those of the runtime and of this function.
 		if _, below, found := strings.Cut(stack, "\npanic("); found {
 			if lines := strings.SplitN(below, "\n", 3); len(lines) == 3 {
 				stack = lines[2]
 			}
 		}
-		*err = fmt.Errorf("panic: %v\n%s", said, strings.TrimRight(stack, "\n"))
+		*err = fmt.Errorf("panic: %v\n%s", cause, strings.TrimRight(stack, "\n"))
 	}
 }

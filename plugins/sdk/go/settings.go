@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// Setting is one that --set KEY=VALUE gave.
+// Setting is a setting that the host was started with (--set KEY=VALUE).
 type Setting struct{ Key, Value string }
 
-// Settings are those that the host was started with, in ascending order of their keys.
+// Settings are the settings that the host was started with, in ascending order of their keys. Each key occurs once.
 type Settings []Setting
 
-// Get returns the value of a setting, and whether it is there.
+// Get returns the value of a setting, and whether it was given.
 func (s Settings) Get(key string) (string, bool) {
 	for _, setting := range s {
 		if setting.Key == key {
@@ -22,7 +22,7 @@ func (s Settings) Get(key string) (string, bool) {
 	return "", false
 }
 
-// Required returns the value of a setting that must be there.
+// Required returns the value of a required setting. The error, if the setting was not given, names it.
 func (s Settings) Required(key string) (string, error) {
 	value, found := s.Get(key)
 	if !found {
@@ -31,7 +31,8 @@ func (s Settings) Required(key string) (string, error) {
 	return value, nil
 }
 
-// Only checks that there is no setting but these, so that a mistyped one is seen.
+// Only checks that there are no settings except these, so that a misspelled one is reported. The error names the unknown setting and the
+// known ones.
 func (s Settings) Only(known ...string) error {
 	for _, setting := range s {
 		if slices.Contains(known, setting.Key) {

@@ -1,4 +1,4 @@
-// Reads records from flat columns and writes outputs to them; wit/mapper.wit has the rules.
+// Reads records from the columns of a batch and writes outputs to columns. wit/mapper.wit has the rules.
 
 import { Output, Record, toJson } from "./index.js";
 import { decodeLossily, encode, isAscii, latin1 } from "./text.js";
@@ -6,7 +6,7 @@ import { decodeLossily, encode, isAscii, latin1 } from "./text.js";
 const NULL_MARK = 1;
 const KEEP_MARK = 2;
 const KEEP_TIMESTAMP = -1;
-// Beyond this a column is decoded record by record: a copy of all of it as text may be more than the instance has.
+// A larger column is decoded record by record: a copy of it as text may not fit into the memory of the instance.
 const MAX_WHOLE_BYTES = 2 ** 22;
 const NO_BYTES = new Uint8Array();
 
@@ -19,7 +19,7 @@ class Items {
     this.whole = undefined;
   }
 
-  /** Whether an item is ASCII beyond doubt. A column is decoded at once, when first asked: places in text and bytes agree then. */
+  /** Returns whether all of the column is ASCII: then `text` can slice it, because positions in text and bytes are equal. */
   isText(index) {
     if (this.whole === undefined) {
       const text = this.bytes.length <= MAX_WHOLE_BYTES ? latin1(this.bytes) : null;
@@ -40,13 +40,13 @@ class Items {
     return this.isNull(index) ? null : this.bytes.slice(this.start(index), this.ends[index]);
   }
 
-  /** An item of a column that is ASCII. */
+  /** Returns an item of a column that is ASCII. */
   text(index) {
     return this.whole.slice(this.start(index), this.ends[index]);
   }
 }
 
-/** A record of a batch: its text comes out of the column's. */
+/** A record of a batch. Its text is a slice of the text of the column if that is ASCII. */
 class BatchRecord extends Record {
   #items;
   #index;
@@ -62,7 +62,7 @@ class BatchRecord extends Record {
   }
 }
 
-/** The records of a batch, in order. */
+/** Yields the records of a batch, in their order. */
 export function* records({ topic, partitions, offsets, timestampsMs, keys, values, headers }) {
   const valueItems = new Items(values);
   const keyItems = new Items(keys);
@@ -80,7 +80,7 @@ export function* records({ topic, partitions, offsets, timestampsMs, keys, value
   }
 }
 
-/** The headers of each record, in order. */
+/** Returns the headers of each record, in the order of the records. */
 function headersOf(table) {
   const names = new Items(table.names);
   const values = new Items(table.values);
@@ -97,21 +97,21 @@ export class OutputColumns {
   outputEnds = [];
   errors = [];
   values = [];
-  // Outputs that are more than a value, by their index: few mappers have any, and then no other column is made.
+  // Outputs with more parts than a value, by their index. Without any, the values are the only column.
   special = new Map();
 
-  /** Ends a record with what `process` returned. Throws, with nothing added, when that is not what it may return. */
+  /** Adds the outputs that `process` returned for a record. Throws `TypeError`, and adds none, if a type is wrong. */
   map(result) {
     if (typeof result === "string") this.values.push(result);
     else if (result !== null && result !== undefined) {
-      // All of it is looked at before any of it is added.
+      // Check all outputs before the first one is added.
       for (const output of [...outputsOf(result)]) this.add(output);
     }
     this.statuses.push(0);
     this.outputEnds.push(this.values.length);
   }
 
-  /** Ends a record with an error. */
+  /** Adds the error of a record. */
   reject(message) {
     this.errors.push(message);
     this.statuses.push(1);
@@ -125,7 +125,7 @@ export class OutputColumns {
     } else this.values.push(output);
   }
 
-  /** The columns of the batch. */
+  /** Returns the columns of the batch. */
   finish() {
     const outputs = { values: column(this.values) };
     if (this.special.size > 0) {
@@ -143,7 +143,7 @@ export class OutputColumns {
   }
 }
 
-/** What `process` returned, as outputs or mere values. */
+/** Yields the outputs that `process` returned. An output without other parts than a value is a string or bytes. */
 function* outputsOf(result) {
   if (result instanceof Output) yield checked(result);
   else if (isContent(result)) yield result;
@@ -160,7 +160,7 @@ function isContent(value) {
   return typeof value === "string" || value instanceof Uint8Array;
 }
 
-/** An output whose fields have the types that the host takes: a wrong one would end the instance. */
+/** Returns the output if its parts have the types of the contract. A wrong type would be a trap. */
 function checked(output) {
   for (const name of ["value", "key"]) {
     const content = output[name];
@@ -187,7 +187,7 @@ function mark(content) {
   return content === undefined ? KEEP_MARK : content === null ? NULL_MARK : 0;
 }
 
-/** A column of texts and bytes. Texts that are ASCII become bytes all at once. */
+/** Returns a column of strings and bytes. If all are ASCII strings, one conversion encodes them together. */
 function column(contents, marks = NO_BYTES) {
   let end = 0;
   const ends = [];
@@ -205,7 +205,7 @@ function column(contents, marks = NO_BYTES) {
   return { bytes, ends, marks };
 }
 
-/** A column of texts, bytes, `null` and, for what is kept, `undefined`. */
+/** Returns a column of strings, bytes, `null`, and `undefined` for the part of the input record. */
 function markedColumn(contents) {
   return column(contents.map((item) => item ?? ""), Uint8Array.from(contents, mark));
 }

@@ -1,4 +1,4 @@
-// The parts of a usual JavaScript environment that QuickJS lacks: imported before the author's module.
+// Parts of the web platform that QuickJS lacks. `mapper-host build` imports them before the module of the mapper.
 
 import { write } from "./log.js";
 import { decode, decodeLossily, encode } from "./text.js";

@@ -1,11 +1,11 @@
-// The exports of the batch world, over the author's module.
+// Exports of the world mapper-batch, for the module of the mapper. For `mapper-host build`.
 
 import { OutputColumns, records } from "./columns.js";
 import { Rejected, Settings } from "./index.js";
 import { position } from "./log.js";
 import { seed } from "./random.js";
 
-/** Who the mapper is, and how it is configured. */
+/** Returns the export that describes and configures the mapper. */
 export function plugin(mapper, name, version) {
   return {
     describe: () => ({ name, version }),
@@ -21,7 +21,7 @@ export function plugin(mapper, name, version) {
   };
 }
 
-/** Maps batches. */
+/** Returns the export that maps batches. */
 export function batchMapper({ process }) {
   if (typeof process !== "function") throw new TypeError("the mapper exports no function 'process'");
   return {
@@ -31,7 +31,7 @@ export function batchMapper({ process }) {
       let index = 0;
       for (const record of records(batch)) {
         position.current = index;
-        if (index >= position.due) position.tell();
+        if (index >= position.due) position.report();
         try {
           columns.map(process(record));
         } catch (error) {
@@ -45,14 +45,14 @@ export function batchMapper({ process }) {
   };
 }
 
-/** What was thrown: the message of what was meant, and of a mistake its type, its message, and where it was made. */
+/** Returns the message of a `Rejected`; of any other error its type, its message and its frames; and any other value as a string. */
 function message(error) {
   if (error instanceof Rejected) return error.message;
   if (!(error instanceof Error)) return String(error);
   return [`${error.name}: ${error.message}`, ...frames(error.stack ?? "")].join("\n");
 }
 
-/** The frames in the author's own files: the build leaves for each line of the plugin where it comes from. */
+/** Returns the frames in the files of the mapper. `mapper-host build` sets `mapperSources`: the source file and line of each line. */
 function frames(stack) {
   const { files, places } = globalThis.mapperSources;
   return stack.split("\n").flatMap((frame) => {

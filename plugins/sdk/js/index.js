@@ -1,9 +1,8 @@
-// What a mapper is given and what it returns. The types in index.d.ts say what each thing is.
+// The input record and the outputs of a mapper. The reference is in index.d.ts.
 
-/** Sends the record to the dead letters with this message; thrown by `configure`, it refuses the settings. */
 export class Rejected extends Error {
   constructor(message) {
-    // It was meant, so nobody looks for the place: a stack would take ten times as long as the rest.
+    // The message needs no stack, and to collect one takes ten times as long as the rest.
     const { stackTraceLimit } = Error;
     Error.stackTraceLimit = 0;
     super(String(message));
@@ -61,10 +60,10 @@ export class Output {
   }
 }
 
-/** A thing as JSON. Throws `TypeError` when there is none for it, such as a function or a `bigint`. */
-export function toJson(thing) {
-  const text = JSON.stringify(thing);
-  if (text === undefined) throw new TypeError(`a ${typeof thing} can't be written as JSON`);
+/** Returns a value as JSON. Throws `TypeError` if it has no JSON form, such as a function or a `bigint`. */
+export function toJson(value) {
+  const text = JSON.stringify(value);
+  if (text === undefined) throw new TypeError(`a ${typeof value} can't be written as JSON`);
   return text;
 }
 
@@ -75,9 +74,9 @@ export class Settings extends Map {
   }
 
   only(...known) {
-    const knownOnes = known.length ? `; known are: ${known.join(", ")}` : ": this mapper has no settings";
+    const knownKeys = known.length ? `; known are: ${known.join(", ")}` : ": this mapper has no settings";
     for (const key of this.keys()) {
-      if (!known.includes(key)) throw new Rejected(`unknown setting '${key}'${knownOnes}`);
+      if (!known.includes(key)) throw new Rejected(`unknown setting '${key}'${knownKeys}`);
     }
   }
 }

@@ -1,6 +1,6 @@
-// Math.random. The engine seeds its own when the plugin is built, which would give every instance the same numbers.
+// Math.random. The engine seeds its own generator when the plugin is built, so every instance would have the same numbers.
 
-// The generator sfc32, by Chris Doty-Humphrey.
+// The generator sfc32 of PractRand, by Chris Doty-Humphrey (https://pracrand.sourceforge.net).
 let [a, b, c, counter] = [0, 0, 0, 1];
 
 function next() {
@@ -12,7 +12,7 @@ function next() {
   return sum >>> 0;
 }
 
-/** Begins anew, from the clocks. */
+/** Seeds the generator from the clocks. */
 export function seed() {
   [a, b, c, counter] = [Date.now() | 0, (performance.now() * 1e6) | 0, (Date.now() / 2 ** 32) | 0, 1];
   for (let round = 0; round < 12; round += 1) next();

@@ -1,29 +1,29 @@
-// Text and UTF-8. QuickJS has no coders of its own; its base64 functions are the fastest way from bytes to characters and back.
+// Converts between text and UTF-8. QuickJS has no TextDecoder; its base64 functions are the fastest conversion of bytes to characters.
 
 const wide = /[^\x00-\x7f]/;
 
-/** The bytes as characters of the same number, which is the text if all of it is ASCII. */
+/** Returns the bytes as the characters U+0000 to U+00FF. ASCII bytes are the text. */
 export function latin1(bytes) {
   return atob(bytes.toBase64());
 }
 
-/** Whether characters and bytes are the same. */
+/** Returns whether each character of the text is one byte in UTF-8. */
 export function isAscii(text) {
   return !wide.test(text);
 }
 
-/** The text of UTF-8. Throws `URIError` when it is none. */
+/** Decodes UTF-8. Throws `URIError` if the bytes are not UTF-8. */
 export function decode(bytes) {
   const text = latin1(bytes);
   return isAscii(text) ? text : decodeURIComponent(escape(text));
 }
 
-/** The UTF-8 of a text; half a surrogate pair becomes U+FFFD. */
+/** Encodes a text as UTF-8. An unpaired surrogate becomes U+FFFD (https://encoding.spec.whatwg.org/#utf-8-encoder). */
 export function encode(text) {
   return Uint8Array.fromBase64(btoa(isAscii(text) ? text : unescape(encodeURIComponent(text.toWellFormed()))));
 }
 
-/** The text, with U+FFFD in place of each byte that is wrong. */
+/** Decodes UTF-8, with U+FFFD in the place of each wrong byte. */
 export function decodeLossily(bytes) {
   let text = "";
   for (let at = 0; at < bytes.length; ) {

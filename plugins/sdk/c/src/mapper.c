@@ -72,8 +72,7 @@ void mapper_clear_headers(mapper_output *output)
 
 void mapper_add_header(mapper_output *output, mapper_bytes name, mapper_bytes value)
 {
-    /* A list of its own each time: the one that is there may be that of the input, or of another
-     * output. */
+    /* Copy the list: the current one may belong to the input record or to another output. */
     size_t count = output->header_count;
     mapper_header *headers = mapper_arena_take((count + 1) * sizeof(*headers));
     if (count > 0)

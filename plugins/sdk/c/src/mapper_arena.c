@@ -1,12 +1,12 @@
-/* An allocation is a step forward in a block, and all blocks but the first, which is always there,
- * go at the reset. */
+/* A bump allocator: an allocation advances a position in the current block. A reset frees all
+ * blocks except the first one, which is static. */
 #include "mapper_arena.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* As much as any type asks for. */
+/* The alignment of every type. */
 #define ALIGNMENT ((size_t)16)
 #define FIRST_BYTES ((size_t)64 << 10)
 
@@ -45,7 +45,7 @@ void *mapper_arena_take(size_t size)
 {
     if (size > SIZE_MAX - ALIGNMENT)
         out_of_memory(size);
-    /* No bytes have a place of their own, too. */
+    /* An allocation of 0 bytes has an address of its own. */
     size_t taken = size == 0 ? ALIGNMENT : (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     if (taken > arena.left)
         add_block(taken);

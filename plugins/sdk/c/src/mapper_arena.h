@@ -1,4 +1,4 @@
-/** Memory that lasts for a call, within the SDK. */
+/** Memory that is valid until the call ends. Internal to the SDK. */
 #ifndef MAPPER_ARENA_H
 #define MAPPER_ARENA_H
 
@@ -6,13 +6,14 @@
 
 #include "mapper.h"
 
-/** As mapper_alloc, but for the zeros. */
+/** Returns memory as mapper_alloc does, without the zeros. */
 void *mapper_arena_take(size_t size);
 
-/** As much memory with what the old had in it; the old is of no use any more. */
+/** Returns memory with the content of `old`, which must not be used any more. Sizes are in bytes.
+ */
 void *mapper_arena_grow(void *old, size_t old_size, size_t size);
 
-/** Text made as vprintf makes it, with a NUL behind it. */
+/** Returns a text that is formatted as by vprintf. A NUL follows its last byte. */
 mapper_bytes mapper_arena_print(const char *format, va_list arguments);
 
 #endif

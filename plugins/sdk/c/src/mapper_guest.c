@@ -1,6 +1,7 @@
 /*
- * The exports and imports of the world `mapper` (wit/mapper.wit), as the component model's
- * canonical ABI lays them out. In a unit test there is no host, and only the log remains.
+ * The exports and imports of the world `mapper` (wit/mapper.wit), in the memory layout of the
+ * canonical ABI (https://github.com/WebAssembly/component-model, design/mvp/CanonicalABI.md). A
+ * native build, as for unit tests, has only the log.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -38,7 +39,7 @@ typedef struct list {
     size_t length;
 } list;
 
-/* Of a tag only one byte is written; what follows it is aligned. */
+/* The host writes one byte of the tag. */
 typedef struct optional {
     uint8_t tag;
     list bytes;
@@ -49,7 +50,7 @@ typedef struct header {
     optional value;
 } header;
 
-/* In the order of the contract. */
+/* The cases of `content`, in the order of the contract. */
 enum content { KEEP, NIL, BYTES };
 
 typedef struct output {
@@ -76,14 +77,14 @@ static void log_line(mapper_level level, mapper_bytes line)
     host_log((int32_t)level, text.at, text.length);
 }
 
-/* What the last call was given and returned is of no use any more. */
-static bool is_over;
+/* The host has read the results of the last call: its memory can be used again. */
+static bool is_complete;
 
 static void begin(void)
 {
-    if (is_over) {
+    if (is_complete) {
         mapper_reset();
-        is_over = false;
+        is_complete = false;
     }
 }
 
@@ -95,7 +96,7 @@ void *mapper_cabi_realloc(void *old, size_t old_size, size_t alignment, size_t s
     return mapper_arena_grow(old, old_size, size);
 }
 
-/* What the adapter of WASI asks for is its own, for good. */
+/* The memory of the WASI adapter is never freed. */
 EXPORT("cabi_realloc_adapter")
 void *mapper_cabi_realloc_adapter(void *old, size_t old_size, size_t alignment, size_t size)
 {
@@ -108,31 +109,31 @@ void *mapper_cabi_realloc_adapter(void *old, size_t old_size, size_t alignment, 
     return at;
 }
 
-static mapper_bytes take(list bytes)
+static mapper_bytes lift(list bytes)
 {
     return (mapper_bytes){bytes.length > 0 ? bytes.at : "", bytes.length};
 }
 
-static mapper_bytes take_optional(uint8_t tag, list bytes)
+static mapper_bytes lift_optional(uint8_t tag, list bytes)
 {
-    return tag == 0 ? MAPPER_NULL : take(bytes);
+    return tag == 0 ? MAPPER_NULL : lift(bytes);
 }
 
-static list give(mapper_bytes bytes)
+static list lower(mapper_bytes bytes)
 {
     return (list){bytes.at, bytes.length};
 }
 
-static list give_text(mapper_bytes text)
+static list lower_text(mapper_bytes text)
 {
-    return give(mapper_utf8(text));
+    return lower(mapper_utf8(text));
 }
 
-static result *give_result(mapper_error error, list ok)
+static result *lower_result(mapper_error error, list ok)
 {
     static result given;
-    given = error == NULL ? (result){0, ok} : (result){1, give_text(mapper_text(error))};
-    is_over = true;
+    given = error == NULL ? (result){0, ok} : (result){1, lower_text(mapper_text(error))};
+    is_complete = true;
     return &given;
 }
 
@@ -141,13 +142,13 @@ list *mapper_export_describe(void)
 {
     static list info[2];
     begin();
-    info[0] = give_text(mapper_text(mapper.name));
-    info[1] = give_text(mapper_text(mapper.version));
-    is_over = true;
+    info[0] = lower_text(mapper_text(mapper.name));
+    info[1] = lower_text(mapper_text(mapper.version));
+    is_complete = true;
     return info;
 }
 
-static const char *last(list text)
+static const char *copy_text(list text)
 {
     char *copied = malloc(text.length + 1);
     if (copied == NULL)
@@ -163,9 +164,9 @@ static mapper_error configure(const list (*pairs)[2], size_t count)
     if (items == NULL)
         abort();
     for (size_t i = 0; i < count; i++) {
-        items[i] = (mapper_setting){last(pairs[i][0]), last(pairs[i][1])};
+        items[i] = (mapper_setting){copy_text(pairs[i][0]), copy_text(pairs[i][1])};
         if (strlen(items[i].value) != pairs[i][1].length)
-            return mapper_failed("the setting '%s' has a NUL in it, which a text in C can't have",
+            return mapper_failed("the setting '%s' has a NUL, which ends a text in C",
                                  items[i].key);
     }
     mapper_settings settings = {items, count};
@@ -176,7 +177,7 @@ EXPORT("mapper-host:mapper/plugin@1.0.0#configure")
 result *mapper_export_configure(const list (*pairs)[2], size_t count)
 {
     begin();
-    return give_result(configure(pairs, count), (list){NULL, 0});
+    return lower_result(configure(pairs, count), (list){NULL, 0});
 }
 
 static bool is_same(mapper_bytes one, mapper_bytes other)
@@ -184,32 +185,32 @@ static bool is_same(mapper_bytes one, mapper_bytes other)
     return one.at == other.at && one.length == other.length;
 }
 
-static optional give_content(mapper_bytes bytes, mapper_bytes of_input)
+static optional lower_content(mapper_bytes bytes, mapper_bytes of_input)
 {
     if (is_same(bytes, of_input))
         return (optional){KEEP, {NULL, 0}};
-    return mapper_is_null(bytes) ? (optional){NIL, {NULL, 0}} : (optional){BYTES, give(bytes)};
+    return mapper_is_null(bytes) ? (optional){NIL, {NULL, 0}} : (optional){BYTES, lower(bytes)};
 }
 
-static optional give_headers(const mapper_output *from)
+static optional lower_headers(const mapper_output *from)
 {
     header *headers = mapper_arena_take(from->header_count * sizeof(*headers));
     for (size_t i = 0; i < from->header_count; i++) {
         mapper_bytes value = from->headers[i].value;
         headers[i] =
-            (header){give_text(from->headers[i].name), {!mapper_is_null(value), give(value)}};
+            (header){lower_text(from->headers[i].name), {!mapper_is_null(value), lower(value)}};
     }
     return (optional){1, {headers, from->header_count}};
 }
 
-static output give_output(const mapper_output *from, const mapper_record *record)
+static output lower_output(const mapper_output *from, const mapper_record *record)
 {
-    output to = {.key = give_content(from->key, record->key),
-                 .value = give_content(from->value, record->value)};
+    output to = {.key = lower_content(from->key, record->key),
+                 .value = lower_content(from->value, record->value)};
     if (!mapper_is_null(from->topic))
-        to.topic = (optional){1, give_text(from->topic)};
+        to.topic = (optional){1, lower_text(from->topic)};
     if (from->headers != record->headers || from->header_count != record->header_count)
-        to.headers = give_headers(from);
+        to.headers = lower_headers(from);
     if (from->timestamp_ms != record->timestamp_ms) {
         to.timed = 1;
         to.timestamp_ms = from->timestamp_ms;
@@ -222,18 +223,18 @@ static result *process(const mapper_record *record)
     mapper_outputs outputs = {.record = record};
     mapper_error error = mapper.map(record, &outputs);
     if (error != NULL)
-        return give_result(error, (list){NULL, 0});
+        return lower_result(error, (list){NULL, 0});
     output *given = mapper_arena_take(outputs.count * sizeof(*given));
     size_t count = 0;
     for (const mapper_output *from = outputs.first; from != NULL; from = from->next) {
         if (from->timestamp_ms < 0 && from->timestamp_ms != record->timestamp_ms) {
             const char *words = "the timestamp of an output is %lld, but it may not be negative";
-            return give_result(mapper_failed(words, (long long)from->timestamp_ms),
-                               (list){NULL, 0});
+            return lower_result(mapper_failed(words, (long long)from->timestamp_ms),
+                                (list){NULL, 0});
         }
-        given[count++] = give_output(from, record);
+        given[count++] = lower_output(from, record);
     }
-    return give_result(NULL, (list){given, count});
+    return lower_result(NULL, (list){given, count});
 }
 
 EXPORT("mapper-host:mapper/record-mapper@1.0.0#process")
@@ -246,15 +247,15 @@ result *mapper_export_process(const void *topic, size_t topic_length, int32_t pa
     begin();
     mapper_header *taken = mapper_arena_take(header_count * sizeof(*taken));
     for (size_t i = 0; i < header_count; i++)
-        taken[i] = (mapper_header){take(headers[i].name),
-                                   take_optional(headers[i].value.tag, headers[i].value.bytes)};
+        taken[i] = (mapper_header){lift(headers[i].name),
+                                   lift_optional(headers[i].value.tag, headers[i].value.bytes)};
     mapper_record record = {
-        .key = take_optional(has_key != 0, (list){key, key_length}),
-        .value = take_optional(has_value != 0, (list){value, value_length}),
+        .key = lift_optional(has_key != 0, (list){key, key_length}),
+        .value = lift_optional(has_value != 0, (list){value, value_length}),
         .headers = taken,
         .header_count = header_count,
         .timestamp_ms = timed != 0 ? timestamp_ms : MAPPER_NO_TIMESTAMP,
-        .topic = take((list){topic, topic_length}),
+        .topic = lift((list){topic, topic_length}),
         .partition = partition,
         .offset = offset,
     };

@@ -1,4 +1,4 @@
-/* yyjson on the memory of the call. */
+/* yyjson with the memory of the call. */
 #include "mapper_json.h"
 
 #include <stdio.h>
@@ -29,7 +29,7 @@ static const yyjson_alc MEMORY = {take, grow, keep, NULL};
 yyjson_val *mapper_json_read(mapper_bytes json, yyjson_read_flag flags, mapper_error *error)
 {
     yyjson_read_err failed;
-    /* Only with YYJSON_READ_INSITU are the bytes written to, and these are not ours to change. */
+    /* With YYJSON_READ_INSITU yyjson would write to the bytes of the caller. */
     flags &= ~YYJSON_READ_INSITU;
     yyjson_doc *document =
         yyjson_read_opts((char *)(uintptr_t)json.at, json.length, flags, &MEMORY, &failed);

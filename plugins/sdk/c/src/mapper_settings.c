@@ -1,4 +1,4 @@
-/* Settings, looked up and checked. */
+/* Finds and checks settings. */
 #include <stdarg.h>
 #include <string.h>
 

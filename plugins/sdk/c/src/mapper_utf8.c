@@ -1,4 +1,4 @@
-/* A whole character at a time; of a broken one, a byte. */
+/* Copies whole characters, and replaces invalid text byte by byte. */
 #include "mapper_utf8.h"
 
 #include <string.h>
@@ -7,8 +7,8 @@
 
 static const char REPLACEMENT[] = "\xef\xbf\xbd";
 
-/* The bytes of the character at the front, or 0 when it is none: too long, too large, half of a
- * pair, or cut off. */
+/* Returns the length of the character at the front, or 0 if it is invalid (RFC 3629): overlong,
+ * above U+10FFFF, a surrogate, or truncated. */
 static size_t character(const unsigned char *at, size_t left)
 {
     unsigned char lead = at[0];
@@ -45,8 +45,8 @@ mapper_bytes mapper_utf8(mapper_bytes text)
     if (broken == 0)
         return text;
     const size_t wide = sizeof(REPLACEMENT) - 1;
-    char *mended = mapper_arena_take(text.length + broken * (wide - 1));
-    char *to = mended;
+    char *valid = mapper_arena_take(text.length + broken * (wide - 1));
+    char *to = valid;
     for (size_t i = 0; i < text.length;) {
         size_t length = character((const unsigned char *)text.at + i, text.length - i);
         const char *from = length == 0 ? REPLACEMENT : text.at + i;
@@ -55,5 +55,5 @@ mapper_bytes mapper_utf8(mapper_bytes text)
         to += copied;
         i += length == 0 ? 1 : length;
     }
-    return (mapper_bytes){mended, (size_t)(to - mended)};
+    return (mapper_bytes){valid, (size_t)(to - valid)};
 }

@@ -1,10 +1,10 @@
-/** Text as the contract wants it, within the SDK. */
+/** Makes valid UTF-8 for the contract. Internal to the SDK. */
 #ifndef MAPPER_UTF8_H
 #define MAPPER_UTF8_H
 
 #include "mapper.h"
 
-/** The same text, with U+FFFD in place of what is no UTF-8, which the contract has no place for. */
+/** Returns the text with U+FFFD in the place of each byte that is not UTF-8. */
 mapper_bytes mapper_utf8(mapper_bytes text);
 
 #endif

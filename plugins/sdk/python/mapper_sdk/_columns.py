@@ -1,4 +1,4 @@
-"""Reads records from flat columns and writes outputs to them; wit/mapper.wit has the rules."""
+"""Reads records from the columns of a batch and writes outputs to columns. wit/mapper.wit has the rules."""
 
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, pairwise, repeat
@@ -21,7 +21,7 @@ KEEP_TIMESTAMP = -1
 
 
 def records(batch: Batch) -> Iterator[Record]:
-    """The records of a batch, in order."""
+    """Yields the records of a batch, in their order."""
     headers = headers_of(batch.headers) if batch.headers else repeat(())
     topic = batch.topic
     for value, key, own, timestamp, partition, offset in zip(
@@ -31,7 +31,7 @@ def records(batch: Batch) -> Iterator[Record]:
 
 
 def items(column: Column) -> Iterator[bytes | None]:
-    """The items of a column, in order."""
+    """Yields the items of a column, in their order."""
     content = column.bytes
     start = 0
     if not column.marks:
@@ -45,7 +45,7 @@ def items(column: Column) -> Iterator[bytes | None]:
 
 
 def headers_of(table: HeaderTable) -> Iterator[list[Header]]:
-    """The headers of each record, in order."""
+    """Yields the headers of each record, in the order of the records."""
     names = [(name or b"").decode() for name in items(table.names)]
     headers = list(zip(names, items(table.values)))
     for start, end in pairwise([0, *table.ends]):
@@ -62,25 +62,25 @@ class OutputColumns:
         self.output_ends: list[int] = []
         self.errors: list[bytes] = []
         self.values: list[bytes] = []
-        # Outputs that are more than a value, by their index: few mappers have any, and then no other column is made.
+        # Outputs with more parts than a value, by their index. Without any, the values are the only column.
         self.special: dict[int, Output] = {}
 
     def map(self, result: Any) -> None:
-        """Ends a record with what `process` returned. Raises, with nothing added, when that is not what it may return."""
+        """Adds the outputs that `process` returned for a record. Raises TypeError, and adds none, if a type is wrong."""
         kind = type(result)
         if kind is dict:
             self.values.append(dumps(result).encode())
         elif kind is bytes:
             self.values.append(result)
         elif result is not None:
-            # All of it is looked at before any of it is added.
+            # Check all outputs before the first one is added.
             for output in [*outputs_of(result)]:
                 self.add(output)
         self.statuses.append(0)
         self.output_ends.append(len(self.values))
 
     def reject(self, message: str) -> None:
-        """Ends a record with an error."""
+        """Adds the error of a record."""
         self.errors.append(message.encode(errors="backslashreplace"))
         self.statuses.append(1)
         self.output_ends.append(len(self.values))
@@ -92,7 +92,7 @@ class OutputColumns:
         self.values.append(output)
 
     def finish(self) -> Verdicts:
-        """The columns of the batch."""
+        """Returns the columns of the batch."""
         values = column(self.values)
         outputs = Outputs(values, None, None, None, None)
         if self.special:
@@ -106,7 +106,7 @@ class OutputColumns:
 
 
 def outputs_of(result: Any) -> Iterator[Output | bytes]:
-    """What `process` returned, as outputs or mere values."""
+    """Yields the outputs that `process` returned. An output without other parts than a value is `bytes`."""
     if isinstance(result, (Output, bytes)):
         yield checked(result)
     elif isinstance(result, str):
@@ -125,7 +125,7 @@ def outputs_of(result: Any) -> Iterator[Output | bytes]:
 
 
 def checked(output: Output | bytes) -> Output | bytes:
-    """An output whose fields have the types that the host takes: a wrong one would end the instance."""
+    """Returns the output if its parts have the types of the contract. A wrong type would be a trap."""
     if isinstance(output, bytes):
         return output
     for name, kinds in (("value", bytes), ("key", bytes)):
@@ -157,7 +157,7 @@ def column(contents: list[bytes], marks: bytes = b"") -> Column:
 
 
 def marked_column(contents: list[Any]) -> Column:
-    """A column of bytes, `None` and `KEEP`."""
+    """Returns a column of bytes, `None` and `KEEP`."""
     return column([item if isinstance(item, bytes) else b"" for item in contents], bytes(map(mark, contents)))
 
 

@@ -1,4 +1,4 @@
-"""The exports of the batch world, over the author's module."""
+"""Exports of the world mapper-batch, for the module of the mapper."""
 
 import random
 import re
@@ -15,7 +15,7 @@ from wit_world.exports.plugin import Info
 
 
 def plugin(mapper: ModuleType, name: str, version: str) -> type:
-    """The class that answers who the mapper is, and configures it."""
+    """Returns the class that describes and configures the mapper."""
 
     class Plugin:
         def describe(self) -> Info:
@@ -23,7 +23,7 @@ def plugin(mapper: ModuleType, name: str, version: str) -> type:
 
         def configure(self, settings: list[tuple[str, str]]) -> None:
             _log.install()
-            # The module seeded itself when the plugin was built, which would give every instance the same numbers.
+            # The module `random` seeded itself when the plugin was built. Each instance needs a seed of its own.
             random.seed()
             configure = getattr(mapper, "configure", Settings.only)
             try:
@@ -37,18 +37,18 @@ def plugin(mapper: ModuleType, name: str, version: str) -> type:
 
 
 def batch_mapper(mapper: ModuleType) -> type:
-    """The class that maps batches."""
+    """Returns the class that maps batches."""
     process = mapper.process
 
     class BatchMapper:
         def process(self, batch: Batch) -> Verdicts:
             columns = OutputColumns()
             position, stdout, stderr = _log.position, _log.stdout, _log.stderr
-            position.begin()
+            position.begin_batch()
             for index, record in enumerate(records(batch)):
                 position.current = index
                 if index >= position.due:
-                    position.tell()
+                    position.report()
                 try:
                     columns.map(process(record))
                 except Rejected as rejected:
@@ -59,15 +59,16 @@ def batch_mapper(mapper: ModuleType) -> type:
                     stdout.end_record()
                 if stderr.rest:
                     stderr.end_record()
-            position.end()
+            position.end_batch()
             return columns.finish()
 
     return BatchMapper
 
 
 def with_traceback(error: Exception) -> str:
-    """Type and message, and below them where it was raised, without the SDK's own frame."""
+    """Returns type and message, and the traceback below them, without the frame of the SDK."""
     inner = error.__traceback__ and error.__traceback__.tb_next
     text = "".join(traceback.format_exception(error.with_traceback(inner)))
-    # Where the modules lay when the plugin was built: a number for each folder.
-    return f"{type(error).__name__}: {error}\n{re.sub('File "/[0-9]+/', 'File "', text).rstrip()}"
+    # componentize-py puts the modules into folders whose names are numbers.
+    text = re.sub('File "/[0-9]+/', 'File "', text).rstrip()
+    return f"{type(error).__name__}: {error}\n{text}"

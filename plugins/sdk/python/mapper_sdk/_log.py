@@ -1,4 +1,4 @@
-"""What a mapper writes becomes lines of the host's log, each with the record it is about."""
+"""Writes the output of a mapper to the log of the host, each line with the current record."""
 
 import io
 import logging
@@ -10,7 +10,7 @@ from wit_world.imports.logging import log as host_log
 
 
 class Position:
-    """Where in the batch the mapper is. The host is told only as often as it asks to be, or before a line is written."""
+    """The index of the current record. The host gets it as rarely as it allows, and before each line of the log."""
 
     __slots__ = ("current", "due")
 
@@ -18,17 +18,17 @@ class Position:
         self.current: int | None = None
         self.due = 0
 
-    def begin(self) -> None:
-        """A batch begins."""
+    def begin_batch(self) -> None:
+        """A batch begins: the host wants a report at its first record."""
         self.due = 0
 
-    def tell(self) -> None:
-        """Tells the host."""
+    def report(self) -> None:
+        """Reports the current record to the host, which answers at which record it wants the next report."""
         if self.current is not None:
             self.due = progress.at(self.current)
 
-    def end(self) -> None:
-        """The batch is done."""
+    def end_batch(self) -> None:
+        """The batch is complete: no record is current."""
         self.current = None
 
 
@@ -36,13 +36,13 @@ position = Position()
 
 
 def log(level: Level, line: str) -> None:
-    """Writes a line, once the host knows which record it is about."""
-    position.tell()
+    """Writes a line, after a report of the current record. A backslash escape replaces an unpaired surrogate."""
+    position.report()
     host_log(level, line.encode(errors="backslashreplace").decode())
 
 
 class Lines(io.TextIOBase):
-    """A stdout or stderr whose lines go to the host's log."""
+    """A stdout or stderr that writes lines to the log of the host."""
 
     def __init__(self, level: Level) -> None:
         self.level = level
@@ -58,13 +58,13 @@ class Lines(io.TextIOBase):
         return len(text)
 
     def end_record(self) -> None:
-        """A line that was not ended belongs to its record all the same."""
+        """Writes the last line of a record, which may have no line feed."""
         line, self.rest = self.rest, ""
         log(self.level, line)
 
 
 class Handler(logging.Handler):
-    """Python's own logging, with its levels."""
+    """Writes the records of Python's module `logging`, with their levels."""
 
     def emit(self, record: logging.LogRecord) -> None:
         levels = ((40, Level.ERROR), (30, Level.WARN), (20, Level.INFO), (10, Level.DEBUG))
@@ -78,10 +78,10 @@ stderr = Lines(Level.WARN)
 
 
 def install() -> None:
-    """Takes the place of stdout, stderr and the handlers of `logging`."""
+    """Replaces stdout and stderr, and adds a handler to `logging`."""
     sys.stdout, sys.stderr = stdout, stderr
     root = logging.getLogger()
     root.addHandler(Handler())
-    # Python's default; what is left out beyond it is the host's to say (`--log-level`).
+    # WARNING is Python's default. The host has a level of its own (`--log-level`).
     if root.level == logging.WARNING:
         root.setLevel(logging.INFO)

@@ -1,4 +1,4 @@
-"""What a mapper is given and what it returns."""
+"""The input record and the outputs of a mapper."""
 
 from __future__ import annotations
 
@@ -17,35 +17,42 @@ class _Keep:
 
 
 KEEP: Final = _Keep()
-"""As in the input record."""
+"""The value that the input record has."""
 
 Header = tuple[str, bytes | None]
-"""A header: its name, and its value, where `None` is Kafka's null. Names may repeat, and their order counts."""
+"""A header of a record: its name and its value. A value of `None` is Kafka's null. In the place of bytes of a name that
+are not UTF-8 there is U+FFFD. A name may occur more than once, and the order of the headers counts."""
 
 
 class Rejected(Exception):
-    """Sends the record to the dead letters with this message; raised by `configure`, it refuses the settings."""
+    """The mapper refuses the record: the host sends it to the dead letters with this message, without a traceback.
+
+    In `configure`, the mapper refuses its settings: the host does not start and prints the message.
+    """
 
     def __init__(self, message: object) -> None:
         super().__init__(str(message))
 
 
 class Record:
-    """One record of the input topic."""
+    """A record of the input topic. A unit test may construct one."""
 
     __slots__ = ("value", "key", "headers", "timestamp_ms", "topic", "partition", "offset")
 
     value: bytes | None
-    """`None` is Kafka's null, a tombstone, which is not the same as no bytes."""
+    """`None` is Kafka's null, a tombstone. It differs from `b""`. https://kafka.apache.org/documentation/#compaction"""
     key: bytes | None
-    """`None` is Kafka's null."""
+    """`None` is Kafka's null. It differs from `b""`."""
     headers: Sequence[Header]
     """In the order in which the producer wrote them."""
     timestamp_ms: int | None
-    """Milliseconds since 1970-01-01T00:00:00Z; `None` when the record carries none."""
+    """Milliseconds since 1970-01-01T00:00:00Z. `None` if the record has no timestamp."""
     topic: str
+    """The topic that the host read the record from."""
     partition: int
+    """The partition that the host read the record from, 0 to 2**31 - 1."""
     offset: int
+    """The offset in this partition, 0 to 2**63 - 1."""
 
     def __init__(
         self,
@@ -66,7 +73,11 @@ class Record:
         self.offset = offset
 
     def json(self) -> Any:
-        """The value as JSON. Raises `Rejected` when it is none, in the words of Python's `json`."""
+        """Returns the value, decoded as JSON by Python's module `json`: UTF-8, UTF-16 or UTF-32.
+
+        Raises:
+            Rejected: The record has no value, or it is not JSON. The message is that of the module `json`.
+        """
         if self.value is None:
             raise Rejected("the record has no value (a tombstone)")
         try:
@@ -75,7 +86,10 @@ class Record:
             raise Rejected(error) from None
 
     def header(self, name: str) -> bytes | None:
-        """The value of the last header of that name, which is the one that counts where Kafka's clients ask for one."""
+        """Returns the value of the last header with this name, as `Headers.lastHeader` of Kafka's Java client does.
+
+        `None` stands for no such header and for Kafka's null; `headers` tells one from the other.
+        """
         return next((value for known, value in reversed(self.headers) if known == name), None)
 
     def __repr__(self) -> str:
@@ -83,7 +97,7 @@ class Record:
 
 
 class Output:
-    """One record to produce. What it doesn't set is as in the input record; a value or key of `None` is Kafka's null."""
+    """A record to produce. A part that is not set is that of the input record. Outputs with equal parts are equal."""
 
     __slots__ = ("value", "key", "headers", "topic", "timestamp_ms")
 
@@ -93,11 +107,25 @@ class Output:
         *,
         json: Any = KEEP,
         key: bytes | str | None | _Keep = KEEP,
-        headers: Sequence[Header] | _Keep = KEEP,
+        headers: Sequence[tuple[str, bytes | str | None]] | _Keep = KEEP,
         topic: str | None = None,
         timestamp_ms: int | None = None,
     ) -> None:
-        """`json` is written as the value; `topic` is one that the host was started with; `timestamp_ms` counts from 1970."""
+        """Makes an output. A `str` is written as UTF-8.
+
+        Args:
+            value: `None` is Kafka's null, a tombstone.
+            json: Written as JSON in the place of `value`, by Python's module `json`.
+            key: `None` is Kafka's null.
+            headers: Pairs of name and value, which replace all headers of the input record. `None` is Kafka's null.
+            topic: One that the host was started with (`--output-topic`, `--extra-topic`). Any other fails the record
+                with `invalid-output`. `None` is the default output topic.
+            timestamp_ms: Milliseconds since 1970-01-01T00:00:00Z. `None` is the timestamp of the input record.
+
+        Raises:
+            TypeError: There are both `value` and `json`, or `json` has no JSON form.
+            ValueError: `timestamp_ms` is negative: Kafka has no such timestamps.
+        """
         if json is not KEEP:
             if value is not KEEP:
                 raise TypeError("an output has a value or json, not both")
@@ -119,3 +147,4 @@ class Output:
 
 
 dumps = json.JSONEncoder().encode
+"""Writes a value as JSON. Faster than `json.dumps`, which checks its arguments in each call."""

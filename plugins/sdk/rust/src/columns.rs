@@ -1,4 +1,4 @@
-//! Reads records from flat columns and writes outputs to them.
+//! Reads records from the columns of a batch and writes outputs to columns. `wit/mapper.wit` has the rules.
 
 use std::fmt::{Display, Write};
 
@@ -66,11 +66,11 @@ impl<'a> BatchReader<'a> {
 
 pub(crate) fn header<'a>(table: &'a HeaderTable, index: usize) -> Header<'a> {
     let name = item(&table.names, index).unwrap_or_default();
-    // The contract promises UTF-8; a wrong byte from the host is shown as no name rather than trap.
+    // The contract promises UTF-8. If the host breaks the promise, an empty name is better than a trap.
     Header { name: std::str::from_utf8(name).unwrap_or_default(), value: item(&table.values, index) }
 }
 
-/// A column under construction. Marks are only written once one differs from plain bytes.
+/// A column under construction. It has no marks before the first item that is not bytes.
 struct ColumnWriter {
     column: Column,
 }
@@ -90,7 +90,7 @@ impl ColumnWriter {
         self.end(mark);
     }
 
-    /// Ends an item whose bytes were written to `column.bytes` already.
+    /// Ends an item whose bytes are in `column.bytes` already.
     fn end(&mut self, mark: u8) {
         let column = &mut self.column;
         if mark != BYTES && column.marks.is_empty() {
@@ -110,7 +110,7 @@ impl ColumnWriter {
         }
     }
 
-    /// Makes up the items of outputs that came before the first one that needed this column.
+    /// Adds the items of the outputs before the first one that needs this column.
     fn fill(&mut self, items: usize, mark: u8) {
         while self.len() < items {
             self.end(mark);
@@ -118,7 +118,7 @@ impl ColumnWriter {
     }
 }
 
-/// The outputs of a batch under construction. A column that no output needs is never made.
+/// The outputs of a batch under construction. A column that no output needs is not written.
 pub struct OutputColumns {
     statuses: Vec<u8>,
     output_ends: Vec<u32>,
@@ -161,16 +161,16 @@ impl OutputColumns {
                 Ok(())
             }
         }
-        // Writing to a vector can't fail; a Display that does has at least written what it had.
+        // A vector takes every write. If `Display` itself fails, its text so far is the message.
         let _ = write!(Utf8(&mut self.errors.column.bytes), "{error:#}");
         self.errors.end(BYTES);
     }
 
-    /// Adds an output whose value `write` appends to the buffer, with all else kept.
+    /// Adds an output whose value `write` appends to the buffer. The other parts are those of the input record.
     pub(crate) fn push_value(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         write(&mut self.values.column.bytes);
         self.values.end(BYTES);
-        self.keep_the_rest();
+        self.keep_other_parts();
     }
 
     pub(crate) fn push_output(&mut self, output: &crate::Output) {
@@ -195,7 +195,7 @@ impl OutputColumns {
         }
     }
 
-    fn keep_the_rest(&mut self) {
+    fn keep_other_parts(&mut self) {
         let before = self.values.len() - 1;
         if let Some(keys) = &mut self.keys {
             keys.end(KEEP);

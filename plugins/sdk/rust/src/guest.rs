@@ -1,4 +1,4 @@
-//! The guest's side of the batch world: what the macro expands to. Not for authors.
+//! Exports of the world `mapper-batch`, for the macro [`mapper!`](crate::mapper). Not a public interface.
 
 use std::cell::RefCell;
 
@@ -22,13 +22,16 @@ use bindings::exports::mapper_host::mapper::{batch_mapper, plugin};
 /// A configured mapper.
 pub type MapBatch = Box<dyn FnMut(Batch) -> Verdicts>;
 
-/// What the macro says of the author's crate.
+/// The values that the macro takes from the crate of the mapper.
 pub trait Plugin {
-    /// The mapper's name.
+    /// The name of the mapper.
     const NAME: &'static str;
-    /// The mapper's version.
+    /// The version of the mapper.
     const VERSION: &'static str;
     /// Configures the mapper.
+    ///
+    /// # Errors
+    /// If the mapper refuses the settings.
     fn run(settings: &Settings) -> Result<MapBatch, String>;
 }
 
@@ -36,7 +39,7 @@ thread_local! {
     static CONFIGURED: RefCell<Option<MapBatch>> = const { RefCell::new(None) };
 }
 
-/// The world's exports over a [`Plugin`].
+/// The exports of the world for a [`Plugin`].
 pub struct World<P>(std::marker::PhantomData<P>);
 
 impl<P: Plugin> plugin::Guest for World<P> {
@@ -45,7 +48,7 @@ impl<P: Plugin> plugin::Guest for World<P> {
     }
 
     fn configure(settings: Vec<(String, String)>) -> Result<(), String> {
-        progress::announce_panics();
+        progress::report_before_panic_message();
         let map = P::run(&Settings::new(settings))?;
         CONFIGURED.set(Some(map));
         Ok(())
@@ -54,11 +57,11 @@ impl<P: Plugin> plugin::Guest for World<P> {
 
 impl<P: Plugin> batch_mapper::Guest for World<P> {
     fn process(batch: Batch) -> Verdicts {
-        CONFIGURED.with_borrow_mut(|map| map.as_mut().expect("configure is called before map")(batch))
+        CONFIGURED.with_borrow_mut(|map| map.as_mut().expect("the host calls configure before process")(batch))
     }
 }
 
-/// Exports the world; for wasm targets only.
+/// Exports the world. For WebAssembly targets only.
 #[macro_export]
 #[doc(hidden)]
 macro_rules! __export {
@@ -69,21 +72,24 @@ macro_rules! __export {
 }
 pub use crate::__export as export;
 
-/// Maps a batch record by record.
+/// Maps a batch record by record. An `Err` of `map` means that it has written the error to the columns.
 pub fn map_batch(batch: Batch, mut map: impl FnMut(&Record<'_>, &mut OutputColumns) -> Result<(), ()>) -> Verdicts {
     let reader = BatchReader::new(&batch);
     let mut outputs = OutputColumns::for_batch(&batch);
-    progress::begin();
+    progress::begin_batch();
     for index in 0..reader.len() {
-        progress::reach(index as u32);
+        progress::begin_record(index as u32);
         let rejected = map(&reader.record(index), &mut outputs).is_err();
         outputs.end_record(rejected);
     }
-    progress::end();
+    progress::end_batch();
     outputs.finish()
 }
 
-/// The `configure` of a mapper that has none: refuses every setting, so that a mistyped one is seen.
+/// The `configure` of a mapper without settings: refuses every setting, so that a misspelled one is reported.
+///
+/// # Errors
+/// If there is a setting.
 pub fn no_settings(settings: &Settings) -> Result<(), String> {
     settings.only(&[])
 }

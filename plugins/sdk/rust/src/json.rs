@@ -1,27 +1,27 @@
-//! Picks fields of a JSON object, and makes a new object of them: what most mappers do, without reading all the rest.
+//! Reads some fields of a JSON object and writes a new object from them, without decoding the other fields.
 
 mod object;
 mod scan;
-mod thorough;
+mod serde_fields;
 
 use std::borrow::Cow;
 
 pub use object::{Member, Object};
 
-/// A JSON value as it stands in its document, of any kind.
+/// A JSON value of any kind, as it is written in its document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Value<'a>(&'a str);
 
 impl<'a> Value<'a> {
-    /// Its JSON text, quotes and all.
+    /// The JSON text. A string has its quotes and escapes.
     pub fn text(self) -> &'a str {
         self.0
     }
 
-    /// What it says, or `None` if it is no string.
+    /// The decoded string, or `None` if the value is not a string.
     ///
     /// # Errors
-    /// When an escape in it is of half a character, as in `"\ud800"`: no text can hold that.
+    /// If the string has an unpaired surrogate, such as `"\ud800"`: UTF-8 cannot represent it (RFC 8259, section 8.2).
     pub fn as_str(self) -> Result<Option<Cow<'a, str>>, serde_json::Error> {
         match self.0.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
             None => Ok(None),
@@ -31,11 +31,10 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The values of these fields of a JSON object, in the order of their names; `None` for one that isn't there. Of a field
-/// that is there more than once, the last counts.
+/// The values of these fields of a JSON object, in the order of `names`. `None` stands for a missing field. If a field occurs more than once,
+/// the last one counts.
 ///
-/// The whole document is checked to be JSON (RFC 8259), but the other fields are not read: neither are their numbers
-/// bounded, nor their strings decoded.
+/// The whole document must be JSON (RFC 8259). Other fields are not decoded: their numbers may have any size.
 ///
 /// ```
 /// use mapper_sdk::json;
@@ -47,14 +46,14 @@ impl<'a> Value<'a> {
 /// ```
 ///
 /// # Errors
-/// When it is not JSON, or no object, with the line and column.
+/// If the bytes are not JSON or not an object. The message has the line and column.
 pub fn fields<'a, const N: usize>(
     object: &'a [u8],
     names: [&str; N],
 ) -> Result<[Option<Value<'a>>; N], serde_json::Error> {
     match scan::fields(object, &names) {
         Some(fields) => Ok(fields),
-        None => thorough::fields(object, &names),
+        None => serde_fields::fields(object, &names),
     }
 }
 

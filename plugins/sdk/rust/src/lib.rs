@@ -12,11 +12,17 @@
 //! # fn main() {}
 //! ```
 //!
-//! What the function returns: any error that can be displayed sends the record to the dead letters with that text;
-//! `()` or `None` skips it; an [`Output`], a [`Json`] value, or an `Option`, `Vec` or array of these is
-//! produced. An output keeps the key, headers and timestamp of its input unless it sets its own.
+//! The function returns one of these:
 //!
-//! A mapper with settings (`--set KEY=VALUE`) names a second function, which makes a value that is passed along:
+//! - An [`Output`], a [`Json`] value, a [`json::Object`], or an `Option`, `Vec` or array of these: the host produces the outputs in this
+//!   order. An output has the key, headers and timestamp of the input record unless it sets its own.
+//! - `()`, `None` or an empty list: the host skips the record.
+//! - An error that implements [`Display`](std::fmt::Display): the host sends the record to the dead letters with this text.
+//!
+//! A panic aborts the instance. It costs this record only: the host sends it to the dead letters with the message and the backtrace.
+//!
+//! A mapper with settings (`--set KEY=VALUE`) names a second function. The host calls it once per instance, before the first record. Its
+//! value is the first argument of the mapper:
 //!
 //! ```
 //! use mapper_sdk::{Output, Record, Settings, mapper};
@@ -34,7 +40,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! Behind it lies the batch world of `wit/mapper.wit`; none of it shows.
+//! The crate implements the world `mapper-batch` of `wit/mapper.wit`, the contract between mapper-host and a mapper.
 
 mod columns;
 #[doc(hidden)]
@@ -50,15 +56,23 @@ pub use output::{IntoOutputs, Json, Output};
 pub use record::{Header, Headers, Record};
 pub use settings::Settings;
 
-/// Writes a line to the host's log, with the topic, partition and offset of the record that is being mapped.
+/// Writes a line to the log of the host, with the topic, partition and offset of the current record.
+///
+/// The host cuts a line after 8 KiB (`wit/mapper.wit`). Lines on stdout (level info) and stderr (level warn) are logged, too.
 pub fn log(level: Level, message: &str) {
-    progress::announce();
+    progress::report_current();
     guest::bindings::mapper_host::mapper::logging::log(level, message);
 }
 
-/// Makes a function the mapper of this crate; see the [crate's documentation](crate).
+/// Exports a function as the mapper of this crate. The [crate documentation](crate) has examples.
 ///
-/// The mapper's name and version are those of the crate.
+/// `mapper!(map)`: `map` takes a [`&Record`](Record) and returns a `Result` whose value implements [`IntoOutputs`] and whose error
+/// implements [`Display`](std::fmt::Display). The mapper refuses every setting.
+///
+/// `mapper!(map, configure = configure)`: `configure` takes [`&Settings`](Settings) and returns a `Result<State, Error>`. `map` takes
+/// `&mut State` and a [`&Record`](Record). If `configure` returns an error, the host does not start and prints the error.
+///
+/// The name and version of the mapper are those of the crate, at most 200 bytes each (`wit/mapper.wit`).
 #[macro_export]
 macro_rules! mapper {
     ($map:path $(,)?) => {
@@ -92,7 +106,7 @@ macro_rules! mapper {
             #[cfg(target_arch = "wasm32")]
             $crate::guest::export!(Mapper);
 
-            // Natively, as in unit tests, nothing is exported; this keeps the author's functions from being called unused.
+            // A native build, as for unit tests, exports nothing. Without this use, the compiler reports unused functions.
             #[cfg(not(target_arch = "wasm32"))]
             const _: fn(&$crate::Settings) -> Result<$crate::guest::MapBatch, String> =
                 <Mapper as $crate::guest::Plugin>::run;

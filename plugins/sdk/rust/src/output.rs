@@ -1,10 +1,11 @@
-//! What a mapper returns.
+//! The outputs of a mapper.
 
 use serde::Serialize;
 
 use crate::columns::{Content, OutputColumns, OwnHeader};
 
-/// One record to produce. What it doesn't set is as in the input record.
+/// A record to produce. A part that is not set is that of the input record: value, key, headers, timestamp. Without a topic it goes to the
+/// default output topic.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Output {
     pub(crate) topic: Option<String>,
@@ -20,62 +21,68 @@ impl Output {
         Self { value: Content::Bytes(value.into()), ..Self::default() }
     }
 
-    /// The input record as it is.
+    /// An output that equals the input record.
     pub fn keep() -> Self {
         Self::default()
     }
 
-    /// A tombstone: a null value.
+    /// An output whose value is Kafka's null: a [tombstone](https://kafka.apache.org/documentation/#compaction).
     pub fn tombstone() -> Self {
         Self { value: Content::Null, ..Self::default() }
     }
 
-    /// An output whose value is this as JSON.
+    /// An output whose value is this value as JSON.
     ///
     /// # Errors
-    /// When it can't be written as JSON, as a map whose keys are not text.
+    /// If the value has no JSON form, such as a map whose keys are not strings.
     pub fn json(value: &impl Serialize) -> Result<Self, serde_json::Error> {
         Ok(Self::new(serde_json::to_vec(value)?))
     }
 
-    /// Sets the key; `None` is Kafka's null.
+    /// Sets the key. `None` is Kafka's null.
     pub fn key(mut self, key: Option<impl Into<Vec<u8>>>) -> Self {
         self.key = key.map_or(Content::Null, |key| Content::Bytes(key.into()));
         self
     }
 
-    /// Sets the topic: one that the host was started with.
+    /// Sets the topic. It must be one that the host was started with (`--output-topic`, `--extra-topic`); any other fails the record with
+    /// `invalid-output`.
     pub fn topic(mut self, topic: impl Into<String>) -> Self {
         self.topic = Some(topic.into());
         self
     }
 
-    /// Drops the headers of the input; those added from here on are the only ones.
+    /// Removes all headers, those of the input record, too. [`header`](Self::header) adds new ones.
     pub fn no_headers(mut self) -> Self {
         self.headers = Some(Vec::new());
         self
     }
 
-    /// Adds a header. The first call replaces the headers of the input. A value of `None` is Kafka's null.
+    /// Adds a header. The first call removes the headers of the input record. A value of `None` is Kafka's null.
     pub fn header(mut self, name: impl Into<String>, value: Option<impl Into<Vec<u8>>>) -> Self {
         self.headers.get_or_insert_default().push((name.into(), value.map(Into::into)));
         self
     }
 
-    /// Sets the timestamp, in milliseconds since 1970-01-01T00:00:00Z.
+    /// Sets the timestamp, in milliseconds since 1970-01-01T00:00:00Z. Kafka has no negative timestamps: -1 means the timestamp of the
+    /// input record, and any other negative value fails the record with `invalid-output`.
     pub fn timestamp_ms(mut self, timestamp_ms: i64) -> Self {
         self.timestamp_ms = Some(timestamp_ms);
         self
     }
 }
 
-/// An output whose value is this as JSON, written straight to where the host reads it; all else is kept.
+/// An output whose value is this value as JSON. It is written into the batch without an intermediate copy. Key, headers, timestamp and
+/// topic are those of `Output::keep()`.
+///
+/// # Panics
+/// The mapper panics if the value has no JSON form, such as a map whose keys are not strings. Use [`Output::json`] to get an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
-/// What a mapper's function may return.
+/// A type that the function of a mapper may return.
 pub trait IntoOutputs {
-    /// Writes the outputs of one record.
+    /// Appends the outputs of one record to those of the batch.
     fn write(self, outputs: &mut OutputColumns);
 }
 
@@ -91,7 +98,7 @@ impl IntoOutputs for Output {
 
 impl<T: Serialize> IntoOutputs for Json<T> {
     fn write(self, outputs: &mut OutputColumns) {
-        // As for slices of wrong bounds: a value that has no JSON form is a mistake in the mapper, not in the record.
+        // A value without a JSON form is an error in the mapper and not in the record.
         outputs.push_value(|json| serde_json::to_writer(json, &self.0).expect("a value that can be written as JSON"));
     }
 }

@@ -1,4 +1,4 @@
-//! The input record as an author sees it.
+//! The input record.
 
 use std::ops::Range;
 
@@ -8,36 +8,36 @@ use crate::guest::bindings::exports::mapper_host::mapper::batch_mapper::HeaderTa
 /// One record of the input topic.
 #[derive(Debug, Clone, Copy)]
 pub struct Record<'a> {
-    /// The topic it was read from.
+    /// The topic that the host read the record from.
     pub topic: &'a str,
-    /// The partition it was read from.
+    /// The partition that the host read the record from.
     pub partition: i32,
-    /// Its offset in that partition.
+    /// The offset in this partition.
     pub offset: i64,
-    /// Milliseconds since 1970-01-01T00:00:00Z, if the record carries a timestamp.
+    /// Milliseconds since 1970-01-01T00:00:00Z, or `None` if the record has no timestamp.
     pub timestamp_ms: Option<i64>,
-    /// `None` is Kafka's null, which is not the same as no bytes.
+    /// `None` is Kafka's null. It differs from an empty key.
     pub key: Option<&'a [u8]>,
-    /// `None` is Kafka's null: a tombstone.
+    /// `None` is Kafka's null: a [tombstone](https://kafka.apache.org/documentation/#compaction).
     pub value: Option<&'a [u8]>,
-    /// In the order in which the producer wrote them; names may repeat.
+    /// In the order in which the producer wrote them. A name may occur more than once.
     pub headers: Headers<'a>,
 }
 
 impl<'a> Record<'a> {
-    /// A record for unit tests: this value, no key, no headers, offset 0 of partition 0 of the topic `test`.
+    /// A record for unit tests. It has this value, no key, no headers and no timestamp, at offset 0 of partition 0 of the topic `test`.
     pub fn of_value(value: &'a [u8]) -> Self {
         let headers = Headers::none();
         Self { topic: "test", partition: 0, offset: 0, timestamp_ms: None, key: None, value: Some(value), headers }
     }
 }
 
-/// One header; a value of `None` is Kafka's null.
+/// A header of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header<'a> {
-    /// Its name.
+    /// The name. The host puts U+FFFD in the place of bytes that are not UTF-8.
     pub name: &'a str,
-    /// Its value.
+    /// The value. `None` is Kafka's null.
     pub value: Option<&'a [u8]>,
 }
 
@@ -58,13 +58,13 @@ impl<'a> Headers<'a> {
         Self { table: Some(table), first: range.start, end: range.end }
     }
 
-    /// All headers in order.
+    /// All headers, in the order in which the producer wrote them.
     pub fn iter(&self) -> impl Iterator<Item = Header<'a>> + use<'a> {
         let (table, range) = (self.table, self.first..self.end);
         table.into_iter().flat_map(move |table| range.clone().map(|index| columns::header(table, index)))
     }
 
-    /// The last header of that name, which is the one that counts where Kafka's clients ask for one.
+    /// The last header with this name, as `Headers.lastHeader` of Kafka's Java client returns it. `None` if there is none.
     pub fn last(&self, name: &str) -> Option<Header<'a>> {
         self.iter().filter(|header| header.name == name).last()
     }

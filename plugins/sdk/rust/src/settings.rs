@@ -1,32 +1,32 @@
-//! The settings a mapper was started with.
+//! The settings of a mapper.
 
-/// Settings as `--set KEY=VALUE` gave them.
+/// The settings that the host was started with (`--set KEY=VALUE`), in ascending order of their keys. Each key occurs once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings(Vec<(String, String)>);
 
 impl Settings {
-    /// Settings from pairs of key and value.
+    /// Settings from pairs of key and value, for unit tests.
     pub fn new(pairs: Vec<(String, String)>) -> Self {
         Self(pairs)
     }
 
-    /// The value of a setting.
+    /// The value of a setting, or `None` if it was not given.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == key).map(|(_, value)| value.as_str())
     }
 
-    /// The value of a setting that must be there.
+    /// The value of a required setting.
     ///
     /// # Errors
-    /// A message that names the setting when it is missing.
+    /// If the setting was not given. The message names it.
     pub fn required(&self, key: &str) -> Result<&str, String> {
         self.get(key).ok_or_else(|| format!("the setting '{key}' is missing; give it with --set {key}=VALUE"))
     }
 
-    /// Checks that there is no setting but these, so that a mistyped one is seen.
+    /// Checks that there are no settings except these, so that a misspelled one is reported.
     ///
     /// # Errors
-    /// A message that names the unknown setting and the known ones.
+    /// If there is an unknown setting. The message names it and the known ones.
     pub fn only(&self, known: &[&str]) -> Result<(), String> {
         match self.0.iter().find(|(key, _)| !known.contains(&key.as_str())) {
             None => Ok(()),
@@ -35,7 +35,7 @@ impl Settings {
         }
     }
 
-    /// All settings, in ascending order of their keys.
+    /// All pairs of key and value, in ascending order of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }

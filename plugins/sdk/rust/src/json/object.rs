@@ -1,4 +1,4 @@
-//! A JSON object to produce.
+//! A JSON object as an output.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use super::Value;
 use crate::columns::OutputColumns;
 use crate::output::IntoOutputs;
 
-/// A JSON object with these members, in this order, written straight to where the host reads it. As an output it keeps all but
-/// the value of the input.
+/// A JSON object with these members, in this order. As an output it is written into the batch without an intermediate copy. Key, headers and
+/// timestamp are those of the input record.
 ///
 /// ```
 /// use mapper_sdk::json::{Object, fields};
@@ -23,7 +23,7 @@ pub struct Object<'a, const N: usize>(pub [(&'a str, Member<'a>); N]);
 /// The value of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Member<'a> {
-    /// A value of the input, as it stands there.
+    /// A value of the input, as it is written there.
     Kept(Value<'a>),
     /// A number.
     Integer(i64),
@@ -50,7 +50,7 @@ impl<'a> From<&'a str> for Member<'a> {
 }
 
 impl<const N: usize> Object<'_, N> {
-    /// Appends the JSON text.
+    /// Appends the JSON text to `json`.
     pub fn write(&self, json: &mut Vec<u8>) {
         json.push(b'{');
         for (index, (name, member)) in self.0.iter().enumerate() {
@@ -74,7 +74,7 @@ fn text(json: &mut Vec<u8>, text: &str) {
 }
 
 fn written(written: Result<(), serde_json::Error>) {
-    written.expect("text and numbers have a JSON form, and a vector takes it");
+    written.expect("strings and numbers have a JSON form, and a vector takes every write");
 }
 
 impl<const N: usize> fmt::Display for Object<'_, N> {

@@ -1,17 +1,17 @@
-//! The fast way: what is unusual or wrong is left to the thorough way, which knows what to say.
+//! A fast scanner for the fields of an object. It returns `None` for unusual and for invalid documents: `serde_fields` reads or rejects them.
 //!
-//! It is written for a sandbox: every turn of a loop and every call also looks at the deadline there, and what is passed by
-//! reference is in memory, not in registers. So positions are passed and returned by value, and what is wrong leads to a
-//! position beyond the end, [`NOWHERE`], where there is no byte.
+//! The code is written for wasmtime, where each iteration of a loop and each call also checks the deadline, and arguments by reference
+//! are in memory and not in registers. Therefore functions take and return positions by value. The position after an error is
+//! [`NOWHERE`], beyond the end of every document.
 
 use super::Value;
 
-/// How deep values may be nested: one bit a level.
+/// The maximum nesting depth of a value: one bit of a word per level.
 const MAX_DEPTH: u32 = u64::BITS;
-/// Where one is after what is no JSON.
+/// The position after an error.
 const NOWHERE: usize = usize::MAX / 2;
 
-/// The fields, or `None` for a document that is to be read thoroughly.
+/// The fields, or `None` if `serde_fields` must read the document.
 pub(super) fn fields<'a, const N: usize>(json: &'a [u8], names: &[&str; N]) -> Option<[Option<Value<'a>>; N]> {
     let mut found = [None; N];
     let mut at = space(json, expect(json, space(json, 0), b'{'));
@@ -39,7 +39,7 @@ pub(super) fn fields<'a, const N: usize>(json: &'a [u8], names: &[&str; N]) -> O
     (space(json, at) == json.len()).then_some(found)
 }
 
-/// As `str::from_utf8`, which goes byte by byte through short texts.
+/// Does the work of `str::from_utf8`, which checks short texts byte by byte.
 #[inline(always)]
 fn text(bytes: &[u8]) -> Option<&str> {
     let (words, rest) = bytes.as_chunks::<8>();
@@ -52,13 +52,13 @@ fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
 }
 
-/// Most keys differ in length or in their first byte: that costs no call.
+/// Compares length and first byte before it calls `memcmp`: most keys differ there.
 #[inline(always)]
 fn same(name: &[u8], key: &[u8]) -> bool {
     name.len() == key.len() && name.first() == key.first() && name == key
 }
 
-/// The byte there, or 0, which is no part of any JSON outside of strings.
+/// The byte at this position, or 0 beyond the end: no JSON has this byte outside of strings.
 #[inline(always)]
 fn byte(json: &[u8], at: usize) -> u8 {
     json.get(at).copied().unwrap_or(0)
@@ -69,7 +69,7 @@ fn expect(json: &[u8], at: usize, wanted: u8) -> usize {
     if byte(json, at) == wanted { at + 1 } else { NOWHERE }
 }
 
-/// Nearly always it is one blank, or none.
+/// Skips white space. Most documents have one blank or none.
 #[inline(always)]
 fn space(json: &[u8], at: usize) -> usize {
     let at = if byte(json, at) == b' ' { at + 1 } else { at };
@@ -92,23 +92,23 @@ fn colon(json: &[u8], at: usize) -> usize {
 const ONES: u64 = u64::MAX / 255;
 const HIGH: u64 = ONES << 7;
 
-/// Has the high bit of each byte that is this one. The lowest such mark is right, those above it need not be ("Determine if a
-/// word has a zero byte", Bit Twiddling Hacks).
+/// Sets the high bit of each byte of the word that equals `byte`. The lowest set bit is exact. Higher ones may be wrong ("Determine if a
+/// word has a zero byte", Sean Anderson, Bit Twiddling Hacks).
 #[inline(always)]
 fn marks_of(word: u64, byte: u8) -> u64 {
     let differs = word ^ (ONES * u64::from(byte));
     differs.wrapping_sub(ONES) & !differs
 }
 
-/// Has the high bit of each byte that is special in a string: a quote, a backslash, or what is below a blank.
+/// Sets the high bit of each byte of the word that is special in a string: a quote, a backslash or a control character (RFC 8259, section 7).
 #[inline(always)]
 fn special_marks(word: u64) -> u64 {
     let control = word.wrapping_sub(ONES * u64::from(b' ')) & !word;
     (marks_of(word, b'"') | marks_of(word, b'\\') | control) & HIGH
 }
 
-/// Goes beyond the end of a key, from beyond its first quote, if the key is what it spells: an escape may spell one of the
-/// names, and what is not UTF-8 is no key.
+/// The position after the closing quote of a key that begins at `at`. A key with an escape or a byte that is not ASCII is an error here: it
+/// may be one of the names in another form.
 #[inline(always)]
 fn key(json: &[u8], mut at: usize) -> usize {
     while let Some(word) = json.get(at..at + 8).and_then(|chunk| chunk.first_chunk()) {
@@ -125,7 +125,7 @@ fn key(json: &[u8], mut at: usize) -> usize {
     length.map_or(NOWHERE, |length| expect(json, at + length, b'"'))
 }
 
-/// Goes beyond the end of a string, from beyond its first quote.
+/// The position after the closing quote of a string that begins at `at`.
 #[inline(always)]
 fn string(json: &[u8], mut at: usize) -> usize {
     loop {
@@ -146,7 +146,7 @@ fn string(json: &[u8], mut at: usize) -> usize {
     }
 }
 
-/// The same byte by byte, where there are fewer than eight.
+/// Does the work of `string` byte by byte when fewer than eight bytes are left.
 #[cold]
 fn string_at_end(json: &[u8], mut at: usize) -> usize {
     loop {
@@ -185,7 +185,7 @@ fn digits(json: &[u8], mut at: usize) -> usize {
 
 fn number(json: &[u8], at: usize) -> usize {
     let at = if byte(json, at) == b'-' { at + 1 } else { at };
-    // After a leading zero nothing but a fraction or an exponent may follow.
+    // Only a fraction or an exponent may follow a leading zero (RFC 8259, section 6).
     let mut at = if byte(json, at) == b'0' { at + 1 } else { digits(json, at) };
     if byte(json, at) == b'.' {
         at = digits(json, at + 1);
@@ -197,7 +197,7 @@ fn number(json: &[u8], at: usize) -> usize {
     at
 }
 
-/// Goes beyond the end of a value, however deep.
+/// The position after a value.
 #[inline(always)]
 fn value(json: &[u8], at: usize) -> usize {
     if matches!(byte(json, at), b'{' | b'[') { nested(json, at) } else { scalar(json, at) }
@@ -217,7 +217,7 @@ fn scalar(json: &[u8], at: usize) -> usize {
 
 fn nested(json: &[u8], mut at: usize) -> usize {
     let mut depth = 0;
-    // A bit a level, the innermost lowest: whether it is an object.
+    // One bit per level, the innermost is the lowest: 1 is an object, 0 is an array.
     let mut objects = 0_u64;
     loop {
         let open = byte(json, at);
@@ -257,7 +257,7 @@ fn nested(json: &[u8], mut at: usize) -> usize {
     }
 }
 
-/// Goes to the value of the next member, if the innermost level is an object.
+/// The position of the next value: in an object it comes after the key and the colon.
 #[inline(always)]
 fn member(json: &[u8], at: usize, objects: u64) -> usize {
     if objects & 1 == 1 { colon(json, string(json, expect(json, at, b'"'))) } else { at }

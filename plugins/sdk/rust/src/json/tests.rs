@@ -1,4 +1,4 @@
-//! The fast way is held against the thorough one: what it takes, it takes in the same way.
+//! `scan` and `serde_fields` must agree on every document that `scan` reads.
 
 use proptest::prelude::*;
 
@@ -11,11 +11,11 @@ fn text(fields: [Option<Value<'_>>; 3]) -> [Option<&str>; 3] {
 }
 
 #[test]
-fn fields_are_found_wherever_they_are() {
+fn scan_and_serde_find_fields_at_any_depth_and_order() {
     let visit = r#" { "id" : {"id": [1.50, {"page": "]}"}]} ,"time":"2023\u002d","other":-0.5e+3, "page":null } "#;
     let expected = [Some(r#"{"id": [1.50, {"page": "]}"}]}"#), Some(r#""2023\u002d""#), Some("null")];
-    assert_eq!(text(scan::fields(visit.as_bytes(), &NAMES).expect("the fast way takes it")), expected);
-    assert_eq!(text(thorough::fields(visit.as_bytes(), &NAMES).unwrap()), expected);
+    assert_eq!(text(scan::fields(visit.as_bytes(), &NAMES).expect("scan reads it")), expected);
+    assert_eq!(text(serde_fields::fields(visit.as_bytes(), &NAMES).unwrap()), expected);
     assert_eq!(text(fields(b"{}", NAMES).unwrap()), [None; 3]);
     assert_eq!(text(fields(br#"{"page": 1, "page": [ ]}"#, NAMES).unwrap()), [None, None, Some("[ ]")]);
     assert_eq!(text(fields(br#"{"p\u0061ge": 1}"#, NAMES).unwrap()), [None, None, Some("1")]);
@@ -24,7 +24,7 @@ fn fields_are_found_wherever_they_are() {
 }
 
 #[test]
-fn what_is_no_object_is_named() {
+fn invalid_json_is_rejected_with_its_position() {
     for (json, expected) in [
         ("", "EOF while parsing a value at line 1 column 0"),
         ("[1]", "invalid type: sequence, expected a JSON object at line 1 column 0"),
@@ -41,7 +41,7 @@ fn what_is_no_object_is_named() {
 }
 
 #[test]
-fn a_string_is_what_it_says() {
+fn as_str_decodes_strings_only() {
     let of = |text| Value(text).as_str().unwrap();
     assert_eq!(of(r#""a\u002fb""#).as_deref(), Some("a/b"));
     assert_eq!(of(r#""ab""#).as_deref(), Some("ab"));
@@ -51,7 +51,7 @@ fn a_string_is_what_it_says() {
     assert!(Value(r#""\ud800""#).as_str().is_err());
 }
 
-/// JSON as programs write it, with the blanks and escapes that they may choose.
+/// JSON objects with white space and escapes at every place where RFC 8259 allows them.
 fn json() -> impl Strategy<Value = String> {
     let blank = prop::sample::select(vec!["", "", " ", "\n\t ", "  "]);
     let string = prop::sample::select(vec![
@@ -91,19 +91,19 @@ fn json() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn both_ways_take_the_same(json in json()) {
-        let thorough = text(thorough::fields(json.as_bytes(), &NAMES).unwrap());
-        prop_assert_eq!(text(fields(json.as_bytes(), NAMES).unwrap()), thorough);
-        // Only keys that are not plain are for the thorough way.
+    fn scan_and_serde_agree_on_valid_json(json in json()) {
+        let expected = text(serde_fields::fields(json.as_bytes(), &NAMES).unwrap());
+        prop_assert_eq!(text(fields(json.as_bytes(), NAMES).unwrap()), expected);
+        // Scan leaves only keys with escapes and keys that are not ASCII to serde.
         if let Some(fast) = scan::fields(json.as_bytes(), &NAMES) {
-            prop_assert_eq!(text(fast), thorough);
+            prop_assert_eq!(text(fast), expected);
         } else {
             prop_assert!(json.contains('\\') || !json.is_ascii());
         }
     }
 
     #[test]
-    fn what_is_damaged_is_taken_by_both_or_by_neither(
+    fn scan_accepts_damaged_json_only_if_serde_does(
         json in json(),
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3), 1..4),
     ) {
@@ -117,7 +117,7 @@ proptest! {
             }
         }
         if let Some(fast) = scan::fields(&json, &NAMES) {
-            prop_assert_eq!(text(fast), text(thorough::fields(&json, &NAMES).unwrap()));
+            prop_assert_eq!(text(fast), text(serde_fields::fields(&json, &NAMES).unwrap()));
         }
     }
 }

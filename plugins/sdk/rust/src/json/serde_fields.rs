@@ -1,4 +1,4 @@
-//! The thorough way, by `serde_json`: it reads everything, and says what is wrong.
+//! Reads fields with `serde_json`, which checks all of the document and reports where it is wrong.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::Value;
 
-/// The fields of a document.
+/// The values of these fields, in the order of `names`.
 pub(super) fn fields<'a, const N: usize>(
     json: &'a [u8],
     names: &[&str; N],
