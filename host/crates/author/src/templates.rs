@@ -283,7 +283,12 @@ mod tests {
         for field in ["version", "edition", "rust-version", "license"] {
             assert_eq!(manifest["package"][field], workspace["workspace"]["package"][field], "{field}");
         }
-        assert_eq!(manifest["lints"], workspace["workspace"]["lints"]);
+        for (tool, lints) in workspace["workspace"]["lints"].as_table().unwrap() {
+            for (lint, level) in lints.as_table().unwrap() {
+                assert_eq!(manifest["lints"][tool].get(lint), Some(level), "{tool}: {lint}");
+            }
+        }
+        assert_eq!(manifest["lints"]["rust"]["missing_docs"].as_str(), Some("warn"));
     }
 
     #[test]
