@@ -36,10 +36,12 @@ mod tests {
         files.into_iter().filter(|path| path.extension().is_some_and(|found| found == extension)).chain(below).collect()
     }
 
-    /// The pages of the project for its users and maintainers.
+    /// The pages of the project for its users and maintainers. The links in a template lead to files of a new project.
     fn pages() -> Vec<PathBuf> {
         let top = ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "CHANGELOG.md", "wit/README.md"];
-        let below = files(&root().join("docs"), "md").into_iter().chain(files(&root().join("plugins"), "md"));
+        let plugins = files(&root().join("plugins"), "md").into_iter();
+        let plugins = plugins.filter(|page| !page.starts_with(root().join("plugins/templates")));
+        let below = files(&root().join("docs"), "md").into_iter().chain(plugins);
         top.iter().map(|page| root().join(page)).chain(below).collect()
     }
 

@@ -15,8 +15,9 @@ fn pages() -> Vec<PathBuf> {
         let entries = fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path().join("README.md"));
         entries.filter(|path| path.is_file()).collect::<Vec<_>>()
     };
-    [vec![root.join("README.md")], in_folder("docs"), in_folder("plugins"), projects("plugins"), projects("templates")]
-        .concat()
+    let folders = ["plugins", "plugins/sdk", "plugins/templates"];
+    let pages = [vec![root.join("README.md")], in_folder("docs"), in_folder("plugins")].concat();
+    pages.into_iter().chain(folders.into_iter().flat_map(projects)).collect()
 }
 
 /// What the commands expect of the environment.
