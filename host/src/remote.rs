@@ -11,7 +11,7 @@ use crate::config::{RemoteCommand, RemoteConfig};
 use crate::files;
 use crate::output::{self, Line};
 use crate::shutdown::{Halt, Shutdown};
-use crate::swap::report::{Ended, Report, ShadowStatus};
+use crate::swap::report::{Report, ShadowStatus, SwapOutcome};
 use client::{Client, RemoteError};
 use mapper_state::files::PLUGIN_LIMIT;
 
@@ -78,7 +78,7 @@ fn show(report: &Report, json: bool) -> Result<(), Halt> {
     } else {
         print_lines(text::report(report));
     }
-    if report.outcome == Ended::Refused {
+    if report.outcome == SwapOutcome::Refused {
         let step = report.step.map(|step| step.name()).unwrap_or_default();
         let reason = report.reason.as_deref().unwrap_or_default();
         return Err(Halt::plugin(format!("refused at the step {step}: {reason}")));

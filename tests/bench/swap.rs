@@ -19,15 +19,18 @@ use mapper_host::pipeline::{
     BreakerRecords, BreakerSettings, CommitPolicy, FailurePolicy, Fetched, Outgoing, Parts, Pipeline, Settings, Sink,
     SinkError, Source, SourceError, SystemClock,
 };
+use mapper_host::plugin::Identity;
 use mapper_host::plugin::{Effort, Engine, Limits, Plugin, PluginMapper};
 use mapper_host::record::{Batch, Header, Positions, SourcePositions};
 use mapper_host::shutdown::Shutdown;
-use mapper_host::swap::probation::ProbationTerms;
-use mapper_host::swap::report::{Ended, Step};
+use mapper_host::swap::probation::ProbationSettings;
+use mapper_host::swap::report::{Step, SwapOutcome};
 use mapper_host::swap::store::Store;
-use mapper_host::swap::swapper::{Policy, Refused, Reply, Request, RequestQueue, Swapper, VersionLoader};
+use mapper_host::swap::swapper::{
+    LoadedVersion, Policy, Refusal, Reply, Request, RequestQueue, SwapContext, Swapper, VersionLoader,
+};
 use mapper_host::swap::tryout::Trial;
-use mapper_host::swap::{ActiveVersion, By, Journal, Slot, Version, WorkerSlot};
+use mapper_host::swap::{ActiveVersion, By, Journal, Slot, WorkerSlot};
 use mapper_host::telemetry::{Telemetry, TelemetryObserver};
 use mapper_host::visits::{Generator, Profile};
 
@@ -116,25 +119,26 @@ impl VersionLoader for Bench {
     type Plugin = Plugin;
     type Mapper = PluginMapper;
 
-    fn load(&self, bytes: &[u8]) -> Result<Plugin, Refused> {
-        Plugin::from_bytes(&self.0, bytes, &[], Effort::OneThread).map_err(|(_, reason)| (Step::Compile, reason))
+    fn load(&self, bytes: &[u8]) -> Result<Plugin, Refusal> {
+        Plugin::from_bytes(&self.0, bytes, &[], Effort::OneThread)
+            .map_err(|(_, reason)| Refusal::new(Step::Compile, reason))
     }
 
-    fn identify(&self, plugin: &Plugin) -> (Version, &'static str) {
-        ((&plugin.identity).into(), plugin.identity.contract)
+    fn identity<'p>(&self, plugin: &'p Plugin) -> &'p Identity {
+        &plugin.identity
     }
 
-    fn mapper(&self, plugin: &Arc<Plugin>, _: Option<usize>) -> Result<PluginMapper, Refused> {
-        PluginMapper::prepared(plugin.clone()).map_err(|failure| (Step::Configure, failure.text()))
+    fn create_mapper(&self, plugin: &Arc<Plugin>, _: Option<usize>) -> Result<PluginMapper, Refusal> {
+        PluginMapper::prepared(plugin.clone()).map_err(|failure| Refusal::new(Step::Configure, failure.text()))
     }
 
-    fn run_cases(&self, _: &Plugin, _: &mut Trial) -> Result<(), Refused> {
+    fn run_cases(&self, _: &Plugin, _: &mut Trial) -> Result<(), Refusal> {
         Ok(())
     }
 
     fn set_active(&self, _: &Plugin, _: By, _: Option<std::path::PathBuf>) {}
 
-    fn committed(&self, _: &[i32]) -> Positions {
+    fn read_committed(&self, _: &[i32]) -> Positions {
         Positions::new()
     }
 }
@@ -228,12 +232,12 @@ fn pauses(bytes: &[u8]) {
         Arc::new(ActiveVersion { term: term.number, version: term.version, contract: plugin.identity.contract });
     let slot = Arc::new(Slot::new(WORKERS, term.number, 1000, journal, false));
     let requests = Arc::new(RequestQueue::new(slot.wakeup.clone()));
-    let probation = ProbationTerms { records: 1000, tolerance: 0.05 };
-    let policy = Policy { max_broken: 0, probation, patience: Duration::from_secs(60) };
+    let probation = ProbationSettings { records: 1000, tolerance: 0.05 };
+    let policy = Policy { max_broken: 0, probation, answer_timeout: Duration::from_secs(60) };
     let routes = Arc::new(Routes::with_default_limits(&["reduced"], "dlq"));
     let store = Some(Store::new(dir.path().join("plugins")));
-    let first = (plugin.clone(), speaker.clone());
-    let swapper = Swapper::new(loader, first, slot.clone(), requests.clone(), (routes, policy, store));
+    let first = LoadedVersion { plugin: plugin.clone(), active: speaker.clone() };
+    let swapper = Swapper::new(loader, first, slot.clone(), requests.clone(), SwapContext { routes, policy, store });
     let (end, records) = (Shutdown::default(), Arc::new(AtomicU64::new(0)));
     std::thread::scope(|scope| {
         for number in 0..WORKERS {
@@ -243,7 +247,7 @@ fn pauses(bytes: &[u8]) {
         }
         drop((plugin, speaker));
         scope.spawn(|| {
-            mapper_host::swap::priority::lower();
+            mapper_host::swap::priority::lower_current_thread();
             swapper.run(&end);
         });
         let (mut pauses, mut took, mut memory) = (Vec::new(), Vec::new(), vec![(0, rss("self"))]);
@@ -251,9 +255,9 @@ fn pauses(bytes: &[u8]) {
         for swap in 1..=SWAPS {
             let number = if swap <= COMPILED { swap } else { swap % 2 };
             let request = Request::Swap { bytes: variant(bytes, number), by: By::Http, force: false, dry_run: false };
-            let reply = requests.ask(request).expect("one at a time").blocking_recv().expect("an answer");
+            let reply = requests.submit(request).expect("one at a time").blocking_recv().expect("an answer");
             let Reply::Report(report) = reply else { unreachable!("a swap was asked for") };
-            assert_eq!(report.outcome, Ended::Swapped, "{report:?}");
+            assert_eq!(report.outcome, SwapOutcome::Swapped, "{report:?}");
             pauses.push(report.pause_us as f64 / 1000.0);
             took.push(report.took_ms as f64);
             if [10, 100, 250, 500, 750, SWAPS].contains(&swap) {

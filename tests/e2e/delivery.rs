@@ -8,7 +8,7 @@ use harness::host::{Host, Job};
 use harness::kafka::Kafka;
 use harness::topics::{self, NewRecord, Record};
 use mapper_host::remote::client::Client;
-use mapper_host::swap::report::Ended;
+use mapper_host::swap::report::SwapOutcome;
 
 use crate::rejected::now_ms;
 use crate::{HOST, reduce_visit};
@@ -359,7 +359,7 @@ fn an_idle_host_commits_no_transactions() {
     // Each worker takes a version between two rounds of its loop, so it has had at least so many of them.
     for swap in 0..SWAPS {
         let report = client.swap(crate::swap::version(&format!("idle-{swap}")), false, true).expect("an answer");
-        assert_eq!(report.outcome, Ended::Swapped, "{report:?}");
+        assert_eq!(report.outcome, SwapOutcome::Swapped, "{report:?}");
     }
     assert_eq!((count("transactions"), ends()), before, "an idle host has committed transactions");
     let ended = host.stop();

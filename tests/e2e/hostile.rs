@@ -10,7 +10,7 @@ use harness::hostile::{self, Fault, Sections};
 use harness::kafka::Kafka;
 use harness::topics::{self, NewRecord};
 use mapper_host::remote::client::Client;
-use mapper_host::swap::report::{Ended, Step};
+use mapper_host::swap::report::{Step, SwapOutcome};
 
 use crate::HOST;
 use crate::author::run;
@@ -116,11 +116,11 @@ fn host_goes_on_when_records_trap_and_candidates_are_hostile() {
         (hostile::guest(Fault::TrapInConfigure, &hostile::nested_functions(1_000_000)), Step::Configure, "unreachable"),
     ] {
         let report = client.swap(component, false, false).expect("an answer");
-        assert_eq!((report.outcome, report.step), (Ended::Refused, Some(step)), "{says}: {report:?}");
+        assert_eq!((report.outcome, report.step), (SwapOutcome::Refused, Some(step)), "{says}: {report:?}");
         assert!(report.reason.as_deref().is_some_and(|reason| reason.contains(says)), "{says}: {report:?}");
     }
     let report = client.swap(hostile::guest(Fault::None, &[]), false, false).expect("an answer");
-    assert_eq!(report.outcome, Ended::Swapped, "{report:?}");
+    assert_eq!(report.outcome, SwapOutcome::Swapped, "{report:?}");
     produce(4);
     topics::read_until(job.kafka, &job.output, 4, SOON);
     let ended = host.stop();

@@ -25,7 +25,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::process;
 use crate::output::escape;
-use crate::swap::report::{Ended, Step};
+use crate::swap::report::{Step, SwapOutcome};
 use crate::telemetry::{Place, Renewal, Telemetry};
 use format::Format;
 
@@ -187,8 +187,8 @@ fn kafka(telemetry: &Telemetry, families: &mut Families<'_>) -> Result<(), Error
 
 fn swaps(telemetry: &Telemetry, families: &mut Families<'_>) -> Result<(), Error> {
     let counts = telemetry.versions.get().map(|versions| versions.requests.counts()).unwrap_or_default();
-    let of = |outcome: &Ended| counts.ended.get(outcome).copied().unwrap_or(0);
-    let outcomes = Ended::ALL.iter().map(|outcome| ([("outcome", outcome.name().to_owned())], of(outcome)));
+    let of = |outcome: &SwapOutcome| counts.ended.get(outcome).copied().unwrap_or(0);
+    let outcomes = SwapOutcome::ALL.iter().map(|outcome| ([("outcome", outcome.name().to_owned())], of(outcome)));
     families.counters("swaps", "Requested swaps of the plugin, by outcome", outcomes)?;
     let of = |step: &Step| counts.refused.get(step).copied().unwrap_or(0);
     let steps = Step::ALL.iter().map(|step| ([("step", step.name().to_owned())], of(step)));

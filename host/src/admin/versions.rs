@@ -19,8 +19,8 @@ use super::json::Json;
 use crate::plugin::MAX_PLUGIN_BYTES;
 use crate::swap::Control;
 use crate::swap::history::By;
-use crate::swap::report::{Ended, Step};
-use crate::swap::swapper::{Busy, Reply, Request};
+use crate::swap::report::{Step, SwapOutcome};
+use crate::swap::swapper::{Busy, Refusal, Reply, Request};
 use crate::swap::uploads::MAX_UPLOADS;
 use crate::telemetry::Telemetry;
 
@@ -90,7 +90,7 @@ async fn plugin(control: &Control, headers: &HeaderMap, body: Body) -> Result<Ve
         let why = format!("send the plugin as the body, with Content-Type: {WASM}");
         return Err(failed(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
     }
-    if let Some(step) = control.requests.busy() {
+    if let Some(step) = control.requests.current_step() {
         return Err(Busy::Swapping(step).into());
     }
     let most = usize::try_from(MAX_PLUGIN_BYTES).unwrap_or(usize::MAX);
@@ -126,18 +126,18 @@ async fn plugin(control: &Control, headers: &HeaderMap, body: Body) -> Result<Ve
 }
 
 async fn answer(control: &Control, request: Request) -> Result<Response, Failed> {
-    let reply = control.requests.ask(request)?.await;
+    let reply = control.requests.submit(request)?.await;
     match reply {
         Ok(Reply::Report(report)) => {
             let status = match report.outcome {
-                Ended::Swapped | Ended::Unchanged | Ended::Tried => StatusCode::OK,
-                Ended::Switching => StatusCode::ACCEPTED,
-                Ended::Refused => StatusCode::UNPROCESSABLE_ENTITY,
+                SwapOutcome::Swapped | SwapOutcome::Unchanged | SwapOutcome::Tried => StatusCode::OK,
+                SwapOutcome::Switching => StatusCode::ACCEPTED,
+                SwapOutcome::Refused => StatusCode::UNPROCESSABLE_ENTITY,
             };
             Ok((status, Json(report)).into_response())
         }
         Ok(Reply::Shadow(Ok(()))) => Ok(shadow_status(control).into_response()),
-        Ok(Reply::Shadow(Err((step, reason)))) => {
+        Ok(Reply::Shadow(Err(Refusal { step, reason }))) => {
             Err(Failed(StatusCode::UNPROCESSABLE_ENTITY, NotDone { step: Some(step), reason }))
         }
         Err(_) => Err(Busy::Ending.into()),

@@ -2,7 +2,7 @@
 
 use crate::output::Line;
 use crate::swap::control::TermView;
-use crate::swap::report::{Difference, Ended, Report, ShadowStatus, TryOut};
+use crate::swap::report::{Difference, Report, ShadowStatus, SwapOutcome, TryOut};
 use crate::swap::rollback::RollbackPlan;
 use crate::topics::Recreation;
 
@@ -13,22 +13,22 @@ pub(super) fn report(report: &Report) -> Vec<Line> {
     let (from, ms) = (&report.from, report.took_ms);
     let pause = report.pause_us as f64 / 1000.0;
     match report.outcome {
-        Ended::Swapped => {
+        SwapOutcome::Swapped => {
             let forced = if report.forced { ", without a try-out" } else { "" };
             lines.push(format!("swapped in {ms} ms: {from} → {to}{forced}").into());
             lines.extend(offsets(report));
             lines.push(format!("longest pause of a worker: {pause:.2} ms").into());
         }
-        Ended::Unchanged => lines.push(format!("{from} speaks already; nothing to swap").into()),
-        Ended::Tried => {
+        SwapOutcome::Unchanged => lines.push(format!("{from} is active already").into()),
+        SwapOutcome::Tried => {
             lines.push(format!("{to} could be swapped in for {from}; it was not, as asked (--dry-run)").into());
         }
-        Ended::Switching => {
+        SwapOutcome::Switching => {
             let reason = report.reason.as_deref().unwrap_or_default();
             lines.push(format!("not swapped everywhere yet: {reason}").into());
         }
         // The reason is the error that the command ends with.
-        Ended::Refused => lines.push(format!("{from} goes on").into()),
+        SwapOutcome::Refused => lines.push(format!("{from} goes on").into()),
     }
     lines
 }

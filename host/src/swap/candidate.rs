@@ -1,15 +1,16 @@
-//! The loader of the real host: plugins of WebAssembly, with the settings and limits of the run.
+//! Loads WebAssembly plugins with the settings and limits of a pipeline.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::plugin::Identity;
 use mapper_core::record::Batch;
 use mapper_core::verdict::FailureKind;
-use mapper_versions::history::{By, Version};
-use mapper_versions::outcome::{is_crash, shown};
+use mapper_versions::history::By;
+use mapper_versions::outcome::{excerpt, is_crash};
 use mapper_versions::report::{Difference, Step};
-use mapper_versions::swapper::{Refused, VersionLoader};
+use mapper_versions::swapper::{Refusal, VersionLoader};
 use mapper_versions::tryout::{Compared, Trial};
 use serde_json::Value;
 
@@ -20,10 +21,9 @@ use crate::project;
 use crate::record::Positions;
 use crate::telemetry::Telemetry;
 
-/// How long Kafka may take to say where the group stands.
+/// The timeout of the request for committed offsets.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Makes plugins and their mappers.
 pub struct PluginLoader {
     /// With the limits of the run.
     pub engine: Arc<Engine>,
@@ -39,46 +39,47 @@ pub struct PluginLoader {
     pub telemetry: Arc<Telemetry>,
 }
 
-fn refused((stage, reason): (Stage, String)) -> Refused {
+fn refusal((stage, reason): (Stage, String)) -> Refusal {
     let step = match stage {
         Stage::Read => Step::Read,
         Stage::Compile => Step::Compile,
         Stage::Configure => Step::Configure,
     };
-    (step, reason)
+    Refusal { step, reason }
 }
 
 impl VersionLoader for PluginLoader {
     type Plugin = Plugin;
     type Mapper = PluginMapper;
 
-    fn load(&self, bytes: &[u8]) -> Result<Plugin, Refused> {
-        Plugin::from_bytes(&self.engine, bytes, &self.settings, Effort::OneThread).map_err(refused)
+    fn load(&self, bytes: &[u8]) -> Result<Plugin, Refusal> {
+        Plugin::from_bytes(&self.engine, bytes, &self.settings, Effort::OneThread).map_err(refusal)
     }
 
-    fn identify(&self, plugin: &Plugin) -> (Version, &'static str) {
-        ((&plugin.identity).into(), plugin.identity.contract)
+    fn identity<'p>(&self, plugin: &'p Plugin) -> &'p Identity {
+        &plugin.identity
     }
 
-    fn mapper(&self, plugin: &Arc<Plugin>, worker: Option<usize>) -> Result<PluginMapper, Refused> {
-        let mapper = PluginMapper::prepared(plugin.clone())
-            .map_err(|failure| (Step::Configure, format!("no instance can be made: {}", failure.text())))?;
+    fn create_mapper(&self, plugin: &Arc<Plugin>, worker: Option<usize>) -> Result<PluginMapper, Refusal> {
+        let mapper = PluginMapper::prepared(plugin.clone()).map_err(|failure| {
+            Refusal::new(Step::Configure, format!("failed to create an instance: {}", failure.text()))
+        })?;
         Ok(match worker {
             Some(worker) => mapper.observed_by(self.telemetry.guest_observer(worker)),
             None => mapper,
         })
     }
 
-    fn run_cases(&self, plugin: &Plugin, trial: &mut Trial) -> Result<(), Refused> {
+    fn run_cases(&self, plugin: &Plugin, trial: &mut Trial) -> Result<(), Refusal> {
         let paths = cases::find(&self.plugin_file, project::of_plugin(&self.plugin_file).as_deref());
-        let files =
-            cases::read_all(&paths).map_err(|wrong| (Step::TryOut, format!("the cases can't be read: {wrong}")))?;
+        let files = cases::read_all(&paths)
+            .map_err(|error| Refusal::new(Step::TryOut, format!("failed to read the cases: {error}")))?;
         for file in &files {
             for run in cases::runs(&file.cases) {
                 let of_one = &file.cases[run];
                 // Each run has settings of its own.
-                let plugin = plugin.with_settings(&of_one[0].settings_over(&self.settings)).map_err(refused)?;
-                let mut mapper = self.mapper(&Arc::new(plugin), None)?;
+                let plugin = plugin.with_settings(&of_one[0].settings_over(&self.settings)).map_err(refusal)?;
+                let mut mapper = self.create_mapper(&Arc::new(plugin), None)?;
                 for case in of_one {
                     if trial.is_over() {
                         return Ok(());
@@ -91,24 +92,24 @@ impl VersionLoader for PluginLoader {
         Ok(())
     }
 
-    fn set_active(&self, plugin: &Plugin, by: By, kept: Option<PathBuf>) {
+    fn set_active(&self, plugin: &Plugin, by: By, stored: Option<PathBuf>) {
         let file = match by {
             By::Start | By::File | By::Signal => None,
-            By::Http | By::Rollback | By::Probation => kept,
+            By::Http | By::Rollback | By::Probation => stored,
         };
         self.telemetry.about.set_plugin(plugin.identity.clone(), file.unwrap_or_else(|| self.plugin_file.clone()));
     }
 
-    fn committed(&self, partitions: &[i32]) -> Positions {
+    fn read_committed(&self, partitions: &[i32]) -> Positions {
         let asked = self.setup.committed(&self.topic, partitions.iter().copied(), ASK_TIMEOUT);
         asked.unwrap_or_else(|error| {
-            tracing::warn!(%error, "Kafka doesn't say where the group stands");
+            tracing::warn!(%error, "failed to read the committed offsets");
             Positions::new()
         })
     }
 }
 
-/// Takes in how one case came out.
+/// Adds the result of a case to the try-out.
 fn add_case(trial: &mut Trial, file: &Path, case: &Case, judged: &cases::Judged) {
     let crashed = judged
         .seen
@@ -122,12 +123,12 @@ fn add_case(trial: &mut Trial, file: &Path, case: &Case, judged: &cases::Judged)
     };
     trial.add_case(compared, || {
         let place = format!("{}:{}", file.display(), case.line);
-        let text = |value: &Value| shown(Some(value.to_string().as_bytes()));
+        let text = |value: &Value| excerpt(Some(value.to_string().as_bytes()));
         let mut alone = Batch::new("");
         case.input.push_to(&mut alone, case.line as i64);
         Difference {
             record: case.name.as_ref().map_or_else(|| place.clone(), |name| format!("case {name} ({place})")),
-            input: shown(alone.record(0).value()),
+            input: excerpt(alone.record(0).value()),
             old: text(&judged.expected),
             new: text(&judged.seen),
         }

@@ -18,14 +18,14 @@ use mapper_state::files::PLUGIN_LIMIT;
 use mapper_versions::history::Version;
 use mapper_versions::journal::Journal;
 use mapper_versions::priority;
-use mapper_versions::probation::ProbationTerms;
+use mapper_versions::probation::ProbationSettings;
 use mapper_versions::slot::{ActiveVersion, Slot};
 use mapper_versions::store::Store;
-use mapper_versions::swapper::{Policy, RequestQueue, Swapper};
+use mapper_versions::swapper::{LoadedVersion, Policy, RequestQueue, SwapContext, Swapper};
 use mapper_versions::watch::{Reload, Watch};
 
 /// How long an answer waits for a worker that is kept from swapping, as by a Kafka that does not answer.
-const SWITCH_PATIENCE: Duration = Duration::from_secs(60);
+const SWITCH_ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long the thread that swaps may take to end once the workers have: it has nothing that must be finished.
 const END_PATIENCE: Duration = Duration::from_secs(2);
@@ -77,13 +77,16 @@ impl Versions {
         let speaker =
             Arc::new(ActiveVersion { term: term.number, version: term.version, contract: plugin.identity.contract });
         let seen_at_once = config.delivery == Delivery::AtLeastOnce;
-        let probation = ProbationTerms { records: config.swap.probation, tolerance: config.swap.probation_tolerance };
+        let probation =
+            ProbationSettings { records: config.swap.probation, tolerance: config.swap.probation_tolerance };
         let slot = Slot::new(config.workers, term.number, probation.records, Arc::new(journal), seen_at_once);
         let slot = Arc::new(slot);
         let requests = Arc::new(RequestQueue::new(slot.wakeup.clone()));
-        let policy = Policy { max_broken: config.swap.max_regressions, probation, patience: SWITCH_PATIENCE };
-        let first = (plugin, speaker.clone());
-        let swapper = Swapper::new(loader, first, slot.clone(), requests.clone(), (routes, policy, store));
+        let policy =
+            Policy { max_broken: config.swap.max_regressions, probation, answer_timeout: SWITCH_ANSWER_TIMEOUT };
+        let first = LoadedVersion { plugin, active: speaker.clone() };
+        let context = SwapContext { routes, policy, store };
+        let swapper = Swapper::new(loader, first, slot.clone(), requests.clone(), context);
         let watch = Watch::new(&config.plugin, digest, requests.clone(), reload.clone(), config.swap.watch);
         let control = Arc::new(Control::new(requests, slot.clone()));
         let plugin = (config.plugin.clone(), digest);
@@ -103,12 +106,12 @@ impl Versions {
         let end = workers_end.clone();
         // Not in the scope, which would wait for it whatever it does.
         let swapping = std::thread::Builder::new().name("swap".into()).spawn(move || {
-            priority::lower();
+            priority::lower_current_thread();
             // Of a file that has changed since, the watch takes care.
             if let Some(bytes) =
                 files::read(&path, PLUGIN_LIMIT).ok().filter(|bytes| Digest::hash_bytes(bytes) == digest)
             {
-                swapper.keep_first(&bytes);
+                swapper.store_first(&bytes);
             }
             swapper.run(&end);
         })?;

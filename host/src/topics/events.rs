@@ -27,7 +27,7 @@ impl TopicReporter {
     fn count_recreation(&self, topic: &str, old: Option<&TopicId>, new: Option<&TopicId>) {
         self.telemetry.topics.recreated(topic);
         if let Some(journal) = &self.journal {
-            journal.topic_recreated(Recreation {
+            journal.record_topic_recreation(Recreation {
                 topic: topic.to_owned(),
                 noticed: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
                 old_id: old.cloned(),
@@ -44,7 +44,7 @@ impl TopicEvents for TopicReporter {
 
     fn keep(&self, topic: &str, identity: &TopicIdentity) {
         if let Some(journal) = self.journal.as_ref().filter(|_| identity.id.is_some()) {
-            journal.keep_topic(topic, identity);
+            journal.record_topic(topic, identity);
         }
     }
 

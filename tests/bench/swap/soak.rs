@@ -10,7 +10,7 @@ use harness::host::{Host, Job};
 use harness::kafka::Kafka;
 use harness::topics::{self, NewRecord};
 use mapper_host::remote::client::Client;
-use mapper_host::swap::report::Ended;
+use mapper_host::swap::report::SwapOutcome;
 use mapper_host::visits::{Generator, Profile};
 
 const RECORDS_PER_SECOND: usize = 6_000;
@@ -80,7 +80,7 @@ fn swap(host: &Host, client: &Client, plugin: &[u8]) {
             _ => client.swap(candidate, false, false),
         };
         let report = report.unwrap_or_else(|error| panic!("{error}: {}", host.output()));
-        let is_refused = report.outcome == Ended::Refused;
+        let is_refused = report.outcome == SwapOutcome::Refused;
         assert_eq!(is_refused, swap % ROLLBACK_EVERY != 0 && swap % REFUSED_EVERY == 0, "{report:?}");
         if [1, 10, SETTLED, 50, 100, SWAPS].contains(&swap) {
             println!("| {swap} | {:.0} |", rss(host));

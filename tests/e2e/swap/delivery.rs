@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use harness::kafka::Kafka;
 use harness::topics;
-use mapper_host::swap::report::Ended;
+use mapper_host::swap::report::SwapOutcome;
 
 use super::*;
 
@@ -54,7 +54,7 @@ fn swaps(count: usize, delivery: &str, kills: bool) {
             if !kills || swap % KILL_EVERY != 0 {
                 let report =
                     swapper.swap(bytes, false, false).unwrap_or_else(|error| panic!("{error}: {}", host.output()));
-                assert_eq!(report.outcome, Ended::Swapped, "{report:?}");
+                assert_eq!(report.outcome, SwapOutcome::Swapped, "{report:?}");
                 assert_eq!(report.to.expect("a version").digest, digest(&versions[swap % 2]));
                 continue;
             }
@@ -137,7 +137,7 @@ fn swaps_while_another_host_joins_and_leaves() {
                     let swap = swaps.fetch_add(1, Ordering::Relaxed) + 1;
                     let answer = swapper.swap(versions[swap % 2].clone(), false, false);
                     let report = answer.unwrap_or_else(|error| panic!("{error}: {}", host.output()));
-                    assert_eq!(report.outcome, Ended::Swapped, "{report:?}");
+                    assert_eq!(report.outcome, SwapOutcome::Swapped, "{report:?}");
                 }
             });
             let end = End(&joined);

@@ -30,7 +30,7 @@ fn a_write_and_a_rename_are_swaps_and_a_touch_is_none() {
     fs::write(file.path(), version("two")).expect("a write");
     swapped_to(&mut host, &version("two"), By::File);
     // Nobody has an answer with what the try-out found, so the log has it.
-    host.wait_for("tried_records=20 tried_cases=0 same=0 different=20 broken=0 fixed=0");
+    host.wait_for("records=20 cases=0 same=0 different=20 broken=0 fixed=0");
     file.replace(&version("three"));
     swapped_to(&mut host, &version("three"), By::File);
     fs::write(file.path(), version("three")).expect("a touch");
@@ -55,7 +55,7 @@ fn a_file_in_parts_is_waited_for() {
     let bytes = version("two");
     let (first, rest) = bytes.split_at(bytes.len() / 2);
     fs::write(file.path(), first).expect("a write");
-    host.wait_for("the plugin file is not whole");
+    host.wait_for("the plugin file is incomplete");
     assert_eq!(status(&mut host).last, None, "a part is not a refusal");
     fs::File::options().append(true).open(file.path()).and_then(|mut file| file.write_all(rest)).expect("a write");
     swapped_to(&mut host, &bytes, By::File);
@@ -114,13 +114,13 @@ fn without_the_watch_a_hangup_asks() {
     host.wait_for("the plugin file is not watched");
     warm_up(&job, 20);
     host.signal(libc::SIGHUP);
-    host.wait_for("this version speaks already");
+    host.wait_for("this version is active already");
     file.replace(&version("two"));
     host.signal(libc::SIGHUP);
     swapped_to(&mut host, &version("two"), By::Signal);
     file.replace(b"not a plugin");
     host.signal(libc::SIGHUP);
-    host.wait_for("the swap is refused");
+    host.wait_for("refused the swap");
     warm_up(&job, 40);
     let ended = host.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.output);

@@ -9,7 +9,7 @@ use std::thread;
 use harness::host::command;
 use harness::kafka::Kafka;
 use mapper_host::swap::By;
-use mapper_host::swap::report::{Ended, Step};
+use mapper_host::swap::report::{Step, SwapOutcome};
 
 use super::*;
 
@@ -76,7 +76,7 @@ fn swap_history_and_rollback_from_the_command_line() {
     assert_eq!(code, 0, "{complaint}");
     assert!(said.contains("swapped in") && said.contains("partition 0: from offset 10"), "{said}");
     let (_, said, _) = run(&mut host, &["swap", &two]);
-    assert!(said.contains("speaks already"), "{said}");
+    assert!(said.contains("is active already"), "{said}");
 
     warm_up(&job, 40);
     // There is nobody to ask, so it only says what it would do, and how.
@@ -115,8 +115,8 @@ fn rollback_after_an_automatic_one_goes_no_further_back_unless_a_version_is_name
     let mut host = job.start(&args(&[]));
     warm_up(&job, 20);
     let swapper = client(&mut host);
-    assert_eq!(swapper.swap(version("two"), false, false).expect("an answer").outcome, Ended::Swapped);
-    assert_eq!(swapper.swap(version("traps"), false, true).expect("an answer").outcome, Ended::Swapped);
+    assert_eq!(swapper.swap(version("two"), false, false).expect("an answer").outcome, SwapOutcome::Swapped);
+    assert_eq!(swapper.swap(version("traps"), false, true).expect("an answer").outcome, SwapOutcome::Swapped);
     produce(&job, "good", 2);
     wait_for("the rollback", || status(&mut host).last.is_some_and(|last| last.by == By::Probation));
     let [one, two, traps] = ["one", "two", "traps"].map(|word| digest(&version(word))[..12].to_owned());
@@ -127,7 +127,7 @@ fn rollback_after_an_automatic_one_goes_no_further_back_unless_a_version_is_name
         assert!(complaint.contains(&format!("mapper-host rollback --to {one}")), "{complaint}");
     }
     // As by HTTP, of a script that knows nothing of the automatic one.
-    assert_eq!(swapper.rollback().expect("an answer").outcome, Ended::Refused);
+    assert_eq!(swapper.rollback().expect("an answer").outcome, SwapOutcome::Refused);
     assert_eq!(status(&mut host).current.digest, digest(&version("two")));
     // All versions of this guest have the same version, so that is not clear enough.
     let (code, _, complaint) = run(&mut host, &["rollback", "--to", "0.1.0"]);
@@ -162,7 +162,7 @@ fn a_restart_takes_the_file_and_says_so_and_the_way_back_is_still_there() {
     assert_eq!(status(&mut host).current.digest, digest(&version("one")));
     // Of the version that is nowhere but in the state folder.
     let report = client(&mut host).rollback().expect("a way back");
-    assert_eq!(report.outcome, Ended::Swapped, "{report:?}");
+    assert_eq!(report.outcome, SwapOutcome::Swapped, "{report:?}");
     assert_eq!(status(&mut host).current.digest, digest(&version("two")));
     assert_eq!(status(&mut host).by, By::Rollback);
 }
@@ -254,12 +254,12 @@ fn two_swaps_at_once_are_one_swap() {
     let here = format!("host: {address}");
     let (code, body) = ask(&address, "POST /swap", &[&here, "content-type: application/wasm"], &version("two"));
     assert_eq!(code, 409, "{body}");
-    assert!(body.contains("another swap is going on"), "{body}");
+    assert!(body.contains("another swap is in progress"), "{body}");
     let (code, body) = ask(&address, "POST /rollback", &[&here], b"");
     assert_eq!(code, 409, "{body}");
     let first = slow.join().expect("no panic").expect("an answer");
-    assert_eq!(first.outcome, Ended::Refused);
-    assert_eq!(client(&mut host).swap(version("two"), false, false).expect("an answer").outcome, Ended::Swapped);
+    assert_eq!(first.outcome, SwapOutcome::Refused);
+    assert_eq!(client(&mut host).swap(version("two"), false, false).expect("an answer").outcome, SwapOutcome::Swapped);
 }
 
 /// A worker that is kept, here by a record, takes the new version when it can: the answer does not wait for that.
@@ -280,7 +280,7 @@ fn a_swap_that_a_worker_can_not_take_yet_is_answered_all_the_same() {
     let here = format!("host: {address}");
     let (code, body) = ask(&address, "POST /swap", &[&here, "content-type: application/wasm"], &version("two"));
     assert_eq!(code, 202, "{body}");
-    assert!(body.contains("1 of 2 workers have not come to the end of their transaction yet"), "{body}");
+    assert!(body.contains("1 of 2 workers have not ended their transaction yet"), "{body}");
     assert_eq!(status(&mut host).swapping, Some(Step::Switch));
     // The other worker has it already.
     topics::produce(job.kafka, &job.input, [NewRecord::value("good").partition(1)]);
@@ -300,11 +300,11 @@ fn a_swap_while_the_host_ends_is_told_so() {
     let ended = host.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.output);
     // The swap thread has an end before the host, or is left; the answer may be cut off with the host.
-    let refused = ended.output.contains("the swap is refused; the old version goes on");
+    let refused = ended.output.contains("refused the swap; the old version stays active");
     let left = ended.output.contains("ended without waiting for the swap in progress");
     assert!(refused != left, "{}", ended.output);
     if let Ok(report) = slow.join().expect("no panic") {
-        assert_eq!((report.outcome, refused), (Ended::Refused, true), "{report:?}");
+        assert_eq!((report.outcome, refused), (SwapOutcome::Refused, true), "{report:?}");
     }
     let active = history(&job).last().map(|last| last.version.digest.clone());
     assert_eq!(active, Some(digest(&version("one"))));

@@ -6,7 +6,7 @@ use harness::components::{BATCH, BY_HAND, WIT, component};
 use harness::kafka::Kafka;
 use harness::mutate::{Numbers, mutated};
 use mapper_host::swap::By;
-use mapper_host::swap::report::{Ended, Step};
+use mapper_host::swap::report::{Step, SwapOutcome};
 
 use super::*;
 
@@ -87,11 +87,11 @@ fn every_broken_candidate_is_refused_and_the_stream_goes_on() {
     let ((), sent) = while_records_flow(&job, (20, PAUSE), || {
         for (what, bytes, step, says) in candidates {
             let report = client.swap(bytes, false, false).unwrap_or_else(|error| panic!("{what}: {error}"));
-            assert_eq!((report.outcome, report.step), (Ended::Refused, Some(step)), "{what}: {report:?}");
+            assert_eq!((report.outcome, report.step), (SwapOutcome::Refused, Some(step)), "{what}: {report:?}");
             let reason = report.reason.unwrap_or_default();
             assert!(reason.contains(says), "{what}: {reason}");
             let last = status(&mut host).last.expect("it is in the status");
-            assert_eq!((last.outcome, last.step), (Ended::Refused, Some(step)), "{what}");
+            assert_eq!((last.outcome, last.step), (SwapOutcome::Refused, Some(step)), "{what}");
             if step == Step::TryOut {
                 let difference = &report.try_out.expect("a try-out").differences[0];
                 assert!(difference.old.starts_with("one "), "{what}: {difference:?}");
@@ -107,7 +107,7 @@ fn every_broken_candidate_is_refused_and_the_stream_goes_on() {
     assert!(metrics.contains("mapper_host_swaps_total{outcome=\"refused\"} 21"), "{count} refusals: {metrics}");
     assert!(metrics.contains("mapper_host_swap_refusals_total{step=\"try-out\"} 12"), "{metrics}");
     let ended = host.stop();
-    assert_eq!(ended.output.matches("the swap is refused").count(), count, "{}", ended.output);
+    assert_eq!(ended.output.matches("refused the swap").count(), count, "{}", ended.output);
     warm_up_from(&job, sent, &args(&[]));
 }
 
@@ -124,14 +124,14 @@ fn a_version_that_misbehaves_and_does_its_work_costs_no_record() {
         // Prints without end; traps on each third record of an instance.
         for word in ["prints", "every-third"] {
             let report = client.swap(version(word), false, false).expect("an answer");
-            assert_eq!(report.outcome, Ended::Swapped, "{word}: {report:?}");
+            assert_eq!(report.outcome, SwapOutcome::Swapped, "{word}: {report:?}");
             wait_for("its outputs", || {
                 topics::read_all(job.kafka, &job.output).iter().filter(|output| is_by(word, output)).count() > 20
             });
         }
         // Writes over its own memory: it may get away with it, or trap.
         let report = client.swap(version("corrupts"), false, false).expect("an answer");
-        assert!(report.outcome == Ended::Swapped || report.step == Some(Step::TryOut), "{report:?}");
+        assert!(report.outcome == SwapOutcome::Swapped || report.step == Some(Step::TryOut), "{report:?}");
     });
     let sent = 20 + sent;
     topics::read_until(job.kafka, &job.output, sent, SOON);
@@ -165,8 +165,8 @@ fn a_candidate_with_changes_is_refused_or_can_be_rolled_back() {
         };
         let report = client.swap(candidate, false, false).unwrap_or_else(|error| panic!("{number}: {error}"));
         match report.outcome {
-            Ended::Refused => refused += 1,
-            Ended::Unchanged => {}
+            SwapOutcome::Refused => refused += 1,
+            SwapOutcome::Unchanged => {}
             _ => {
                 swapped += 1;
                 produce(&job, "good", 2);
@@ -210,7 +210,7 @@ fn crash_in_probation(delivery: &'static str) {
     warm_up(&job, 200);
     let bad = version("late-traps");
     let report = client(&mut host).swap(bad.clone(), false, false).expect("an answer");
-    assert_eq!(report.outcome, Ended::Swapped, "{report:?}");
+    assert_eq!(report.outcome, SwapOutcome::Swapped, "{report:?}");
     let probation = status(&mut host).probation.expect("a probation");
     assert_eq!((probation.of, probation.ratio_before), (500, Some(0.0)));
     produce(&job, "late", 10);
@@ -246,7 +246,7 @@ fn a_version_that_fails_more_often_is_rolled_back_and_one_that_does_not_stays() 
     let mut host = job.start(&args(&["--probation", "200", "--probation-tolerance", "0.1"]));
     warm_up(&job, 200);
     let client = client(&mut host);
-    assert_eq!(client.swap(version("late-rejects"), false, false).expect("an answer").outcome, Ended::Swapped);
+    assert_eq!(client.swap(version("late-rejects"), false, false).expect("an answer").outcome, SwapOutcome::Swapped);
     // 10 of 100 may fail, and 20 of 200.
     produce(&job, "late", 20);
     produce(&job, "good", 180);
@@ -258,7 +258,7 @@ fn a_version_that_fails_more_often_is_rolled_back_and_one_that_does_not_stays() 
     topics::read_until(job.kafka, &job.dead_letters, 20, SOON);
     client.rollback().expect("a way back");
     // By force: whether the try-out sees the late records that this version rejects is up to how they were batched.
-    assert_eq!(client.swap(version("late-rejects"), false, true).expect("an answer").outcome, Ended::Swapped);
+    assert_eq!(client.swap(version("late-rejects"), false, true).expect("an answer").outcome, SwapOutcome::Swapped);
     produce(&job, "late", 60);
     wait_for("the rollback", || status(&mut host).last.is_some_and(|last| last.by == By::Probation));
     assert_eq!(status(&mut host).current.digest, digest(&version("one")));
@@ -272,7 +272,7 @@ fn force_skips_the_try_out_and_probation_still_brings_it_back() {
     warm_up(&job, 20);
     let client = client(&mut host);
     let report = client.swap(version("traps"), false, true).expect("an answer");
-    assert_eq!((report.outcome, report.forced, report.try_out), (Ended::Swapped, true, None));
+    assert_eq!((report.outcome, report.forced, report.try_out), (SwapOutcome::Swapped, true, None));
     assert!(client.history().expect("a history")[0].term.forced);
     produce(&job, "good", 1);
     wait_for("the rollback", || status(&mut host).last.is_some_and(|last| last.by == By::Probation));
@@ -290,11 +290,11 @@ fn the_cases_beside_the_plugin_are_a_part_of_the_try_out() {
     warm_up(&job, 20);
     let client = client(&mut host);
     let report = client.swap(version("two"), false, false).expect("an answer");
-    assert_eq!((report.outcome, report.step), (Ended::Refused, Some(Step::TryOut)), "{report:?}");
+    assert_eq!((report.outcome, report.step), (SwapOutcome::Refused, Some(Step::TryOut)), "{report:?}");
     let found = report.try_out.expect("a try-out");
     assert_eq!((found.records, found.cases, found.broken), (20, 1, 1));
     assert!(found.differences[0].record.contains("nothing comes of it"), "{found:?}");
-    assert_eq!(client.swap(version("skips"), false, false).expect("an answer").outcome, Ended::Swapped);
+    assert_eq!(client.swap(version("skips"), false, false).expect("an answer").outcome, SwapOutcome::Swapped);
     fs::write(file.at("plugin.cases.jsonl"), "nonsense\n").expect("a file");
     let report = client.swap(version("one"), false, false).expect("an answer");
     assert!(report.reason.expect("a reason").contains("plugin.cases.jsonl, line 1"));
@@ -304,7 +304,7 @@ fn the_cases_beside_the_plugin_are_a_part_of_the_try_out() {
     fs::create_dir(file.at("cases")).expect("a folder");
     fs::write(file.at("cases/more.jsonl"), format!("{case}\n{case}\n")).expect("a file");
     let report = client.swap(version("two"), true, false).expect("an answer");
-    assert_eq!((report.outcome, report.step), (Ended::Refused, Some(Step::TryOut)), "{report:?}");
+    assert_eq!((report.outcome, report.step), (SwapOutcome::Refused, Some(Step::TryOut)), "{report:?}");
     let found = report.try_out.expect("a try-out");
     assert_eq!((found.cases, found.broken), (3, 3), "{found:?}");
 }

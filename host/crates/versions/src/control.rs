@@ -1,4 +1,4 @@
-//! What others may ask of versions: requests, the state of things, and the history.
+//! The interface of the admin server to versions: requests, status and history.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -16,9 +16,7 @@ use super::uploads::Uploads;
 
 /// The versions of a running host.
 pub struct Control<M> {
-    /// Where swaps are asked for.
     pub requests: Arc<RequestQueue>,
-    /// Plugins that are being sent.
     pub uploads: Uploads,
     pub(super) slot: Arc<Slot<M>>,
 }
@@ -53,20 +51,18 @@ impl<M> fmt::Debug for Control<M> {
 }
 
 impl<M> Control<M> {
-    /// The control of this slot.
     pub fn new(requests: Arc<RequestQueue>, slot: Arc<Slot<M>>) -> Self {
         Self { requests, uploads: Uploads::default(), slot }
     }
 
-    /// How things stand.
     pub fn status(&self) -> Option<Status> {
         let term = self.slot.journal.read(|history| history.last().cloned())?;
         let probation = self.slot.probation().map(|probation| {
-            let so_far = probation.so_far();
+            let counts = probation.counts();
             ProbationStatus {
-                records: so_far.records,
-                of: probation.records(),
-                failed: so_far.failed,
+                records: counts.records,
+                of: probation.max_records(),
+                failed: counts.failed,
                 ratio_before: probation.baseline_ratio(),
             }
         });
@@ -75,15 +71,15 @@ impl<M> Control<M> {
             since: term.since,
             by: term.by,
             before: term.before,
-            swapping: self.requests.busy(),
-            last: self.requests.last(),
+            swapping: self.requests.current_step(),
+            last: self.requests.last_report(),
             probation,
             shadow: self.requests.shadow_view().map(|view| view.status()),
             history_error: self.slot.journal.error(),
         })
     }
 
-    /// What a rollback would do, see [`RollbackPlan::new`].
+    /// Plans a rollback, see [`RollbackPlan::new`].
     ///
     /// # Errors
     /// As [`RollbackPlan::new`].
@@ -91,7 +87,7 @@ impl<M> Control<M> {
         self.slot.journal.read(|history| RollbackPlan::new(history, to))
     }
 
-    /// The terms, the latest first.
+    /// All terms, the latest one first.
     pub fn history(&self) -> Vec<TermView> {
         self.slot.journal.read(|history| {
             let last = history.last().map(|last| last.number);

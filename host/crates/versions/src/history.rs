@@ -1,8 +1,9 @@
-//! Which version of the mapper spoke when, and for which offsets: a model that is made of events, without any I/O.
+//! The history of versions: which version was active when, and for which offsets. It is built from events, without I/O.
 //!
-//! A term is the time from one swap to the next. Within it, each partition has spans: from the offset that the version
-//! began at to the one it was ended or taken away at. A partition that comes back, or comes to a worker that still has another
-//! version, opens a new span; where spans overlap, as after a crash, the later one has spoken.
+//! A term is the time from one swap to the next. In a term, each partition has spans of offsets.
+//! A span begins at the first offset that the version maps. It ends when the worker takes another version or loses the partition.
+//! A partition that returns, or moves to a worker with another version, opens a new span.
+//! Spans can overlap after a crash; then the later one is valid.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,11 +15,11 @@ use mapper_core::counts::Counts;
 use mapper_core::record::Positions;
 use mapper_core::topics::{Recreation, TopicIdentity};
 
-/// How many terms are kept; the oldest is forgotten first, with its spans.
+/// The oldest terms beyond this number are dropped, with their spans.
 pub const KEPT_TERMS: usize = 256;
-/// How many spans of a partition are kept: rebalances make them, too.
+/// The oldest spans of a partition beyond this number are dropped: each rebalance adds one.
 const KEPT_SPANS: usize = 1024;
-/// How many times that a topic was created again are kept of a term; the oldest is forgotten first.
+/// The oldest topic recreations of a term beyond this number are dropped.
 pub const KEPT_RECREATIONS: usize = 16;
 
 /// What activated a version.
@@ -92,81 +93,55 @@ pub struct Term {
     pub recreations: VecDeque<Recreation>,
 }
 
-/// Offsets of one partition for which one version spoke.
+/// Offsets of one partition that one version mapped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
-    /// The number of the term.
     pub term: u64,
-    /// The first offset.
     pub from: i64,
-    /// The offset after the last; `None` while it lasts, or if the host ended without a word.
+    /// The offset after the last one; `None` while the span is open, or if the host crashed.
     pub to: Option<i64>,
-    /// Up to here it is known to be committed.
+    /// All offsets before this one are committed.
     pub reached: i64,
 }
 
-/// What happened, as a line of the journal.
+/// An event of the history; each is one line of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Event {
-    /// All that was before, in one.
+    /// Replaces all events before it.
     Snapshot(History),
-    /// A term begins.
+    /// A swap started a term.
     Term(Term),
-    /// The version speaks for these partitions from these offsets on.
-    From {
-        /// The number of the term.
-        term: u64,
-        /// The first offsets.
-        offsets: Positions,
-    },
-    /// It no longer speaks for these; these are the offsets after the last.
-    To {
-        /// The number of the term.
-        term: u64,
-        /// The offsets after the last.
-        offsets: Positions,
-    },
-    /// What was committed so far.
+    /// The version maps these partitions from these offsets on.
+    From { term: u64, offsets: Positions },
+    /// The version stops mapping these partitions at these offsets.
+    To { term: u64, offsets: Positions },
+    /// The commits so far.
     Progress {
-        /// The number of the term.
         term: u64,
-        /// The offsets after the last that is committed.
+        /// The committed offsets.
         offsets: Positions,
-        /// What became of the records.
         tally: Tally,
     },
     /// The version of a term failed its probation.
-    ProbationFailed {
-        /// The number of the term.
-        term: u64,
-        /// Why.
-        reason: String,
-    },
-    /// From now on a name stands for this topic.
-    Topic {
-        /// The name.
-        name: String,
-        /// The topic.
-        identity: TopicIdentity,
-    },
-    /// A topic was deleted and created again.
+    ProbationFailed { term: u64, reason: String },
+    /// A topic name refers to the topic with this identity.
+    Topic { name: String, identity: TopicIdentity },
+    /// A topic was deleted and recreated.
     TopicRecreated(Recreation),
 }
 
-/// All terms and spans.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     terms: VecDeque<Term>,
-    /// In the order of time.
+    /// In chronological order.
     partitions: BTreeMap<i32, VecDeque<Span>>,
-    /// Which topic each name stood for when it was seen last.
+    /// The last known identity of each topic name.
     #[serde(default)]
     topics: BTreeMap<String, TopicIdentity>,
 }
 
 impl History {
-    /// Takes in an event.
     pub fn apply(&mut self, event: Event) {
         match event {
             Event::Snapshot(all) => *self = all,
@@ -188,7 +163,7 @@ impl History {
             }
             Event::Progress { term, offsets, tally } => {
                 for (partition, reached) in offsets {
-                    self.reach(term, partition, reached);
+                    self.set_reached(term, partition, reached);
                 }
                 if let Some(term) = self.terms.iter_mut().find(|known| known.number == term) {
                     term.tally = tally;
@@ -221,7 +196,7 @@ impl History {
         let spans = self.partitions.entry(partition).or_default();
         match spans.back_mut() {
             Some(last) if last.term == term && last.to == Some(from) => return last.to = None,
-            // It ended without a word. Nothing that is committed from here on is of its making.
+            // The host crashed in this span. The version has not mapped any record from here on.
             Some(last) if last.to.is_none() => last.to = Some(from.max(last.reached)),
             _ => {}
         }
@@ -231,15 +206,13 @@ impl History {
         }
     }
 
-    /// What a version has committed of a partition.
-    pub fn reach(&mut self, term: u64, partition: i32, reached: i64) {
+    pub fn set_reached(&mut self, term: u64, partition: i32, reached: i64) {
         if let Some(span) = self.span(term, partition) {
             span.reached = span.reached.max(reached);
         }
     }
 
-    /// Adds to the tally of a term.
-    pub fn count(&mut self, term: u64, counts: &Counts) -> Option<&Tally> {
+    pub fn add_counts(&mut self, term: u64, counts: &Counts) -> Option<&Tally> {
         let term = self.terms.iter_mut().rev().find(|known| known.number == term)?;
         term.tally.add(counts);
         Some(&term.tally)
@@ -250,51 +223,47 @@ impl History {
         self.terms.iter()
     }
 
-    /// Which topic a name stood for when it was seen last.
+    /// The last known identity of a topic name.
     pub fn topic(&self, name: &str) -> Option<&TopicIdentity> {
         self.topics.get(name)
     }
 
-    /// The term by its number.
     pub fn term(&self, number: u64) -> Option<&Term> {
         self.terms.iter().rev().find(|term| term.number == number)
     }
 
-    /// The last term.
     pub fn last(&self) -> Option<&Term> {
         self.terms.back()
     }
 
-    /// The last term of the version of this digest.
-    pub fn last_of(&self, digest: &str) -> Option<&Term> {
+    pub fn find_last_term(&self, digest: &str) -> Option<&Term> {
         self.terms.iter().rev().find(|term| term.version.digest == digest)
     }
 
-    /// The number of the next term.
     pub fn next_number(&self) -> u64 {
         self.last().map_or(1, |last| last.number + 1)
     }
 
-    /// The spans of a term, by partition and in the order of time.
+    /// The spans of a term, by partition and in chronological order.
     pub fn spans(&self, term: u64) -> impl Iterator<Item = (i32, &Span)> {
         let of_term = move |span: &&Span| span.term == term;
         self.partitions.iter().flat_map(move |(p, spans)| spans.iter().filter(of_term).map(|span| (*p, span)))
     }
 
-    /// The term that spoke last for an offset; `None` if that is forgotten, or none of this host's did.
+    /// The term that mapped an offset last; `None` if the term was dropped, or if another host mapped the offset.
     pub fn term_at(&self, partition: i32, offset: i64) -> Option<&Term> {
         let spans = self.partitions.get(&partition)?;
-        let spoke = |span: &&Span| span.from <= offset && span.to.is_none_or(|to| offset < to);
-        self.term(spans.iter().rev().find(spoke)?.term)
+        let contains = |span: &&Span| span.from <= offset && span.to.is_none_or(|to| offset < to);
+        self.term(spans.iter().rev().find(contains)?.term)
     }
 
-    /// What a new term of this version returns to when it is rolled back. Going back to a version takes over what was
-    /// before that one, so that rollback after rollback goes further back, and never in circles.
-    pub fn before(&self, version: &Version, by: By) -> Option<String> {
+    /// The digest that a rollback from a new term of this version activates. A rollback takes it from the earlier term of its
+    /// version. So one rollback after another goes further back and never repeats a version.
+    pub fn rollback_target(&self, version: &Version, by: By) -> Option<String> {
         let last = self.last()?;
         match by {
-            By::Rollback | By::Probation => self.last_of(&version.digest)?.before.clone(),
-            // Another start with the same file changes nothing.
+            By::Rollback | By::Probation => self.find_last_term(&version.digest)?.before.clone(),
+            // A restart with the same file keeps the target.
             _ if last.version.digest == version.digest => last.before.clone(),
             _ => Some(last.version.digest.clone()),
         }

@@ -1,5 +1,5 @@
-//! The history on disk: one JSON object a line, appended as things happen and made durable by a thread of its own, so that the
-//! record path waits for a disk only where something is about to become visible that the journal must know of.
+//! The history on disk: one JSON event a line. A thread of its own syncs the file.
+//! So the record path waits for the disk only before it makes an output visible.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -19,42 +19,42 @@ use mapper_state::files::{Limit, NewFile, PrivateDir};
 
 /// The file in the folder of the journal.
 const FILE: &str = "history.jsonl";
-/// Where a damaged one is put aside.
+/// The copy of a damaged file.
 const DAMAGED: &str = "history.damaged";
-/// Beyond this many lines, the file is written anew with one line that says it all.
+/// A longer file is replaced by a file with one snapshot.
 const MOST_LINES: usize = 4096;
-/// The terms are bounded, and so are the lines: a longer file is none of the host's.
+/// The host bounds terms and lines, so it never writes a larger file.
 const LIMIT: Limit = Limit::new("a history of versions", 1 << 30);
-/// How often counts are written that nothing depends on.
+/// The interval in which the writer thread writes counts; no output depends on them.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
-/// A place in the journal, to wait for.
+/// A position in the journal that a caller can wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Ticket(u64);
 
 struct Inner {
     history: History,
-    /// `None`: nothing can be kept, and it was said why.
+    /// `None` if the journal is in memory only or failed to start; `error` has the reason.
     file: Option<File>,
     lines: usize,
-    /// Lines since the snapshot that is being written, if one is.
+    /// Lines since the snapshot in progress, if there is one.
     since_snapshot: Option<Vec<u8>>,
     written: u64,
     synced: u64,
-    /// Counts that are not in the file yet.
-    progressed: bool,
+    /// Whether some counts are not in the file yet.
+    has_new_counts: bool,
     error: Option<String>,
     ended: bool,
 }
 
 struct Shared {
-    /// `None`: in memory only.
+    /// `None` if the journal is in memory only.
     dir: Option<PrivateDir>,
     inner: Mutex<Inner>,
     changed: Condvar,
 }
 
-/// The journal of one host. Dropping it writes what is left.
+/// The journal of one host. Drop writes the remaining counts.
 pub struct Journal {
     shared: Arc<Shared>,
     writer: Option<JoinHandle<()>>,
@@ -85,16 +85,16 @@ impl Inner {
         }
     }
 
-    /// The stream goes on without a history rather than not at all; `/status` says so.
+    /// The pipeline continues without a history; `/status` shows the error.
     fn fail(&mut self, error: &str) {
         if self.error.is_none() {
-            tracing::error!(error, "the history of versions can't be written any more; records are mapped on");
+            tracing::error!(error, "failed to write the history of versions; the pipeline continues");
         }
         self.error = Some(error.to_owned());
     }
 
-    fn progress(&mut self) {
-        self.progressed = false;
+    fn write_progress(&mut self) {
+        self.has_new_counts = false;
         let Some(term) = self.history.last() else { return };
         let (term, tally) = (term.number, term.tally.clone());
         let open = self.history.spans(term).filter(|(_, span)| span.to.is_none());
@@ -104,10 +104,10 @@ impl Inner {
 }
 
 impl Journal {
-    /// Opens the journal in this folder, and makes it if need be.
+    /// Opens the journal in this folder; creates it if it is missing.
     ///
     /// # Errors
-    /// When the folder can't be written to, or other users could change what is in it.
+    /// If the folder is not writable, or if other users can change its files.
     pub fn open(dir: &Path) -> anyhow::Result<Self> {
         let dir = PrivateDir::open(dir)?;
         let named = || dir.path().join(FILE).display().to_string();
@@ -116,7 +116,7 @@ impl Journal {
         Ok(Self::start(Some(dir), history, Some(file)))
     }
 
-    /// A journal that lasts as long as the process.
+    /// A journal without a file; it ends with the process.
     pub fn in_memory() -> Self {
         Self::start(None, History::default(), None)
     }
@@ -129,7 +129,7 @@ impl Journal {
             since_snapshot: None,
             written: 0,
             synced: 0,
-            progressed: false,
+            has_new_counts: false,
             error: None,
             ended: false,
         };
@@ -147,7 +147,7 @@ impl Journal {
         Self { shared, writer: writer.ok() }
     }
 
-    /// The host begins with this version. If that spoke last, its term goes on. Tells the version that spoke last.
+    /// Starts the host with this version. If it was active last, its term continues. Also returns the version that was active last.
     pub fn start_with(&self, version: Version) -> (Term, Option<Version>) {
         let last = self.read(|history| history.last().cloned());
         match last {
@@ -156,7 +156,6 @@ impl Journal {
         }
     }
 
-    /// A new term begins.
     pub fn begin(&self, version: Version, by: By, forced: bool) -> Term {
         let mut inner = self.shared.lock();
         let term = Term {
@@ -164,42 +163,42 @@ impl Journal {
             since: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true),
             by,
             forced,
-            before: inner.history.before(&version, by),
+            before: inner.history.rollback_target(&version, by),
             probation_failure: None,
             tally: Tally::default(),
             recreations: VecDeque::new(),
             version,
         };
-        // What the one before has done is not written later by anyone.
-        inner.progress();
+        // Later progress events contain only the counts of the new term.
+        inner.write_progress();
         self.record(&mut inner, Event::Term(term.clone()));
         term
     }
 
-    /// The version of a term failed its probation. A rollback that names no version does not return to it.
-    pub fn probation_failed(&self, term: u64, reason: &str) {
+    /// Records that the version of a term failed its probation. A rollback without a version skips it.
+    pub fn record_probation_failure(&self, term: u64, reason: &str) {
         self.record(&mut self.shared.lock(), Event::ProbationFailed { term, reason: reason.to_owned() });
     }
 
-    /// A version speaks from these offsets on. It must be durable, see [`Journal::wait`], before anyone can see an output.
-    pub fn from(&self, term: u64, offsets: Positions) -> Ticket {
+    /// Opens the spans of a version. They must be durable, see [`Journal::wait`], before an output becomes visible.
+    pub fn open_spans(&self, term: u64, offsets: Positions) -> Ticket {
         self.record(&mut self.shared.lock(), Event::From { term, offsets })
     }
 
-    /// A version no longer speaks for these partitions; these are the offsets after the last.
-    pub fn to(&self, term: u64, offsets: Positions) {
+    /// Closes the spans of a version; the offsets are the first ones after each span.
+    pub fn close_spans(&self, term: u64, offsets: Positions) {
         if !offsets.is_empty() {
             self.record(&mut self.shared.lock(), Event::To { term, offsets });
         }
     }
 
-    /// Which topic a name stood for when a host with this history saw it last.
+    /// The last known identity of a topic name.
     pub fn topic(&self, name: &str) -> Option<TopicIdentity> {
         self.read(|history| history.topic(name).cloned())
     }
 
-    /// From now on a name stands for this topic.
-    pub fn keep_topic(&self, name: &str, identity: &TopicIdentity) {
+    /// Records the identity of a topic, if it changed.
+    pub fn record_topic(&self, name: &str, identity: &TopicIdentity) {
         let mut inner = self.shared.lock();
         if inner.history.topic(name) != Some(identity) {
             let event = Event::Topic { name: name.to_owned(), identity: identity.clone() };
@@ -207,8 +206,7 @@ impl Journal {
         }
     }
 
-    /// A topic was deleted and created again.
-    pub fn topic_recreated(&self, recreation: Recreation) {
+    pub fn record_topic_recreation(&self, recreation: Recreation) {
         self.record(&mut self.shared.lock(), Event::TopicRecreated(recreation));
     }
 
@@ -219,15 +217,15 @@ impl Journal {
         Ticket(inner.written)
     }
 
-    /// A transaction was committed. It is written now and then.
-    pub fn committed(&self, term: u64, next: &Positions, counts: &Counts) {
+    /// Counts a committed transaction. The writer thread writes the counts from time to time.
+    pub fn record_commit(&self, term: u64, next: &Positions, counts: &Counts) {
         let mut inner = self.shared.lock();
-        next.iter().for_each(|(partition, next)| inner.history.reach(term, *partition, *next));
-        inner.history.count(term, counts);
-        inner.progressed = true;
+        next.iter().for_each(|(partition, next)| inner.history.set_reached(term, *partition, *next));
+        inner.history.add_counts(term, counts);
+        inner.has_new_counts = true;
     }
 
-    /// Waits until all up to the ticket is on disk, or can't be.
+    /// Waits until all events up to the ticket are on disk, or until the writer thread has ended.
     pub fn wait(&self, ticket: Ticket) {
         let mut inner = self.shared.lock();
         while inner.synced < ticket.0 && !inner.ended {
@@ -235,12 +233,11 @@ impl Journal {
         }
     }
 
-    /// Looks at the history.
     pub fn read<T>(&self, look: impl FnOnce(&History) -> T) -> T {
         look(&self.shared.lock().history)
     }
 
-    /// Why nothing can be written, if that is so.
+    /// The last write error.
     pub fn error(&self) -> Option<String> {
         self.shared.lock().error.clone()
     }
@@ -256,24 +253,24 @@ impl Drop for Journal {
     }
 }
 
-/// Syncs whenever there is something new.
+/// The writer thread: syncs new lines and writes counts.
 fn keep_durable(shared: &Shared) {
-    let mut said = Instant::now();
+    let mut last_progress = Instant::now();
     loop {
         let mut inner = shared.lock();
         while inner.written == inner.synced && !inner.ended {
-            let left = PROGRESS_INTERVAL.saturating_sub(said.elapsed());
+            let left = PROGRESS_INTERVAL.saturating_sub(last_progress.elapsed());
             if left.is_zero() {
-                said = Instant::now();
-                if inner.progressed {
-                    inner.progress();
+                last_progress = Instant::now();
+                if inner.has_new_counts {
+                    inner.write_progress();
                 }
                 continue;
             }
             inner = shared.changed.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        if inner.ended && inner.progressed {
-            inner.progress();
+        if inner.ended && inner.has_new_counts {
+            inner.write_progress();
         }
         let (written, ended) = (inner.written, inner.ended);
         let snapshot = (inner.lines > MOST_LINES && inner.file.is_some()).then(|| snapshot(&inner.history));
@@ -297,7 +294,7 @@ fn keep_durable(shared: &Shared) {
     }
 }
 
-/// Writes the file anew. Meanwhile lines are appended to the old one; they are taken along, and nobody waits for a disk.
+/// Replaces the file by a snapshot. Events go to the old file meanwhile, so no caller waits for the disk; they are copied at the end.
 fn compact(shared: &Shared, snapshot: &[u8]) {
     let Some(dir) = &shared.dir else { return };
     let new = write_new(dir, snapshot);
@@ -315,7 +312,7 @@ fn compact(shared: &Shared, snapshot: &[u8]) {
         Err(error) => inner.fail(&error.to_string()),
     }
     drop(inner);
-    // Before the next lines count as durable, the name of the file must be.
+    // New lines are durable only if the rename is durable.
     if let Err(error) = dir.sync() {
         shared.lock().fail(&error.to_string());
     }
@@ -327,22 +324,22 @@ fn snapshot(history: &History) -> Vec<u8> {
     line
 }
 
-/// A file that is to be put in the place of another.
+/// Writes a file that will replace another one.
 fn write_new(dir: &PrivateDir, content: &[u8]) -> std::io::Result<NewFile> {
     let mut new = dir.new_file()?;
     new.file.write_all(content)?;
-    // Nobody waits for a disk yet, so that little is left for later.
+    // No caller waits yet. So the sync under the lock is short later.
     new.file.sync_all()?;
     Ok(new)
 }
 
-/// Reads what is there. A last line that was cut by a crash is left out; a file that is damaged otherwise is put aside.
+/// Reads the history. A crash can truncate the last line, which is skipped. A file with another damage is copied aside.
 fn read(dir: &PrivateDir) -> anyhow::Result<History> {
     let bytes = match dir.read(FILE, LIMIT) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(History::default()),
         bytes => bytes?,
     };
-    // Bytes that are no text are a damaged line like any other.
+    // Invalid UTF-8 makes a damaged line, too.
     let text = String::from_utf8_lossy(&bytes);
     let mut history = History::default();
     let mut lines = text.split_inclusive('\n').enumerate().peekable();
@@ -353,7 +350,7 @@ fn read(dir: &PrivateDir) -> anyhow::Result<History> {
             Err(error) => {
                 let aside = dir.path().join(DAMAGED);
                 tracing::warn!(path = %dir.path().join(FILE).display(), line = index + 1, %error, aside = %aside.display(),
-                    "the history of versions is damaged; it is put aside, and goes on from the line before");
+                    "the history of versions is damaged; copied it aside, and continued from the line before");
                 dir.write(DAMAGED, &bytes)?;
                 break;
             }

@@ -1,8 +1,9 @@
-//! Versions of the mapper, swapped live: what is checked before one speaks, from which offset on it does, and the way back.
+//! Versions of the plugin: how the host checks a new version, switches the workers to it at a recorded offset, and rolls it back.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 #![forbid(unsafe_code)]
 
+pub mod completeness;
 pub mod control;
 pub mod history;
 pub mod journal;
@@ -21,7 +22,6 @@ pub mod tap;
 pub mod tryout;
 pub mod uploads;
 pub mod watch;
-pub mod whole;
 pub mod worker;
 
 pub use control::Control;

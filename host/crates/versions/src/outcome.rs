@@ -1,4 +1,4 @@
-//! What is done of a record, in a form that outlives its batch and can be held against that of another version.
+//! The outcome of a record, owned, so that it outlives its batch and can be compared with the outcome of another version.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use mapper_core::decision::{Decision, RouteIndex, Routes, decide};
 use mapper_core::record::{Batch, Record};
 use mapper_core::verdict::{FailureKind, Output, Verdict, Verdicts};
 
-/// How much of an input, an output or a message is shown, in bytes.
-const SHOWN_BYTES: usize = 160;
+/// The most bytes of an input, an output or a message in a report.
+const MAX_EXCERPT_BYTES: usize = 160;
 
 type OwnedHeaders = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
-/// An output, with all that was kept filled in.
+/// An output; it owns also the fields that it keeps from its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Made {
+pub struct OwnedOutput {
     route: RouteIndex,
     key: Option<Vec<u8>>,
     value: Option<Vec<u8>>,
@@ -21,29 +21,22 @@ pub struct Made {
     timestamp_ms: Option<i64>,
 }
 
-/// What is done of a record.
+/// The outcome of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// These are produced; none: it is skipped.
-    Produced(Vec<Made>),
-    /// It is a dead letter.
-    Failed {
-        /// Of this kind.
-        kind: FailureKind,
-        /// With this message.
-        message: String,
-    },
+    /// The outputs; the record is skipped if there are none.
+    Produced(Vec<OwnedOutput>),
+    /// The record becomes a dead letter.
+    Failed { kind: FailureKind, message: String },
 }
 
 impl Outcome {
-    /// What is decided on this verdict.
-    pub fn of<'a>(record: Record<'a>, verdict: Verdict<'a>, routes: &Routes) -> Self {
-        Self::decided(record, &decide(record, verdict, routes, chrono::Utc::now().timestamp_millis()))
+    pub fn from_verdict<'a>(record: Record<'a>, verdict: Verdict<'a>, routes: &Routes) -> Self {
+        Self::from_decision(record, &decide(record, verdict, routes, chrono::Utc::now().timestamp_millis()))
     }
 
-    /// What was decided.
-    pub fn decided<'a>(record: Record<'a>, decision: &Decision<'a>) -> Self {
-        let made = |(route, output): &(RouteIndex, Output<'a>)| Made {
+    pub fn from_decision<'a>(record: Record<'a>, decision: &Decision<'a>) -> Self {
+        let to_owned = |(route, output): &(RouteIndex, Output<'a>)| OwnedOutput {
             route: *route,
             key: output.key(record).map(<[u8]>::to_vec),
             value: output.value(record).map(<[u8]>::to_vec),
@@ -55,13 +48,12 @@ impl Outcome {
         };
         match decision {
             Decision::Skip => Self::Produced(Vec::new()),
-            Decision::ProduceOne(route, output) => Self::Produced(vec![made(&(*route, *output))]),
-            Decision::Produce(all) => Self::Produced(all.iter().map(made).collect()),
+            Decision::ProduceOne(route, output) => Self::Produced(vec![to_owned(&(*route, *output))]),
+            Decision::Produce(all) => Self::Produced(all.iter().map(to_owned).collect()),
             Decision::DeadLetter(failure) => Self::Failed { kind: failure.kind, message: failure.message.to_string() },
         }
     }
 
-    /// The kind of the failure, if it is one.
     pub fn failure(&self) -> Option<FailureKind> {
         match self {
             Self::Produced(_) => None,
@@ -69,26 +61,26 @@ impl Outcome {
         }
     }
 
-    /// Whether it is a failure of the guest as a whole, not one that it returned.
+    /// Whether the guest crashed, instead of returning a failure.
     pub fn is_crash(&self) -> bool {
         self.failure().is_some_and(is_crash)
     }
 
-    /// The bytes it takes, about.
+    /// The approximate size.
     pub fn bytes(&self) -> usize {
         match self {
-            Self::Produced(all) => all.iter().map(Made::bytes).sum(),
+            Self::Produced(all) => all.iter().map(OwnedOutput::bytes).sum(),
             Self::Failed { message, .. } => message.len(),
         }
     }
 }
 
-/// Whether a failure of this kind ends the instance: the guest did not return.
+/// Whether a failure of this kind ends the instance, because the guest did not return.
 pub fn is_crash(kind: FailureKind) -> bool {
     matches!(kind, FailureKind::Trap | FailureKind::Timeout | FailureKind::OutOfMemory)
 }
 
-impl Made {
+impl OwnedOutput {
     fn bytes(&self) -> usize {
         let headers: usize =
             self.headers.iter().map(|(name, value)| name.len() + value.as_ref().map_or(0, Vec::len)).sum();
@@ -100,43 +92,43 @@ fn owned<'h>(headers: impl Iterator<Item = mapper_core::record::Header<'h>>) -> 
     headers.map(|(name, value)| (name.to_vec(), value.map(<[u8]>::to_vec))).collect()
 }
 
-/// All outcomes of a batch, in order.
+/// The outcomes of a batch, in order.
 pub fn outcomes<'a>(
     batch: &'a Batch,
     verdicts: &'a Verdicts,
     routes: &'a Routes,
 ) -> impl Iterator<Item = Outcome> + 'a {
-    batch.records().zip(verdicts.iter()).map(|(record, verdict)| Outcome::of(record, verdict, routes))
+    batch.records().zip(verdicts.iter()).map(|(record, verdict)| Outcome::from_verdict(record, verdict, routes))
 }
 
-/// Bytes as text for a person: not too many, and with what is no text escaped.
-pub fn shown(bytes: Option<&[u8]>) -> String {
+/// Bytes as text for a report: truncated, and escaped if they are not UTF-8.
+pub fn excerpt(bytes: Option<&[u8]>) -> String {
     let Some(bytes) = bytes else { return "null".to_owned() };
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => text.to_owned(),
-        Err(_) => bytes[..bytes.len().min(SHOWN_BYTES)].escape_ascii().to_string(),
+        Err(_) => bytes[..bytes.len().min(MAX_EXCERPT_BYTES)].escape_ascii().to_string(),
     };
-    if text.len() <= SHOWN_BYTES {
+    if text.len() <= MAX_EXCERPT_BYTES {
         return text;
     }
-    format!("{}… ({} bytes)", &text[..text.floor_char_boundary(SHOWN_BYTES)], bytes.len())
+    format!("{}… ({} bytes)", &text[..text.floor_char_boundary(MAX_EXCERPT_BYTES)], bytes.len())
 }
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Failed { kind, message } => write!(f, "{kind}: {}", shown(Some(message.as_bytes()))),
+            Self::Failed { kind, message } => write!(f, "{kind}: {}", excerpt(Some(message.as_bytes()))),
             Self::Produced(all) if all.is_empty() => f.write_str("skipped"),
             Self::Produced(all) => {
-                let texts: Vec<String> = all.iter().map(|made| shown(made.value.as_deref())).collect();
+                let texts: Vec<String> = all.iter().map(|made| excerpt(made.value.as_deref())).collect();
                 f.write_str(&texts.join(" | "))
             }
         }
     }
 }
 
-/// Two outcomes as texts in which one can see where they differ: values that are the same are told apart by the rest.
-pub fn told_apart(old: &Outcome, new: &Outcome, routes: &Routes) -> [String; 2] {
+/// Describes two outcomes that differ. If their values are equal, the texts also have topics, keys, headers and timestamps.
+pub fn describe_both(old: &Outcome, new: &Outcome, routes: &Routes) -> [String; 2] {
     let plain = [old, new].map(ToString::to_string);
     if plain[0] != plain[1] {
         return plain;
@@ -148,10 +140,10 @@ pub fn told_apart(old: &Outcome, new: &Outcome, routes: &Routes) -> [String; 2] 
                 let headers: Vec<String> = made
                     .headers
                     .iter()
-                    .map(|(name, value)| format!("{}={}", name.escape_ascii(), shown(value.as_deref())))
+                    .map(|(name, value)| format!("{}={}", name.escape_ascii(), excerpt(value.as_deref())))
                     .collect();
-                let (topic, key) = (&routes.get(made.route).topic, shown(made.key.as_deref()));
-                let (value, time) = (shown(made.value.as_deref()), made.timestamp_ms.unwrap_or(-1));
+                let (topic, key) = (&routes.get(made.route).topic, excerpt(made.key.as_deref()));
+                let (value, time) = (excerpt(made.value.as_deref()), made.timestamp_ms.unwrap_or(-1));
                 format!("to '{topic}' {key} = {value} [{}] at {time}", headers.join(", "))
             });
             texts.collect::<Vec<_>>().join(" | ")

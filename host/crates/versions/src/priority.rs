@@ -1,12 +1,12 @@
-//! The priority of threads that do what can wait.
+//! The priority of background threads.
 
-/// How nice a thread is that maps nothing that anyone waits for: it gets what the others leave, and not nothing.
+/// The nice value of a background thread. It gets the time that workers leave, and still makes progress.
 const NICE: i32 = 15;
 
-/// Lowers the priority of this thread. On Linux each thread has its own; elsewhere nothing is changed.
-pub fn lower() {
+/// Lowers the priority of the current thread. Only Linux has a priority per thread.
+pub fn lower_current_thread() {
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
-        tracing::debug!(%error, "the priority of a thread can't be lowered");
+        tracing::debug!(%error, "failed to lower the priority of a thread");
     }
 }

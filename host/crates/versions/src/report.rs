@@ -11,7 +11,7 @@ use super::history::{By, Version};
 /// The outcome of a swap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum Ended {
+pub enum SwapOutcome {
     /// The new version is active on all workers.
     Swapped,
     /// The version was active already.
@@ -24,7 +24,7 @@ pub enum Ended {
     Refused,
 }
 
-impl Ended {
+impl SwapOutcome {
     /// Every way.
     pub const ALL: [Self; 5] = [Self::Swapped, Self::Unchanged, Self::Tried, Self::Switching, Self::Refused];
 
@@ -114,7 +114,7 @@ pub struct TryOut {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// The outcome.
-    pub outcome: Ended,
+    pub outcome: SwapOutcome,
     /// The step that refused the version; null if none did.
     pub step: Option<Step>,
     /// Why it was refused, and how to fix it.

@@ -1,14 +1,14 @@
-//! Which version a rollback returns to: decided from the history alone, without any I/O.
+//! The version that a rollback activates. It depends on the history only; there is no I/O.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::history::{By, History, Term, Version};
 
-/// The fewest hexadecimal digits of a digest that name a version.
-const LEAST_DIGITS: usize = 4;
-/// How many versions an error lists.
-const LISTED: usize = 8;
+/// The fewest hexadecimal digits of a digest that identify a version.
+const MIN_DIGITS: usize = 4;
+/// The most versions that an error lists.
+const MAX_LISTED: usize = 8;
 
 /// The effect of a rollback, to look at before it is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -24,10 +24,10 @@ pub struct RollbackPlan {
 }
 
 impl RollbackPlan {
-    /// The plan for the version that is asked for, or, without one, for the version before the active one.
+    /// Plans a rollback to the version `to`, or to the version before the active one.
     ///
     /// # Errors
-    /// When there is no such version, or it is not clear which is meant, with the versions to choose from.
+    /// If no version, or more than one, matches. The error lists the versions to choose from.
     pub fn new(history: &History, to: Option<&str>) -> Result<Self, String> {
         let active = history.last().ok_or("the history is empty")?;
         let to = match to {
@@ -35,7 +35,7 @@ impl RollbackPlan {
             None if active.by == By::Probation => return Err(already_rolled_back(history, active)),
             None => previous(history)?,
         };
-        let last = history.last_of(&to.digest);
+        let last = history.find_last_term(&to.digest);
         Ok(Self {
             from: active.version.clone(),
             last_active: last.map(|term| term.since.clone()),
@@ -45,19 +45,19 @@ impl RollbackPlan {
     }
 }
 
-/// The version before the active one, without those that failed their probation.
+/// The version before the active one; skips versions that failed their probation.
 ///
 /// # Errors
-/// When there is none.
+/// If there is no such version.
 pub(super) fn previous(history: &History) -> Result<Version, String> {
     let mut before = history.last().and_then(|active| active.before.as_deref());
-    // Each step leads to another term; more steps than terms would be a circle.
+    // The bound protects against a cycle in a damaged history.
     for _ in 0..=history.terms().count() {
         let Some(digest) = before else { break };
-        match history.last_of(digest) {
+        match history.find_last_term(digest) {
             Some(term) if term.probation_failure.is_some() => before = term.before.as_deref(),
             Some(term) => return Ok(term.version.clone()),
-            // Its file may still be kept.
+            // The store may still have its file.
             None => {
                 let unknown = || "(forgotten)".to_owned();
                 return Ok(Version { name: unknown(), version: unknown(), digest: digest.to_owned() });
@@ -67,7 +67,7 @@ pub(super) fn previous(history: &History) -> Result<Version, String> {
     Err("there is no version before this one".to_owned())
 }
 
-/// One version too far back is what a rollback would do that comes after the one that the host did by itself.
+/// After an automatic rollback, another rollback would go one version too far. The error names that version.
 fn already_rolled_back(history: &History, active: &Term) -> String {
     let failed = history.terms().rev().nth(1);
     let failed = failed.map(|term| term.version.to_string()).unwrap_or_default();
@@ -85,7 +85,7 @@ fn short(version: &Version) -> &str {
     version.digest.get(..12).unwrap_or(&version.digest)
 }
 
-/// The version that is meant by a digest or its first digits, by a version, or by `NAME@VERSION`.
+/// Finds a version by its digest, the first digits of it, a version, or `NAME@VERSION`.
 fn find<'h>(history: &'h History, name: &str) -> Result<&'h Term, String> {
     let mut terms: Vec<&Term> = Vec::new();
     for term in history.terms().rev() {
@@ -94,11 +94,11 @@ fn find<'h>(history: &'h History, name: &str) -> Result<&'h Term, String> {
         }
     }
     let digits = name.to_ascii_lowercase();
-    let is_meant = |version: &Version| {
-        let by_digest = digits.len() >= LEAST_DIGITS && version.digest.starts_with(&digits);
+    let matches = |version: &Version| {
+        let by_digest = digits.len() >= MIN_DIGITS && version.digest.starts_with(&digits);
         by_digest || version.version == name || name.split_once('@') == Some((&version.name, &version.version))
     };
-    let found: Vec<&Term> = terms.iter().copied().filter(|term| is_meant(&term.version)).collect();
+    let found: Vec<&Term> = terms.iter().copied().filter(|term| matches(&term.version)).collect();
     match found[..] {
         [one] => Ok(one),
         [] => Err(format!(
@@ -110,9 +110,9 @@ fn find<'h>(history: &'h History, name: &str) -> Result<&'h Term, String> {
 }
 
 fn list(terms: &[&Term]) -> String {
-    let mut texts: Vec<String> = terms.iter().take(LISTED).map(|term| term.version.to_string()).collect();
-    if terms.len() > LISTED {
-        texts.push(format!("{} more (mapper-host history)", terms.len() - LISTED));
+    let mut texts: Vec<String> = terms.iter().take(MAX_LISTED).map(|term| term.version.to_string()).collect();
+    if terms.len() > MAX_LISTED {
+        texts.push(format!("{} more (mapper-host history)", terms.len() - MAX_LISTED));
     }
     texts.join(", ")
 }
@@ -129,7 +129,7 @@ mod tests {
         Version { name: name.into(), version: version.into(), digest: digest.to_string().repeat(64) }
     }
 
-    /// ProbationTerms of these versions, in the order of time, each with who asked for it.
+    /// A history of these versions, in chronological order, with the cause of each swap.
     fn history(terms: &[(Version, By)]) -> History {
         let mut history = History::default();
         for (version, by) in terms {
@@ -138,7 +138,7 @@ mod tests {
                 since: format!("time {}", history.next_number()),
                 by: *by,
                 forced: false,
-                before: history.before(version, *by),
+                before: history.rollback_target(version, *by),
                 probation_failure: None,
                 tally: Tally::default(),
                 version: version.clone(),
@@ -149,7 +149,7 @@ mod tests {
         history
     }
 
-    fn fails(history: &mut History, term: u64) {
+    fn fail_probation(history: &mut History, term: u64) {
         history.apply(Event::ProbationFailed { term, reason: "it trapped".into() });
     }
 
@@ -175,7 +175,7 @@ mod tests {
             (c.clone(), By::Http),
             (b.clone(), By::Probation),
         ]);
-        fails(&mut all, 3);
+        fail_probation(&mut all, 3);
         let refused = RollbackPlan::new(&all, None).unwrap_err();
         assert!(refused.starts_with("already rolled back: m 3 (cccccccccccc) failed its probation"), "{refused}");
         assert!(
@@ -183,29 +183,29 @@ mod tests {
             "{refused}"
         );
         assert_eq!(RollbackPlan::new(&all, Some("aaaaaaaaaaaa")).unwrap().to, a);
-        // Once there is another version, the one before that is meant again.
+        // After another swap, a rollback activates the version before the active one again.
         let later = history(&[(a, By::Start), (b.clone(), By::Http), (b.clone(), By::Probation), (c, By::Http)]);
         assert_eq!(RollbackPlan::new(&later, None).unwrap().to, b);
     }
 
     #[test]
-    fn a_version_that_failed_its_probation_is_returned_to_by_name_only() {
+    fn version_that_failed_its_probation_is_rollback_target_by_name_only() {
         let [a, b, c] = abc();
-        // The automatic rollback from b did not succeed, and c came after it.
+        // The automatic rollback from b failed, and c replaced it.
         let mut all = history(&[(a.clone(), By::Start), (b.clone(), By::Http), (c, By::Http)]);
-        fails(&mut all, 2);
+        fail_probation(&mut all, 2);
         assert_eq!(RollbackPlan::new(&all, None).unwrap().to, a);
         let named = RollbackPlan::new(&all, Some("m@2")).unwrap();
         assert_eq!((named.to, named.probation_failure.as_deref()), (b.clone(), Some("it trapped")));
-        // What counts is how it did the last time.
+        // Only the last probation of a version counts.
         let mut all =
             history(&[(a, By::Start), (b.clone(), By::Http), (b.clone(), By::Http), (abc()[2].clone(), By::Http)]);
-        fails(&mut all, 2);
+        fail_probation(&mut all, 2);
         assert_eq!(RollbackPlan::new(&all, None).unwrap().to, b);
     }
 
     #[test]
-    fn a_version_is_named_by_digest_version_or_both_and_never_guessed() {
+    fn version_is_found_by_digest_or_version_and_an_ambiguous_name_is_an_error() {
         let [a, b, _] = abc();
         let other = Version { digest: format!("bbbbb{}", "0".repeat(59)), ..version("other@2", 'b') };
         let all = history(&[(a.clone(), By::Start), (b.clone(), By::Http), (other.clone(), By::Http)]);

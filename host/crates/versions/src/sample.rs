@@ -1,75 +1,70 @@
-//! The last records of a worker with what was done of them, good and bad, in bounded memory: what a new version is tried
-//! out on.
+//! A bounded sample of the last records of a worker, with their outcomes. A try-out maps it again.
 
 use std::collections::VecDeque;
 
 use super::outcome::Outcome;
-use super::probation::Judged;
 use mapper_core::decision::Decision;
 use mapper_core::record::{Batch, Record};
 
-/// How many records are kept of each sort, per worker.
-pub const KEPT_RECORDS: usize = 64;
-/// What the records of each sort may take, in bytes, per worker. A larger one is left out.
-const KEPT_BYTES: usize = 512 << 10;
+/// The most records per worker that succeeded, and the most that failed.
+pub const MAX_RECORDS: usize = 64;
+/// The most bytes of these records. A larger record is skipped.
+const MAX_BYTES: usize = 512 << 10;
 
-/// A record, and what was done of it.
+/// A record with its outcome.
 #[derive(Debug, Clone)]
 pub struct Sampled {
-    /// A batch of this record alone.
+    /// A batch with this record only.
     pub batch: Batch,
-    /// What was done of it.
     pub outcome: Outcome,
 }
 
-/// What was judged since it was last told, with some records of each sort to remember.
+/// The sample of one batch: the first successes and the first failures, up to a limit each.
 #[derive(Debug)]
-pub struct Seen {
-    /// What became of the records.
-    pub judged: Judged,
-    pub(super) sampled: Vec<Sampled>,
-    /// How many more are to be remembered that passed, and that failed.
-    wanted: [usize; 2],
-    most: [usize; 2],
+pub(super) struct BatchSample {
+    pub(super) records: Vec<Sampled>,
+    /// How many successes and failures still fit.
+    free: [usize; 2],
+    limits: [usize; 2],
 }
 
-impl Default for Seen {
+impl Default for BatchSample {
     fn default() -> Self {
-        Self::of_at_most([KEPT_RECORDS; 2])
+        Self::with_limits([MAX_RECORDS; 2])
     }
 }
 
-impl Seen {
-    /// Nothing yet; to be remembered are at most so many records that pass, and so many that fail.
-    pub(super) fn of_at_most(most: [usize; 2]) -> Self {
-        Self { judged: Judged::default(), sampled: Vec::new(), wanted: most, most }
+impl BatchSample {
+    /// The limits of successes and of failures.
+    pub(super) fn with_limits(limits: [usize; 2]) -> Self {
+        Self { records: Vec::new(), free: limits, limits }
     }
 
-    /// How many are remembered that passed, and that failed.
-    pub(super) fn remembered(&self) -> [usize; 2] {
-        [0, 1].map(|sort| self.most[sort] - self.wanted[sort])
+    /// The number of successes and of failures.
+    pub(super) fn counts(&self) -> [usize; 2] {
+        [0, 1].map(|kind| self.limits[kind] - self.free[kind])
     }
 
-    /// This is done of a record.
-    pub fn note(&mut self, record: Record<'_>, decision: &Decision<'_>) {
-        let wanted = &mut self.wanted[usize::from(decision.failure().is_some())];
-        if *wanted > 0 {
-            *wanted -= 1;
-            self.sampled.push(Sampled { batch: record.alone(), outcome: Outcome::decided(record, decision) });
+    pub(super) fn add(&mut self, record: Record<'_>, decision: &Decision<'_>) {
+        let free = &mut self.free[usize::from(decision.failure().is_some())];
+        if *free > 0 {
+            *free -= 1;
+            self.records.push(Sampled { batch: record.alone(), outcome: Outcome::from_decision(record, decision) });
         }
     }
 }
 
+/// A FIFO of bounded length and size.
 #[derive(Debug, Default)]
 struct Ring {
     records: VecDeque<Sampled>,
     bytes: usize,
 }
 
-/// What is kept of a worker's records.
+/// The sample of one worker. Failures have a ring of their own, so that successes do not evict them.
 #[derive(Debug, Default)]
 pub struct Sample {
-    passed: Ring,
+    succeeded: Ring,
     failed: Ring,
 }
 
@@ -78,15 +73,14 @@ impl Sampled {
         self.batch.bytes() + self.outcome.bytes()
     }
 
-    /// The record.
     pub fn record(&self) -> Record<'_> {
         self.batch.record(0)
     }
 }
 
 impl Ring {
-    /// Forgets a record that is judged again, as after an abort.
-    fn forget(&mut self, (partition, offset): (i32, i64)) {
+    /// Removes a record that is judged again, for example after an abort.
+    fn remove(&mut self, (partition, offset): (i32, i64)) {
         let at = |sampled: &Sampled| (sampled.record().partition(), sampled.record().offset());
         if let Some(index) = self.records.iter().position(|sampled| at(sampled) == (partition, offset))
             && let Some(old) = self.records.remove(index)
@@ -97,10 +91,10 @@ impl Ring {
 
     fn push(&mut self, sampled: Sampled) {
         let bytes = sampled.bytes();
-        if bytes > KEPT_BYTES {
+        if bytes > MAX_BYTES {
             return;
         }
-        while self.records.len() == KEPT_RECORDS || self.bytes + bytes > KEPT_BYTES {
+        while self.records.len() == MAX_RECORDS || self.bytes + bytes > MAX_BYTES {
             let Some(oldest) = self.records.pop_front() else { break };
             self.bytes -= oldest.bytes();
         }
@@ -110,18 +104,17 @@ impl Ring {
 }
 
 impl Sample {
-    /// Keeps a record; the oldest of its sort goes.
+    /// Adds a record; evicts the oldest one of its ring.
     pub fn push(&mut self, sampled: Sampled) {
-        let place = (sampled.record().partition(), sampled.record().offset());
-        self.passed.forget(place);
-        self.failed.forget(place);
-        let ring = if sampled.outcome.failure().is_some() { &mut self.failed } else { &mut self.passed };
+        let position = (sampled.record().partition(), sampled.record().offset());
+        self.succeeded.remove(position);
+        self.failed.remove(position);
+        let ring = if sampled.outcome.failure().is_some() { &mut self.failed } else { &mut self.succeeded };
         ring.push(sampled);
     }
 
-    /// All that is kept.
-    pub fn all(&self) -> impl Iterator<Item = &Sampled> {
-        self.passed.records.iter().chain(&self.failed.records)
+    pub fn records(&self) -> impl Iterator<Item = &Sampled> {
+        self.succeeded.records.iter().chain(&self.failed.records)
     }
 }
 
@@ -141,34 +134,34 @@ mod tests {
     }
 
     #[test]
-    fn good_ones_do_not_push_out_bad_ones() {
+    fn success_does_not_evict_failure() {
         let mut sample = Sample::default();
         (0..3).for_each(|offset| sample.push(sampled(offset, 10, true)));
         (3..1000).for_each(|offset| sample.push(sampled(offset, 10, false)));
-        let offsets: Vec<i64> = sample.all().map(|sampled| sampled.record().offset()).collect();
-        assert_eq!(offsets.len(), KEPT_RECORDS + 3);
-        assert_eq!((offsets[0], offsets[KEPT_RECORDS - 1]), (1000 - KEPT_RECORDS as i64, 999));
-        assert_eq!(offsets[KEPT_RECORDS..], [0, 1, 2]);
+        let offsets: Vec<i64> = sample.records().map(|sampled| sampled.record().offset()).collect();
+        assert_eq!(offsets.len(), MAX_RECORDS + 3);
+        assert_eq!((offsets[0], offsets[MAX_RECORDS - 1]), (1000 - MAX_RECORDS as i64, 999));
+        assert_eq!(offsets[MAX_RECORDS..], [0, 1, 2]);
     }
 
     #[test]
-    fn what_is_judged_again_is_kept_once_as_it_came_out_last() {
+    fn record_that_is_judged_again_keeps_only_the_last_outcome() {
         let mut sample = Sample::default();
         [false, true, false].into_iter().for_each(|failed| sample.push(sampled(7, 10, failed)));
         sample.push(sampled(8, 10, true));
         let kept: Vec<_> =
-            sample.all().map(|kept| (kept.record().offset(), kept.outcome.failure().is_some())).collect();
+            sample.records().map(|kept| (kept.record().offset(), kept.outcome.failure().is_some())).collect();
         assert_eq!(kept, [(7, false), (8, true)]);
-        assert_eq!((sample.passed.bytes, sample.failed.bytes), (10, 10));
+        assert_eq!((sample.succeeded.bytes, sample.failed.bytes), (10, 10));
     }
 
     #[test]
-    fn bytes_are_bounded_too() {
+    fn sample_bytes_are_bounded() {
         let mut sample = Sample::default();
-        (0..10).for_each(|offset| sample.push(sampled(offset, KEPT_BYTES / 3, false)));
-        sample.push(sampled(99, KEPT_BYTES + 1, false));
-        let offsets: Vec<i64> = sample.all().map(|sampled| sampled.record().offset()).collect();
+        (0..10).for_each(|offset| sample.push(sampled(offset, MAX_BYTES / 3, false)));
+        sample.push(sampled(99, MAX_BYTES + 1, false));
+        let offsets: Vec<i64> = sample.records().map(|sampled| sampled.record().offset()).collect();
         assert_eq!(offsets, [7, 8, 9]);
-        assert_eq!(sample.passed.bytes, KEPT_BYTES / 3 * 3);
+        assert_eq!(sample.succeeded.bytes, MAX_BYTES / 3 * 3);
     }
 }

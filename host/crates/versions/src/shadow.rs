@@ -1,4 +1,4 @@
-//! A shadow: a candidate maps live records beside the version that speaks. Nothing comes of it but counts and samples.
+//! A shadow: a candidate maps live records beside the active version. It only counts differences and produces no output.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -7,22 +7,22 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::history::Version;
-use super::outcome::{outcomes, shown, told_apart};
+use super::outcome::{describe_both, excerpt, outcomes};
 use super::priority;
 use super::report::{Difference, ShadowStatus};
 use super::slot::Slot;
-use super::tap::{Judgement, Tap, WAITING_BATCHES};
-use super::tryout::{Compared, compare, place};
+use super::tap::{Judgement, MAX_QUEUED_BATCHES, Tap};
+use super::tryout::{Compared, compare, describe_position};
 use mapper_core::decision::Routes;
 use mapper_core::verdict::Verdicts;
 use mapper_pipeline::contracts::Mapper;
 
-/// How many records that differ are shown.
-const SHOWN: usize = 20;
-/// How often it looks whether it is to end.
-const LOOK: Duration = Duration::from_millis(200);
+/// The most differences in the status.
+const MAX_DIFFERENCES: usize = 20;
+/// The interval in which the thread checks the stop flag.
+const STOP_CHECK: Duration = Duration::from_millis(200);
 
-/// What a shadow has seen, for whoever asks.
+/// A handle to the status of a shadow.
 #[derive(Clone)]
 pub struct View {
     status: Arc<Mutex<ShadowStatus>>,
@@ -30,7 +30,6 @@ pub struct View {
 }
 
 impl View {
-    /// As of now.
     pub fn status(&self) -> ShadowStatus {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if status.running {
@@ -40,23 +39,23 @@ impl View {
     }
 }
 
-/// A running shadow.
 pub struct Shadow {
     view: View,
     stop: Arc<AtomicBool>,
     close: Box<dyn Fn() + Send>,
-    /// Returns how many records it was given and left alone.
+    /// Returns the number of received records that it did not map.
     thread: JoinHandle<u64>,
 }
 
 impl Shadow {
-    /// Starts to map what the workers judge from now on.
+    /// Starts a thread that maps the records that the workers judge from now on.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// If the thread cannot be started.
     pub fn start<M: Mapper + Send + 'static>(
         mapper: M,
-        (version, against): (Version, Version),
+        version: Version,
+        against: Version,
         routes: Arc<Routes>,
         slot: Arc<Slot<M>>,
     ) -> std::io::Result<Self> {
@@ -75,84 +74,84 @@ impl Shadow {
             failing: Default::default(),
             differences: Vec::new(),
         }));
-        let (sender, receiver) = sync_channel(WAITING_BATCHES);
+        let (sender, receiver) = sync_channel(MAX_QUEUED_BATCHES);
         let stop = Arc::new(AtomicBool::new(false));
         let thread = std::thread::Builder::new().name("shadow".into()).spawn({
             let (status, stop, slot) = (status.clone(), stop.clone(), slot.clone());
-            move || follow(mapper, (&receiver, &slot.tap), &routes, &status, &stop)
+            move || map_judgements(mapper, (&receiver, &slot.tap), &routes, &status, &stop)
         })?;
         slot.tap.open(sender);
         let unseen = Arc::new({
             let slot = slot.clone();
-            move || slot.tap.unseen()
+            move || slot.tap.missed_records()
         });
         let close = Box::new(move || slot.tap.close());
         Ok(Self { view: View { status, unseen }, stop, close, thread })
     }
 
-    /// For whoever asks what it has seen.
     pub fn view(&self) -> View {
         self.view.clone()
     }
 
-    /// Whether its thread still runs.
     pub fn is_running(&self) -> bool {
         !self.thread.is_finished()
     }
 
-    /// Ends it, for this reason.
-    pub fn stop(self, why: &str) {
+    pub fn stop(self, reason: &str) {
         (self.close)();
         self.stop.store(true, Ordering::Relaxed);
         let left = self.thread.join();
         let mut status = self.view.status.lock().unwrap_or_else(PoisonError::into_inner);
         status.running = false;
         status.unseen = (self.view.unseen)() + left.as_ref().map_or(0, |left| *left);
-        status.ended =
-            Some(if left.is_ok() { why.to_owned() } else { "an error of the host; the log has it".to_owned() });
+        status.ended = Some(if left.is_ok() {
+            reason.to_owned()
+        } else {
+            "the shadow thread panicked; see the log of the host".to_owned()
+        });
     }
 }
 
-fn follow(
+fn map_judgements(
     mut mapper: impl Mapper,
     (receiver, tap): (&Receiver<Judgement>, &Tap),
     routes: &Routes,
     status: &Mutex<ShadowStatus>,
     stop: &AtomicBool,
 ) -> u64 {
-    priority::lower();
+    priority::lower_current_thread();
     let mut verdicts = Verdicts::default();
     while !stop.load(Ordering::Relaxed) {
-        let judgement = match receiver.recv_timeout(LOOK) {
+        let judgement = match receiver.recv_timeout(STOP_CHECK) {
             Ok(judgement) => judgement,
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => break,
         };
-        tap.received();
+        tap.record_received();
         verdicts.clear();
         let records = judgement.batch.len();
-        // A candidate may be slow on every record, and yet it ends when it is to.
+        // A candidate can be slow on every record; so the flag is checked after each call.
         while verdicts.len() < records && !stop.load(Ordering::Relaxed) {
             mapper.map_until_failure(&judgement.batch.slice(verdicts.len()..records), &mut verdicts);
         }
         let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
-        take_in(&mut status, &judgement, &verdicts, routes);
+        compare_batch(&mut status, &judgement, &verdicts, routes);
         drop(status);
         if verdicts.len() < records {
-            return (records - verdicts.len()) as u64 + left(receiver);
+            return (records - verdicts.len()) as u64 + count_queued(receiver);
         }
     }
-    left(receiver)
+    count_queued(receiver)
 }
 
-/// What was given and not taken.
-fn left(receiver: &Receiver<Judgement>) -> u64 {
+/// Counts the records in the queue.
+fn count_queued(receiver: &Receiver<Judgement>) -> u64 {
     receiver.try_iter().map(|judgement| judgement.batch.len() as u64).sum()
 }
 
-fn take_in(status: &mut ShadowStatus, judgement: &Judgement, verdicts: &Verdicts, routes: &Routes) {
-    let Judgement { batch, verdicts: spoken } = judgement;
-    let (old, new) = (outcomes(batch, spoken, routes), outcomes(batch, verdicts, routes));
+fn compare_batch(status: &mut ShadowStatus, judgement: &Judgement, verdicts: &Verdicts, routes: &Routes) {
+    let Judgement { batch, verdicts: active } = judgement;
+    let (old, new) = (outcomes(batch, active, routes), outcomes(batch, verdicts, routes));
     for ((record, old), new) in batch.records().zip(old).zip(new) {
         status.seen += 1;
         if let Some(kind) = new.failure() {
@@ -168,10 +167,10 @@ fn take_in(status: &mut ShadowStatus, judgement: &Judgement, verdicts: &Verdicts
             Compared::Broken | Compared::Crash => status.broken += 1,
         }
         status.different += 1;
-        if status.differences.len() < SHOWN {
-            let [old, new] = told_apart(&old, &new, routes);
-            let input = shown(record.value());
-            status.differences.push(Difference { record: place(record), input, old, new });
+        if status.differences.len() < MAX_DIFFERENCES {
+            let [old, new] = describe_both(&old, &new, routes);
+            let input = excerpt(record.value());
+            status.differences.push(Difference { record: describe_position(record), input, old, new });
         }
     }
 }

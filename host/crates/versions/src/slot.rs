@@ -1,7 +1,7 @@
-//! Where a new version waits for each worker until it is between two transactions.
+//! The slot between the swap thread and the workers.
 //!
-//! The thread that swaps makes a mapper for each worker, ready to be called, and puts it here; the worker takes it and leaves
-//! the old one, which is then dropped by the thread that swaps. Nothing else of a swap happens on the record path.
+//! The swap thread creates one mapper per worker and offers it here. The worker takes it between two transactions and leaves
+//! the old one. The swap thread drops the old one. So the record path neither compiles nor drops a mapper.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,78 +12,71 @@ pub use mapper_core::identity::ActiveVersion;
 
 use super::journal::Journal;
 use super::notification::Notify;
-use super::probation::{Judged, LEAST_BASELINE, Probation, ProbationTerms, Standing, Window};
+use super::probation::{JudgedCounts, MIN_BASELINE_RECORDS, Probation, ProbationSettings, ProbationState, Window};
 use super::sample::{Sample, Sampled};
 use super::tap::Tap;
 use mapper_core::record::SourcePositions;
 
-/// A mapper on its way to a worker.
-pub struct Incoming<M> {
-    /// Ready to be called.
+/// A mapper for a worker, and its version.
+pub struct OfferedMapper<M> {
     pub mapper: M,
-    /// Whose it is.
-    pub speaker: Arc<ActiveVersion>,
+    pub active: Arc<ActiveVersion>,
 }
 
-/// What a worker says when it has taken a mapper.
+/// The report of a worker that has switched to a new mapper.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
-    /// The worker's number.
+pub struct Switched {
     pub worker: usize,
-    /// From where on the new version speaks.
-    pub places: SourcePositions,
-    /// How long the worker did nothing else.
+    /// The new version maps the records from these positions on.
+    pub positions: SourcePositions,
+    /// The time that the worker spent on the switch.
     pub pause: Duration,
 }
 
-enum Seat<M> {
-    /// Nothing waits.
-    Quiet,
-    /// This waits.
-    Waiting(Incoming<M>),
-    /// The worker is about to say from where it speaks.
-    Taking,
-    /// It was taken.
-    Taken(Taken),
-    /// The worker has ended.
-    Ended,
+/// The slot entry of a worker.
+enum Entry<M> {
+    Empty,
+    Offered(OfferedMapper<M>),
+    /// The worker has taken the mapper and has not reported its positions yet.
+    Switching,
+    Switched(Switched),
+    WorkerEnded,
 }
 
-struct Desk<M> {
-    seats: Vec<Seat<M>>,
+struct Entries<M> {
+    workers: Vec<Entry<M>>,
     retired: Vec<M>,
 }
 
-/// How the version that speaks does.
-struct Conduct {
+/// The failures of the active version.
+struct Judgements {
     term: u64,
     window: Window,
-    /// How the last version did that was let stay, once it had judged enough to tell.
-    baseline: Judged,
+    /// The counts of the last version that stayed active and judged enough records.
+    baseline: JudgedCounts,
     probation: Option<Probation>,
-    /// Told once.
-    decided: Option<Standing>,
-    failed: bool,
+    /// The result, until the swap thread takes it.
+    result: Option<ProbationState>,
+    has_failed: bool,
 }
 
-/// The places of all workers.
+/// One entry per worker, and the state of the probation.
 pub struct Slot<M> {
-    desk: Mutex<Desk<M>>,
-    /// Per worker, whether something waits: what is looked at between two batches.
+    entries: Mutex<Entries<M>>,
+    /// Whether a mapper is offered, by worker. Workers read it between two batches, without a lock.
     due: Vec<AtomicBool>,
-    conduct: Mutex<Conduct>,
-    /// The term whose version is on probation; 0: none. Looked at for every batch.
+    judgements: Mutex<Judgements>,
+    /// The term on probation; 0 is none. Workers read it for every batch, without a lock.
     on_probation: AtomicU64,
-    /// The term whose version maps no more, as the one before it comes back; 0: none. Looked at for every batch.
+    /// The term that is rolled back; 0 is none. Workers read it for every batch, without a lock.
     withdrawn: AtomicU64,
     samples: Vec<Mutex<Sample>>,
     pub(super) tap: Tap,
-    /// The history on disk.
     pub journal: Arc<Journal>,
-    /// Rung when a worker has taken a version, or ended.
+    /// Wakes the swap thread.
     pub wakeup: Arc<Notify>,
-    /// Whether outputs are seen before they are committed: at-least-once.
-    pub(super) seen_at_once: bool,
+    /// Whether outputs are visible before the commit of their transaction: with at-least-once delivery.
+    pub(super) is_visible_at_once: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -91,190 +84,191 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl<M> Slot<M> {
-    /// A slot for so many workers, of which the version of this term speaks. A failure ratio is learnt from `window` records.
-    pub fn new(workers: usize, term: u64, window: u64, journal: Arc<Journal>, seen_at_once: bool) -> Self {
-        let desk = Desk { seats: (0..workers).map(|_| Seat::Quiet).collect(), retired: Vec::new() };
-        let conduct = Conduct {
+    /// `term` is the term of the first version. A failure ratio is computed from `window` records.
+    pub fn new(workers: usize, term: u64, window: u64, journal: Arc<Journal>, is_visible_at_once: bool) -> Self {
+        let entries = Entries { workers: (0..workers).map(|_| Entry::Empty).collect(), retired: Vec::new() };
+        let judgements = Judgements {
             term,
             window: Window::new(window),
-            baseline: Judged::default(),
+            baseline: JudgedCounts::default(),
             probation: None,
-            decided: None,
-            failed: false,
+            result: None,
+            has_failed: false,
         };
         Self {
-            desk: Mutex::new(desk),
+            entries: Mutex::new(entries),
             due: (0..workers).map(|_| AtomicBool::new(false)).collect(),
-            conduct: Mutex::new(conduct),
+            judgements: Mutex::new(judgements),
             on_probation: AtomicU64::new(0),
             withdrawn: AtomicU64::new(0),
             samples: (0..workers).map(|_| Mutex::default()).collect(),
             tap: Tap::default(),
             journal,
             wakeup: Arc::default(),
-            seen_at_once,
+            is_visible_at_once,
         }
     }
 
-    /// How many workers there are, ended or not.
+    /// The number of workers, including workers that have ended.
     pub fn workers(&self) -> usize {
         self.due.len()
     }
 
-    /// Gives each worker that has not ended one of the mappers, as many as there are workers.
-    pub fn offer(&self, mappers: Vec<M>, speaker: &Arc<ActiveVersion>) {
-        let mut desk = lock(&self.desk);
-        let Desk { seats, retired } = &mut *desk;
-        for ((seat, due), mapper) in seats.iter_mut().zip(&self.due).zip(mappers) {
-            if matches!(seat, Seat::Ended) {
+    /// Offers one mapper to each worker that has not ended.
+    pub fn offer(&self, mappers: Vec<M>, active: &Arc<ActiveVersion>) {
+        let mut entries = lock(&self.entries);
+        let Entries { workers, retired } = &mut *entries;
+        for ((entry, due), mapper) in workers.iter_mut().zip(&self.due).zip(mappers) {
+            if matches!(entry, Entry::WorkerEnded) {
                 retired.push(mapper);
                 continue;
             }
-            *seat = Seat::Waiting(Incoming { mapper, speaker: speaker.clone() });
+            *entry = Entry::Offered(OfferedMapper { mapper, active: active.clone() });
             due.store(true, Ordering::Release);
         }
     }
 
-    /// The workers that have taken theirs, and the numbers of those that have not yet.
-    pub fn progress(&self) -> (Vec<Taken>, Vec<usize>) {
-        let desk = lock(&self.desk);
-        let taken =
-            desk.seats.iter().filter_map(|seat| if let Seat::Taken(taken) = seat { Some(taken.clone()) } else { None });
+    /// The reports of the workers that have switched, and the numbers of the others.
+    pub fn progress(&self) -> (Vec<Switched>, Vec<usize>) {
+        let entries = lock(&self.entries);
+        let switched = entries
+            .workers
+            .iter()
+            .filter_map(|entry| if let Entry::Switched(switched) = entry { Some(switched.clone()) } else { None });
         let waiting = (0..)
-            .zip(&desk.seats)
-            .filter(|(_, seat)| matches!(seat, Seat::Waiting(_) | Seat::Taking))
+            .zip(&entries.workers)
+            .filter(|(_, entry)| matches!(entry, Entry::Offered(_) | Entry::Switching))
             .map(|(worker, _)| worker);
-        (taken.collect(), waiting.collect())
+        (switched.collect(), waiting.collect())
     }
 
-    /// The mappers that nobody uses any more, to be dropped by the caller.
-    pub fn retired(&self) -> Vec<M> {
-        std::mem::take(&mut lock(&self.desk).retired)
+    /// Takes the old mappers, so that the caller drops them.
+    pub fn take_retired(&self) -> Vec<M> {
+        std::mem::take(&mut lock(&self.entries).retired)
     }
 
-    /// Whether all workers have ended.
     pub fn is_over(&self) -> bool {
-        lock(&self.desk).seats.iter().all(|seat| matches!(seat, Seat::Ended))
+        lock(&self.entries).workers.iter().all(|entry| matches!(entry, Entry::WorkerEnded))
     }
 
     pub(super) fn is_due(&self, worker: usize) -> bool {
         self.due[worker].load(Ordering::Acquire)
     }
 
-    pub(super) fn take(&self, worker: usize) -> Option<Incoming<M>> {
+    pub(super) fn take(&self, worker: usize) -> Option<OfferedMapper<M>> {
         self.due[worker].store(false, Ordering::Relaxed);
-        let seat = &mut lock(&self.desk).seats[worker];
-        match std::mem::replace(seat, Seat::Taking) {
-            Seat::Waiting(incoming) => Some(incoming),
+        let entry = &mut lock(&self.entries).workers[worker];
+        match std::mem::replace(entry, Entry::Switching) {
+            Entry::Offered(offered) => Some(offered),
             other => {
-                *seat = other;
+                *entry = other;
                 None
             }
         }
     }
 
-    pub(super) fn taken(&self, taken: Taken, old: M) {
-        let mut desk = lock(&self.desk);
-        let worker = taken.worker;
-        desk.seats[worker] = Seat::Taken(taken);
-        desk.retired.push(old);
-        drop(desk);
+    pub(super) fn report_switched(&self, switched: Switched, old: M) {
+        let mut entries = lock(&self.entries);
+        let worker = switched.worker;
+        entries.workers[worker] = Entry::Switched(switched);
+        entries.retired.push(old);
+        drop(entries);
         self.wakeup.notify();
     }
 
-    pub(super) fn ended(&self, worker: usize) {
-        let seat = std::mem::replace(&mut lock(&self.desk).seats[worker], Seat::Ended);
-        // A mapper that still waited is dropped here: this worker maps no more.
-        drop(seat);
+    pub(super) fn report_worker_ended(&self, worker: usize) {
+        let entry = std::mem::replace(&mut lock(&self.entries).workers[worker], Entry::WorkerEnded);
+        // An offered mapper is dropped here: the worker does not map any more.
+        drop(entry);
         self.wakeup.notify();
     }
 
-    /// A new term begins. Its version is on probation if there are terms of one.
-    pub fn begin(&self, term: u64, terms: Option<ProbationTerms>) {
-        let mut conduct = lock(&self.conduct);
-        let (all, stayed) = (conduct.window.all(), conduct.probation.is_none() && !conduct.failed);
-        let baseline = if stayed && all.records >= LEAST_BASELINE { all } else { conduct.baseline };
-        let probation = terms.filter(|terms| terms.records > 0).map(|terms| Probation::new(terms, baseline));
-        let window = conduct.window.emptied();
+    /// Starts a term, and its probation if there are settings.
+    pub fn begin(&self, term: u64, settings: Option<ProbationSettings>) {
+        let mut judgements = lock(&self.judgements);
+        let (all, stayed) = (judgements.window.counts(), judgements.probation.is_none() && !judgements.has_failed);
+        let baseline = if stayed && all.records >= MIN_BASELINE_RECORDS { all } else { judgements.baseline };
+        let probation =
+            settings.filter(|settings| settings.records > 0).map(|settings| Probation::new(settings, baseline));
+        let window = judgements.window.to_empty();
         self.on_probation.store(if probation.is_some() { term } else { 0 }, Ordering::Relaxed);
-        *conduct = Conduct { term, window, baseline, probation, decided: None, failed: false };
+        *judgements = Judgements { term, window, baseline, probation, result: None, has_failed: false };
     }
 
-    pub(super) fn judged(&self, term: u64, judged: Judged) {
-        let mut conduct = lock(&self.conduct);
-        // A worker that has not swapped yet.
-        if conduct.term != term {
+    /// Counts judged records, and withdraws the version when it fails its probation.
+    pub(super) fn record_judged(&self, term: u64, judged: JudgedCounts) {
+        let mut judgements = lock(&self.judgements);
+        // The worker has not switched yet.
+        if judgements.term != term {
             return;
         }
-        conduct.window.add(judged);
-        let Some(probation) = &mut conduct.probation else { return };
+        judgements.window.add(judged);
+        let Some(probation) = &mut judgements.probation else { return };
         probation.add(judged);
-        let standing = probation.standing();
-        if standing != Standing::On {
-            conduct.failed = standing != Standing::Passed;
+        let state = probation.state();
+        if state != ProbationState::Running {
+            judgements.has_failed = state != ProbationState::Passed;
             self.on_probation.store(0, Ordering::Relaxed);
-            if conduct.failed {
+            if judgements.has_failed {
                 self.withdraw(term);
             }
-            (conduct.probation, conduct.decided) = (None, Some(standing));
+            (judgements.probation, judgements.result) = (None, Some(state));
             self.wakeup.notify();
         }
     }
 
-    /// Whether the version of this term fails its probation with these records. Only then they are counted.
-    pub(super) fn fails_with(&self, term: u64, judged: Judged) -> bool {
-        let conduct = lock(&self.conduct);
-        let probation = conduct.probation.clone().filter(|_| conduct.term == term);
-        drop(conduct);
+    /// Whether these records fail the probation of this term. Only then they are counted.
+    pub(super) fn fails_probation_with(&self, term: u64, judged: JudgedCounts) -> bool {
+        let judgements = lock(&self.judgements);
+        let probation = judgements.probation.clone().filter(|_| judgements.term == term);
+        drop(judgements);
         let Some(mut probation) = probation else { return false };
         probation.add(judged);
-        let fails = matches!(probation.standing(), Standing::Failed(_));
+        let fails = matches!(probation.state(), ProbationState::Failed(_));
         if fails {
-            self.judged(term, judged);
+            self.record_judged(term, judged);
         }
         fails
     }
 
-    /// How a probation of this term ended, told once.
-    pub fn decided(&self, term: u64) -> Option<Standing> {
-        let mut conduct = lock(&self.conduct);
-        if conduct.term == term { conduct.decided.take() } else { None }
+    /// Takes the result of the probation of this term.
+    pub fn take_probation_result(&self, term: u64) -> Option<ProbationState> {
+        let mut judgements = lock(&self.judgements);
+        if judgements.term == term { judgements.result.take() } else { None }
     }
 
-    /// The version of this term maps no more: workers abort what they have of it, and wait for the next.
+    /// Makes the workers abort the transactions of this term, and wait for the next version.
     pub fn withdraw(&self, term: u64) {
         self.withdrawn.store(term, Ordering::Release);
     }
 
-    /// The version of this term maps on, as there is none to return to.
+    /// Cancels [`Slot::withdraw`], if there is no version to roll back to.
     pub fn reinstate(&self, term: u64) {
         let _ = self.withdrawn.compare_exchange(term, 0, Ordering::Release, Ordering::Relaxed);
     }
 
-    /// Whether the version of this term is not to map any more.
     pub fn is_withdrawn(&self, term: u64) -> bool {
         self.withdrawn.load(Ordering::Acquire) == term
     }
 
-    /// Whether the version of this term is on probation.
     pub(super) fn is_on_probation(&self, term: u64) -> bool {
         self.on_probation.load(Ordering::Relaxed) == term
     }
 
-    /// The probation that goes on, if one does.
+    /// The probation in progress.
     pub fn probation(&self) -> Option<Probation> {
-        lock(&self.conduct).probation.clone()
+        lock(&self.judgements).probation.clone()
     }
 
-    pub(super) fn keep(&self, worker: usize, sampled: Vec<Sampled>) {
+    pub(super) fn add_samples(&self, worker: usize, sampled: Vec<Sampled>) {
         let mut sample = lock(&self.samples[worker]);
         sampled.into_iter().for_each(|sampled| sample.push(sampled));
     }
 
-    /// The last records of all workers, each once: what one has judged and not committed may have come to another.
+    /// The samples of all workers, without duplicates. A rebalance can move an uncommitted record to another worker.
     pub fn sample(&self) -> Vec<Sampled> {
-        let mut places = BTreeSet::new();
-        let all = self.samples.iter().flat_map(|sample| lock(sample).all().cloned().collect::<Vec<_>>());
-        all.filter(|sampled| places.insert((sampled.record().partition(), sampled.record().offset()))).collect()
+        let mut positions = BTreeSet::new();
+        let all = self.samples.iter().flat_map(|sample| lock(sample).records().cloned().collect::<Vec<_>>());
+        all.filter(|sampled| positions.insert((sampled.record().partition(), sampled.record().offset()))).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! Plugin files that have spoken, kept by digest, so that there is a way back after a restart and when the file is gone.
+//! Plugin files of earlier versions, by digest. A rollback works also after a restart, or if the plugin file was deleted.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -9,8 +9,8 @@ use mapper_core::identity::Digest;
 use mapper_state::files::PLUGIN_LIMIT;
 use mapper_state::files::PrivateDir;
 
-/// How many are kept; the one that was used longest ago goes first.
-pub const KEPT: usize = 8;
+/// Beyond this number, the least recently used file is deleted.
+pub const MAX_FILES: usize = 8;
 const EXTENSION: &str = ".wasm";
 
 /// A folder of plugin files.
@@ -19,20 +19,20 @@ pub struct Store {
 }
 
 impl Store {
-    /// A store in this folder, which is made with the first file.
+    /// The first [`Store::put`] creates the folder.
     pub fn new(dir: PathBuf) -> Self {
         Self { dir }
     }
 
-    /// Where the plugin of this digest is, if it is kept.
+    /// The path of a plugin, if the store has it.
     pub fn path(&self, digest: &str) -> PathBuf {
         self.dir.join(name(digest))
     }
 
-    /// Keeps a plugin. `needed`: digests that must stay whatever comes.
+    /// Stores a plugin. Files whose digests are in `needed` are not deleted.
     ///
     /// # Errors
-    /// When it can't be written.
+    /// If a file cannot be written.
     pub fn put(&self, digest: &str, bytes: &[u8], needed: &BTreeSet<&str>) -> io::Result<()> {
         let dir = PrivateDir::open(&self.dir)?;
         match dir.open_file(&name(digest)) {
@@ -46,19 +46,18 @@ impl Store {
         evict(&dir, digest, needed)
     }
 
-    /// The plugin of this digest.
+    /// Reads a plugin.
     ///
     /// # Errors
-    /// When it is not there, or is not what it was.
-    pub fn get(&self, digest: &str) -> io::Result<Vec<u8>> {
+    /// If the file is missing or damaged.
+    pub fn read(&self, digest: &str) -> io::Result<Vec<u8>> {
         let bytes = PrivateDir::open(&self.dir)?.read(&name(digest), PLUGIN_LIMIT)?;
         if Digest::hash_bytes(&bytes).to_string() == digest {
             return Ok(bytes);
         }
-        Err(io::Error::new(io::ErrorKind::InvalidData, "it is damaged: its digest is another one"))
+        Err(io::Error::new(io::ErrorKind::InvalidData, "the file is damaged: its digest differs from its name"))
     }
 
-    /// Where they are.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -77,7 +76,7 @@ fn evict(dir: &PrivateDir, newest: &str, needed: &BTreeSet<&str>) -> io::Result<
         }
     }
     files.sort();
-    let most = KEPT.saturating_sub(1 + needed.iter().filter(|digest| **digest != newest).count());
+    let most = MAX_FILES.saturating_sub(1 + needed.iter().filter(|digest| **digest != newest).count());
     let surplus = files.len().saturating_sub(most);
     files.drain(..surplus).try_for_each(|(_, name)| dir.remove(&name))
 }
@@ -90,31 +89,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_needed_stays_and_the_number_is_bounded() {
+    fn number_of_files_is_bounded_and_needed_files_stay() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::new(dir.path().join("plugins"));
         let plugins: Vec<(String, Vec<u8>)> =
-            (0..KEPT as u8 + 4).map(|n| (Digest::hash_bytes(&[n]).to_string(), vec![n])).collect();
+            (0..MAX_FILES as u8 + 4).map(|n| (Digest::hash_bytes(&[n]).to_string(), vec![n])).collect();
         for (index, (digest, bytes)) in plugins.iter().enumerate() {
             store.put(digest, bytes, &[plugins[0].0.as_str()].into()).unwrap();
-            // The order must not depend on the clock of the file system.
+            // The file system clock can be too coarse for the order.
             let time = SystemTime::UNIX_EPOCH + Duration::from_secs(index as u64);
             fs::File::options().append(true).open(store.path(digest)).unwrap().set_modified(time).unwrap();
         }
-        let there: Vec<usize> =
-            plugins.iter().enumerate().filter(|(_, (digest, _))| store.get(digest).is_ok()).map(|(i, _)| i).collect();
-        assert_eq!(there, [&[0][..], &(5..KEPT + 4).collect::<Vec<_>>()].concat());
+        let stored: Vec<usize> =
+            plugins.iter().enumerate().filter(|(_, (digest, _))| store.read(digest).is_ok()).map(|(i, _)| i).collect();
+        assert_eq!(stored, [&[0][..], &(5..MAX_FILES + 4).collect::<Vec<_>>()].concat());
     }
 
     #[test]
-    fn a_damaged_file_is_not_taken() {
+    fn damaged_file_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::new(dir.path().to_owned());
         let digest = Digest::hash_bytes(b"plugin").to_string();
         store.put(&digest, b"plugin", &BTreeSet::new()).unwrap();
-        assert_eq!(store.get(&digest).unwrap(), b"plugin");
+        assert_eq!(store.read(&digest).unwrap(), b"plugin");
         fs::write(store.path(&digest), "plugim").unwrap();
-        assert_eq!(store.get(&digest).unwrap_err().kind(), io::ErrorKind::InvalidData);
-        assert_eq!(store.get("unknown").unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(store.read(&digest).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(store.read("unknown").unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -1,8 +1,8 @@
-//! The try-out: a new version maps the last records again, and what it makes of them is held against what was made of them.
+//! The try-out: a new version maps the sampled records and the cases. Its outcomes are compared with the earlier ones.
 
 use std::time::{Duration, Instant};
 
-use super::outcome::{Outcome, shown, told_apart};
+use super::outcome::{Outcome, describe_both, excerpt};
 use super::report::{Difference, TryOut};
 use super::sample::Sampled;
 use mapper_core::decision::Routes;
@@ -10,27 +10,25 @@ use mapper_core::record::Record;
 use mapper_core::verdict::Verdicts;
 use mapper_pipeline::contracts::Mapper;
 
-/// How many records that differ are shown.
-const SHOWN: usize = 10;
-/// Records that crashed before may crash again, each after its timeout: no try-out goes on for longer.
-const LONGEST: Duration = Duration::from_secs(30);
+/// The most differences in the report.
+const MAX_DIFFERENCES: usize = 10;
+/// Records that crashed before can crash again, each after its timeout. So the duration is bounded.
+const MAX_DURATION: Duration = Duration::from_secs(30);
 
-/// How two outcomes of one record compare.
+/// The result of a comparison of two outcomes of one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compared {
-    /// They are equal.
     Same,
-    /// Both pass, or both fail, in different ways.
+    /// Both succeed, or both fail, in different ways.
     Different,
-    /// It used to pass and now fails.
+    /// Only the new version fails.
     Broken,
-    /// It used to fail and now passes.
+    /// Only the old version fails.
     Fixed,
-    /// The guest does not return from it, and used to.
+    /// Only the new version crashes.
     Crash,
 }
 
-/// Compares the outcomes of one record.
 pub fn compare(old: &Outcome, new: &Outcome) -> Compared {
     if new.is_crash() && !old.is_crash() {
         return Compared::Crash;
@@ -43,17 +41,16 @@ pub fn compare(old: &Outcome, new: &Outcome) -> Compared {
     }
 }
 
-/// Where a record is, in words.
-pub fn place(record: Record<'_>) -> String {
+/// The position of a record as text.
+pub fn describe_position(record: Record<'_>) -> String {
     format!("{}, partition {}, offset {}", record.topic(), record.partition(), record.offset())
 }
 
-/// A try-out in the making.
+/// A try-out in progress.
 pub struct Trial {
     began: Instant,
-    longest: Duration,
-    /// Whether nobody waits for its result any more.
-    is_pointless: Box<dyn Fn() -> bool>,
+    max_duration: Duration,
+    is_cancelled: Box<dyn Fn() -> bool>,
     found: TryOut,
     first: Vec<Difference>,
     others: Vec<Difference>,
@@ -62,30 +59,28 @@ pub struct Trial {
 
 impl Default for Trial {
     fn default() -> Self {
-        Self::until(|| false)
+        Self::with_cancellation(|| false)
     }
 }
 
 impl Trial {
-    /// A try-out that ends early once this says so.
-    pub fn until(is_pointless: impl Fn() -> bool + 'static) -> Self {
+    /// A try-out that ends early when `is_cancelled` returns true.
+    pub fn with_cancellation(is_cancelled: impl Fn() -> bool + 'static) -> Self {
         let (found, first, others) = Default::default();
-        let (began, longest, is_pointless) = (Instant::now(), LONGEST, Box::new(is_pointless));
-        Self { began, longest, is_pointless, found, first, others, crash: None }
+        let (began, max_duration, is_cancelled) = (Instant::now(), MAX_DURATION, Box::new(is_cancelled));
+        Self { began, max_duration, is_cancelled, found, first, others, crash: None }
     }
 
-    /// Whether it is clear how it ends, or it has taken too long already.
+    /// Whether the result is known, the time is over, or the try-out was cancelled.
     pub fn is_over(&self) -> bool {
-        self.crash.is_some() || self.began.elapsed() > self.longest || (self.is_pointless)()
+        self.crash.is_some() || self.began.elapsed() > self.max_duration || (self.is_cancelled)()
     }
 
-    /// Takes in how one case came out.
     pub fn add_case(&mut self, compared: Compared, difference: impl FnOnce() -> Difference) {
         self.found.cases += 1;
         self.add(compared, difference);
     }
 
-    /// Takes in how one record, or one case, came out.
     pub fn add(&mut self, compared: Compared, difference: impl FnOnce() -> Difference) {
         match compared {
             Compared::Same => return self.found.same += 1,
@@ -95,19 +90,19 @@ impl Trial {
         }
         self.found.different += 1;
         let is_failure = matches!(compared, Compared::Broken | Compared::Crash);
-        let shown = if is_failure { &mut self.first } else { &mut self.others };
-        if shown.len() < SHOWN || compared == Compared::Crash {
+        let differences = if is_failure { &mut self.first } else { &mut self.others };
+        if differences.len() < MAX_DIFFERENCES || compared == Compared::Crash {
             let difference = difference();
             if compared == Compared::Crash {
                 self.crash = Some(format!("{}: {}", difference.record, difference.new));
-                shown.insert(0, difference);
+                differences.insert(0, difference);
             } else {
-                shown.push(difference);
+                differences.push(difference);
             }
         }
     }
 
-    /// Maps the records again, one a call, until the mapper crashes on one that passed before.
+    /// Maps the records, one per call, until the mapper crashes on one that did not crash before.
     pub fn map(&mut self, mapper: &mut impl Mapper, sample: &[Sampled], routes: &Routes) {
         let mut verdicts = Verdicts::default();
         for sampled in sample {
@@ -117,19 +112,24 @@ impl Trial {
             verdicts.clear();
             mapper.map(&sampled.batch, &mut verdicts);
             let Some(verdict) = verdicts.iter().next() else { continue };
-            let new = Outcome::of(sampled.record(), verdict, routes);
+            let new = Outcome::from_verdict(sampled.record(), verdict, routes);
             self.found.records += 1;
             self.add(compare(&sampled.outcome, &new), || {
-                let [old, new] = told_apart(&sampled.outcome, &new, routes);
-                Difference { record: place(sampled.record()), input: shown(sampled.record().value()), old, new }
+                let [old, new] = describe_both(&sampled.outcome, &new, routes);
+                Difference {
+                    record: describe_position(sampled.record()),
+                    input: excerpt(sampled.record().value()),
+                    old,
+                    new,
+                }
             });
         }
     }
 
-    /// What was found, and why the version is refused, if it is: it crashed, or has more broken than allowed.
-    pub fn end(mut self, max_broken: usize) -> (TryOut, Option<String>) {
-        self.first.truncate(SHOWN);
-        self.others.truncate(SHOWN - self.first.len());
+    /// Returns the results. Also returns the reason of a refusal: a new crash, or more than `max_broken` broken records.
+    pub fn finish(mut self, max_broken: usize) -> (TryOut, Option<String>) {
+        self.first.truncate(MAX_DIFFERENCES);
+        self.others.truncate(MAX_DIFFERENCES - self.first.len());
         self.found.differences = [self.first, self.others].concat();
         let TryOut { records, cases, broken, .. } = self.found;
         let refused = match self.crash {
@@ -155,7 +155,7 @@ mod tests {
         Routes::with_default_limits(&["reduced"], "dlq")
     }
 
-    /// Fails on the values it is told to, else keeps them.
+    /// Fails on these values and keeps all others.
     struct FailsOn(&'static [&'static str], FailureKind);
 
     impl Mapper for FailsOn {
@@ -173,37 +173,37 @@ mod tests {
         }
     }
 
-    /// Records with what this mapper makes of them.
+    /// Records with the outcomes of this mapper.
     fn sample(values: &[&str], by: &mut FailsOn) -> Vec<Sampled> {
         let sampled = |(offset, value): (i64, &&str)| {
             let mut batch = Batch::new("visits");
             batch.push((0, offset), 0, None, Some(value.as_bytes()), std::iter::empty());
             let mut verdicts = Verdicts::default();
             by.map(&batch, &mut verdicts);
-            let outcome = Outcome::of(batch.record(0), verdicts.iter().next().unwrap(), &routes());
+            let outcome = Outcome::from_verdict(batch.record(0), verdicts.iter().next().unwrap(), &routes());
             Sampled { batch, outcome }
         };
         (0..).zip(values).map(sampled).collect()
     }
 
-    fn try_out(old: FailsOn, mut new: FailsOn, most: usize) -> (TryOut, Option<String>) {
+    fn try_out(old: FailsOn, mut new: FailsOn, max_broken: usize) -> (TryOut, Option<String>) {
         let mut old = old;
         let sample = sample(&["a", "b", "c", "d"], &mut old);
         let mut trial = Trial::default();
         trial.map(&mut new, &sample, &routes());
-        trial.end(most)
+        trial.finish(max_broken)
     }
 
     use FailureKind::{InvalidOutput, Rejected, Timeout, Trap};
 
     #[test]
-    fn the_same_passes() {
+    fn equal_outcomes_are_accepted() {
         let (found, refused) = try_out(FailsOn(&["b"], Rejected), FailsOn(&["b"], Rejected), 0);
         assert_eq!((found.records, found.same, found.different, refused), (4, 4, 0, None));
     }
 
     #[test]
-    fn what_used_to_pass_and_fails_is_counted_and_shown() {
+    fn broken_records_are_counted_and_listed_first() {
         let (found, refused) = try_out(FailsOn(&["b"], Rejected), FailsOn(&["c", "d"], Rejected), 1);
         assert_eq!((found.same, found.different, found.broken, found.fixed), (1, 3, 2, 1));
         assert!(refused.unwrap().contains("2 of 4 records"));
@@ -215,20 +215,20 @@ mod tests {
     }
 
     #[test]
-    fn a_crash_refuses_at_once_whatever_is_allowed() {
+    fn new_crash_refuses_the_version_for_any_limit() {
         for kind in [Trap, Timeout] {
             let (found, refused) = try_out(FailsOn(&[], Trap), FailsOn(&["b", "c"], kind), 100);
-            assert_eq!(found.records, 2, "it ends there");
+            assert_eq!(found.records, 2, "the try-out ends at the crash");
             assert!(refused.unwrap().contains(&format!("visits, partition 0, offset 1: {kind}: no")));
         }
-        // Also where the record failed before, but returned.
+        // A record that failed before without a crash counts, too.
         let (_, refused) = try_out(FailsOn(&["b"], Rejected), FailsOn(&["b"], Trap), 100);
         assert!(refused.is_some());
     }
 
     #[test]
-    fn what_takes_too_long_is_judged_by_what_was_tried_until_then() {
-        /// Takes its time for each record, as one that times out.
+    fn try_out_that_exceeds_its_duration_is_judged_by_the_records_so_far() {
+        /// Sleeps on each record, as a guest that times out.
         struct Slow(FailsOn);
 
         impl Mapper for Slow {
@@ -239,20 +239,20 @@ mod tests {
         }
 
         let sample = sample(&["a", "b", "c", "d"], &mut FailsOn(&["a", "b", "c", "d"], Timeout));
-        let mut trial = Trial { longest: Duration::from_millis(1), ..Trial::default() };
+        let mut trial = Trial { max_duration: Duration::from_millis(1), ..Trial::default() };
         trial.map(&mut Slow(FailsOn(&["a", "b", "c", "d"], Timeout)), &sample, &routes());
-        let (found, refused) = trial.end(0);
+        let (found, refused) = trial.finish(0);
         assert_eq!((found.records, found.same, refused), (1, 1, None));
     }
 
     #[test]
-    fn a_version_that_mends_some_crashes_is_let_in() {
+    fn version_that_fixes_some_crashes_is_accepted() {
         let (found, refused) = try_out(FailsOn(&["a", "b", "c"], Trap), FailsOn(&["b"], Trap), 0);
         assert_eq!((found.fixed, found.same, refused), (2, 2, None));
     }
 
     #[test]
-    fn two_ways_to_fail_differ_without_being_a_regression() {
+    fn different_failures_are_not_broken() {
         let (found, refused) = try_out(FailsOn(&["a"], Rejected), FailsOn(&["a"], InvalidOutput), 0);
         assert_eq!((found.different, found.broken, refused), (1, 0, None));
     }

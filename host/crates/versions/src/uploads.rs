@@ -1,19 +1,18 @@
-//! Plugins that are being sent to the host. Several may be on their way, so that a slow one keeps nobody from swapping; their number
-//! bounds the memory, and the oldest goes for a new one.
+//! Uploads of plugins. A slow upload does not block other clients. Their number is bounded to bound the memory: a new upload
+//! replaces the oldest one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-/// Plugins on their way at once.
+/// The most uploads at a time.
 pub const MAX_UPLOADS: usize = 4;
 
-/// The plugins on their way.
 #[derive(Default)]
 pub struct Uploads(Mutex<VecDeque<Arc<Notify>>>);
 
-/// One of them. Dropping it ends it.
+/// An upload in progress; it ends with the drop.
 pub struct Upload<'a> {
     all: &'a Uploads,
     end: Arc<Notify>,
@@ -24,7 +23,7 @@ impl Uploads {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins one more. If there are too many, the oldest has to end.
+    /// Starts an upload; replaces the oldest one if there are too many.
     pub fn begin(&self) -> Upload<'_> {
         let end = Arc::new(Notify::new());
         let mut all = self.lock();
@@ -39,7 +38,7 @@ impl Uploads {
 }
 
 impl Upload<'_> {
-    /// Waits until it has to end for a newer one.
+    /// Waits until a newer upload replaces this one.
     pub async fn replaced(&self) {
         self.end.notified().await;
     }
@@ -56,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn oldest_upload_ends_for_a_new_one() {
+    fn new_upload_replaces_the_oldest_one() {
         let uploads = Uploads::default();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let mut begun: Vec<_> = (0..MAX_UPLOADS).map(|_| uploads.begin()).collect();

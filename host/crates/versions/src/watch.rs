@@ -1,96 +1,98 @@
-//! The plugin file: when it changed and is whole, its content is asked to be swapped in; SIGHUP asks at once.
+//! Watches the plugin file and requests a swap when the file has changed and is complete. SIGHUP requests a swap at once.
 //!
-//! Events of the file system wake it, and it looks by itself now and then, as not every file system tells. What it looks at is
-//! what the path leads to: a file that is written to, replaced by a rename, or reached by symbolic links of which one is switched
-//! (as Kubernetes does with a ConfigMap) all show.
+//! File system events wake the thread. It also polls, because some file systems send no events.
+//! It checks the target of the path. So it detects a write, a rename, and a changed symbolic link (a Kubernetes ConfigMap).
 
+mod change;
 mod events;
-mod look;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use change::{ChangeDetector, Signature};
 use events::Events;
-use look::{Look, Signature};
 
+use super::completeness::{Completeness, check_completeness};
 use super::history::By;
 use super::notification::Notify;
-use super::report::Ended;
+use super::report::SwapOutcome;
 use super::swapper::{Busy, Reply, Request, RequestQueue};
-use super::whole::{Wholeness, wholeness};
 use mapper_core::identity::Digest;
 use mapper_core::shutdown::Shutdown;
 use mapper_state::files;
 use mapper_state::files::PLUGIN_LIMIT;
 
-/// How often the file is looked at when no event comes.
-const LOOK: Duration = Duration::from_secs(1);
-/// A file that has not changed for so long is taken for written.
+/// The poll interval.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// A file is complete if it has not changed for this time.
 const SETTLED: Duration = Duration::from_millis(300);
-/// A file that somebody has begun to write and not closed is waited for this long after its last change.
+/// The same for a file that a writer still has open.
 const UNCLOSED: Duration = Duration::from_secs(10);
 
-/// A wish to read the plugin file again, made by SIGHUP. Cheap to clone.
+/// A request of SIGHUP to read the plugin file again. Clones share the request.
 #[derive(Clone, Default)]
 pub struct Reload {
-    wanted: Arc<AtomicBool>,
+    is_requested: Arc<AtomicBool>,
     wakeup: Arc<Notify>,
 }
 
 impl Reload {
-    /// Wishes it.
     pub fn request(&self) {
-        self.wanted.store(true, Ordering::Release);
+        self.is_requested.store(true, Ordering::Release);
         self.wakeup.notify();
     }
 
-    /// Wakes the one who waits for a wish.
+    /// Wakes the thread that waits for a request.
     pub fn wake(&self) {
         self.wakeup.notify();
     }
 }
 
-/// Watches one plugin file.
 pub struct Watch {
     path: PathBuf,
     requests: Arc<RequestQueue>,
     reload: Reload,
-    /// Whether changes of the file count, or only SIGHUP.
-    changes: bool,
-    /// What was last seen whole, swapped in or not.
-    seen: Digest,
-    look: Look,
+    /// Whether a change of the file requests a swap, or only SIGHUP does.
+    detects_changes: bool,
+    /// The digest of the last complete content, swapped or refused.
+    last_content: Digest,
+    detector: ChangeDetector,
 }
 
 impl Watch {
-    /// Watches this file, of which the content of this digest runs.
-    pub fn new(path: &Path, seen: Digest, requests: Arc<RequestQueue>, reload: Reload, changes: bool) -> Self {
-        let look = Look::new(Signature::of(path), SETTLED, UNCLOSED);
-        Self { path: path.to_owned(), requests, reload, changes, seen, look }
+    /// `active` is the digest of the active version.
+    pub fn new(
+        path: &Path,
+        active: Digest,
+        requests: Arc<RequestQueue>,
+        reload: Reload,
+        detects_changes: bool,
+    ) -> Self {
+        let detector = ChangeDetector::new(Signature::read(path), SETTLED, UNCLOSED);
+        Self { path: path.to_owned(), requests, reload, detects_changes, last_content: active, detector }
     }
 
-    /// Watches until the shutdown.
     pub fn run(mut self, shutdown: &Shutdown) {
-        if !self.changes {
+        if !self.detects_changes {
             tracing::info!(path = %self.path.display(), "the plugin file is not watched (--watch off); mapper-host swap FILE or SIGHUP deploys");
         }
-        let mut events = self.changes.then(|| Events::new(&self.path, self.reload.wakeup.clone()));
+        let mut events = self.detects_changes.then(|| Events::new(&self.path, self.reload.wakeup.clone()));
         while !shutdown.requested() {
             let generation = self.reload.wakeup.generation();
-            if self.reload.wanted.swap(false, Ordering::AcqRel) {
-                self.offer(By::Signal, shutdown);
+            if self.reload.is_requested.swap(false, Ordering::AcqRel) {
+                self.request_swap(By::Signal, shutdown);
             }
-            let mut wait = LOOK;
+            let mut wait = POLL_INTERVAL;
             if let Some(events) = &mut events {
                 events.follow(&self.path);
-                match self.look.at(Signature::of(&self.path), events.is_being_written(), Instant::now()) {
-                    look::Next::Nothing => {}
-                    look::Next::Wait(for_so_long) => wait = for_so_long.min(LOOK),
-                    look::Next::Read => self.offer(By::File, shutdown),
-                    look::Next::Gone => {
-                        tracing::warn!(path = %self.path.display(), "the plugin file is gone; the version that speaks goes on");
+                match self.detector.check(Signature::read(&self.path), events.is_being_written(), Instant::now()) {
+                    change::Next::Nothing => {}
+                    change::Next::Wait(at_most) => wait = at_most.min(POLL_INTERVAL),
+                    change::Next::Read => self.request_swap(By::File, shutdown),
+                    change::Next::Deleted => {
+                        tracing::warn!(path = %self.path.display(), "the plugin file was deleted; the active version stays");
                     }
                 }
             }
@@ -98,51 +100,51 @@ impl Watch {
         }
     }
 
-    /// Reads the file, and asks for a swap if there is something new in it.
-    fn offer(&mut self, by: By, shutdown: &Shutdown) {
-        let before = Signature::of(&self.path);
+    /// Reads the file, and requests a swap if its content is new.
+    fn request_swap(&mut self, by: By, shutdown: &Shutdown) {
+        let before = Signature::read(&self.path);
         let bytes = match files::read(&self.path, PLUGIN_LIMIT) {
             Ok(bytes) => bytes,
             Err(error) => {
-                tracing::warn!(path = %self.path.display(), %error, "the plugin file can't be read; the version that speaks goes on");
+                tracing::warn!(path = %self.path.display(), %error, "failed to read the plugin file; the active version stays");
                 return;
             }
         };
         let digest = Digest::hash_bytes(&bytes);
         if by == By::File {
-            // It is read again when it has changed.
-            if Signature::of(&self.path) != before {
+            // It changed during the read. The next check reads it again.
+            if Signature::read(&self.path) != before {
                 return;
             }
-            if wholeness(&bytes) == Wholeness::Cut {
-                return tracing::info!(bytes = bytes.len(), "the plugin file is not whole; waiting for the rest");
+            if check_completeness(&bytes) == Completeness::Truncated {
+                return tracing::info!(bytes = bytes.len(), "the plugin file is incomplete; waiting for the rest");
             }
-            if digest == self.seen {
-                return tracing::debug!("the plugin file was touched; its content is the same");
+            if digest == self.last_content {
+                return tracing::debug!("the plugin file has the same content as before");
             }
         }
-        if self.ask(bytes, by, shutdown) {
-            self.seen = digest;
+        if self.submit(bytes, by, shutdown) {
+            self.last_content = digest;
         }
     }
 
-    /// Asks until it is this file's turn. Tells whether it was.
-    fn ask(&self, bytes: Vec<u8>, by: By, shutdown: &Shutdown) -> bool {
+    /// Repeats the request while another swap is in progress. Returns whether the content was handled.
+    fn submit(&self, bytes: Vec<u8>, by: By, shutdown: &Shutdown) -> bool {
         loop {
             let generation = self.reload.wakeup.generation();
             let request = Request::Swap { bytes: bytes.clone(), by, force: false, dry_run: false };
-            match self.requests.ask(request) {
+            match self.requests.submit(request) {
                 Ok(answer) => {
                     let reply = answer.blocking_recv();
                     return match reply {
-                        Ok(Reply::Report(report)) => report.outcome != Ended::Switching || !shutdown.requested(),
+                        Ok(Reply::Report(report)) => report.outcome != SwapOutcome::Switching || !shutdown.requested(),
                         Ok(Reply::Shadow(_)) | Err(_) => false,
                     };
                 }
                 Err(Busy::Ending) => return false,
-                Err(Busy::Swapping(_)) => self.reload.wakeup.wait(generation, LOOK),
+                Err(Busy::Swapping(_)) => self.reload.wakeup.wait(generation, POLL_INTERVAL),
             }
-            // A newer content is asked for instead, by whoever looks next.
+            // The next check requests a swap to the newer content.
             if shutdown.requested()
                 || by == By::File && files::read(&self.path, PLUGIN_LIMIT).is_ok_and(|now| now != bytes)
             {

@@ -1,4 +1,4 @@
-//! A worker's side of swapping: it takes a new version between two transactions, and says what it has done.
+//! The worker's end of a [`Slot`]: it takes a new version between two transactions, and records the work of the active one.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::journal::Ticket;
-use super::probation::Judged;
-use super::sample::{KEPT_RECORDS, Seen};
-use super::slot::{ActiveVersion, Slot, Taken};
+use super::probation::JudgedCounts;
+use super::sample::{BatchSample, MAX_RECORDS};
+use super::slot::{ActiveVersion, Slot, Switched};
 use super::tap::Judgement;
 use mapper_core::counts::Counts;
 use mapper_core::decision::Decision;
@@ -16,68 +16,68 @@ use mapper_core::record::{Batch, Positions, Record, SourcePositions};
 use mapper_core::verdict::{FailureKind, Verdicts};
 use mapper_pipeline::VersionSlot;
 
-/// How many records of each sort are remembered of each batch.
-const PER_BATCH: usize = 4;
+/// The most successes, and the most failures, that a full sample takes from each batch.
+const MAX_SAMPLED_PER_BATCH: usize = 4;
 
-/// How far a version has come in a partition.
+/// The progress of the active version in a partition.
 #[derive(Debug, Clone, Copy)]
-struct Spoken {
-    /// All before this offset is committed, for certain.
-    reached: i64,
-    /// All before this one may be: a commit up to there has no answer yet, or never had one.
+struct Progress {
+    /// The committed offset.
+    committed: i64,
+    /// The offset of a commit without a known result.
     attempted: i64,
 }
 
-impl Spoken {
+impl Progress {
     fn at(offset: i64) -> Self {
-        Self { reached: offset, attempted: offset }
+        Self { committed: offset, attempted: offset }
     }
 }
 
-/// One worker's side of a [`Slot`].
 pub struct WorkerSlot<M> {
     slot: Arc<Slot<M>>,
     worker: usize,
-    speaker: Arc<ActiveVersion>,
-    /// The partitions for which this version, by this worker, speaks.
-    spoken: BTreeMap<i32, Spoken>,
-    /// How many records of each sort were remembered, as far as that matters.
-    remembered: [usize; 2],
+    active: Arc<ActiveVersion>,
+    /// The partitions of this worker with records of the active version.
+    progress: BTreeMap<i32, Progress>,
+    /// The number of sampled successes and failures, up to [`MAX_RECORDS`].
+    sampled: [usize; 2],
     ticket: Ticket,
-    /// What was judged since the last batch was.
-    seen: Seen,
+    /// The counts since the last complete batch.
+    judged: JudgedCounts,
+    batch_sample: BatchSample,
 }
 
 impl<M> WorkerSlot<M> {
-    /// The side of this worker, which begins with this version.
-    pub fn new(slot: Arc<Slot<M>>, worker: usize, speaker: Arc<ActiveVersion>) -> Self {
+    pub fn new(slot: Arc<Slot<M>>, worker: usize, active: Arc<ActiveVersion>) -> Self {
         Self {
             slot,
             worker,
-            speaker,
-            spoken: BTreeMap::new(),
-            remembered: [0; 2],
+            active,
+            progress: BTreeMap::new(),
+            sampled: [0; 2],
             ticket: Ticket::default(),
-            seen: Seen::default(),
+            judged: JudgedCounts::default(),
+            batch_sample: BatchSample::default(),
         }
     }
 
-    fn say(&mut self, from: Positions) {
+    fn open_spans(&mut self, from: Positions) {
         if !from.is_empty() {
-            self.ticket = self.slot.journal.from(self.speaker.term, from);
+            self.ticket = self.slot.journal.open_spans(self.active.term, from);
         }
     }
 
-    /// Of what may have been committed it is better said that this version spoke than that nobody did: whoever speaks for it
-    /// later is who counts.
-    fn end(&self, spoken: BTreeMap<i32, Spoken>) {
-        let offsets = spoken.into_iter().map(|(partition, spoken)| (partition, spoken.attempted.max(spoken.reached)));
-        self.slot.journal.to(self.speaker.term, offsets.collect());
+    /// Closes the spans at the attempted offsets, as the commit may have succeeded. If it failed, a later span is valid.
+    fn close_spans(&self, progress: BTreeMap<i32, Progress>) {
+        let offsets =
+            progress.into_iter().map(|(partition, progress)| (partition, progress.attempted.max(progress.committed)));
+        self.slot.journal.close_spans(self.active.term, offsets.collect());
     }
 
-    fn end_all(&mut self) {
-        let all = std::mem::take(&mut self.spoken);
-        self.end(all);
+    fn close_all_spans(&mut self) {
+        let all = std::mem::take(&mut self.progress);
+        self.close_spans(all);
     }
 }
 
@@ -85,7 +85,7 @@ impl<M> VersionSlot for WorkerSlot<M> {
     type Mapper = M;
 
     fn active(&self) -> &ActiveVersion {
-        &self.speaker
+        &self.active
     }
 
     fn is_due(&self) -> bool {
@@ -93,15 +93,15 @@ impl<M> VersionSlot for WorkerSlot<M> {
     }
 
     fn is_withdrawn(&self) -> bool {
-        self.slot.is_withdrawn(self.speaker.term)
+        self.slot.is_withdrawn(self.active.term)
     }
 
     fn is_on_probation(&self) -> bool {
-        self.slot.is_on_probation(self.speaker.term)
+        self.slot.is_on_probation(self.active.term)
     }
 
     fn is_visible_at_once(&self) -> bool {
-        self.slot.seen_at_once
+        self.slot.is_visible_at_once
     }
 
     fn is_withdrawn_by(&mut self, crash: FailureKind) -> bool {
@@ -111,45 +111,46 @@ impl<M> VersionSlot for WorkerSlot<M> {
         if !self.is_on_probation() {
             return false;
         }
-        let mut judged = self.seen.judged;
+        let mut judged = self.judged;
         judged.add_one(Some(crash));
-        let fails = self.slot.fails_with(self.speaker.term, judged);
+        let fails = self.slot.fails_probation_with(self.active.term, judged);
         if fails {
-            self.seen.judged = Judged::default();
+            self.judged = JudgedCounts::default();
         }
         fails
     }
 
-    fn take(&mut self, mapper: &mut M, places: SourcePositions) -> Option<&ActiveVersion> {
+    fn take(&mut self, mapper: &mut M, positions: SourcePositions) -> Option<&ActiveVersion> {
         let began = Instant::now();
-        let incoming = self.slot.take(self.worker)?;
-        self.rewound(&places);
-        self.end_all();
-        self.speaker = incoming.speaker;
-        let from: Positions = places.iter().filter_map(|(partition, place)| Some((*partition, (*place)?))).collect();
-        self.spoken = from.iter().map(|(partition, from)| (*partition, Spoken::at(*from))).collect();
-        self.say(from);
-        let old = std::mem::replace(mapper, incoming.mapper);
-        self.slot.taken(Taken { worker: self.worker, places, pause: began.elapsed() }, old);
-        Some(&self.speaker)
+        let offered = self.slot.take(self.worker)?;
+        self.rewound(&positions);
+        self.close_all_spans();
+        self.active = offered.active;
+        let from: Positions =
+            positions.iter().filter_map(|(partition, position)| Some((*partition, (*position)?))).collect();
+        self.progress = from.iter().map(|(partition, from)| (*partition, Progress::at(*from))).collect();
+        self.open_spans(from);
+        let old = std::mem::replace(mapper, offered.mapper);
+        self.slot.report_switched(Switched { worker: self.worker, positions, pause: began.elapsed() }, old);
+        Some(&self.active)
     }
 
     fn began(&mut self, first: &Positions) {
-        let new = first.iter().filter(|(partition, _)| !self.spoken.contains_key(partition));
+        let new = first.iter().filter(|(partition, _)| !self.progress.contains_key(partition));
         let new: Positions = new.map(|(partition, from)| (*partition, *from)).collect();
         if !new.is_empty() {
-            self.spoken.extend(new.iter().map(|(partition, from)| (*partition, Spoken::at(*from))));
-            self.say(new);
+            self.progress.extend(new.iter().map(|(partition, from)| (*partition, Progress::at(*from))));
+            self.open_spans(new);
         }
-        if self.slot.seen_at_once {
+        if self.slot.is_visible_at_once {
             self.slot.journal.wait(self.ticket);
         }
     }
 
     fn committing(&mut self, next: &Positions) {
         for (partition, next) in next {
-            if let Some(spoken) = self.spoken.get_mut(partition) {
-                spoken.attempted = *next;
+            if let Some(progress) = self.progress.get_mut(partition) {
+                progress.attempted = *next;
             }
         }
         self.slot.journal.wait(self.ticket);
@@ -157,58 +158,57 @@ impl<M> VersionSlot for WorkerSlot<M> {
 
     fn committed(&mut self, next: &Positions, counts: &Counts) {
         for (partition, next) in next {
-            if let Some(spoken) = self.spoken.get_mut(partition) {
-                *spoken = Spoken::at(*next);
+            if let Some(progress) = self.progress.get_mut(partition) {
+                *progress = Progress::at(*next);
             }
         }
-        self.slot.journal.committed(self.speaker.term, next, counts);
+        self.slot.journal.record_commit(self.active.term, next, counts);
     }
 
-    fn rewound(&mut self, places: &SourcePositions) {
-        for (partition, place) in places {
-            if let (Some(spoken), Some(place)) = (self.spoken.get_mut(partition), place) {
-                *spoken = Spoken::at(*place);
+    fn rewound(&mut self, positions: &SourcePositions) {
+        for (partition, position) in positions {
+            if let (Some(progress), Some(position)) = (self.progress.get_mut(partition), position) {
+                *progress = Progress::at(*position);
             }
         }
     }
 
-    fn assigned(&mut self, places: &SourcePositions) {
-        let gone: BTreeMap<i32, Spoken> =
-            self.spoken.extract_if(.., |partition, _| !places.contains_key(partition)).collect();
-        self.end(gone);
+    fn assigned(&mut self, positions: &SourcePositions) {
+        let revoked: BTreeMap<i32, Progress> =
+            self.progress.extract_if(.., |partition, _| !positions.contains_key(partition)).collect();
+        self.close_spans(revoked);
     }
 
     fn record_judged(&mut self, failure: Option<FailureKind>) {
-        self.seen.judged.add_one(failure);
+        self.judged.add_one(failure);
     }
 
     fn record_decided(&mut self, record: Record<'_>, decision: &Decision<'_>) {
-        self.seen.note(record, decision);
+        self.batch_sample.add(record, decision);
     }
 
     fn batch_judged(&mut self) {
-        let seen = &mut self.seen;
-        self.slot.judged(self.speaker.term, seen.judged);
-        let sampled = std::mem::take(&mut seen.sampled);
-        for (remembered, sort) in self.remembered.iter_mut().zip(seen.remembered()) {
-            *remembered = (*remembered + sort).min(KEPT_RECORDS);
+        self.slot.record_judged(self.active.term, std::mem::take(&mut self.judged));
+        for (total, count) in self.sampled.iter_mut().zip(self.batch_sample.counts()) {
+            *total = (*total + count).min(MAX_RECORDS);
         }
-        self.slot.keep(self.worker, sampled);
-        // At first everything is remembered, and then a few of each batch, which costs next to nothing.
-        *seen = Seen::of_at_most(self.remembered.map(|remembered| (KEPT_RECORDS - remembered).max(PER_BATCH)));
+        // The first batches fill the sample. Later batches add only a few records, so that the copies cost little.
+        let limits = self.sampled.map(|total| (MAX_RECORDS - total).max(MAX_SAMPLED_PER_BATCH));
+        let sample = std::mem::replace(&mut self.batch_sample, BatchSample::with_limits(limits));
+        self.slot.add_samples(self.worker, sample.records);
     }
 
     fn offer_to_shadow(&self, batch: &Batch, records: Range<usize>, verdicts: &mut Verdicts) {
-        if self.slot.tap.has_room(records.len()) {
+        if self.slot.tap.reserve(records.len()) {
             let batch = if records.len() == batch.len() { batch.clone() } else { batch.slice(records) };
-            self.slot.tap.pass(Judgement { batch, verdicts: std::mem::take(verdicts) });
+            self.slot.tap.send(Judgement { batch, verdicts: std::mem::take(verdicts) });
         }
     }
 }
 
 impl<M> Drop for WorkerSlot<M> {
     fn drop(&mut self) {
-        self.end_all();
-        self.slot.ended(self.worker);
+        self.close_all_spans();
+        self.slot.report_worker_ended(self.worker);
     }
 }

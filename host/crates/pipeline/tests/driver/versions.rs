@@ -5,14 +5,14 @@ use std::rc::Weak;
 
 use super::kafka::Kafka;
 use super::*;
-use mapper_versions::probation::ProbationTerms;
+use mapper_versions::probation::ProbationSettings;
 use mapper_versions::{ActiveVersion, By, Journal, Slot, Version};
 
 /// Who made a record: outputs say it because of `--provenance`, dead letters always do.
 pub(super) const MADE_BY: &str = "mapper-host.plugin.digest";
 
 /// So short that a test can pass it.
-pub(super) const PROBATION: ProbationTerms = ProbationTerms { records: 200, tolerance: 0.0 };
+pub(super) const PROBATION: ProbationSettings = ProbationSettings { records: 200, tolerance: 0.0 };
 
 /// What is known of versions. It outlives the pipelines, as the journal on disk does.
 pub(super) struct Versions {
@@ -56,7 +56,7 @@ impl Versions {
     }
 
     /// Another version waits from now on.
-    pub(super) fn offer(&mut self, probation: Option<ProbationTerms>) {
+    pub(super) fn offer(&mut self, probation: Option<ProbationSettings>) {
         self.count += 1;
         self.before = std::mem::replace(&mut self.active, self.count);
         self.offer_active(By::Http, probation);
@@ -72,7 +72,7 @@ impl Versions {
         }
     }
 
-    fn offer_active(&mut self, by: By, probation: Option<ProbationTerms>) {
+    fn offer_active(&mut self, by: By, probation: Option<ProbationSettings>) {
         let slot = self.slot.as_ref().expect("somebody has joined");
         let term = self.journal.begin(version(self.active), by, false);
         slot.begin(term.number, probation);

@@ -1,4 +1,4 @@
-//! The journal: what was waited for is in the file, whatever happens to the process next.
+//! The journal: an event is on disk when the wait for its ticket returns.
 
 use std::fs;
 
@@ -16,34 +16,34 @@ fn counts(records_in: u64) -> Counts {
     counts
 }
 
-/// As after kill -9: only what is in the file counts.
-fn as_found(dir: &Path) -> History {
+/// The history as a restart after kill -9 reads it.
+fn read_from_disk(dir: &Path) -> History {
     read(&PrivateDir::open(dir).unwrap()).unwrap()
 }
 
 #[test]
-fn what_was_waited_for_is_on_disk() {
+fn event_is_on_disk_after_wait() {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path()).unwrap();
     let term = journal.begin(version("a"), By::Start, false).number;
-    journal.wait(journal.from(term, [(0, 7)].into()));
-    let found = as_found(dir.path());
+    journal.wait(journal.open_spans(term, [(0, 7)].into()));
+    let found = read_from_disk(dir.path());
     assert_eq!(found.term_at(0, 7).unwrap().version.digest, "a");
     assert_eq!(found, journal.read(History::clone));
 }
 
 #[test]
-fn counts_are_there_after_an_orderly_end_and_at_the_next_swap() {
+fn counts_are_on_disk_after_a_clean_shutdown_and_after_a_swap() {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path()).unwrap();
     let first = journal.begin(version("a"), By::Start, false).number;
-    journal.from(first, [(0, 0)].into());
-    journal.committed(first, &[(0, 5)].into(), &counts(5));
+    journal.open_spans(first, [(0, 0)].into());
+    journal.record_commit(first, &[(0, 5)].into(), &counts(5));
     let second = journal.begin(version("b"), By::File, false).number;
-    journal.from(second, [(0, 5)].into());
-    journal.committed(second, &[(0, 8)].into(), &counts(3));
+    journal.open_spans(second, [(0, 5)].into());
+    journal.record_commit(second, &[(0, 8)].into(), &counts(3));
     drop(journal);
-    let found = as_found(dir.path());
+    let found = read_from_disk(dir.path());
     let tally = |term| &found.term(term).unwrap().tally;
     assert_eq!((tally(first).records_in, tally(second).records_in), (5, 3));
     assert_eq!(tally(second).dead_letters["trap"], 1);
@@ -53,7 +53,7 @@ fn counts_are_there_after_an_orderly_end_and_at_the_next_swap() {
 }
 
 #[test]
-fn a_line_that_was_cut_is_left_out_and_a_damaged_file_put_aside() {
+fn truncated_last_line_is_skipped_and_damaged_file_is_copied_aside() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(FILE);
     drop({
@@ -63,17 +63,17 @@ fn a_line_that_was_cut_is_left_out_and_a_damaged_file_put_aside() {
     });
     let whole = fs::read_to_string(&path).unwrap();
     fs::write(&path, format!("{whole}{{\"from\":{{\"te")).unwrap();
-    assert_eq!(as_found(dir.path()).terms().count(), 1);
+    assert_eq!(read_from_disk(dir.path()).terms().count(), 1);
     assert!(!path.with_extension("damaged").exists());
     fs::write(&path, format!("{whole}nonsense\n{whole}")).unwrap();
-    assert_eq!(as_found(dir.path()).terms().count(), 1);
+    assert_eq!(read_from_disk(dir.path()).terms().count(), 1);
     assert!(path.with_extension("damaged").exists());
     fs::write(&path, [whole.as_bytes(), b"\xff\n"].concat()).unwrap();
-    assert_eq!(as_found(dir.path()).terms().count(), 1);
+    assert_eq!(read_from_disk(dir.path()).terms().count(), 1);
 }
 
 #[test]
-fn journal_that_is_no_file_is_refused_and_nothing_is_written_through_a_link() {
+fn journal_that_is_not_a_regular_file_is_refused_and_link_target_is_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     let (path, victim) = (dir.path().join(FILE), dir.path().join("victim"));
     fs::write(&victim, "kept").unwrap();
@@ -90,27 +90,27 @@ fn journal_that_is_no_file_is_refused_and_nothing_is_written_through_a_link() {
 }
 
 #[test]
-fn the_file_stays_small() {
+fn file_length_is_bounded() {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path()).unwrap();
     let term = journal.begin(version("a"), By::Start, false).number;
     for at in 0..MOST_LINES as i64 {
-        journal.from(term, [(0, 2 * at)].into());
-        journal.to(term, [(0, 2 * at + 1)].into());
+        journal.open_spans(term, [(0, 2 * at)].into());
+        journal.close_spans(term, [(0, 2 * at + 1)].into());
     }
-    journal.wait(journal.from(term, [(1, 3)].into()));
+    journal.wait(journal.open_spans(term, [(1, 3)].into()));
     let expected = journal.read(History::clone);
     drop(journal);
-    assert_eq!(as_found(dir.path()), expected);
+    assert_eq!(read_from_disk(dir.path()), expected);
     let lines = fs::read_to_string(dir.path().join(FILE)).unwrap().lines().count();
     assert!(lines <= MOST_LINES, "{lines} lines");
 }
 
 #[test]
-fn without_a_disk_the_history_lasts_as_long_as_the_process() {
+fn journal_in_memory_keeps_the_history_without_an_error() {
     let journal = Journal::in_memory();
     let term = journal.begin(version("a"), By::Start, false).number;
-    journal.wait(journal.from(term, [(0, 7)].into()));
+    journal.wait(journal.open_spans(term, [(0, 7)].into()));
     assert!(journal.read(|history| history.term_at(0, 8).is_some()));
     assert_eq!(journal.error(), None);
 }

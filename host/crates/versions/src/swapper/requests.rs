@@ -1,115 +1,105 @@
-//! Where requests are made, one at a time, and where one sees what became of them.
+//! The queue of requests, with one entry, and the results of the last requests.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::Refused;
+use super::Refusal;
 use crate::history::By;
 use crate::notification::Notify;
-use crate::report::{Ended, Report, Step};
+use crate::report::{Report, Step, SwapOutcome};
 use crate::shadow::View;
 
-/// What may be asked for.
 pub enum Request {
-    /// Another version.
+    /// Activates a new version.
     Swap {
-        /// The plugin.
         bytes: Vec<u8>,
-        /// Who asks.
         by: By,
-        /// Whether to skip the try-out.
+        /// Skips the try-out.
         force: bool,
-        /// Whether to do all but the swap.
+        /// Ends after the try-out.
         dry_run: bool,
     },
-    /// An earlier version.
+    /// Activates an earlier version.
     Rollback {
-        /// Which, see [`RollbackPlan::new`](crate::rollback::RollbackPlan::new); `None`: the one before.
+        /// See [`RollbackPlan::new`](crate::rollback::RollbackPlan::new); `None` is the version before.
         to: Option<String>,
-        /// The digest of the version that must be active, if that matters: another swap may have come first.
+        /// The digest that the client expects to be active. Another swap can precede the request.
         from: Option<String>,
     },
-    /// Another version beside the one that speaks, without outputs.
+    /// Runs a version beside the active one, without outputs.
     Shadow {
-        /// The plugin.
         bytes: Vec<u8>,
     },
-    /// The end of that.
     StopShadow,
 }
 
-/// Why a request is not taken.
+/// The reason of a rejected request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Busy {
-    /// Another one is being served.
-    #[error("another swap is going on (at the step {}); ask again when it has ended", .0.name())]
+    #[error("another swap is in progress (step {}). Try again when it has ended", .0.name())]
     Swapping(Step),
-    /// Nobody will serve it.
     #[error("the host is ending")]
     Ending,
 }
 
-/// What comes back.
 #[derive(Debug)]
 pub enum Reply {
-    /// Of a swap or a rollback.
+    /// Answers a swap or a rollback.
     Report(Box<Report>),
-    /// Of a shadow.
-    Shadow(Result<(), Refused>),
+    /// Answers a request about a shadow.
+    Shadow(Result<(), Refusal>),
 }
 
-/// Who waits for an answer, if somebody still does.
+/// The sender of an answer; empty if no client waits for one.
 pub(crate) struct Answer(Option<oneshot::Sender<Reply>>);
 
 impl Answer {
-    /// Nobody asked.
-    pub(super) fn nobody() -> Self {
+    pub(super) fn without_client() -> Self {
         Self(None)
     }
 
-    pub(super) fn waits(&self) -> bool {
+    pub(super) fn is_open(&self) -> bool {
         self.0.is_some()
     }
 
-    fn give(&mut self, reply: Reply) {
+    fn send(&mut self, reply: Reply) {
         if let Some(sender) = self.0.take() {
-            // Who has gone meanwhile finds it in `/status`.
+            // A client that has disconnected finds the report in `/status`.
             let _ = sender.send(reply);
         }
     }
 
-    /// The answer to a swap or a rollback; only the first one counts.
-    pub(super) fn report(&mut self, report: Report) {
-        self.give(Reply::Report(Box::new(report)));
+    /// Answers a swap or a rollback. Later answers are dropped.
+    pub(super) fn send_report(&mut self, report: Report) {
+        self.send(Reply::Report(Box::new(report)));
     }
 
-    /// The answer to a request about a shadow.
-    pub(super) fn shadow(&mut self, done: Result<(), Refused>) {
-        self.give(Reply::Shadow(done));
+    pub(super) fn send_shadow(&mut self, done: Result<(), Refusal>) {
+        self.send(Reply::Shadow(done));
     }
 }
 
 #[derive(Default)]
-struct Desk {
-    waiting: Option<(Request, Answer)>,
-    /// The step that something is at.
+struct State {
+    pending: Option<(Request, Answer)>,
+    /// The step of the request in progress.
     busy: Option<Step>,
-    ended: bool,
+    is_closed: bool,
     last: Option<Report>,
     shadow: Option<View>,
     counts: SwapCounts,
 }
 
-/// How swaps have ended since the start.
+/// The outcomes of swaps since the start.
 #[derive(Debug, Clone, Default)]
 pub struct SwapCounts {
-    /// All, rollbacks among them.
-    pub ended: BTreeMap<Ended, u64>,
-    /// Those that were refused, by the step that did.
+    /// All swaps and rollbacks, by outcome.
+    pub ended: BTreeMap<SwapOutcome, u64>,
+    /// Refused swaps, by step.
     pub refused: BTreeMap<Step, u64>,
-    /// Rollbacks: those that were asked for, and those after a probation.
+    /// Rollbacks by request, and rollbacks after a failed probation.
     pub rolled_back: [u64; 2],
 }
 
@@ -120,105 +110,100 @@ impl SwapCounts {
             *self.refused.entry(step).or_default() += 1;
         }
         match (report.outcome, report.by) {
-            (Ended::Swapped, By::Rollback) => self.rolled_back[0] += 1,
-            (Ended::Swapped, By::Probation) => self.rolled_back[1] += 1,
+            (SwapOutcome::Swapped, By::Rollback) => self.rolled_back[0] += 1,
+            (SwapOutcome::Swapped, By::Probation) => self.rolled_back[1] += 1,
             _ => {}
         }
     }
 }
 
-/// The desk at which requests are made.
+/// A queue with one entry: a second request is rejected while the first one is in progress.
 pub struct RequestQueue {
-    desk: Mutex<Desk>,
+    state: Mutex<State>,
     wakeup: Arc<Notify>,
 }
 
 impl RequestQueue {
-    /// A desk whose requests ring this wakeup.
+    /// Each request notifies `wakeup`.
     pub fn new(wakeup: Arc<Notify>) -> Self {
-        Self { desk: Mutex::default(), wakeup }
+        Self { state: Mutex::default(), wakeup }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn wakeup(&self) -> &Notify {
         &self.wakeup
     }
 
-    /// Asks for something. The answer comes by itself; it is never left out while the receiver lives.
+    /// Adds a request. The receiver gets exactly one answer, or an error when the host shuts down.
     ///
     /// # Errors
-    /// When another request is being served, or the host is ending.
-    pub fn ask(&self, request: Request) -> Result<oneshot::Receiver<Reply>, Busy> {
-        let mut desk = self.lock();
-        if desk.ended {
+    /// If another request is in progress, or the host is shutting down.
+    pub fn submit(&self, request: Request) -> Result<oneshot::Receiver<Reply>, Busy> {
+        let mut state = self.lock();
+        if state.is_closed {
             return Err(Busy::Ending);
         }
-        if let Some(step) = desk.busy {
+        if let Some(step) = state.busy {
             return Err(Busy::Swapping(step));
         }
         let (sender, receiver) = oneshot::channel();
-        desk.busy = Some(Step::Read);
-        desk.waiting = Some((request, Answer(Some(sender))));
-        drop(desk);
+        state.busy = Some(Step::Read);
+        state.pending = Some((request, Answer(Some(sender))));
+        drop(state);
         self.wakeup.notify();
         Ok(receiver)
     }
 
     pub(super) fn take(&self) -> Option<(Request, Answer)> {
-        self.lock().waiting.take()
+        self.lock().pending.take()
     }
 
-    /// Something is done that nobody asked for. A request that waits already stays, and is served after it.
-    pub(super) fn occupy(&self) {
-        self.lock().busy = Some(Step::Read);
-    }
-
-    pub(super) fn at(&self, step: Step) {
+    pub(super) fn set_step(&self, step: Step) {
         self.lock().busy = Some(step);
     }
 
-    pub(super) fn report(&self, report: Report) {
-        let mut desk = self.lock();
-        desk.counts.add(&report);
-        desk.last = Some(report);
+    /// Publishes the result of a swap.
+    pub(super) fn publish(&self, report: Report) {
+        let mut state = self.lock();
+        state.counts.add(&report);
+        state.last = Some(report);
     }
 
-    pub(super) fn done(&self) {
-        let mut desk = self.lock();
-        desk.busy = desk.waiting.as_ref().map(|_| Step::Read);
+    /// Ends the request in progress. A request that was added before an automatic rollback is next.
+    pub(super) fn set_idle(&self) {
+        let mut state = self.lock();
+        state.busy = state.pending.as_ref().map(|_| Step::Read);
     }
 
-    pub(super) fn shadow(&self, view: View) {
+    pub(super) fn set_shadow(&self, view: View) {
         self.lock().shadow = Some(view);
     }
 
-    /// Nothing is served any more. Who waits is told by the end of the channel.
+    /// Rejects all requests from now on. The receiver of a pending request gets an error.
     pub(super) fn close(&self) {
-        let mut desk = self.lock();
-        desk.ended = true;
-        desk.waiting = None;
-        desk.busy = None;
+        let mut state = self.lock();
+        state.is_closed = true;
+        state.pending = None;
+        state.busy = None;
     }
 
-    /// The step that something is at.
-    pub fn busy(&self) -> Option<Step> {
+    /// The step of the request in progress.
+    pub fn current_step(&self) -> Option<Step> {
         self.lock().busy
     }
 
-    /// How swaps have ended.
     pub fn counts(&self) -> SwapCounts {
         self.lock().counts.clone()
     }
 
-    /// How the last swap ended.
-    pub fn last(&self) -> Option<Report> {
+    pub fn last_report(&self) -> Option<Report> {
         self.lock().last.clone()
     }
 
-    /// The shadow, or the last one.
+    /// The running shadow, or the last one.
     pub fn shadow_view(&self) -> Option<View> {
         self.lock().shadow.clone()
     }
