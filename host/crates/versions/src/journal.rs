@@ -1,7 +1,7 @@
 //! The history on disk: one JSON event a line. A thread of its own syncs the file.
 //! So the record path waits for the disk only before it makes an output visible.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -41,6 +41,8 @@ struct Inner {
     since_snapshot: Option<Vec<u8>>,
     written: u64,
     synced: u64,
+    /// The worker of this process that opened the last span of each partition.
+    owners: BTreeMap<i32, usize>,
     /// Whether some counts are not in the file yet.
     has_new_counts: bool,
     error: Option<String>,
@@ -67,6 +69,21 @@ impl Shared {
 }
 
 impl Inner {
+    fn new(history: History, file: Option<File>) -> Self {
+        Self {
+            history,
+            file,
+            lines: 1,
+            since_snapshot: None,
+            written: 0,
+            synced: 0,
+            owners: BTreeMap::new(),
+            has_new_counts: false,
+            error: None,
+            ended: false,
+        }
+    }
+
     fn write(&mut self, event: &Event) {
         let mut line = serde_json::to_vec(event).expect("an event is text and numbers");
         line.push(b'\n');
@@ -113,27 +130,23 @@ impl Journal {
         let named = || dir.path().join(FILE).display().to_string();
         let history = read(&dir).with_context(named)?;
         let file = write_new(&dir, &snapshot(&history)).and_then(|new| new.persist(FILE)).with_context(named)?;
-        Ok(Self::start(Some(dir), history, Some(file)))
+        Ok(Self::start(dir, history, file))
     }
 
     /// A journal without a file; it ends with the process.
     pub fn in_memory() -> Self {
-        Self::start(None, History::default(), None)
+        Self::in_memory_with(History::default())
     }
 
-    fn start(dir: Option<PrivateDir>, history: History, file: Option<File>) -> Self {
-        let inner = Inner {
-            history,
-            file,
-            lines: 1,
-            since_snapshot: None,
-            written: 0,
-            synced: 0,
-            has_new_counts: false,
-            error: None,
-            ended: false,
-        };
-        let shared = Arc::new(Shared { dir, inner: Mutex::new(inner), changed: Condvar::new() });
+    /// The same, which continues a history. It needs no thread: there is no disk to wait for.
+    pub fn in_memory_with(history: History) -> Self {
+        let inner = Inner { ended: true, ..Inner::new(history, None) };
+        Self { shared: Arc::new(Shared { dir: None, inner: Mutex::new(inner), changed: Condvar::new() }), writer: None }
+    }
+
+    fn start(dir: PrivateDir, history: History, file: File) -> Self {
+        let inner = Mutex::new(Inner::new(history, Some(file)));
+        let shared = Arc::new(Shared { dir: Some(dir), inner, changed: Condvar::new() });
         let writer = std::thread::Builder::new().name("history".into()).spawn({
             let shared = shared.clone();
             move || keep_durable(&shared)
@@ -180,15 +193,20 @@ impl Journal {
         self.record(&mut self.shared.lock(), Event::ProbationFailed { term, reason: reason.to_owned() });
     }
 
-    /// Opens the spans of a version. They must be durable, see [`Journal::wait`], before an output becomes visible.
-    pub fn open_spans(&self, term: u64, offsets: Positions) -> Ticket {
-        self.record(&mut self.shared.lock(), Event::From { term, offsets })
+    /// Opens the spans of a version in a worker. They must be durable, see [`Journal::wait`], before an output becomes visible.
+    pub fn open_spans(&self, term: u64, worker: usize, offsets: Positions) -> Ticket {
+        let mut inner = self.shared.lock();
+        inner.owners.extend(offsets.keys().map(|partition| (*partition, worker)));
+        self.record(&mut inner, Event::From { term, offsets })
     }
 
-    /// Closes the spans of a version; the offsets are the first ones after each span.
-    pub fn close_spans(&self, term: u64, offsets: Positions) {
+    /// Closes the spans of a version in a worker; the offsets are the first ones after each span. A worker that learns late that it
+    /// has lost a partition does not close the span that another worker of this process has opened there.
+    pub fn close_spans(&self, term: u64, worker: usize, mut offsets: Positions) {
+        let mut inner = self.shared.lock();
+        offsets.retain(|partition, _| inner.owners.get(partition) == Some(&worker));
         if !offsets.is_empty() {
-            self.record(&mut self.shared.lock(), Event::To { term, offsets });
+            self.record(&mut inner, Event::To { term, offsets });
         }
     }
 

@@ -64,7 +64,7 @@ impl<M> WorkerSlot<M> {
 
     fn open_spans(&mut self, from: Positions) {
         if !from.is_empty() {
-            self.ticket = self.slot.journal.open_spans(self.active.term, from);
+            self.ticket = self.slot.journal.open_spans(self.active.term, self.worker, from);
         }
     }
 
@@ -72,7 +72,7 @@ impl<M> WorkerSlot<M> {
     fn close_spans(&self, progress: BTreeMap<i32, Progress>) {
         let offsets =
             progress.into_iter().map(|(partition, progress)| (partition, progress.attempted.max(progress.committed)));
-        self.slot.journal.close_spans(self.active.term, offsets.collect());
+        self.slot.journal.close_spans(self.active.term, self.worker, offsets.collect());
     }
 
     fn close_all_spans(&mut self) {

@@ -26,7 +26,7 @@ fn event_is_on_disk_after_wait() {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path()).unwrap();
     let term = journal.begin(version("a"), By::Start, false).number;
-    journal.wait(journal.open_spans(term, [(0, 7)].into()));
+    journal.wait(journal.open_spans(term, 0, [(0, 7)].into()));
     let found = read_from_disk(dir.path());
     assert_eq!(found.term_at(0, 7).unwrap().version.digest, "a");
     assert_eq!(found, journal.read(History::clone));
@@ -37,10 +37,10 @@ fn counts_are_on_disk_after_a_clean_shutdown_and_after_a_swap() {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path()).unwrap();
     let first = journal.begin(version("a"), By::Start, false).number;
-    journal.open_spans(first, [(0, 0)].into());
+    journal.open_spans(first, 0, [(0, 0)].into());
     journal.record_commit(first, &[(0, 5)].into(), &counts(5));
     let second = journal.begin(version("b"), By::File, false).number;
-    journal.open_spans(second, [(0, 5)].into());
+    journal.open_spans(second, 0, [(0, 5)].into());
     journal.record_commit(second, &[(0, 8)].into(), &counts(3));
     drop(journal);
     let found = read_from_disk(dir.path());
@@ -95,10 +95,10 @@ fn file_length_is_bounded() {
     let journal = Journal::open(dir.path()).unwrap();
     let term = journal.begin(version("a"), By::Start, false).number;
     for at in 0..MOST_LINES as i64 {
-        journal.open_spans(term, [(0, 2 * at)].into());
-        journal.close_spans(term, [(0, 2 * at + 1)].into());
+        journal.open_spans(term, 0, [(0, 2 * at)].into());
+        journal.close_spans(term, 0, [(0, 2 * at + 1)].into());
     }
-    journal.wait(journal.open_spans(term, [(1, 3)].into()));
+    journal.wait(journal.open_spans(term, 0, [(1, 3)].into()));
     let expected = journal.read(History::clone);
     drop(journal);
     assert_eq!(read_from_disk(dir.path()), expected);
@@ -110,7 +110,22 @@ fn file_length_is_bounded() {
 fn journal_in_memory_keeps_the_history_without_an_error() {
     let journal = Journal::in_memory();
     let term = journal.begin(version("a"), By::Start, false).number;
-    journal.wait(journal.open_spans(term, [(0, 7)].into()));
+    journal.wait(journal.open_spans(term, 0, [(0, 7)].into()));
     assert!(journal.read(|history| history.term_at(0, 8).is_some()));
     assert_eq!(journal.error(), None);
+}
+
+#[test]
+fn late_close_of_a_worker_does_not_close_the_span_of_another_worker() {
+    let journal = Journal::in_memory();
+    let term = journal.begin(version("a"), By::Start, false).number;
+    journal.open_spans(term, 0, [(0, 5)].into());
+    // The group gives the partition to another worker before the first one learns of it.
+    journal.open_spans(term, 1, [(0, 9)].into());
+    journal.close_spans(term, 0, [(0, 9)].into());
+    journal.read(|history| {
+        assert!(history.term_at(0, 8).is_some() && history.term_at(0, 12).is_some(), "{history:?}");
+    });
+    journal.close_spans(term, 1, [(0, 12)].into());
+    journal.read(|history| assert!(history.term_at(0, 11).is_some() && history.term_at(0, 12).is_none()));
 }
