@@ -7,6 +7,7 @@ mod index;
 mod json;
 mod listener;
 mod metrics;
+pub(crate) mod pipelines;
 mod places;
 mod probes;
 mod process;
@@ -24,8 +25,9 @@ use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
 
 use crate::config::AdminConfig;
+use crate::pipelines::PipelineRegistry;
 use crate::shutdown::Halt;
-use crate::telemetry::{EVERY, Telemetry};
+use crate::telemetry::EVERY;
 use connection::Deadlines;
 pub use guard::{Guard, read_token};
 
@@ -63,7 +65,7 @@ impl Bound {
     ///
     /// # Errors
     /// When the system refuses a thread, or what it takes to wait for connections.
-    pub fn serve(self, routes: Router, telemetry: &Arc<Telemetry>) -> anyhow::Result<Server> {
+    pub fn serve(self, routes: Router, registry: &Arc<PipelineRegistry>) -> anyhow::Result<Server> {
         let address = self.address()?;
         self.0.set_nonblocking(true)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -72,12 +74,12 @@ impl Bound {
             tokio::net::TcpListener::from_std(self.0)?
         };
         let (stop, stopped) = oneshot::channel();
-        let telemetry = telemetry.clone();
+        let registry = registry.clone();
         let thread = std::thread::Builder::new().name("admin".into()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
                     () = listener::serve(listener, routes, Deadlines::default()) => {}
-                    () = take_rates(&telemetry) => {}
+                    () = take_rates(&registry) => {}
                     _ = stopped => {}
                 }
             });
@@ -106,19 +108,20 @@ impl Drop for Server {
 }
 
 /// All that is answered, to those whom the guard lets through.
-pub fn routes(telemetry: &Arc<Telemetry>, guard: Guard) -> Router {
-    let routes = probes::routes().merge(metrics::routes()).merge(status::routes()).merge(versions::routes());
-    let routes = routes.merge(index::routes());
-    routes.with_state(telemetry.clone()).layer(axum::middleware::from_fn_with_state(guard, guard::check))
+pub fn routes(registry: &Arc<PipelineRegistry>, guard: Guard) -> Router {
+    let routes = probes::routes().merge(metrics::routes()).merge(pipelines::routes()).merge(index::routes());
+    routes.with_state(registry.clone()).layer(axum::middleware::from_fn_with_state(guard, guard::check))
 }
 
 /// Takes the counts every second, for ever: rates are made of them.
-async fn take_rates(telemetry: &Telemetry) {
+async fn take_rates(registry: &PipelineRegistry) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let now = ticks.tick().await;
-        telemetry.rates.take(now.into_std(), telemetry.counts());
+        for entry in registry.all() {
+            entry.telemetry.rates.take(now.into_std(), entry.telemetry.counts());
+        }
     }
 }
 

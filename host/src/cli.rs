@@ -3,12 +3,14 @@
 mod admin;
 mod arguments;
 mod author;
+mod check_file;
 mod definition;
 mod failures;
 mod file;
 mod generate;
 mod pages;
 mod pairs;
+mod pipelines;
 mod readers;
 #[cfg(test)]
 mod reference;
@@ -41,6 +43,14 @@ pub enum CliError {
     /// The configuration is wrong: this message (without `error:`) goes to stderr, and the exit code is 2.
     #[error("{0}")]
     Wrong(String),
+    /// As [`CliError::Wrong`], about one setting.
+    #[error("{message}")]
+    Setting {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong, and the way out.
+        message: String,
+    },
 }
 
 /// Reads the arguments, the first of which is the program, the environment, and the file that they name if they do.
@@ -61,6 +71,9 @@ pub fn parse(
             let sources = Sources::new(&settings::GENERATE, matches, &environment)?;
             generate::config(&sources).map(|config| Command::Generate(Box::new(config)))
         }
+        Some(("check", matches)) if check_file::is_meant(matches) => {
+            check_file::config(matches, &environment).map(|config| Command::CheckFile(Box::new(config)))
+        }
         Some((name, matches)) if author::is_one(name) => author::command(name, matches, &environment),
         Some((name, matches)) if remote::NAMES.contains(&name) => {
             let sources = Sources::new(&settings::REMOTE, matches, &environment)?;
@@ -68,8 +81,8 @@ pub fn parse(
         }
         run => {
             let matches = run.map_or(&matches, |(_run, matches)| matches);
-            let sources = Sources::new(&settings::RUN, matches, &environment)?;
-            run::config(&sources).map(|config| Command::Run(Box::new(config)))
+            let (sources, mistakes) = Sources::read_all(&settings::RUN, matches, &environment)?;
+            run::config(&sources, mistakes).map(|config| Command::Run(Box::new(config)))
         }
     }
 }

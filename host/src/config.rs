@@ -3,6 +3,8 @@
 pub(crate) mod admin;
 pub(crate) mod brokers;
 mod failures;
+mod memory;
+mod pipeline;
 pub(crate) mod remote;
 mod swap;
 pub(crate) mod tracing;
@@ -26,11 +28,12 @@ pub use mapper_terminal::console::{LogConfig, LogFormat};
 pub use failures::{BreakerRecords, BreakerSettings, FailurePolicy, Failures};
 pub use mapper_kafka::policy::{InputPolicy, OnGap, OnTopicRecreated};
 pub use mapper_kafka::properties;
+pub use memory::MemoryBound;
+pub use pipeline::{DEFAULT_PIPELINE, PipelineSpec};
 pub use remote::{RemoteCommand, RemoteConfig};
 pub use swap::SwapConfig;
 pub use tracing::TracingConfig;
 
-use crate::plugin::{Grants, Limits};
 use crate::visits::Profile;
 
 /// What the program was asked to do.
@@ -38,6 +41,8 @@ use crate::visits::Profile;
 pub enum Command {
     /// Map records of one topic to others.
     Run(Box<RunConfig>),
+    /// Say what is wrong with a file of settings.
+    CheckFile(Box<CheckFileConfig>),
     /// Fill a topic with visits.
     Generate(Box<GenerateConfig>),
     /// Ask a running host for something.
@@ -52,78 +57,42 @@ pub enum Command {
     Author(AuthorCommand),
 }
 
-/// All settings of `mapper-host run`.
-#[derive(Debug, Clone)]
+/// All settings of `mapper-host run`: those of the process, and its pipelines.
+#[derive(Debug, Clone, PartialEq)]
 pub struct RunConfig {
-    /// The plugin file. It was not looked for yet.
-    pub plugin: PathBuf,
-    /// The plugin's own configuration.
-    pub set: Pairs,
+    /// What is run; one or more, each with a name of its own.
+    pub pipelines: Vec<PipelineSpec>,
+    /// The file with their tables, which is read again when it changes; `None`: flags describe the only pipeline.
+    pub file: Option<PathBuf>,
+    /// Whether the first pipeline that halts ends the process. It always does if flags describe it.
+    pub fail_fast: bool,
     /// Where compiled plugins are kept; `None`: this user has no place for them.
     pub cache_dir: Option<PathBuf>,
-    /// The brokers, as `host:port,…`; `None` is the demo on an embedded broker.
-    pub brokers: Option<String>,
-    /// The user's librdkafka properties, none of which the host owns.
-    pub kafka: Pairs,
-    /// The consumer group.
-    pub group: String,
-    /// How long to try to reach Kafka at the start.
-    pub connect_timeout: Duration,
-    /// How long Kafka may be silent before the host is not ready.
-    pub kafka_unready_after: Duration,
-    /// How long a silent member stays in the group. With the property `group.protocol=consumer` it must not be passed
-    /// on: the broker decides then, and librdkafka refuses it.
-    pub session_timeout: Duration,
-    /// Where records come from.
-    pub input_topic: String,
-    /// Where outputs go that don't name a topic.
-    pub output_topic: String,
-    /// Where failed records go.
-    pub dead_letter_topic: String,
-    /// Other topics that an output may name.
-    pub extra_topics: Vec<String>,
-    /// What to do when the input topic was created again, lacks records, or contains dead letters.
-    pub input_policy: InputPolicy,
-    /// Partitions of topics to be created; `None`: a topic that doesn't exist is an error.
-    pub create_topics: Option<u32>,
-    /// How sure each record is handled once. Exactly-once only with brokers.
-    pub delivery: Delivery,
-    /// Ends at the offsets that were the ends of the partitions at the start. Only with brokers.
-    pub until_end: bool,
-    /// A transaction is committed this long after its first record.
-    pub commit_interval: Duration,
-    /// A transaction is committed with this many input records.
-    pub commit_records: usize,
-    /// A transaction is committed with this many bytes of input.
-    pub commit_bytes: usize,
-    /// How long the broker lets a transaction stay open; more than `commit_interval`.
-    pub transaction_timeout: Duration,
-    /// What the transactional ids of the workers start with; `None`: the host finds one of its own.
-    pub transactional_id: Option<String>,
     /// Where the host keeps what must survive a restart; `None`: this user has no place for it.
     pub state_dir: Option<PathBuf>,
-    /// How long work in hand may take after a signal to end.
-    pub drain_timeout: Duration,
-    /// Threads, each with a consumer, a producer and an instance of the plugin.
-    pub workers: usize,
-    /// Records the plugin is given in one call, at most.
-    pub batch_records: usize,
-    /// What an instance of the plugin may use.
-    pub limits: Limits,
-    /// What the plugin is given of the machine.
-    pub grants: Grants,
-    /// What is done when the plugin fails again and again.
-    pub failures: Failures,
     /// Where the admin server listens; `None`: there is none.
     pub admin: Option<AdminConfig>,
     /// Where spans go; `None`: there are none.
     pub tracing: Option<TracingConfig>,
     /// What must be shown to change anything through the admin server: the first line of this file. It was not read yet.
     pub admin_token_file: Option<PathBuf>,
-    /// How versions of the plugin are swapped.
-    pub swap: SwapConfig,
     /// What is logged, and how.
     pub log: LogConfig,
+}
+
+/// What `mapper-host check --config` found in a file of settings, and is still to look at.
+#[derive(Debug, Clone)]
+pub struct CheckFileConfig {
+    /// The file, as the user named it.
+    pub path: String,
+    /// What is wrong with it, each with the way out.
+    pub mistakes: Vec<String>,
+    /// The pipelines of which the settings can be read.
+    pub pipelines: Vec<PipelineSpec>,
+    /// Whether Kafka is asked for the topics and permissions.
+    pub asks_kafka: bool,
+    /// Whether what is found is printed as JSON.
+    pub json: bool,
 }
 
 /// All settings of `mapper-host generate`.

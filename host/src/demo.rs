@@ -1,22 +1,26 @@
-//! The demo: an embedded broker, a generator of visits, and samples of inputs with their results. The pipeline between is the
-//! real one.
+//! The demo: an embedded broker, a generator of visits, and samples of inputs with their results. The pipeline between is one
+//! like any other.
 
 mod next_steps;
 mod samples;
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
+use std::thread::Scope;
 use std::time::{Duration, Instant};
 
+use crate::config::PipelineSpec;
 use crate::console::Console;
-use crate::health::Health;
 use crate::kafka::embedded::EmbeddedBroker;
 use crate::kafka::{KafkaSettings, TopicProducer};
+use crate::output;
+use crate::pipelines::{self, Cluster};
 use crate::shutdown::{Halt, Shutdown};
+use crate::telemetry::Telemetry;
 use crate::visits::{BURST_ROWS, Generator, Profile, VisitRow};
 
 pub use next_steps::{next_steps, program_name};
-pub use samples::show_samples;
+use samples::show_samples;
 
 /// As the reference job has it.
 pub const PARTITIONS: i32 = 2;
@@ -27,14 +31,24 @@ const LONGEST_START: Duration = Duration::from_secs(15);
 /// So many visits are remembered, to be shown beside their results: those of a minute.
 const REMEMBERED_VISITS: usize = 1200;
 
-/// The topics of a demo: input, outputs, dead letters.
-pub struct Topics<'a> {
-    /// Where the visits go.
-    pub input: &'a str,
-    /// The output topics.
-    pub outputs: Vec<&'a str>,
-    /// The dead-letter topic.
-    pub dead_letters: &'a str,
+/// The topics of a demo.
+struct Topics<'a> {
+    input: &'a str,
+    outputs: Vec<&'a str>,
+    dead_letters: &'a str,
+}
+
+impl<'a> From<&'a PipelineSpec> for Topics<'a> {
+    fn from(spec: &'a PipelineSpec) -> Self {
+        Self { input: &spec.input_topic, outputs: spec.output_topics(), dead_letters: &spec.dead_letter_topic }
+    }
+}
+
+/// A demo: the cluster of a pipeline without brokers, and what generates its input and shows its results.
+pub struct Demo {
+    broker: EmbeddedBroker,
+    settings: KafkaSettings,
+    recent: RecentVisits,
 }
 
 /// The visits that were generated last, by their timestamps: no two have the same, and a result keeps that of its input unless the
@@ -62,18 +76,79 @@ impl RecentVisits {
     }
 }
 
-/// Starts the broker, and prints what this is.
-///
-/// # Errors
-/// When the broker can't be started.
-pub fn start(console: &Console, topics: &Topics<'_>) -> Result<EmbeddedBroker, Halt> {
-    let all = topics.outputs.iter().copied().chain([topics.input, topics.dead_letters]);
-    let broker = EmbeddedBroker::start(all, PARTITIONS)?;
-    if console.is_for_people() {
-        console.print_text(&banner(topics));
+impl Demo {
+    /// Starts the broker of this pipeline, and prints what a demo is.
+    ///
+    /// # Errors
+    /// When the broker can't be started.
+    pub fn start(console: &Console, spec: &PipelineSpec) -> Result<Self, Halt> {
+        let topics = spec.written_topics();
+        let broker = EmbeddedBroker::start(topics.into_iter().chain([spec.input_topic.as_str()]), PARTITIONS)?;
+        if console.is_for_people() {
+            console.print_text(&banner(&spec.into()));
+        }
+        tracing::info!(brokers = broker.brokers(), "demo on an embedded broker; all data is gone at exit");
+        let cluster = Cluster { brokers: broker.brokers(), is_durable: false };
+        let settings = pipelines::settings(spec, &cluster);
+        Ok(Self { broker, settings, recent: RecentVisits::default() })
     }
-    tracing::info!(brokers = broker.brokers(), "demo on an embedded broker; all data is gone at exit");
-    Ok(broker)
+
+    /// The cluster that the pipeline works on.
+    pub fn cluster(&self) -> Cluster {
+        Cluster { brokers: self.settings.brokers.clone(), is_durable: false }
+    }
+
+    /// Generates visits for the pipeline, and shows people samples of what becomes of them, until the watchers end.
+    pub fn run<'scope>(
+        &'scope self,
+        scope: &'scope Scope<'scope, '_>,
+        console: &'scope Console,
+        (spec, telemetry): (&'scope PipelineSpec, &'scope Telemetry),
+        (shutdown, watchers_end): (&'scope Shutdown, &'scope Shutdown),
+    ) {
+        // Not the broker: it stays with its thread.
+        let Self { settings, recent, .. } = self;
+        let warn = |ended: Result<(), Halt>| {
+            if let Err(halt) = ended {
+                tracing::warn!("{halt}");
+            }
+        };
+        let topic = &spec.input_topic;
+        scope.spawn(move || warn(generate((settings, topic), recent, telemetry, watchers_end)));
+        if console.is_for_people() {
+            // The samples show them, with their inputs.
+            telemetry.failure_log.mute();
+            scope.spawn(move || warn(show_samples(console, settings, &spec.into(), recent, watchers_end)));
+        }
+        scope.spawn(move || end_without_reader(shutdown, watchers_end));
+    }
+
+    /// Leaves the broker up to the end of the process.
+    pub fn outlive_clients(self) {
+        self.broker.outlive_clients();
+    }
+}
+
+/// Generates visits, one after the other, until the shutdown. It waits for all workers first: a worker that joins later takes
+/// partitions from the others, which then do some visits twice, with a warning.
+fn generate(
+    (settings, topic): (&KafkaSettings, &str),
+    recent: &RecentVisits,
+    telemetry: &Telemetry,
+    shutdown: &Shutdown,
+) -> Result<(), Halt> {
+    let producer = TopicProducer::new(settings, topic).map_err(|error| Halt::kafka(error.to_string()))?;
+    wait_for_workers(telemetry, shutdown);
+    let mut visits = Generator::new(Profile::default());
+    while !shutdown.requested() {
+        for row in mixed(visits.by_ref().take(BURST_ROWS).collect()).take_while(|_| !shutdown.requested()) {
+            let timestamp = recent.add(&row.value, chrono::Utc::now().timestamp_millis());
+            let key = row.key.as_ref().map(String::as_bytes);
+            producer.send(key, row.value.as_bytes(), Some(timestamp), shutdown)?;
+            shutdown.sleep(PAUSE);
+        }
+    }
+    Ok(())
 }
 
 fn banner(topics: &Topics<'_>) -> String {
@@ -91,33 +166,29 @@ fn banner(topics: &Topics<'_>) -> String {
     )
 }
 
-/// Generates visits, one after the other, until the shutdown. It waits for all workers first: a worker that joins later takes
-/// partitions from the others, which then do some visits twice, with a warning.
-///
-/// # Errors
-/// When they can't be produced.
-pub fn generate(
-    settings: &KafkaSettings,
-    topic: &str,
-    recent: &RecentVisits,
-    health: &Health,
-    shutdown: &Shutdown,
-) -> Result<(), Halt> {
-    let producer = TopicProducer::new(settings, topic).map_err(|error| Halt::kafka(error.to_string()))?;
-    let started = Instant::now();
-    while !health.reasons().is_empty() && started.elapsed() < LONGEST_START && !shutdown.requested() {
+/// Waits until the pipeline has started and its workers have joined, which not all may be able to.
+fn wait_for_workers(telemetry: &Telemetry, shutdown: &Shutdown) {
+    let mut started = Instant::now();
+    loop {
+        let reasons = telemetry.health.reasons();
+        if reasons.is_empty() || shutdown.requested() || started.elapsed() >= LONGEST_START {
+            return;
+        }
+        if reasons.iter().any(|(who, _)| *who == "start") {
+            started = Instant::now();
+        }
         shutdown.sleep(PAUSE);
     }
-    let mut visits = Generator::new(Profile::default());
-    while !shutdown.requested() {
-        for row in mixed(visits.by_ref().take(BURST_ROWS).collect()).take_while(|_| !shutdown.requested()) {
-            let timestamp = recent.add(&row.value, chrono::Utc::now().timestamp_millis());
-            let key = row.key.as_ref().map(String::as_bytes);
-            producer.send(key, row.value.as_bytes(), Some(timestamp), shutdown)?;
-            shutdown.sleep(PAUSE);
+}
+
+/// A demo is there to be read: without a reader it ends.
+fn end_without_reader(shutdown: &Shutdown, watchers_end: &Shutdown) {
+    while !watchers_end.requested() {
+        if output::stdout_is_closed() {
+            shutdown.request();
         }
+        watchers_end.sleep(PAUSE);
     }
-    Ok(())
 }
 
 /// The generator's bursts have the incomplete visits first, and the complete ones last; here they take turns. The rows of a burst

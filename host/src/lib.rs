@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod check_file;
 pub mod cli;
 pub mod committed;
 pub mod config;
@@ -13,6 +14,7 @@ pub mod demo;
 pub mod health;
 pub mod in_flight;
 pub mod memory;
+pub mod pipelines;
 pub mod remote;
 pub mod report;
 pub mod services;

@@ -7,13 +7,13 @@ use std::process::ExitCode;
 
 use mapper_host::author::{self, Outcome};
 use mapper_host::cli::{self, CliError};
-use mapper_host::config::{Command, LogConfig, ManConfig, RemoteCommand};
+use mapper_host::config::{Command, LogConfig, ManConfig, RemoteCommand, RunConfig};
 use mapper_host::console::Console;
 use mapper_host::plugin::helper;
 use mapper_host::services::HostServices;
 use mapper_host::shutdown::{Cause, Halt, Shutdown};
 use mapper_host::swap::Reload;
-use mapper_host::{app, memory, output, remote};
+use mapper_host::{app, check_file, memory, output, remote};
 
 // The allocator of the system keeps what librdkafka frees.
 #[global_allocator]
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
             output::print_text(&text);
             return output_error().map_or(ExitCode::SUCCESS, |halt| fail(&halt));
         }
-        Err(CliError::Wrong(message)) => return fail(&Halt::configuration(message)),
+        Err(wrong) => return fail(&Halt::configuration(wrong.to_string())),
     };
     // What these two are for is in Kafka; their stdout only tells how it goes.
     let is_output_optional = matches!(command, Command::Run(_) | Command::Generate(_));
@@ -69,8 +69,10 @@ fn run(command: Command) -> Result<Outcome, Halt> {
             let console = start_console(&config.log)?;
             memory::disable_huge_pages();
             let reload = Reload::default();
-            app::run(&config, &console, &on_signal(Some(reload.clone()), AGAIN)?, &reload)?;
+            let shutdown = on_signal(Some(reload.clone()), AGAIN)?;
+            app::run(&config, &console, (&shutdown, &reload), &read_again)?;
         }
+        Command::CheckFile(config) => check_file::check(&config)?,
         Command::Generate(config) => {
             let console = start_console(&config.log)?;
             app::generate(&config, &console, &on_signal(None, AGAIN)?)?;
@@ -93,6 +95,15 @@ fn run(command: Command) -> Result<Outcome, Halt> {
         Command::Author(command) => return author::run(&command, &HostServices),
     }
     Ok(Outcome::Good)
+}
+
+/// The configuration of a run, read once more as at the start.
+fn read_again() -> Result<RunConfig, String> {
+    match cli::parse(std::env::args_os(), std::env::vars_os()) {
+        Ok(Command::Run(config)) => Ok(*config),
+        Ok(_) => Err("the arguments do not ask for a run any more".to_owned()),
+        Err(wrong) => Err(wrong.to_string()),
+    }
 }
 
 fn write_pages(config: &ManConfig) -> Result<(), Halt> {

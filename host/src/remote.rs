@@ -23,10 +23,11 @@ const SHADOW_INTERVAL: Duration = Duration::from_secs(1);
 /// # Errors
 /// When the host can't be asked, or refuses.
 pub fn run(config: &RemoteConfig, shutdown: &Shutdown) -> Result<(), Halt> {
-    let client = Client::new(&config.url, config.token_file.as_deref())?;
+    let client = Client::new(&config.url, config.token_file.as_deref())?.about(config.pipeline.clone());
     match &config.command {
         RemoteCommand::Swap { file, dry_run, force } => swap(&client, file, (*dry_run, *force), config.json),
         RemoteCommand::Rollback { to, yes } => show(&rollback::rollback(&client, to.as_deref(), *yes)?, config.json),
+        RemoteCommand::Status => status(&client, config),
         RemoteCommand::History => {
             let terms = client.history()?;
             if config.json {
@@ -53,6 +54,25 @@ pub fn run(config: &RemoteConfig, shutdown: &Shutdown) -> Result<(), Halt> {
             follow(config, &client, shutdown)
         }
     }
+}
+
+/// Prints what the pipelines are doing, or the one that is named.
+fn status(client: &Client, config: &RemoteConfig) -> Result<(), Halt> {
+    let mut pipelines = client.pipelines()?;
+    if let Some(name) = &config.pipeline {
+        pipelines.retain(|pipeline| pipeline.name == *name);
+        if pipelines.is_empty() {
+            let why =
+                format!("the host at {} has no pipeline {name}. List its pipelines: mapper-host status", config.url);
+            return Err(Halt::configuration(why));
+        }
+    }
+    if config.json {
+        output::print_json(&pipelines);
+    } else {
+        print_lines(text::pipelines(&pipelines));
+    }
+    Ok(())
 }
 
 /// Swaps to the plugin in a file, and prints how that ended.

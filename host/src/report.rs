@@ -1,8 +1,10 @@
 //! Says how it goes: a live line with counts and rates, and a summary at the end.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::console::Console;
+use crate::pipelines::{Entry, PipelineRegistry, State};
 use crate::shutdown::Shutdown;
 use crate::telemetry::{Counts, Rates, Telemetry};
 
@@ -10,34 +12,80 @@ const LIVE_INTERVAL: Duration = Duration::from_millis(500);
 /// Without a terminal a line is for a file: fewer, and none when nothing has happened.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Reports until the shutdown.
-pub fn follow(console: &Console, telemetry: &Telemetry, shutdown: &Shutdown) {
-    let rates = Rates::default();
-    let mut before = Counts::default();
-    rates.take(Instant::now(), before.clone());
-    while !shutdown.requested() {
-        shutdown.sleep(if console.is_live() { LIVE_INTERVAL } else { PLAIN_INTERVAL });
-        let (now, counts) = (Instant::now(), telemetry.counts());
-        let rate = rates.now(now, &counts).records_in;
-        if console.is_live() {
-            console.live(&line(&counts, rate));
-        } else if counts != before && console.is_for_people() {
-            console.print(line(&counts, rate));
-        } else if counts != before {
-            tracing::info!(
-                records_in = counts.records_in,
-                records_out = counts.records_out,
-                skipped = counts.skipped,
-                dead_letters = counts.dead_letters(),
-                records_per_second = rate.round(),
-                "progress"
-            );
+/// How far a pipeline was at the last look.
+#[derive(Default)]
+struct Progress {
+    generation: u64,
+    rates: Rates,
+    before: Counts,
+}
+
+impl Progress {
+    /// The counts, the records a second, and whether anything happened since the last look.
+    fn look(&mut self, entry: &Entry, now: Instant) -> (Counts, f64, bool) {
+        let counts = entry.telemetry.counts();
+        if self.generation != entry.generation() {
+            *self = Self { generation: entry.generation(), ..Self::default() };
         }
-        telemetry.failure_log.tick(now);
-        rates.take(now, counts.clone());
-        before = counts;
+        let rate = self.rates.now(now, &counts).records_in;
+        let is_new = counts != self.before;
+        self.rates.take(now, counts.clone());
+        self.before = counts.clone();
+        (counts, rate, is_new)
     }
-    telemetry.failure_log.finish();
+}
+
+/// Reports until the shutdown. With `names`, each line says of which pipeline it is.
+pub fn follow(console: &Console, registry: &PipelineRegistry, names: bool, shutdown: &Shutdown) {
+    let mut pipelines: BTreeMap<String, Progress> = BTreeMap::new();
+    let mut wait = Duration::ZERO;
+    while !shutdown.requested() {
+        shutdown.sleep(wait);
+        wait = if console.is_live() { LIVE_INTERVAL } else { PLAIN_INTERVAL };
+        let now = Instant::now();
+        let mut live = Vec::new();
+        for entry in registry.all().iter().filter(|entry| entry.state() != State::Starting) {
+            let (counts, rate, is_new) = pipelines.entry(entry.name().to_owned()).or_default().look(entry, now);
+            let named =
+                || if names { format!("{}: {}", entry.name(), line(&counts, rate)) } else { line(&counts, rate) };
+            if console.is_live() {
+                live.push(named());
+            } else if is_new && console.is_for_people() {
+                console.print(named());
+            } else if is_new {
+                log_progress(names.then_some(entry.name()), &counts, rate);
+            }
+            entry.telemetry.failure_log.tick(now);
+        }
+        if !live.is_empty() {
+            console.live(&live.join("   "));
+        }
+    }
+    registry.all().iter().for_each(|entry| entry.telemetry.failure_log.finish());
+}
+
+fn log_progress(pipeline: Option<&str>, counts: &Counts, rate: f64) {
+    tracing::info!(
+        pipeline,
+        records_in = counts.records_in,
+        records_out = counts.records_out,
+        skipped = counts.skipped,
+        dead_letters = counts.dead_letters(),
+        records_per_second = rate.round(),
+        "progress"
+    );
+}
+
+/// What was done, by each pipeline: in a few lines for people, and for programs that read logs.
+pub fn finish(console: &Console, registry: &PipelineRegistry, names: bool) {
+    for entry in registry.all() {
+        if console.is_for_people() {
+            let title = if names { format!("{}: ", entry.name()) } else { String::new() };
+            console.print_text(&format!("{title}{}", summary(&entry.telemetry, registry.uptime())));
+        } else {
+            log_summary(names.then_some(entry.name()), &entry.telemetry, registry.uptime());
+        }
+    }
 }
 
 fn line(counts: &Counts, rate: f64) -> String {
@@ -52,8 +100,7 @@ fn line(counts: &Counts, rate: f64) -> String {
     )
 }
 
-/// What was done, in a few lines.
-pub fn summary(telemetry: &Telemetry, ran: Duration) -> String {
+fn summary(telemetry: &Telemetry, ran: Duration) -> String {
     let counts = telemetry.counts();
     let seconds = ran.as_secs_f64();
     let kinds: Vec<String> = counts.by_kind().map(|(kind, count)| format!("{count} {kind}")).collect();
@@ -71,11 +118,11 @@ pub fn summary(telemetry: &Telemetry, ran: Duration) -> String {
     )
 }
 
-/// The same for a program that reads logs.
-pub fn log_summary(telemetry: &Telemetry, ran: Duration) {
+fn log_summary(pipeline: Option<&str>, telemetry: &Telemetry, ran: Duration) {
     let counts = telemetry.counts();
     let by_kind: Vec<String> = counts.by_kind().map(|(kind, count)| format!("{kind}={count}")).collect();
     tracing::info!(
+        pipeline,
         records_in = counts.records_in,
         records_out = counts.records_out,
         skipped = counts.skipped,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::{Delivery, RunConfig};
+use crate::config::{Delivery, PipelineSpec, RunConfig};
 use crate::files::PrivateDir;
 use crate::shutdown::Halt;
 
@@ -17,7 +17,8 @@ pub fn check(config: &RunConfig) -> Result<Option<&Path>, Halt> {
         Some(Err(error)) => error.to_string(),
         None => "neither XDG_STATE_HOME nor HOME is set".to_owned(),
     };
-    if config.delivery == Delivery::ExactlyOnce && config.transactional_id.is_none() {
+    let needs_one = |spec: &PipelineSpec| spec.delivery == Delivery::ExactlyOnce && spec.transactional_id.is_none();
+    if config.pipelines.iter().any(needs_one) {
         return Err(Halt::configuration(format!(
             "exactly-once keeps its transactional id in a state directory that only this user can change: {why}. Give one with \
              --state-dir DIR"

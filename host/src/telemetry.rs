@@ -12,7 +12,7 @@ mod topics;
 mod workers;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mapper_pipeline::contracts::{PartitionPosition, SourceObserver};
@@ -22,7 +22,6 @@ use prometheus_client::metrics::histogram::Histogram;
 use crate::health::Health;
 use crate::record::Record;
 use crate::spans::Sent;
-use crate::swap::Control;
 use crate::verdict::Failure;
 
 pub use mapper_core::counts::Counts;
@@ -61,7 +60,7 @@ impl Default for Distributions {
     }
 }
 
-/// Counters of the whole process. Records count when they are committed.
+/// Counters of one pipeline. Records count when they are committed.
 #[derive(Debug, Default)]
 pub struct Telemetry {
     /// Whether the host is ready, and if not, why.
@@ -80,8 +79,6 @@ pub struct Telemetry {
     pub rates: Rates,
     /// What became of spans.
     pub spans: Arc<Sent>,
-    /// The versions of the plugin, once the host has started.
-    pub versions: OnceLock<Arc<Control>>,
     failed: Mutex<Failures>,
     /// The log lines of dead letters.
     pub failure_log: FailureLog,

@@ -65,8 +65,9 @@ pub struct Job {
 /// When no thread can be started.
 pub fn start(job: &Arc<Job>) -> anyhow::Result<Vec<JoinHandle<Result<(), Halt>>>> {
     let worker = |number| {
-        let job = job.clone();
+        let (job, here) = (job.clone(), tracing::Span::current());
         std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+            let _here = here.enter();
             let mut last = LastWords { job: &job, number, ended: Activity::Failed };
             let ended = work(&job, number);
             if ended.is_ok() {

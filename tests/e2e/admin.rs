@@ -60,8 +60,18 @@ pub(crate) fn wait_until_ready(address: &str) {
     });
 }
 
+/// A sample, named without the label `pipeline`, of the pipeline that flags describe; those of the process have no such label.
+pub(crate) fn of_pipeline(sample: &str) -> String {
+    if sample.starts_with("process_") {
+        return sample.to_owned();
+    }
+    let (name, labels) = sample.split_once('{').unwrap_or((sample, "}"));
+    let comma = if labels == "}" { "" } else { "," };
+    format!("{name}{{pipeline=\"default\"{comma}{labels}")
+}
+
 fn sample(metrics: &str, name: &str) -> f64 {
-    let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let line = metrics.lines().find_map(|line| line.strip_prefix(&of_pipeline(name))?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse().expect("a number")
 }
 

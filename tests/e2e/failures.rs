@@ -56,7 +56,7 @@ fn a_plugin_that_traps_on_all_stops_its_worker_and_a_mended_one_goes_on_from_the
         let (code, why) = crate::admin::get(&admin, "/readyz");
         assert!(code == 503 && why.contains("breaker: ") && why.contains("5 records in a row trapped"), "{code} {why}");
         let metrics = crate::admin::get(&admin, "/metrics").1;
-        assert!(metrics.contains("mapper_host_breaker_open{worker=\"0\"} 1.0\n"), "{metrics}");
+        assert!(metrics.contains("mapper_host_breaker_open{pipeline=\"default\",worker=\"0\"} 1.0\n"), "{metrics}");
         let ended = host.stop();
         assert_eq!(ended.code, Some(0), "{}", ended.output);
         assert!(

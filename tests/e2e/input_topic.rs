@@ -9,7 +9,7 @@ use harness::host::{Host, Job};
 use harness::kafka::Kafka;
 use harness::topics::{self, NewRecord};
 
-use crate::admin::{address, get, status};
+use crate::admin::{address, get, of_pipeline, status};
 use crate::{HOST, reduce_visit};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -55,7 +55,7 @@ fn wait_for(what: &str, mut reached: impl FnMut() -> bool) {
 /// 0 as long as there is none of that name: a host that starts does not know its topics yet.
 fn metric(address: &str, name: &str) -> f64 {
     let text = get(address, "/metrics").1;
-    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let value = text.lines().find_map(|line| line.strip_prefix(&of_pipeline(name))?.strip_prefix(' '));
     value.map_or(0.0, |value| value.parse().expect("a number"))
 }
 

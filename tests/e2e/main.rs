@@ -22,6 +22,7 @@ mod input_topic;
 mod map;
 mod output;
 mod permissions;
+mod pipelines;
 mod reference;
 mod rejected;
 mod secure;

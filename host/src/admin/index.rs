@@ -9,7 +9,7 @@ use axum::routing::get;
 use super::accept::{self, Offer};
 
 /// The routes: method, path and purpose. `docs/http-api.md` has the same.
-pub(super) const ENDPOINTS: [(&str, &str, &str); 11] = [
+pub(super) const ENDPOINTS: [(&str, &str, &str); 12] = [
     ("GET", "/livez", "whether the host is alive, or must be restarted"),
     ("GET", "/readyz", "whether the host maps records; the reasons if it does not"),
     ("GET", "/metrics", "metrics for Prometheus"),
@@ -21,6 +21,11 @@ pub(super) const ENDPOINTS: [(&str, &str, &str); 11] = [
     ("GET", "/shadow", "the results of the shadow, as JSON"),
     ("POST", "/shadow", "starts the plugin in the body as a shadow (mapper-host shadow FILE)"),
     ("DELETE", "/shadow", "ends the shadow (mapper-host shadow --stop)"),
+    (
+        "GET",
+        "/v1/pipelines",
+        "the pipelines, as JSON; /v1/pipelines/NAME has /status, /history, /swap, /rollback and /shadow of one",
+    ),
 ];
 const OFFERS: [Offer; 2] =
     [Offer { media_type: "text/plain", versions: &[] }, Offer { media_type: "text/html", versions: &[] }];
@@ -45,7 +50,7 @@ async fn not_found() -> Response {
 fn text() -> String {
     let mut page = format!("mapper-host {}\n\n", env!("CARGO_PKG_VERSION"));
     for (method, path, what) in ENDPOINTS {
-        page += &format!("{method:<6} {path:<10} {what}\n");
+        page += &format!("{method:<6} {path:<13} {what}\n");
     }
     page
 }

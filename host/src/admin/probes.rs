@@ -7,12 +7,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 
-use crate::telemetry::Telemetry;
+use crate::pipelines::{Entry, PipelineRegistry};
 
 const LIVEZ: &str = "/livez";
 const READYZ: &str = "/readyz";
 
-pub(super) fn routes() -> Router<Arc<Telemetry>> {
+pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
     Router::new().route(LIVEZ, get(livez)).route(READYZ, get(readyz))
 }
 
@@ -22,14 +22,27 @@ pub(super) fn is_probe(path: &str) -> bool {
 }
 
 /// `alive`, or a line for each worker that is not.
-async fn livez(State(telemetry): State<Arc<Telemetry>>) -> (StatusCode, String) {
-    answer("alive", telemetry.workers.stuck())
+async fn livez(State(registry): State<Arc<PipelineRegistry>>) -> (StatusCode, String) {
+    answer("alive", lines(&registry, Entry::stuck))
 }
 
 /// `ready`, or a line for each reason why not.
-async fn readyz(State(telemetry): State<Arc<Telemetry>>) -> (StatusCode, String) {
-    let reasons = telemetry.not_ready();
-    answer("ready", reasons.iter().map(|(who, why)| format!("{who}: {why}")).collect())
+async fn readyz(State(registry): State<Arc<PipelineRegistry>>) -> (StatusCode, String) {
+    let reasons = |entry: &Entry| entry.not_ready().into_iter().map(|(who, why)| format!("{who}: {why}")).collect();
+    let (status, mut text) = answer("ready", lines(&registry, reasons));
+    // The pipelines go on as they are, so this is no reason not to be ready.
+    if let Some(error) = registry.config_error() {
+        text.push_str(&format!("config: not applied: {error}\n"));
+    }
+    (status, text)
+}
+
+/// The lines of all pipelines; if there are several, each line names its own.
+fn lines(registry: &PipelineRegistry, of: impl Fn(&Entry) -> Vec<String>) -> Vec<String> {
+    let entries = registry.all();
+    let is_only = entries.len() == 1;
+    let named = |entry: &Entry, line: String| if is_only { line } else { format!("{}: {line}", entry.name()) };
+    entries.iter().flat_map(|entry| of(entry).into_iter().map(|line| named(entry, line))).collect()
 }
 
 fn answer(good: &str, reasons: Vec<String>) -> (StatusCode, String) {

@@ -3,25 +3,27 @@
 mod schema;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use schemars::Schema;
 
 use super::guard::Guard;
 use super::index::ENDPOINTS;
+use super::pipelines::PipelineSummary;
 use super::status::Status;
-use super::tests::{answer, ask, serve};
+use super::tests::{answer, ask, serve, single};
 use super::versions::NotDone;
 use crate::swap::control::TermView;
 use crate::swap::report::{Report, ShadowStatus};
 use crate::swap::rollback::RollbackPlan;
-use crate::telemetry::Telemetry;
 
 const HEAD: &str = "# HTTP API
 
 The admin server listens at `127.0.0.1:8080` (`--admin ADDRESS`; `--admin off` starts none). `GET /` lists the routes. `mapper-host swap`,
 `rollback`, `history` and `shadow` are clients of this API; with `--json` they print its answers.
 
+- The routes from `/status` on are those of the only pipeline. Each pipeline has them below `/v1/pipelines/NAME`, too, as in
+  `/v1/pipelines/orders/swap`. If the host has several [pipelines](pipelines.md), a route without that prefix answers 409 with their names,
+  and a name that does not exist gets 404.
 - Anyone who reaches the server can read examples of your data in `/status`. If it listens on an address that other machines can reach,
   requests that change something need the token of `--admin-token-file`: `Authorization: Bearer TOKEN`, else 401.
 - A request from a web page of another origin gets 403. So does a request by another name than that of this machine, if the server
@@ -48,7 +50,7 @@ const PLUGIN: Option<&str> =
 
 const STARTING: (u16, &str) = (503, "the host starts or ends, or newer plugins are being sent");
 
-const DETAILS: [Details; 11] = [
+const DETAILS: [Details; 12] = [
     Details {
         route: ("GET", "/livez"),
         query: &[],
@@ -84,6 +86,12 @@ const DETAILS: [Details; 11] = [
         )],
     },
     Details { route: ("GET", "/status"), query: &[], body: None, answers: &[(200, "[Status](#status)")] },
+    Details {
+        route: ("GET", "/v1/pipelines"),
+        query: &[],
+        body: None,
+        answers: &[(200, "a list of [PipelineSummary](#pipelinesummary), by name")],
+    },
     Details {
         route: ("GET", "/history"),
         query: &[],
@@ -168,8 +176,9 @@ fn page() -> String {
             page += &format!("| {status} | {meaning} |\n");
         }
     }
-    let types: [Schema; 6] = [
+    let types: [Schema; 7] = [
         schemars::schema_for!(Status),
+        schemars::schema_for!(PipelineSummary),
         schemars::schema_for!(TermView),
         schemars::schema_for!(Report),
         schemars::schema_for!(RollbackPlan),
@@ -193,9 +202,9 @@ fn paths(router: &axum::Router) -> BTreeSet<String> {
 
 #[test]
 fn routes_of_the_server_are_those_of_the_page() {
-    let telemetry = Arc::new(Telemetry::default());
-    let (_server, address) = serve(&telemetry);
-    let router = super::routes(&telemetry, Guard::new(address, None));
+    let (registry, _) = single();
+    let (_server, address) = serve(&registry);
+    let router = super::routes(&registry, Guard::new(address, None));
     let mut found = BTreeSet::new();
     for path in paths(&router) {
         // No route has this method, so the answer lists those that it has.
@@ -215,7 +224,7 @@ fn routes_of_the_server_are_those_of_the_page() {
 
 #[test]
 fn routes_answer_503_while_the_host_starts_if_the_page_says_so() {
-    let (_server, address) = serve(&Arc::default());
+    let (_server, address) = serve(&single().0);
     for Details { route: (method, path), answers, .. } in DETAILS {
         let status = ask(address, method, path).0;
         assert_eq!(status == 503, answers.contains(&STARTING), "{method} {path}: {status}");

@@ -12,23 +12,33 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::json::Json;
+use super::pipelines::OfPipeline;
+use crate::pipelines::{Entry, PipelineRegistry};
 use crate::telemetry::{Counts, Group, Mapping, Place, Renewal, Telemetry, Worker};
 
-pub(super) fn routes() -> Router<Arc<Telemetry>> {
+pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
     Router::new().route("/status", get(status))
 }
 
-async fn status(State(telemetry): State<Arc<Telemetry>>) -> Json<Status> {
-    Json(Status::of(&telemetry, Instant::now()))
+async fn status(State(registry): State<Arc<PipelineRegistry>>, OfPipeline(entry): OfPipeline) -> Json<Status> {
+    Json(Status::of(&registry, &entry, Instant::now()))
 }
 
 /// The state of the host. Times are UTC in RFC 3339.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Status {
+    /// The name of the pipeline.
+    pipeline: String,
+    /// `starting`, `running`, `restarting` after it halted, `halted` for good, or `ended`.
+    state: &'static str,
+    /// How often it was started, this time included.
+    generation: u64,
     /// Whether `/readyz` says ready.
     ready: bool,
     /// Why the host is not ready; empty if it is.
     not_ready: Vec<Reason>,
+    /// Why the file of settings, as it is now, was not applied; null if it was, or there is none.
+    config_error: Option<String>,
     /// Why the process must be restarted, as in `/livez`; usually empty.
     stuck: Vec<String>,
     /// The process.
@@ -197,8 +207,9 @@ struct Example {
 }
 
 impl Status {
-    pub(super) fn of(telemetry: &Telemetry, now: Instant) -> Self {
-        let reasons: Vec<Reason> = telemetry.not_ready().into_iter().map(|(who, why)| Reason { who, why }).collect();
+    pub(super) fn of(registry: &PipelineRegistry, entry: &Entry, now: Instant) -> Self {
+        let telemetry = &*entry.telemetry;
+        let reasons: Vec<Reason> = entry.not_ready().into_iter().map(|(who, why)| Reason { who, why }).collect();
         let (about, counts) = (&telemetry.about, telemetry.counts());
         let work = about.work();
         let places = telemetry.workers.places();
@@ -208,11 +219,15 @@ impl Status {
         Self {
             ready: reasons.is_empty(),
             not_ready: reasons,
-            stuck: telemetry.workers.stuck(),
+            pipeline: entry.name().to_owned(),
+            state: entry.state().name(),
+            generation: entry.generation(),
+            config_error: registry.config_error(),
+            stuck: entry.stuck(),
             host: Host {
                 version: env!("CARGO_PKG_VERSION"),
-                started: time(about.started),
-                uptime_seconds: about.uptime().as_secs(),
+                started: time(registry.started()),
+                uptime_seconds: registry.uptime().as_secs(),
             },
             plugin: about.plugin().map(Plugin::from),
             counts: Totals::of(telemetry, &counts),
@@ -223,7 +238,7 @@ impl Status {
                 over_seconds: rounded(rate.over.as_secs_f64()),
             },
             workers: of_workers(telemetry, &places),
-            versions: telemetry.versions.get().and_then(|versions| versions.status()),
+            versions: entry.versions().and_then(|versions| versions.status()),
             failures: failures.latest().into_iter().map(|(print, group)| of_group(topic, print, group)).collect(),
             failures_in_other_groups: failures.others(),
             partitions: places.into_iter().map(Partition::from).collect(),

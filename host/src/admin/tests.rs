@@ -5,14 +5,30 @@ use std::net::{IpAddr, Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::telemetry::Activity;
+use crate::config::DEFAULT_PIPELINE;
+use crate::pipelines::{Entry, State};
+use crate::telemetry::{Activity, Telemetry};
 
 const ANYWHERE: AdminConfig = AdminConfig { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), asked: true };
 
-pub(super) fn serve(telemetry: &Arc<Telemetry>) -> (Server, SocketAddr) {
+pub(super) fn serve(registry: &Arc<PipelineRegistry>) -> (Server, SocketAddr) {
     let bound = bind(Some(ANYWHERE)).unwrap().unwrap();
     let address = bound.address().unwrap();
-    (bound.serve(routes(telemetry, Guard::new(address, None)), telemetry).unwrap(), address)
+    (bound.serve(routes(registry, Guard::new(address, None)), registry).unwrap(), address)
+}
+
+/// A host with these pipelines.
+fn registry(names: &[&str]) -> Arc<PipelineRegistry> {
+    let registry = Arc::new(PipelineRegistry::default());
+    names.iter().for_each(|name| registry.insert(Entry::new(name, 1)));
+    registry
+}
+
+/// A host with one pipeline, and what is counted of that.
+pub(super) fn single() -> (Arc<PipelineRegistry>, Arc<Telemetry>) {
+    let registry = registry(&[DEFAULT_PIPELINE]);
+    let telemetry = registry.get(DEFAULT_PIPELINE).unwrap().telemetry.clone();
+    (registry, telemetry)
 }
 
 pub(super) fn answer(address: SocketAddr, method: &str, path: &str) -> (String, String) {
@@ -40,8 +56,8 @@ pub(super) fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String
 
 #[test]
 fn ready_is_who_has_no_reason_not_to_be() {
-    let telemetry = Arc::new(Telemetry::default());
-    let (_server, address) = serve(&telemetry);
+    let (registry, telemetry) = single();
+    let (_server, address) = serve(&registry);
     assert_eq!(ask(address, "GET", "/livez"), (200, "alive\n".to_owned()));
     assert_eq!(ask(address, "GET", "/readyz"), (200, "ready\n".to_owned()));
     telemetry.health.not_ready("breaker", "open since 100 traps");
@@ -58,8 +74,8 @@ fn ready_is_who_has_no_reason_not_to_be() {
 
 #[test]
 fn a_worker_that_failed_is_not_alive() {
-    let telemetry = Arc::new(Telemetry::default());
-    let (_server, address) = serve(&telemetry);
+    let (registry, telemetry) = single();
+    let (_server, address) = serve(&registry);
     telemetry.workers.worker(1).does(Activity::Committing);
     assert_eq!(ask(address, "GET", "/livez").0, 200);
     telemetry.workers.worker(1).does(Activity::Failed);
@@ -67,8 +83,35 @@ fn a_worker_that_failed_is_not_alive() {
 }
 
 #[test]
+fn each_of_several_pipelines_has_its_routes_and_its_lines() {
+    let registry = registry(&["a", "b"]);
+    let (_server, address) = serve(&registry);
+    assert_eq!(ask(address, "GET", "/readyz").0, 200);
+    registry.get("b").unwrap().set_state(State::Halted { reason: "gone".into(), restart_at: None });
+    let reason = "pipeline: halted: gone (a restart can't help)";
+    assert_eq!(ask(address, "GET", "/readyz"), (503, format!("b: {reason}\n")));
+    assert_eq!(ask(address, "GET", "/livez").0, 200);
+    let (code, list) = ask(address, "GET", "/v1/pipelines");
+    let list: serde_json::Value = serde_json::from_str(&list).unwrap();
+    let of = |index: usize| (&list[index]["name"], &list[index]["state"], &list[index]["not_ready"]);
+    assert_eq!(code, 200);
+    assert_eq!(of(0), (&"a".into(), &"starting".into(), &serde_json::json!([])));
+    assert_eq!(of(1), (&"b".into(), &"halted".into(), &serde_json::json!([reason])));
+    let (code, status) = ask(address, "GET", "/v1/pipelines/b/status");
+    assert!(code == 200 && status.contains("\"pipeline\":\"b\""), "{code} {status}");
+    // There are no versions yet.
+    assert_eq!(ask(address, "GET", "/v1/pipelines/a/history").0, 503);
+    for (method, path) in [("GET", "/status"), ("GET", "/history"), ("POST", "/swap"), ("POST", "/rollback")] {
+        let (code, why) = ask(address, method, path);
+        assert!(code == 409 && why.contains("several pipelines: a, b.") && why.contains(path), "{path}: {code} {why}");
+    }
+    let (code, why) = ask(address, "GET", "/v1/pipelines/c/status");
+    assert!(code == 404 && why.contains("no pipeline \\\"c\\\"") && why.contains("a, b"), "{code} {why}");
+}
+
+#[test]
 fn metrics_and_status_are_of_their_types() {
-    let (_server, address) = serve(&Arc::default());
+    let (_server, address) = serve(&single().0);
     let (code, metrics) = ask(address, "GET", "/metrics");
     assert!(code == 200 && metrics.contains("# TYPE mapper_host_records_in_total counter\n"), "{code} {metrics}");
     let open_metrics = answer_with(address, "GET", "/metrics", "accept: application/openmetrics-text");
@@ -83,8 +126,8 @@ fn metrics_and_status_are_of_their_types() {
 
 #[test]
 fn rates_are_taken_without_being_asked_for() {
-    let telemetry = Arc::new(Telemetry::default());
-    let (_server, _) = serve(&telemetry);
+    let (registry, telemetry) = single();
+    let (_server, _) = serve(&registry);
     let deadline = Instant::now() + Duration::from_secs(30);
     while telemetry.rates.now(Instant::now(), &telemetry.counts()).over.is_zero() {
         assert!(Instant::now() < deadline, "they never are");
@@ -94,7 +137,7 @@ fn rates_are_taken_without_being_asked_for() {
 
 #[test]
 fn what_is_not_there_is_not_found_and_what_is_only_read_is_not_changed() {
-    let (_server, address) = serve(&Arc::default());
+    let (_server, address) = serve(&single().0);
     let (code, page) = ask(address, "GET", "/nothing");
     assert!(code == 404 && page.contains("/livez") && page.contains("/metrics"), "{code} {page}");
     assert_eq!(ask(address, "POST", "/readyz").0, 405);
@@ -103,12 +146,12 @@ fn what_is_not_there_is_not_found_and_what_is_only_read_is_not_changed() {
 
 #[test]
 fn root_says_what_there_is_to_people_and_their_browsers() {
-    let (_server, address) = serve(&Arc::default());
+    let (_server, address) = serve(&single().0);
     let (head, page) = answer(address, "GET", "/");
     assert!(head.starts_with("HTTP/1.1 200") && head.contains("content-type: text/plain"), "{head}");
     let (html_head, html) = answer_with(address, "GET", "/", "accept: text/html,application/xml;q=0.9,*/*;q=0.8");
     assert!(html_head.contains("content-type: text/html"), "{html_head}");
-    for path in ["/livez", "/readyz", "/metrics", "/status", "/history", "/rollback", "/shadow"] {
+    for path in ["/livez", "/readyz", "/metrics", "/status", "/history", "/rollback", "/shadow", "/v1/pipelines"] {
         assert!(page.contains(path) && html.contains(&format!("<a href=\"{path}\">")), "{path}: {page} {html}");
         assert_ne!(ask(address, "GET", path).0, 404, "{path}");
     }
@@ -130,7 +173,7 @@ fn a_taken_address_is_refused_only_if_it_was_asked_for() {
 
 #[test]
 fn the_address_is_free_again_when_the_server_is_gone() {
-    let (server, address) = serve(&Arc::default());
+    let (server, address) = serve(&single().0);
     // A client that never goes doesn't keep it.
     let _idle = TcpStream::connect(address).unwrap();
     drop(server);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::extract::{DefaultBodyLimit, Query};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -16,20 +16,21 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::json::Json;
+use super::pipelines::OfPipeline;
+use crate::pipelines::{Entry, PipelineRegistry};
 use crate::plugin::MAX_PLUGIN_BYTES;
 use crate::swap::Control;
 use crate::swap::history::By;
 use crate::swap::report::{Step, SwapOutcome};
 use crate::swap::swapper::{Busy, Refusal, Reply, Request};
 use crate::swap::uploads::MAX_UPLOADS;
-use crate::telemetry::Telemetry;
 
 /// The media type of a plugin. A web page can't send it to another origin without asking first.
 pub(crate) const WASM: &str = "application/wasm";
 /// How long a client may take to send a plugin.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
-pub(super) fn routes() -> Router<Arc<Telemetry>> {
+pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
     Router::new()
         .route("/swap", post(swap))
         .route("/rollback", get(rollback_plan).post(rollback))
@@ -58,7 +59,8 @@ pub(crate) struct NotDone {
     pub(crate) reason: String,
 }
 
-struct Failed(StatusCode, NotDone);
+/// An answer that nothing was done.
+pub(super) struct Failed(StatusCode, NotDone);
 
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
@@ -66,7 +68,7 @@ impl IntoResponse for Failed {
     }
 }
 
-fn failed(status: StatusCode, reason: impl Into<String>) -> Failed {
+pub(super) fn failed(status: StatusCode, reason: impl Into<String>) -> Failed {
     Failed(status, NotDone { step: None, reason: reason.into() })
 }
 
@@ -80,8 +82,8 @@ impl From<Busy> for Failed {
     }
 }
 
-fn control(telemetry: &Telemetry) -> Result<&Arc<Control>, Failed> {
-    telemetry.versions.get().ok_or_else(|| failed(StatusCode::SERVICE_UNAVAILABLE, "the host is still starting"))
+fn control(entry: &Entry) -> Result<&Arc<Control>, Failed> {
+    entry.versions().ok_or_else(|| failed(StatusCode::SERVICE_UNAVAILABLE, "the pipeline is still starting"))
 }
 
 /// Reads a plugin. Meanwhile others may swap.
@@ -145,12 +147,12 @@ async fn answer(control: &Control, request: Request) -> Result<Response, Failed>
 }
 
 async fn swap(
-    State(telemetry): State<Arc<Telemetry>>,
+    OfPipeline(entry): OfPipeline,
     Query(how): Query<How>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failed> {
-    let control = control(&telemetry)?;
+    let control = control(&entry)?;
     let bytes = plugin(control, &headers, body).await?;
     let How { dry_run, force } = how;
     answer(control, Request::Swap { bytes, by: By::Http, force, dry_run }).await
@@ -168,23 +170,20 @@ struct Which {
 
 /// What a rollback would do.
 async fn rollback_plan(
-    State(telemetry): State<Arc<Telemetry>>,
+    OfPipeline(entry): OfPipeline,
     Query(Which { to, .. }): Query<Which>,
 ) -> Result<Response, Failed> {
-    let plan = control(&telemetry)?.rollback_plan(to.as_deref());
+    let plan = control(&entry)?.rollback_plan(to.as_deref());
     let refused = |reason| Failed(StatusCode::UNPROCESSABLE_ENTITY, NotDone { step: Some(Step::Read), reason });
     Ok(Json(plan.map_err(refused)?).into_response())
 }
 
-async fn rollback(
-    State(telemetry): State<Arc<Telemetry>>,
-    Query(Which { to, from }): Query<Which>,
-) -> Result<Response, Failed> {
-    answer(control(&telemetry)?, Request::Rollback { to, from }).await
+async fn rollback(OfPipeline(entry): OfPipeline, Query(Which { to, from }): Query<Which>) -> Result<Response, Failed> {
+    answer(control(&entry)?, Request::Rollback { to, from }).await
 }
 
-async fn history(State(telemetry): State<Arc<Telemetry>>) -> Result<Response, Failed> {
-    Ok(Json(control(&telemetry)?.history()).into_response())
+async fn history(OfPipeline(entry): OfPipeline) -> Result<Response, Failed> {
+    Ok(Json(control(&entry)?.history()).into_response())
 }
 
 fn shadow_status(control: &Control) -> impl IntoResponse + use<> {
@@ -192,20 +191,16 @@ fn shadow_status(control: &Control) -> impl IntoResponse + use<> {
 }
 
 /// The shadow, or the last one; null if there was none.
-async fn shadow(State(telemetry): State<Arc<Telemetry>>) -> Result<Response, Failed> {
-    Ok(shadow_status(control(&telemetry)?).into_response())
+async fn shadow(OfPipeline(entry): OfPipeline) -> Result<Response, Failed> {
+    Ok(shadow_status(control(&entry)?).into_response())
 }
 
-async fn start_shadow(
-    State(telemetry): State<Arc<Telemetry>>,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Failed> {
-    let control = control(&telemetry)?;
+async fn start_shadow(OfPipeline(entry): OfPipeline, headers: HeaderMap, body: Body) -> Result<Response, Failed> {
+    let control = control(&entry)?;
     let bytes = plugin(control, &headers, body).await?;
     answer(control, Request::Shadow { bytes }).await
 }
 
-async fn stop_shadow(State(telemetry): State<Arc<Telemetry>>) -> Result<Response, Failed> {
-    answer(control(&telemetry)?, Request::StopShadow).await
+async fn stop_shadow(OfPipeline(entry): OfPipeline) -> Result<Response, Failed> {
+    answer(control(&entry)?, Request::StopShadow).await
 }

@@ -20,7 +20,7 @@ const USAGE: &str = "mapper-host COMMAND [OPTIONS]
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Run", &["run", "generate"]),
     ("Develop plugins", &["new", "build", "test", "map", "check", "bench"]),
-    ("Operate a running host", &["swap", "rollback", "history", "shadow"]),
+    ("Operate a running host", &["status", "swap", "rollback", "history", "shadow"]),
     ("Set up the shell", &["completions", "man"]),
 ];
 

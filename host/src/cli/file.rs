@@ -3,84 +3,160 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use mapper_core::near::near;
 use toml::{Table, Value};
 
 use super::CliError;
-use mapper_core::near::near;
-
-use super::settings::{Kind, Setting, all};
+use super::settings::{Kind, OF_PROCESS, Setting, all, of_pipeline};
 use crate::files::{self, Limit};
 
 /// All settings together take some KiB.
 const LIMIT: Limit = Limit::new("a file of settings", 1 << 20);
 
+/// The key of the tables of pipelines.
+const PIPELINE: &str = "pipeline";
+
 /// What a key of the file holds, as the text that a flag would have.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Entry {
     One(String),
     Many(Vec<String>),
     Pairs(Vec<(String, String)>),
 }
 
-/// The file, each of its keys known and of the right type. What the values mean is not asked yet.
-#[derive(Debug)]
+/// The tables of a file, each of their keys known and of the right type. What the values mean is not asked yet.
+#[derive(Debug, Default)]
 pub(super) struct File {
     /// As the user named it.
     pub(super) path: String,
+    /// The keys above the tables.
+    entries: BTreeMap<&'static str, Entry>,
+    /// The `[[pipeline]]` tables, in the order of the file.
+    pub(super) pipelines: Vec<PipelineTable>,
+}
+
+/// A `[[pipeline]]` table.
+#[derive(Debug)]
+pub(super) struct PipelineTable {
+    /// Its name, or its number if it has none.
+    pub(super) title: String,
+    /// Its key `name`.
+    pub(super) name: Option<String>,
     entries: BTreeMap<&'static str, Entry>,
 }
 
-impl File {
-    /// Reads the file. `named_by` says who asked for it.
-    ///
-    /// # Errors
-    /// When it can't be read, is not TOML, or has a key that is unknown or of a wrong type.
-    pub(super) fn read(path: &str, named_by: &str) -> Result<Self, CliError> {
-        let text = files::read_text(Path::new(path), LIMIT)
-            .map_err(|error| CliError::Wrong(format!("{named_by}: the file {path} can't be read: {error}")))?;
-        Self::parse(path, &text)
-    }
-
-    /// Reads the text of the file.
-    ///
-    /// # Errors
-    /// See [`File::read`].
-    pub(super) fn parse(path: &str, text: &str) -> Result<Self, CliError> {
-        // The message of a TOML error shows the line, of which a password may be part; its place says enough.
-        let table: Table = toml::from_str(text).map_err(|error: toml::de::Error| {
-            let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-            CliError::Wrong(format!("{path}, line {line}: not TOML: {}", error.message()))
-        })?;
-        let mut entries = BTreeMap::new();
-        for (key, value) in table {
-            let Some(setting) = all().find(|setting| setting.name == key && key != "config") else {
-                return Err(unknown(path, &key));
-            };
-            let entry = entry(setting, value).map_err(|why| CliError::Wrong(format!("{path}, key {key}: {why}")))?;
-            entries.insert(setting.name, entry);
-        }
-        Ok(Self { path: path.to_owned(), entries })
-    }
-
+impl PipelineTable {
     /// What a key holds.
     pub(super) fn get(&self, name: &str) -> Option<&Entry> {
         self.entries.get(name)
     }
 }
 
-fn unknown(path: &str, key: &str) -> CliError {
-    if key == "config" {
-        return CliError::Wrong(format!("{path}, key config: a file can't name another one"));
+impl File {
+    /// Reads the file, and finds all keys that are unknown or of a wrong type; they are left out. `named_by` says who asked for it.
+    ///
+    /// # Errors
+    /// When it can't be read, or is not TOML.
+    pub(super) fn read(path: &str, named_by: &str) -> Result<(Self, Vec<CliError>), CliError> {
+        let text = files::read_text(Path::new(path), LIMIT)
+            .map_err(|error| CliError::Wrong(format!("{named_by}: the file {path} can't be read: {error}")))?;
+        Self::parse(path, &text)
     }
-    let names = all().map(|setting| setting.name.to_owned()).filter(|name| name != "config");
-    let hint = near(key, names).map_or_else(
+
+    fn parse(path: &str, text: &str) -> Result<(Self, Vec<CliError>), CliError> {
+        // The message of a TOML error shows the line, of which a password may be part; its place says enough.
+        let mut table: Table = toml::from_str(text).map_err(|error: toml::de::Error| {
+            let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+            CliError::Wrong(format!("{path}, line {line}: not TOML: {}", error.message()))
+        })?;
+        let mut mistakes = Vec::new();
+        let pipelines = match table.remove(PIPELINE) {
+            None => Vec::new(),
+            Some(Value::Array(tables)) if tables.iter().all(Value::is_table) => tables,
+            Some(other) => {
+                let is = other.type_str();
+                mistakes.push(CliError::Wrong(format!(
+                    "{path}, key {PIPELINE}: it must be a list of tables, each begun with [[{PIPELINE}]], but is of the type {is}"
+                )));
+                Vec::new()
+            }
+        };
+        let entries = entries(path, table, all().filter(|setting| setting.name != "config"), &mut mistakes);
+        let pipelines = (1..).zip(pipelines).filter_map(|(number, table)| match table {
+            Value::Table(table) => Some(pipeline(path, number, table, &mut mistakes)),
+            _ => None,
+        });
+        let pipelines = pipelines.collect();
+        Ok((Self { path: path.to_owned(), entries, pipelines }, mistakes))
+    }
+
+    /// What a key above the tables holds.
+    pub(super) fn get(&self, name: &str) -> Option<&Entry> {
+        self.entries.get(name)
+    }
+}
+
+fn pipeline(path: &str, number: usize, mut table: Table, mistakes: &mut Vec<CliError>) -> PipelineTable {
+    let name = match table.remove("name") {
+        Some(Value::String(name)) => Some(name),
+        Some(other) => {
+            let is = other.type_str();
+            mistakes.push(CliError::Wrong(format!(
+                "{path}, pipeline {number}, key name: it must be a string, as name = \"…\", but is of the type {is}"
+            )));
+            Some(format!("pipeline-{number}"))
+        }
+        None => None,
+    };
+    let title = name.clone().unwrap_or_else(|| number.to_string());
+    let origin = format!("{path}, pipeline {title}");
+    for key in table.keys().filter(|key| is_of_process(key)) {
+        mistakes.push(CliError::Wrong(format!(
+            "{origin}, key {key}: it is a setting of the process, not of a pipeline. Put it above the tables"
+        )));
+    }
+    table.retain(|key, _| !is_of_process(key));
+    let entries = entries(&origin, table, of_pipeline(), mistakes);
+    PipelineTable { title, name, entries }
+}
+
+fn is_of_process(key: &str) -> bool {
+    OF_PROCESS.contains(&key)
+}
+
+/// The entries of a table that are among these settings. What is wrong with others goes to the mistakes.
+fn entries(
+    origin: &str,
+    table: Table,
+    known: impl Iterator<Item = &'static Setting> + Clone,
+    mistakes: &mut Vec<CliError>,
+) -> BTreeMap<&'static str, Entry> {
+    let mut entries = BTreeMap::new();
+    for (key, value) in table {
+        let Some(setting) = known.clone().find(|setting| setting.name == key) else {
+            mistakes.push(unknown(origin, &key, known.clone()));
+            continue;
+        };
+        match entry(setting, value) {
+            Ok(entry) => _ = entries.insert(setting.name, entry),
+            Err(why) => mistakes.push(CliError::Wrong(format!("{origin}, key {key}: {why}"))),
+        }
+    }
+    entries
+}
+
+fn unknown(origin: &str, key: &str, known: impl Iterator<Item = &'static Setting>) -> CliError {
+    if key == "config" {
+        return CliError::Wrong(format!("{origin}, key config: a file can't name another one"));
+    }
+    let hint = near(key, known.map(|setting| setting.name.to_owned())).map_or_else(
         || {
             "; the keys are the names of the flags, see mapper-host run --help and mapper-host generate --help"
                 .to_owned()
         },
         |name| format!("; did you mean {name}?"),
     );
-    CliError::Wrong(format!("{path}, key {key}: there is no such setting{hint}"))
+    CliError::Wrong(format!("{origin}, key {key}: there is no such setting{hint}"))
 }
 
 fn entry(setting: &Setting, value: Value) -> Result<Entry, String> {

@@ -22,6 +22,8 @@ const LINES_HINT: &str = "; a value of several lines goes into the file given wi
 
 /// The entries that one flag, variable or file gave.
 struct Layer {
+    /// The name of the setting.
+    name: &'static str,
     origin: String,
     entries: Vec<PairEntry>,
     form: LayerForm,
@@ -59,7 +61,7 @@ struct PairEntry {
 impl Layer {
     /// # Errors
     /// When an entry has no key or no `=`.
-    fn read(origin: String, given: Entry) -> Result<Self, CliError> {
+    fn read(name: &'static str, origin: String, given: Entry) -> Result<Self, CliError> {
         let (form, entries) = match given {
             Entry::Pairs(pairs) => {
                 let numbered = pairs.into_iter().enumerate();
@@ -76,12 +78,13 @@ impl Layer {
             Entry::One(text) => (LayerForm::OneLine, split(text.split(';'))),
         };
         let entries = entries
-            .map_err(|number| CliError::Wrong(format!("{origin}: entry {number} is not KEY=VALUE{}", form.hint())))?;
-        Ok(Self { origin, entries, form })
+            .map_err(|number| format!("{origin}: entry {number} is not KEY=VALUE{}", form.hint()))
+            .map_err(|message| CliError::Setting { name, message })?;
+        Ok(Self { name, origin, entries, form })
     }
 
     fn wrong(&self, what: &str) -> CliError {
-        CliError::Wrong(format!("{}: {what}", self.origin))
+        CliError::Setting { name: self.name, message: format!("{}: {what}", self.origin) }
     }
 }
 
@@ -102,7 +105,7 @@ fn split<'t>(texts: impl Iterator<Item = &'t str>) -> Result<Vec<PairEntry>, usi
 fn layers(sources: &Sources<'_>, name: &'static str) -> Result<Vec<Layer>, CliError> {
     let setting = sources.setting(name);
     debug_assert_eq!(setting.kind, Kind::Pairs);
-    sources.given(setting).map(|(_, origin, entry)| Layer::read(origin, entry)).collect()
+    sources.given(setting).map(|(_, origin, entry)| Layer::read(setting.name, origin, entry)).collect()
 }
 
 /// The configuration of the plugin: each key from the strongest layer that gives it.

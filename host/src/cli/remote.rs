@@ -4,20 +4,20 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::CliError;
 use super::arguments::argument;
 use super::readers::path;
 use super::settings::REMOTE;
 use super::sources::Sources;
+use super::{CliError, pipelines};
 use crate::config::{RemoteCommand, RemoteConfig, remote};
 
 /// The names of these commands.
-pub(super) const NAMES: [&str; 4] = ["swap", "rollback", "history", "shadow"];
+pub(super) const NAMES: [&str; 5] = ["swap", "rollback", "status", "history", "shadow"];
 
 const CODES: &str = "Exit codes: 0 success; 1 the host does not answer or is busy; 2 bad configuration or wrong token; 3 plugin refused.";
 
 /// The commands.
-pub(super) fn commands() -> [Command; 4] {
+pub(super) fn commands() -> [Command; 5] {
     let file = |required: bool| {
         Arg::new("file").value_name("FILE").required(required).value_parser(clap::value_parser!(PathBuf))
     };
@@ -37,6 +37,9 @@ pub(super) fn commands() -> [Command; 4] {
         ))
         .arg(switch("yes", "Return to the version before without a confirmation"))
         .override_usage("mapper-host rollback [--yes | --to VERSION] [OPTIONS]");
+    let status = Command::new("status")
+        .about("Lists the pipelines of a running host with their states")
+        .override_usage("mapper-host status [OPTIONS]");
     let history = Command::new("history")
         .about("Lists the versions of the plugin in a running host, with the offsets of each")
         .override_usage("mapper-host history [OPTIONS]");
@@ -45,12 +48,19 @@ pub(super) fn commands() -> [Command; 4] {
         .arg(file(false).required_unless_present("stop").help("The candidate; its content is sent to the host"))
         .arg(switch("stop", "End the running shadow").conflicts_with("file"))
         .override_usage("mapper-host shadow FILE [OPTIONS]\n       mapper-host shadow --stop [OPTIONS]");
-    [swap, rollback, history, shadow].map(|command| {
+    [swap, rollback, status, history, shadow].map(|command| {
         command
+            .arg(pipeline_argument())
             .arg(switch("json", "Print the answer of the host, as JSON"))
             .args(REMOTE.iter().map(argument))
             .after_help(CODES)
     })
+}
+
+/// Which of several pipelines is meant.
+fn pipeline_argument() -> Arg {
+    let help = "The pipeline, if the host has several (see mapper-host status)";
+    Arg::new("pipeline").long("pipeline").value_name("NAME").help(help)
 }
 
 /// Reads and checks.
@@ -65,12 +75,14 @@ pub(super) fn config(name: &str, matches: &ArgMatches, sources: &Sources<'_>) ->
         "swap" => RemoteCommand::Swap { file: file(), dry_run: switch("dry-run"), force: switch("force") },
         "rollback" => RemoteCommand::Rollback { to: matches.get_one::<String>("to").cloned(), yes: switch("yes") },
         "shadow" if switch("stop") => RemoteCommand::StopShadow,
+        "status" => RemoteCommand::Status,
         "shadow" => RemoteCommand::Shadow { file: file() },
         _ => RemoteCommand::History,
     };
     Ok(RemoteConfig {
         url: sources.value("admin", remote::url)?,
         token_file: sources.optional("admin-token-file", path)?,
+        pipeline: matches.get_one::<String>("pipeline").map(|name| pipelines::name(name)).transpose()?,
         json: switch("json"),
         command,
     })

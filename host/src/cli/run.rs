@@ -1,28 +1,93 @@
 //! The settings of `mapper-host run`, read and checked one by one and against each other.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::readers::{HOUR, MOST_PARTITIONS, batch_records, cache_dir, connect_timeout, log, path, state_dir, within};
 use super::sources::Sources;
 use super::topics::{self, Topics};
-use super::{CliError, admin, pairs, readers, sandbox, swap};
-use crate::config::{Delivery, Pairs, RunConfig, values};
+use super::{CliError, admin, pairs, pipelines, readers, sandbox, swap};
+use crate::config::{DEFAULT_PIPELINE, Delivery, MemoryBound, Pairs, PipelineSpec, RunConfig, values};
 
 /// What librdkafka takes for `max.poll.interval.ms` if nobody sets it.
 const POLL_INTERVAL_MS: u64 = 300_000;
 
 const NO_PLUGIN: &str = "give a plugin with --plugin FILE, for example --plugin plugins/reduce_visit.wasm \
     (or MAPPER_PLUGIN, or the key plugin of the file given with --config)";
+/// What a `[[pipeline]]` table must have, or the file above the tables, with an example.
+const NEEDED: [(&str, &str); 5] = [
+    ("plugin", "plugins/reduce_visit.wasm"),
+    ("brokers", "localhost:9092"),
+    ("input-topic", "visits"),
+    ("output-topic", "visits_reduced"),
+    ("dead-letter-topic", "visits_dlq"),
+];
 const ONLY_KAFKA: &str = "the embedded broker of the demo has no real transactions and no data of yours";
 
-/// Reads and checks.
+/// Reads and checks. These mistakes were found in the file already.
+///
+/// # Errors
+/// The setting that is wrong, where it came from, and what is allowed; of a file with `[[pipeline]]` tables, all of them.
+pub(super) fn config(sources: &Sources<'_>, mistakes: Vec<CliError>) -> Result<RunConfig, CliError> {
+    let Some(file) = sources.file().filter(|file| !file.pipelines.is_empty()) else {
+        if let Some(mistake) = mistakes.into_iter().next() {
+            return Err(mistake);
+        }
+        let spec = pipeline(sources)?;
+        return Ok(RunConfig { pipelines: vec![spec], ..process(sources)? });
+    };
+    match everything(sources, mistakes) {
+        (Some(config), mistakes) => pipelines::as_error(&file.path, mistakes).map_or(Ok(config), Err),
+        (None, mistakes) => Err(pipelines::as_error(&file.path, mistakes).unwrap_or_else(|| unreachable!("a mistake"))),
+    }
+}
+
+/// What is right of the settings of the process and of its pipelines, and all mistakes, after these.
+pub(super) fn everything(sources: &Sources<'_>, mut mistakes: Vec<CliError>) -> (Option<RunConfig>, Vec<CliError>) {
+    let (config, wrong) = pipelines::read_without_mistakes(sources.clone(), process);
+    mistakes.extend(wrong);
+    let (pipelines, wrong) = pipelines::read(sources);
+    mistakes.extend(wrong);
+    (config.map(|config| RunConfig { pipelines, ..config }), mistakes)
+}
+
+/// The settings of the process; its pipelines are read apart.
+fn process(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
+    let (admin, admin_token_file) = admin::config(sources)?;
+    let file = sources.file().filter(|file| !file.pipelines.is_empty());
+    Ok(RunConfig {
+        pipelines: Vec::new(),
+        file: file.map(|file| PathBuf::from(&file.path)),
+        fail_fast: sources.value("fail-fast", values::switch)?,
+        cache_dir: cache_dir(sources)?,
+        state_dir: state_dir(sources)?,
+        admin,
+        tracing: admin::tracing(sources)?,
+        admin_token_file,
+        log: log(sources)?,
+    })
+}
+
+/// The settings of one pipeline.
 ///
 /// # Errors
 /// The first setting that is wrong, where it came from, and what is allowed.
-pub(super) fn config(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
-    let plugin = sources.optional("plugin", path)?.ok_or_else(|| CliError::Wrong(NO_PLUGIN.to_owned()))?;
+pub(super) fn pipeline(sources: &Sources<'_>) -> Result<PipelineSpec, CliError> {
+    let table = sources.table();
+    if table.is_some() {
+        // The defaults are those of the demo.
+        for (name, example) in NEEDED {
+            sources.demand(name, example)?;
+        }
+    }
+    let plugin = sources.optional("plugin", path)?;
+    let plugin = plugin.or_else(|| sources.is_left_out("plugin").then(PathBuf::new));
+    let plugin = plugin.ok_or_else(|| CliError::Setting { name: "plugin", message: NO_PLUGIN.to_owned() })?;
     let (brokers, kafka) = readers::kafka(sources)?;
-    let (delivery, until_end) = delivery(sources, brokers.is_some())?;
+    let has_brokers = brokers.is_some() || sources.is_left_out("brokers");
+    let (delivery, until_end) = delivery(sources, has_brokers)?;
+    let group = sources.present("group");
+    let own_group = table.and_then(|table| table.name.clone()).filter(|_| !group.explicit());
     let topics = Topics::read(sources)?;
     let commit_interval = sources.present("commit-interval");
     let interval = commit_interval.read(within(Duration::from_millis(1), Duration::from_secs(60)))?;
@@ -34,14 +99,13 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
             "the broker would abort each transaction before it is committed; give less than --transaction-timeout ({longest})"
         )));
     }
-    let (admin, admin_token_file) = admin::config(sources)?;
-    let swap = swap::config(sources, brokers.is_none())?;
-    Ok(RunConfig {
+    let swap = swap::config(sources, !has_brokers)?;
+    let spec = PipelineSpec {
+        name: table.and_then(|table| table.name.clone()).unwrap_or_else(|| DEFAULT_PIPELINE.to_owned()),
         plugin,
         set: pairs::plugin(sources)?,
-        cache_dir: cache_dir(sources)?,
         brokers,
-        group: sources.value("group", values::name)?,
+        group: own_group.map_or_else(|| group.read(values::name), Ok)?,
         connect_timeout: connect_timeout(sources)?,
         kafka_unready_after: sources.value("kafka-unready-after", within(Duration::ZERO, HOUR))?,
         session_timeout: session_timeout(sources, &kafka)?,
@@ -59,19 +123,29 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
         commit_bytes: sources.value("commit-bytes", |text| values::size(text, 1..=u64::MAX))?,
         transaction_timeout,
         transactional_id: sources.optional("transactional-id", values::name)?,
-        state_dir: state_dir(sources)?,
         drain_timeout: sources.value("drain-timeout", within(Duration::ZERO, HOUR))?,
         workers: sources.value("workers", |text| values::count(text, 1..=256))?,
         batch_records: batch_records(sources)?,
         limits: sandbox::limits(sources)?,
         grants: sandbox::grants(sources)?,
         failures: super::failures::config(sources)?,
-        admin,
-        admin_token_file,
         swap,
-        tracing: admin::tracing(sources)?,
-        log: log(sources)?,
-    })
+    };
+    fits_budget(sources, &spec)?;
+    Ok(spec)
+}
+
+/// The limits of a pipeline must not add up to more than it may use.
+fn fits_budget(sources: &Sources<'_>, spec: &PipelineSpec) -> Result<(), CliError> {
+    let Some(given) = sources.find("memory-budget") else { return Ok(()) };
+    let budget = given.read(|text| values::size(text, 1..=u64::MAX))?;
+    let bound = MemoryBound::of(spec);
+    if bound.total() > budget as u64 {
+        return Err(given.refuse(&format!(
+            "the limits of the pipeline add up to {bound}. Give more, or lower --workers, --memory-limit or --output-limit"
+        )));
+    }
+    Ok(())
 }
 
 /// What needs a real Kafka is refused without one, if it was asked for.
@@ -130,11 +204,12 @@ fn fits_transaction(kafka: &Pairs, transaction_timeout: Duration, delivery: Deli
         let longest = transaction_timeout + Duration::from_millis(more_ms);
         if delivery == Delivery::ExactlyOnce && given.map(Duration::from_millis).is_some_and(|given| given > longest) {
             let timeout = humantime::format_duration(transaction_timeout);
-            return Err(CliError::Wrong(format!(
+            let message = format!(
                 "setting kafka: {name} is longer than --transaction-timeout ({timeout}): give {} or less, or raise \
                  --transaction-timeout",
                 longest.as_millis()
-            )));
+            );
+            return Err(CliError::Setting { name: "kafka", message });
         }
     }
     Ok(())

@@ -9,6 +9,7 @@ mod grants;
 mod kafka;
 mod limits;
 mod output;
+mod pipelines;
 mod plugin;
 mod swap;
 mod topics;
@@ -96,6 +97,7 @@ pub(crate) static RUN: LazyLock<Vec<Setting>> = LazyLock::new(|| {
         grants::SETTINGS,
         failures::SETTINGS,
         swap::SETTINGS,
+        pipelines::SETTINGS,
         kafka::SETTINGS,
         admin::SETTINGS,
         output::SETTINGS,
@@ -104,6 +106,7 @@ pub(crate) static RUN: LazyLock<Vec<Setting>> = LazyLock::new(|| {
 });
 
 pub(crate) use author::{BENCH, MAP, TEST, WATCH};
+pub(crate) use output::CONFIG;
 
 /// Settings of `mapper-host generate`.
 pub(crate) static GENERATE: LazyLock<Vec<Setting>> = LazyLock::new(|| generate::SETTINGS.to_vec());
@@ -113,7 +116,25 @@ pub(crate) static REMOTE: LazyLock<Vec<Setting>> =
     LazyLock::new(|| vec![admin::ADMIN_OF_HOST, admin::ADMIN_TOKEN_FILE, output::CONFIG]);
 
 /// Every setting once: one environment and one file may serve both commands.
-pub(crate) fn all() -> impl Iterator<Item = &'static Setting> {
+pub(crate) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
     let only_generate = GENERATE.iter().filter(|setting| RUN.iter().all(|other| other.name != setting.name));
     RUN.iter().chain(only_generate)
+}
+
+/// Settings that the pipelines of a process share: no `[[pipeline]]` table has them.
+pub(crate) const OF_PROCESS: [&str; 9] = [
+    "fail-fast",
+    "cache-dir",
+    "state-dir",
+    "admin",
+    "admin-token-file",
+    "otlp-endpoint",
+    "log-format",
+    "log-level",
+    "config",
+];
+
+/// Settings that each pipeline has for itself.
+pub(crate) fn of_pipeline() -> impl Iterator<Item = &'static Setting> + Clone {
+    RUN.iter().filter(|setting| !OF_PROCESS.contains(&setting.name))
 }

@@ -1,14 +1,15 @@
 //! Where settings come from: a flag beats a variable, which beats the file, which beats the default.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use clap::ArgMatches;
 
 use super::CliError;
-use super::file::{Entry, File};
+use super::file::{Entry, File, PipelineTable};
 use super::service_links;
 use mapper_core::near::near;
 
@@ -22,12 +23,15 @@ pub(super) enum Layer {
     File,
     Variable,
     Flag,
+    /// A `[[pipeline]]` table of the file. It is stronger than flags, which are defaults for all pipelines.
+    Table,
 }
 
 /// One value, and who gave it; no layer: nobody, it is the default.
 #[derive(Debug)]
 pub(super) struct Given {
     pub(super) text: String,
+    name: &'static str,
     layer: Option<Layer>,
     origin: String,
 }
@@ -45,14 +49,18 @@ impl Given {
     pub(super) fn read<T>(&self, reader: impl FnOnce(&str) -> Read<T>) -> Result<T, CliError> {
         if self.text.is_empty() {
             let unset = if self.layer == Some(Layer::Variable) { ", or unset it for the default" } else { "" };
-            return Err(CliError::Wrong(format!("{self}: it is empty; give it a value{unset}")));
+            return Err(self.wrong(format!("{self}: it is empty; give it a value{unset}")));
         }
         reader(&self.text).map_err(|allowed| self.refuse(&allowed))
     }
 
     /// Why the value can't be.
     pub(super) fn refuse(&self, why: &str) -> CliError {
-        CliError::Wrong(format!("{self}: {:?} is not allowed: {why}", without_credentials(&self.text)))
+        self.wrong(format!("{self}: {:?} is not allowed: {why}", without_credentials(&self.text)))
+    }
+
+    fn wrong(&self, message: String) -> CliError {
+        CliError::Setting { name: self.name, message }
     }
 }
 
@@ -104,7 +112,7 @@ impl Environment {
     pub(super) fn standard(&self, name: &str) -> Option<Given> {
         let text = self.variable(name)?.to_string_lossy().into_owned();
         let origin = format!("variable {name}");
-        (!text.is_empty()).then_some(Given { text, layer: Some(Layer::Variable), origin })
+        (!text.is_empty()).then_some(Given { text, name: "otlp-endpoint", layer: Some(Layer::Variable), origin })
     }
 
     /// The host's own directory for this purpose; `None` if this user has no home.
@@ -140,12 +148,17 @@ impl Environment {
     }
 }
 
-/// The settings of one command, as given by whomever.
+/// The settings of one command, or of one of its pipelines, as given by whomever.
+#[derive(Clone)]
 pub(super) struct Sources<'a> {
     settings: &'static [Setting],
     flags: &'a ArgMatches,
-    variables: BTreeMap<String, String>,
-    file: Option<File>,
+    variables: Rc<BTreeMap<String, String>>,
+    file: Option<Rc<File>>,
+    /// The number of the `[[pipeline]]` table that these settings are of.
+    table: Option<usize>,
+    /// Settings that were found to be wrong: they count as not given, so that further mistakes are found.
+    left_out: BTreeSet<&'static str>,
     pub(super) environment: &'a Environment,
 }
 
@@ -159,13 +172,52 @@ impl<'a> Sources<'a> {
         flags: &'a ArgMatches,
         environment: &'a Environment,
     ) -> Result<Self, CliError> {
-        let variables = environment.texts()?;
-        let mut sources = Self { settings, flags, variables, file: None, environment };
-        if let Some(path) = sources.find("config") {
-            path.read(|_| Ok(()))?;
-            sources.file = Some(File::read(&path.text, &path.origin)?);
-        }
-        Ok(sources)
+        let (sources, mistakes) = Self::read_all(settings, flags, environment)?;
+        mistakes.into_iter().next().map_or(Ok(sources), Err)
+    }
+
+    /// Reads the file, if one is named, and finds all its keys that are not known, or not of their type; they are left out.
+    ///
+    /// # Errors
+    /// When something in the environment is not known, or the file can't be read.
+    pub(super) fn read_all(
+        settings: &'static [Setting],
+        flags: &'a ArgMatches,
+        environment: &'a Environment,
+    ) -> Result<(Self, Vec<CliError>), CliError> {
+        let variables = Rc::new(environment.texts()?);
+        let left_out = BTreeSet::new();
+        let mut sources = Self { settings, flags, variables, file: None, table: None, left_out, environment };
+        let Some(path) = sources.find("config") else { return Ok((sources, Vec::new())) };
+        path.read(|_| Ok(()))?;
+        let (file, mistakes) = File::read(&path.text, &path.origin)?;
+        sources.file = Some(Rc::new(file));
+        Ok((sources, mistakes))
+    }
+
+    /// The file of settings, if one is named.
+    pub(super) fn file(&self) -> Option<&File> {
+        self.file.as_deref()
+    }
+
+    /// The `[[pipeline]]` table that these settings are of.
+    pub(super) fn table(&self) -> Option<&PipelineTable> {
+        self.file()?.pipelines.get(self.table?)
+    }
+
+    /// The same with the settings of this `[[pipeline]]` table.
+    pub(super) fn of_table(&self, table: usize) -> Self {
+        Self { table: Some(table), ..self.clone() }
+    }
+
+    /// Leaves out a setting that is wrong. Returns whether it was not left out before.
+    pub(super) fn leave_out(&mut self, name: &'static str) -> bool {
+        self.left_out.insert(name)
+    }
+
+    /// Whether a setting is left out because it is wrong.
+    pub(super) fn is_left_out(&self, name: &str) -> bool {
+        self.left_out.contains(name)
     }
 
     /// A setting of this command.
@@ -177,37 +229,40 @@ impl<'a> Sources<'a> {
     /// Which layers give a setting, the strongest first: with where they were given, and what.
     pub(super) fn given(&self, setting: &'static Setting) -> impl Iterator<Item = (Layer, String, Entry)> + '_ {
         let name = setting.name;
+        let table = self.table().and_then(|table| {
+            let origin = format!("{}, pipeline {}, key {name}", self.file()?.path, table.title);
+            Some((Layer::Table, origin, table.get(name)?.clone()))
+        });
+        // A command that checks a file has not all flags of the command that runs it.
         let flags = self
             .flags
-            .get_many::<String>(name)
+            .try_get_many::<String>(name)
+            .ok()
+            .flatten()
             .map(|values| (Layer::Flag, format!("flag --{name}"), Entry::Many(values.cloned().collect())));
         let variable = setting.variable();
         let variable = self
             .variables
             .get(&variable)
             .map(|text| (Layer::Variable, format!("variable {variable}"), Entry::One(text.clone())));
-        let file = self.file.as_ref().and_then(|file| {
-            let entry = match file.get(name)? {
-                Entry::One(text) => Entry::One(text.clone()),
-                Entry::Many(texts) => Entry::Many(texts.clone()),
-                Entry::Pairs(pairs) => Entry::Pairs(pairs.clone()),
-            };
-            Some((Layer::File, format!("{}, key {name}", file.path), entry))
-        });
-        flags.into_iter().chain(variable).chain(file)
+        let file = self
+            .file()
+            .and_then(|file| Some((Layer::File, format!("{}, key {name}", file.path), file.get(name)?.clone())));
+        let given = table.into_iter().chain(flags).chain(variable).chain(file);
+        given.filter(move |_| !self.is_left_out(name))
     }
 
     /// A setting with one value; its default, if it has one that is a value.
     pub(super) fn find(&self, name: &'static str) -> Option<Given> {
         let setting = self.setting(name);
         let mut given = self.given(setting).filter_map(|(layer, origin, entry)| match entry {
-            Entry::One(text) => Some(Given { text, layer: Some(layer), origin }),
-            Entry::Many(texts) => Some(Given { text: texts.into_iter().next()?, layer: Some(layer), origin }),
+            Entry::One(text) => Some(Given { text, name, layer: Some(layer), origin }),
+            Entry::Many(texts) => Some(Given { text: texts.into_iter().next()?, name, layer: Some(layer), origin }),
             Entry::Pairs(_) => None,
         });
         given.next().or_else(|| match setting.standard {
             Standard::Value(text) => {
-                Some(Given { text: text.to_owned(), layer: None, origin: format!("default of --{name}") })
+                Some(Given { text: text.to_owned(), name, layer: None, origin: format!("default of --{name}") })
             }
             Standard::Described(_) | Standard::Required | Standard::Empty => None,
         })
@@ -238,6 +293,23 @@ impl<'a> Sources<'a> {
         self.find(name).unwrap_or_else(|| unreachable!("--{name} has no value as its default"))
     }
 
+    /// Asks for a setting that the pipeline of a table must be given, in the table or as a default of all.
+    ///
+    /// # Errors
+    /// When nobody gave it.
+    pub(super) fn demand(&self, name: &'static str, example: &str) -> Result<(), CliError> {
+        if self.is_left_out(name) || self.find(name).is_some_and(|given| given.explicit()) {
+            return Ok(());
+        }
+        let (file, table) = (self.file().map(|file| &*file.path), self.table().map(|table| &*table.title));
+        let message = format!(
+            "{}, pipeline {}, key {name}: it is missing. Give it, as {name} = \"{example}\", in the table or above all tables",
+            file.unwrap_or_default(),
+            table.unwrap_or_default()
+        );
+        Err(CliError::Setting { name, message })
+    }
+
     /// A setting with several values: all those of the strongest who gave any.
     pub(super) fn list(&self, name: &'static str) -> Vec<Given> {
         let strongest = self.given(self.setting(name)).next();
@@ -249,6 +321,6 @@ impl<'a> Sources<'a> {
             Entry::Many(texts) => texts,
             Entry::Pairs(_) => Vec::new(),
         };
-        texts.into_iter().map(|text| Given { text, layer: Some(layer), origin: origin.clone() }).collect()
+        texts.into_iter().map(|text| Given { text, name, layer: Some(layer), origin: origin.clone() }).collect()
     }
 }

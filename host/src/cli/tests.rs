@@ -5,6 +5,7 @@ mod kafka;
 mod pages;
 mod refused;
 mod sandbox;
+mod tables;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -15,8 +16,8 @@ use tempfile::NamedTempFile;
 use super::settings::{BENCH, GENERATE, MAP, RUN, Setting, TEST};
 use super::{CliError, definition, parse};
 use crate::config::{
-    AdminConfig, BreakerRecords, Command, Delivery, GenerateConfig, LogConfig, LogFormat, RemoteCommand, Rhythm,
-    RunConfig, SwapConfig,
+    AdminConfig, BreakerRecords, Command, DEFAULT_PIPELINE, Delivery, GenerateConfig, LogConfig, LogFormat,
+    PipelineSpec, RemoteCommand, Rhythm, RunConfig, SwapConfig,
 };
 use crate::plugin::{Grants, Limits};
 use crate::visits::Profile;
@@ -29,10 +30,18 @@ fn parsed(arguments: &[&str], variables: &[(&str, &str)]) -> Result<Command, Cli
     parse(arguments, variables.iter().copied())
 }
 
-fn run(arguments: &[&[&str]], variables: &[(&str, &str)]) -> RunConfig {
+fn run_config(arguments: &[&[&str]], variables: &[(&str, &str)]) -> RunConfig {
     match parsed(&arguments.concat(), variables) {
         Ok(Command::Run(config)) => *config,
         other => panic!("{arguments:?} {variables:?}: {other:?}"),
+    }
+}
+
+/// The pipeline that flags describe.
+fn run(arguments: &[&[&str]], variables: &[(&str, &str)]) -> PipelineSpec {
+    match <[PipelineSpec; 1]>::try_from(run_config(arguments, variables).pipelines) {
+        Ok([spec]) => spec,
+        Err(specs) => panic!("{arguments:?} {variables:?}: {specs:?}"),
     }
 }
 
@@ -45,7 +54,7 @@ fn generate(arguments: &[&str], variables: &[(&str, &str)]) -> GenerateConfig {
 
 fn wrong(arguments: &[&[&str]], variables: &[(&str, &str)]) -> String {
     match parsed(&arguments.concat(), variables) {
-        Err(CliError::Wrong(message)) => message,
+        Err(CliError::Wrong(message) | CliError::Setting { message, .. }) => message,
         other => panic!("{arguments:?} {variables:?}: {other:?}"),
     }
 }
@@ -71,7 +80,9 @@ fn pairs(config: &[(String, String)]) -> Vec<(&str, &str)> {
 #[test]
 fn run_is_the_default_and_all_its_defaults_are_allowed() {
     for arguments in [&["--plugin", "p.wasm"][..], &["run", "--plugin", "p.wasm"]] {
-        let config = run(&[arguments], &[("HOME", "/home/me"), ("PATH", "/bin")]);
+        let host = run_config(&[arguments], &[("HOME", "/home/me"), ("PATH", "/bin")]);
+        let [config] = &host.pipelines[..] else { panic!("{host:?}") };
+        assert_eq!(config.name, DEFAULT_PIPELINE);
         assert_eq!(config.plugin.to_str(), Some("p.wasm"));
         assert_eq!(config.brokers, None);
         assert_eq!(config.delivery, Delivery::AtLeastOnce);
@@ -83,11 +94,11 @@ fn run_is_the_default_and_all_its_defaults_are_allowed() {
         assert_eq!((config.limits, &config.grants), (Limits::default(), &Grants::default()));
         assert_eq!((config.drain_timeout, config.connect_timeout), (ms(10_000), ms(30_000)));
         assert_eq!(config.session_timeout, ms(45_000));
-        assert_eq!(config.cache_dir, Some("/home/me/.cache/mapper-host".into()));
-        assert_eq!(config.state_dir, Some("/home/me/.local/state/mapper-host".into()));
-        assert_eq!(config.log, LogConfig { format: LogFormat::Text, filter: "info".into() });
+        assert_eq!(host.cache_dir, Some("/home/me/.cache/mapper-host".into()));
+        assert_eq!(host.state_dir, Some("/home/me/.local/state/mapper-host".into()));
+        assert_eq!(host.log, LogConfig { format: LogFormat::Text, filter: "info".into() });
         let admin = AdminConfig { address: "127.0.0.1:8080".parse().unwrap(), asked: false };
-        assert_eq!(config.admin, Some(admin));
+        assert_eq!(host.admin, Some(admin));
         assert!(!config.until_end && config.create_topics.is_none() && config.transactional_id.is_none());
         assert!(config.extra_topics.is_empty() && config.kafka.is_empty() && config.set.is_empty());
     }
@@ -101,7 +112,7 @@ fn ms(ms: u64) -> Duration {
 #[test]
 fn folders_are_where_the_user_has_them() {
     let folders = |variables: &[_]| {
-        let config = run(&[PLUGIN], variables);
+        let config = run_config(&[PLUGIN], variables);
         [config.cache_dir, config.state_dir].map(|dir| dir.map(|dir| dir.to_str().unwrap().to_owned()))
     };
     let some = |[cache, state]: [&str; 2]| [Some(cache.to_owned()), Some(state.to_owned())];
@@ -111,7 +122,7 @@ fn folders_are_where_the_user_has_them() {
     for variables in [&[][..], &[("TMPDIR", "/scratch")], &[("HOME", "")], &[("XDG_CACHE_HOME", "relative")]] {
         assert_eq!(folders(variables), [None, None], "{variables:?}");
     }
-    let config = run(&[PLUGIN, &["--cache-dir", "c", "--state-dir", "s"]], &[]);
+    let config = run_config(&[PLUGIN, &["--cache-dir", "c", "--state-dir", "s"]], &[]);
     assert_eq!([config.cache_dir, config.state_dir], [Some("c".into()), Some("s".into())]);
 }
 
@@ -320,15 +331,15 @@ fn help_of_the_program_lists_each_command_once_and_no_setting() {
 #[test]
 fn an_admin_address_that_is_given_is_asked_for() {
     let address = "127.0.0.1:8080".parse().unwrap();
-    let config = run(&[PLUGIN, &["--admin", "localhost:8080"]], &[]);
+    let config = run_config(&[PLUGIN, &["--admin", "localhost:8080"]], &[]);
     assert_eq!(config.admin, Some(AdminConfig { address, asked: true }));
-    assert_eq!(run(&[PLUGIN], &[("MAPPER_ADMIN", "off")]).admin, None);
+    assert_eq!(run_config(&[PLUGIN], &[("MAPPER_ADMIN", "off")]).admin, None);
 }
 
 #[test]
 fn spans_go_where_our_setting_or_the_standard_variables_say() {
     let tracing = |arguments: &[&str], variables: &[_]| {
-        run(&[PLUGIN, arguments], variables).tracing.map(|tracing| (tracing.endpoint, tracing.service))
+        run_config(&[PLUGIN, arguments], variables).tracing.map(|tracing| (tracing.endpoint, tracing.service))
     };
     let to = |url: &str| Some((url.to_owned(), "mapper-host".to_owned()));
     let [all, traces] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
@@ -403,10 +414,10 @@ fn an_admin_address_that_others_reach_needs_a_token() {
     for address in ["0.0.0.0:8080", "[::]:8080", "10.0.0.7:8080"] {
         let message = wrong(&[PLUGIN, &["--admin", address]], &[]);
         assert!(message.contains("--admin-token-file") && message.contains(address), "{message}");
-        let config = run(&[PLUGIN, &["--admin", address, "--admin-token-file", "t"]], &[]);
+        let config = run_config(&[PLUGIN, &["--admin", address, "--admin-token-file", "t"]], &[]);
         assert_eq!(config.admin_token_file.as_deref(), Some(std::path::Path::new("t")));
     }
-    assert_eq!(run(&[PLUGIN, &["--admin", "[::1]:8080"]], &[]).admin_token_file, None);
+    assert_eq!(run_config(&[PLUGIN, &["--admin", "[::1]:8080"]], &[]).admin_token_file, None);
 }
 
 #[test]

@@ -12,6 +12,8 @@ pub struct RemoteConfig {
     pub url: String,
     /// The file with its token. It was not read yet.
     pub token_file: Option<PathBuf>,
+    /// The pipeline that it is asked about; `None`: the only one.
+    pub pipeline: Option<String>,
     /// Whether to print what it answers as it is.
     pub json: bool,
     /// What it is asked for.
@@ -37,6 +39,8 @@ pub enum RemoteCommand {
         /// To do so without a question.
         yes: bool,
     },
+    /// What its pipelines are doing.
+    Status,
     /// For its history.
     History,
     /// To run this plugin as a shadow.

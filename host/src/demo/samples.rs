@@ -23,7 +23,7 @@ const PLAIN_COLUMNS: usize = 160;
 ///
 /// # Errors
 /// When they can't be read.
-pub fn show_samples(
+pub(super) fn show_samples(
     console: &Console,
     settings: &KafkaSettings,
     topics: &Topics<'_>,

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use ureq::Agent;
 use ureq::http::StatusCode;
 
+use crate::admin::pipelines::{PIPELINES, PipelineSummary};
 use crate::admin::read_token;
 use crate::admin::versions::{NotDone, WASM};
 use crate::swap::control::TermView;
@@ -70,6 +71,8 @@ pub struct Client {
     agent: Agent,
     url: String,
     token: Option<String>,
+    /// The pipeline that is asked about; `None`: the only one.
+    pipeline: Option<String>,
 }
 
 impl Client {
@@ -86,7 +89,21 @@ impl Client {
             // A proxy is for the world outside.
             .proxy(None)
             .max_redirects(0);
-        Ok(Self { agent: config.build().into(), url: url.trim_end_matches('/').to_owned(), token })
+        Ok(Self { agent: config.build().into(), url: url.trim_end_matches('/').to_owned(), token, pipeline: None })
+    }
+
+    /// The same, about this pipeline of the host.
+    #[must_use]
+    pub fn about(self, pipeline: Option<String>) -> Self {
+        Self { pipeline, ..self }
+    }
+
+    /// All pipelines of the host.
+    ///
+    /// # Errors
+    /// See [`RemoteError`].
+    pub fn pipelines(&self) -> Result<Vec<PipelineSummary>, RemoteError> {
+        self.read(self.agent.get(format!("{}{PIPELINES}", self.url)).call())
     }
 
     /// Swaps this plugin in, or only tries it out. A refusal of the try-out is a report, too.
@@ -160,7 +177,10 @@ impl Client {
     }
 
     fn at(&self, path: &str) -> String {
-        format!("{}{path}", self.url)
+        match &self.pipeline {
+            Some(pipeline) => format!("{}{PIPELINES}/{pipeline}{path}", self.url),
+            None => format!("{}{path}", self.url),
+        }
     }
 
     fn authorised<B>(&self, request: ureq::RequestBuilder<B>) -> ureq::RequestBuilder<B> {

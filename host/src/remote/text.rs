@@ -1,10 +1,32 @@
 //! What a running host answered, for people. Each line is escaped by itself: what a version or a record is called can't add another.
 
+use crate::admin::pipelines::PipelineSummary;
 use crate::output::Line;
 use crate::swap::control::TermView;
 use crate::swap::report::{Difference, Report, ShadowStatus, SwapOutcome, TryOut};
 use crate::swap::rollback::RollbackPlan;
 use crate::topics::Recreation;
+
+/// A table of pipelines; below each, why it is not ready.
+pub(super) fn pipelines(all: &[PipelineSummary]) -> Vec<Line> {
+    let heads = ["PIPELINE", "STATE", "RECORDS", "DEAD LETTERS", "LAG", "STARTS", "PLUGIN"].map(str::to_owned);
+    let row = |pipeline: &PipelineSummary| {
+        let PipelineSummary { name, state, records_in, dead_letters, lag, generation, plugin, .. } = pipeline;
+        let numbers = [records_in, dead_letters, lag, generation].map(ToString::to_string);
+        let [records, letters, lag, starts] = numbers;
+        [name.clone(), state.clone(), records, letters, lag, starts, plugin.clone().unwrap_or_else(|| "-".to_owned())]
+    };
+    let rows: Vec<[String; 7]> = [heads].into_iter().chain(all.iter().map(row)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..7).map(width).collect();
+    let line = |row: &[String; 7]| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width));
+        Line::from(cells.collect::<Vec<_>>().join("  ").trim_end().to_owned())
+    };
+    let reasons = |pipeline: &PipelineSummary| pipeline.not_ready.iter().map(|why| format!("  {why}").into()).collect();
+    let of_rows = rows.iter().map(line).zip([Vec::new()].into_iter().chain(all.iter().map(reasons)));
+    of_rows.flat_map(|(row, reasons): (Line, Vec<Line>)| [row].into_iter().chain(reasons)).collect()
+}
 
 /// How a swap or a rollback ended.
 pub(super) fn report(report: &Report) -> Vec<Line> {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Control;
 use super::candidate::PluginLoader;
-use crate::config::{Delivery, RunConfig};
+use crate::config::{Delivery, PipelineSpec};
 use crate::decision::Routes;
 use crate::files;
 use crate::plugin::{Digest, Plugin, PluginMapper};
@@ -49,13 +49,13 @@ pub struct Versions {
 impl Versions {
     /// Opens what is kept of earlier runs, and goes on from there with this plugin.
     pub fn open(
-        config: &RunConfig,
+        spec: &PipelineSpec,
         state_dir: Option<&Path>,
         (plugin, loader): (Arc<Plugin>, PluginLoader),
         routes: Arc<Routes>,
         reload: Reload,
     ) -> Self {
-        let claimed = state_dir.map(|dir| claim(dir, &config.group));
+        let claimed = state_dir.map(|dir| claim(dir, &spec.group));
         let (journal, store, claimed) = match claimed.transpose() {
             Ok(Some((journal, store, claimed))) => (journal, Some(store), Some(claimed)),
             Ok(None) => (Journal::in_memory(), None, None),
@@ -76,20 +76,18 @@ impl Versions {
         }
         let speaker =
             Arc::new(ActiveVersion { term: term.number, version: term.version, contract: plugin.identity.contract });
-        let seen_at_once = config.delivery == Delivery::AtLeastOnce;
-        let probation =
-            ProbationSettings { records: config.swap.probation, tolerance: config.swap.probation_tolerance };
-        let slot = Slot::new(config.workers, term.number, probation.records, Arc::new(journal), seen_at_once);
+        let seen_at_once = spec.delivery == Delivery::AtLeastOnce;
+        let probation = ProbationSettings { records: spec.swap.probation, tolerance: spec.swap.probation_tolerance };
+        let slot = Slot::new(spec.workers, term.number, probation.records, Arc::new(journal), seen_at_once);
         let slot = Arc::new(slot);
         let requests = Arc::new(RequestQueue::new(slot.wakeup.clone()));
-        let policy =
-            Policy { max_broken: config.swap.max_regressions, probation, answer_timeout: SWITCH_ANSWER_TIMEOUT };
+        let policy = Policy { max_broken: spec.swap.max_regressions, probation, answer_timeout: SWITCH_ANSWER_TIMEOUT };
         let first = LoadedVersion { plugin, active: speaker.clone() };
         let context = SwapContext { routes, policy, store };
         let swapper = Swapper::new(loader, first, slot.clone(), requests.clone(), context);
-        let watch = Watch::new(&config.plugin, digest, requests.clone(), reload.clone(), config.swap.watch);
+        let watch = Watch::new(&spec.plugin, digest, requests.clone(), reload.clone(), spec.swap.watch);
         let control = Arc::new(Control::new(requests, slot.clone()));
-        let plugin = (config.plugin.clone(), digest);
+        let plugin = (spec.plugin.clone(), digest);
         Self { slot, speaker, control, swapper, watch, reload, plugin, _claimed: claimed }
     }
 
@@ -105,7 +103,10 @@ impl Versions {
         let Self { swapper, watch, reload, plugin: (path, digest), _claimed: claimed, .. } = self;
         let end = workers_end.clone();
         // Not in the scope, which would wait for it whatever it does.
+        let here = tracing::Span::current();
+        let watching_here = here.clone();
         let swapping = std::thread::Builder::new().name("swap".into()).spawn(move || {
+            let _here = here.enter();
             priority::lower_current_thread();
             // Of a file that has changed since, the watch takes care.
             if let Some(bytes) =
@@ -116,7 +117,7 @@ impl Versions {
             swapper.run(&end);
         })?;
         let watching = std::thread::Builder::new().name("plugin-file".into());
-        watching.spawn_scoped(scope, move || watch.run(workers_end))?;
+        watching.spawn_scoped(scope, move || watching_here.in_scope(|| watch.run(workers_end)))?;
         Ok(Running { reload, swapping, claimed })
     }
 }

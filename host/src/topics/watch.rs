@@ -8,7 +8,6 @@ use mapper_core::topics::TopicIdentity;
 use mapper_kafka::TopicEvents;
 
 use super::TopicReporter;
-use crate::demo::Topics;
 use crate::kafka::setup::Setup;
 use crate::shutdown::Shutdown;
 
@@ -27,9 +26,8 @@ pub struct TopicWatch {
 
 impl TopicWatch {
     /// Begins with what the last run knew.
-    pub fn new(setup: Arc<Setup>, topics: &Topics<'_>, events: Arc<TopicReporter>) -> Self {
-        let topics: Vec<String> =
-            topics.outputs.iter().copied().chain([topics.dead_letters]).map(str::to_owned).collect();
+    pub fn new(setup: Arc<Setup>, topics: &[&str], events: Arc<TopicReporter>) -> Self {
+        let topics: Vec<String> = topics.iter().map(|topic| (*topic).to_owned()).collect();
         let known = topics.iter().filter_map(|topic| Some((topic.clone(), events.known(topic)?))).collect();
         Self { setup, topics, events, known: Mutex::new(known) }
     }

@@ -104,8 +104,11 @@ fn every_broken_candidate_is_refused_and_the_stream_goes_on() {
     assert!(error.contains("67108864 bytes at most"), "{error}");
     assert_eq!(status(&mut host).current.digest, digest(&version("one")));
     let (_, metrics) = crate::admin::get(&crate::admin::address(&mut host), "/metrics");
-    assert!(metrics.contains("mapper_host_swaps_total{outcome=\"refused\"} 21"), "{count} refusals: {metrics}");
-    assert!(metrics.contains("mapper_host_swap_refusals_total{step=\"try-out\"} 12"), "{metrics}");
+    assert!(
+        metrics.contains("mapper_host_swaps_total{pipeline=\"default\",outcome=\"refused\"} 21"),
+        "{count} refusals: {metrics}"
+    );
+    assert!(metrics.contains("mapper_host_swap_refusals_total{pipeline=\"default\",step=\"try-out\"} 12"), "{metrics}");
     let ended = host.stop();
     assert_eq!(ended.output.matches("refused the swap").count(), count, "{}", ended.output);
     warm_up_from(&job, sent, &args(&[]));

@@ -58,7 +58,39 @@ const PRODUCER_BUFFER_RECORDS: usize = 6_000;
 /// A consumer fetches more when it has fewer records than this.
 const CONSUMER_BUFFER_RECORDS: usize = 20_000;
 
+/// What the consumer of each of so many workers buffers, in KiB.
+fn consumer_buffer_kib(workers: usize) -> usize {
+    (CONSUMER_BUFFER_KIB / workers).max(1024)
+}
+
+/// What the producer of each of so many workers buffers, in KiB.
+fn producer_buffer_kib(workers: usize) -> usize {
+    (PRODUCER_BUFFER_KIB / workers).max(1024)
+}
+
+/// The most bytes that the clients of one worker buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BufferLimits {
+    /// Of input: a full buffer, and the fetch that overruns it.
+    pub input: u64,
+    /// Of output.
+    pub output: u64,
+}
+
 impl KafkaSettings {
+    /// What the clients of each of so many workers buffer, with these properties of the user.
+    pub fn buffer_limits(properties: &Pairs, workers: usize) -> BufferLimits {
+        let given = |name: &str| {
+            let found = properties.iter().find(|(key, _)| key == name);
+            found.and_then(|(_, value)| value.parse::<u64>().ok())
+        };
+        let default_input = consumer_buffer_kib(workers) as u64;
+        let input_kib = given("queued.max.messages.kbytes").unwrap_or(default_input);
+        let fetch = given("fetch.max.bytes").unwrap_or(default_input << 10);
+        let output_kib = given("queue.buffering.max.kbytes").unwrap_or(producer_buffer_kib(workers) as u64);
+        BufferLimits { input: (input_kib << 10) + fetch, output: output_kib << 10 }
+    }
+
     /// What every client has.
     pub(super) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
@@ -139,7 +171,7 @@ impl KafkaSettings {
 
     /// A worker's consumer.
     pub(super) fn consumer(&self) -> ClientConfig {
-        let buffer_kib = (CONSUMER_BUFFER_KIB / self.workers).max(1024);
+        let buffer_kib = consumer_buffer_kib(self.workers);
         let mut config = self.client();
         config
             .set("queued.min.messages", (CONSUMER_BUFFER_RECORDS / self.workers).max(1000).to_string())
@@ -191,7 +223,7 @@ impl KafkaSettings {
             // Dead letters are alike, their headers above all: less to send costs less than to compress it.
             .set("compression.type", "lz4")
             .set("batch.num.messages", "50000")
-            .set("queue.buffering.max.kbytes", (PRODUCER_BUFFER_KIB / self.workers).max(1024).to_string())
+            .set("queue.buffering.max.kbytes", producer_buffer_kib(self.workers).to_string())
             .set("queue.buffering.max.messages", (PRODUCER_BUFFER_RECORDS / self.workers).max(1000).to_string());
         let mut config = self.with_own(config);
         fit::producer(&mut config, |name| self.is_users(name));

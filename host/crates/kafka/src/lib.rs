@@ -37,7 +37,7 @@ mod until;
 #[cfg(test)]
 mod tests;
 
-pub use client::KafkaSettings;
+pub use client::{BufferLimits, KafkaSettings};
 pub use input::InputTopic;
 pub use limits::step_limits;
 pub use member::{GroupConsumer, Member};

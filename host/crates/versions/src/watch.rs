@@ -44,6 +44,11 @@ impl Reload {
         self.wakeup.notify();
     }
 
+    /// Whether it was requested since the last call.
+    pub fn take(&self) -> bool {
+        self.is_requested.swap(false, Ordering::AcqRel)
+    }
+
     /// Wakes the thread that waits for a request.
     pub fn wake(&self) {
         self.wakeup.notify();
@@ -81,7 +86,7 @@ impl Watch {
         let mut events = self.detects_changes.then(|| Events::new(&self.path, self.reload.wakeup.clone()));
         while !shutdown.requested() {
             let generation = self.reload.wakeup.generation();
-            if self.reload.is_requested.swap(false, Ordering::AcqRel) {
+            if self.reload.take() {
                 self.request_swap(By::Signal, shutdown);
             }
             let mut wait = POLL_INTERVAL;

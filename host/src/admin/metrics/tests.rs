@@ -55,6 +55,25 @@ fn checked(text: &str) -> BTreeMap<String, f64> {
     samples
 }
 
+fn registry() -> (Arc<PipelineRegistry>, Arc<Telemetry>) {
+    let registry = PipelineRegistry::default();
+    let entry = Entry::new("p", 1);
+    let telemetry = entry.telemetry.clone();
+    registry.insert(entry);
+    (Arc::new(registry), telemetry)
+}
+
+/// The name of a sample without the label `pipeline`, made that of the pipeline of these tests.
+fn of_pipeline(sample: &str) -> String {
+    let (name, labels) = sample.split_once('{').unwrap_or((sample, "}"));
+    match labels {
+        "}" => format!("{name}{{pipeline=\"p\"}}"),
+        // The limit of a bucket comes before the labels of its family.
+        _ if labels.starts_with("le=") => format!("{name}{{{},pipeline=\"p\"}}", labels.trim_end_matches('}')),
+        _ => format!("{name}{{pipeline=\"p\",{labels}"),
+    }
+}
+
 fn identity() -> Identity {
     Identity {
         name: "odd \"name\"\\\nof two lines".into(),
@@ -67,19 +86,19 @@ fn identity() -> Identity {
 
 #[test]
 fn a_host_that_has_not_begun_shows_zeros() {
-    let samples = checked(&render(&Arc::default()).unwrap());
-    assert_eq!(samples["mapper_host_records_in_total"], 0.0);
-    assert_eq!(samples["mapper_host_ready"], 1.0);
+    let samples = checked(&render(&registry().0).unwrap());
+    assert_eq!(samples[&of_pipeline("mapper_host_records_in_total")], 0.0);
+    assert_eq!(samples[&of_pipeline("mapper_host_ready")], 1.0);
     for kind in FailureKind::ALL {
-        assert_eq!(samples[&format!("mapper_host_dead_letters_total{{kind=\"{kind}\"}}")], 0.0);
+        assert_eq!(samples[&of_pipeline(&format!("mapper_host_dead_letters_total{{kind=\"{kind}\"}}"))], 0.0);
     }
-    assert!(samples.keys().all(|key| !key.contains("plugin") && !key.contains("partition")), "{samples:?}");
+    assert!(samples.keys().all(|key| !key.contains("plugin_info") && !key.contains("partition")), "{samples:?}");
     assert!(samples["process_start_time_seconds"] > 1.7e9);
 }
 
-/// Telemetry with a sample of every metric.
-pub(super) fn with_every_metric() -> Arc<Telemetry> {
-    let telemetry = Arc::new(Telemetry::default());
+/// A registry with a sample of every metric.
+pub(super) fn with_every_metric() -> Arc<PipelineRegistry> {
+    let (registry, telemetry) = registry();
     telemetry.about.set_work(Work {
         input_topic: "visits".into(),
         dead_letter_topic: "letters".into(),
@@ -105,13 +124,12 @@ pub(super) fn with_every_metric() -> Arc<Telemetry> {
     telemetry.guests.renewed(Renewal::Failure);
     telemetry.guests.uses_memory(2, 65536);
     telemetry.breakers.opened(&telemetry.health, 2, "trap: unreachable");
-    telemetry
+    registry
 }
 
 #[test]
 fn everything_that_is_counted_is_shown() {
-    let telemetry = with_every_metric();
-    let text = render(&telemetry).unwrap();
+    let text = render(&with_every_metric()).unwrap();
     let samples = checked(&text);
     let digest = Digest::hash_bytes(b"plugin");
     let plugin = format!(
@@ -153,7 +171,7 @@ fn everything_that_is_counted_is_shown() {
         ("mapper_host_partition_end{topic=\"visits\",partition=\"3\"}", 25.0),
         (&plugin, 1.0),
     ] {
-        assert_eq!(samples.get(key), Some(&value), "{key} in {text}");
+        assert_eq!(samples.get(&of_pipeline(key)), Some(&value), "{key} in {text}");
     }
     assert!(samples.keys().all(|key| !key.contains("partition=\"4\"")), "what is not known is not shown");
     assert!(samples.keys().any(|key| key.starts_with("mapper_host_build_info{version=")), "{text}");
@@ -166,4 +184,19 @@ fn everything_that_is_counted_is_shown() {
 
 fn at(partition: i32, position: Option<i64>, end: Option<i64>) -> PartitionPosition {
     PartitionPosition { partition, position, end }
+}
+
+#[test]
+fn each_pipeline_has_its_own_samples_of_one_family() {
+    let (registry, telemetry) = registry();
+    registry.insert(Entry::new("q", 1));
+    telemetry.aborted();
+    telemetry.workers.worker(0);
+    let samples = checked(&render(&registry).unwrap());
+    assert_eq!(samples["mapper_host_aborts_total{pipeline=\"p\"}"], 1.0);
+    assert_eq!(samples["mapper_host_aborts_total{pipeline=\"q\"}"], 0.0);
+    assert!(samples.contains_key("mapper_host_breaker_open{pipeline=\"p\",worker=\"0\"}"), "{samples:?}");
+    let of_process =
+        |key: &str| key.starts_with("process_") || ["build_info", "config_error"].iter().any(|name| key.contains(name));
+    assert!(samples.keys().all(|key| of_process(key) || key.contains("pipeline=\"")), "{samples:?}");
 }

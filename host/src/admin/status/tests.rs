@@ -12,8 +12,8 @@ use crate::record::{Batch, Positions};
 use crate::telemetry::{Activity, Failures};
 use crate::verdict::{Failure, FailureKind};
 
-fn status(telemetry: &Telemetry) -> Value {
-    serde_json::to_value(Status::of(telemetry, Instant::now())).unwrap()
+fn status(entry: &Entry) -> Value {
+    serde_json::to_value(Status::of(&PipelineRegistry::default(), entry, Instant::now())).unwrap()
 }
 
 /// Takes out what depends on the clock, once it is seen to be a time.
@@ -32,6 +32,7 @@ fn timeless(mut status: Value) -> Value {
 #[test]
 fn before_all_there_is_a_host_and_nothing_else() {
     let expected = json!({
+        "pipeline": "p", "state": "starting", "generation": 1, "config_error": null,
         "ready": true, "not_ready": [], "stuck": [],
         "versions": null,
         "host": {"version": env!("CARGO_PKG_VERSION"), "started": null, "uptime_seconds": 0},
@@ -47,12 +48,13 @@ fn before_all_there_is_a_host_and_nothing_else() {
         },
         "workers": [], "partitions": [], "failures": [], "failures_in_other_groups": 0,
     });
-    assert_eq!(timeless(status(&Telemetry::default())), expected);
+    assert_eq!(timeless(status(&Entry::new("p", 1))), expected);
 }
 
 #[test]
 fn all_of_a_host_at_work() {
-    let telemetry = Telemetry::default();
+    let entry = Entry::new("p", 1);
+    let telemetry = &entry.telemetry;
     let text = |text: &str| text.to_owned();
     telemetry.about.set_work(crate::telemetry::Work {
         delivery: text("exactly-once"),
@@ -87,11 +89,12 @@ fn all_of_a_host_at_work() {
     failures.note("0123456789abcdef", batch.record(0), &Failure::new(FailureKind::Trap, "unreachable"), at);
     telemetry.committed_failures(failures);
 
-    let mut status = timeless(status(&telemetry));
+    let mut status = timeless(status(&entry));
     let rate = status["rates"].take();
     assert!((1.5..=2.0).contains(&rate["records_in_per_second"].as_f64().unwrap()), "{rate}");
     assert!(rate["over_seconds"].as_f64().unwrap() >= 5.0, "{rate}");
     let expected = json!({
+        "pipeline": "p", "state": "starting", "generation": 1, "config_error": null,
         "ready": false, "not_ready": [{"who": "group", "why": "not in the group yet: worker 1"}], "stuck": [],
         "versions": null,
         "host": {"version": env!("CARGO_PKG_VERSION"), "started": null, "uptime_seconds": 0},
@@ -123,7 +126,7 @@ fn all_of_a_host_at_work() {
     });
     assert_eq!(status, expected);
     telemetry.workers.set_member(&telemetry.health, 1, true);
-    assert_eq!(super::tests::status(&telemetry)["ready"], true);
+    assert_eq!(super::tests::status(&entry)["ready"], true);
 }
 
 fn at(partition: i32, position: Option<i64>, end: Option<i64>) -> PartitionPosition {

@@ -2,21 +2,25 @@
 
 use clap::{ArgMatches, Command};
 
+use super::super::check_file;
 use super::super::sources::Sources;
 use super::{CliError, arguments, given_path, guest, path, settings, switch};
 use crate::config::{AuthorCommand, CheckConfig};
 
 pub(super) fn command() -> Command {
     Command::new("check")
-        .about("Reports what a file is, what it imports, and whether this host can run it")
-        .override_usage("mapper-host check FILE [OPTIONS]\n       mapper-host check --contract [--json]")
-        .arg(path("plugin", "FILE").required_unless_present("contract").help("The file"))
+        .about("Reports on a plugin file, or on a file of settings (--config)")
+        .override_usage(
+            "mapper-host check FILE [OPTIONS]\n       mapper-host check --config FILE [--brokers LIST]\n       mapper-host check --contract [--json]",
+        )
+        .arg(path("plugin", "FILE").required_unless_present_any(["contract", "config"]).help("The file"))
         .arg(switch("json").help("Print JSON, for programs"))
         .arg(
             switch("contract")
                 .conflicts_with("plugin")
                 .help("Print the versions of the contract (wit/mapper.wit) that this host supports"),
         )
+        .arg(check_file::brokers_argument())
         .args(settings::TEST.iter().map(arguments::argument))
         .after_help(arguments::AFTER)
 }

@@ -14,7 +14,7 @@ pub(super) const LOG_FORMAT: Setting =
 
 pub(super) const LOG_LEVEL: Setting = setting(HEADING, "log-level", "LEVEL", Text, Value("info"), LOG_LEVEL_TEXT);
 
-pub(super) const CONFIG: Setting = setting(
+pub(crate) const CONFIG: Setting = setting(
     OPTIONS,
     "config",
     "FILE",

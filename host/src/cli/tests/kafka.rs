@@ -1,6 +1,6 @@
 //! `--kafka`: aliases, properties that run code, and messages without secrets.
 
-use super::{KAFKA, file, generate, pairs, run, wrong};
+use super::{KAFKA, file, generate, pairs, run, run_config, wrong};
 use crate::cli::settings::{Kind, RUN};
 
 const SECRET: &str = "hunter2";
@@ -227,7 +227,7 @@ fn variables_of_a_kubernetes_service_are_no_settings() {
         ("MAPPER_KAFKA_SERVICE_HOST", "fd00::1"),
         ("MAPPER_ADMIN", "off"),
     ];
-    assert_eq!(run(&[KAFKA], &variables).admin, None);
+    assert_eq!(run_config(&[KAFKA], &variables).admin, None);
     assert_eq!(
         wrong(&[KAFKA], &[("MAPPER_ADMIN_PORT", "8080")]),
         "variable MAPPER_ADMIN_PORT: there is no such setting; variables that start with MAPPER_ are settings, see mapper-host run --help"

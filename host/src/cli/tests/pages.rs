@@ -66,8 +66,13 @@ fn commands_in_pages_are_accepted() {
         let text = fs::read_to_string(&page).unwrap();
         // A template names the project and its input by placeholders.
         let text = text.replace("{{name}}", "name").replace("{{input}}", "input");
+        // The file of settings that a page shows is that of its commands.
+        let settings =
+            file(text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap_or_default());
         for command in commands(&text) {
-            if let Err(CliError::Wrong(message)) = parse(words(&command).into_iter().map(OsString::from), ENVIRONMENT) {
+            let command = command.replace("host.toml", settings.path().to_str().unwrap());
+            let parsed = parse(words(&command).into_iter().map(OsString::from), ENVIRONMENT);
+            if let Err(CliError::Wrong(message) | CliError::Setting { message, .. }) = parsed {
                 panic!("{}: {command}: {message}", page.display());
             }
             count += 1;

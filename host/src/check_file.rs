@@ -1,0 +1,72 @@
+//! `mapper-host check --config FILE`: prints what is wrong with a file of settings, and with what its pipelines need.
+
+use serde_json::json;
+
+use crate::bytes::Bytes;
+use crate::config::{CheckFileConfig, MemoryBound, PipelineSpec};
+use crate::output;
+use crate::pipelines::{Cluster, check_cluster};
+use crate::project;
+use crate::shutdown::{Cause, Halt, Shutdown};
+
+/// Checks, and prints what was found.
+///
+/// # Errors
+/// When something is wrong; the cause is that of the first mistake.
+pub fn check(config: &CheckFileConfig) -> Result<(), Halt> {
+    let mut mistakes = config.mistakes.clone();
+    let of_pipeline = |spec: &PipelineSpec, what: String| format!("{}, pipeline {}, {what}", config.path, spec.name);
+    for spec in &config.pipelines {
+        mistakes.extend(missing_plugin(spec).map(|what| of_pipeline(spec, what)));
+        mistakes.extend(spec.grants.check().err().map(|what| of_pipeline(spec, what)));
+    }
+    let mut cause = (!mistakes.is_empty()).then_some(Cause::Configuration);
+    if config.asks_kafka {
+        for spec in &config.pipelines {
+            let Some(brokers) = spec.brokers.clone() else { continue };
+            let cluster = Cluster { brokers, is_durable: true };
+            if let Err(halt) = check_cluster(spec, &cluster, &Shutdown::default()) {
+                cause = cause.or(Some(halt.cause));
+                mistakes.push(of_pipeline(spec, halt.reason));
+            }
+        }
+    }
+    if config.json {
+        let pipelines: Vec<&str> = config.pipelines.iter().map(|spec| spec.name.as_str()).collect();
+        output::print_json(&json!({ "file": config.path, "pipelines": pipelines, "mistakes": mistakes }));
+    } else {
+        mistakes.iter().for_each(|mistake| output::print_line(mistake.as_str()));
+    }
+    let Some(cause) = cause else {
+        if !config.json {
+            print_summary(config);
+        }
+        return Ok(());
+    };
+    let count = mistakes.len();
+    let mistakes = if count == 1 { "1 mistake".to_owned() } else { format!("{count} mistakes") };
+    Err(Halt { cause, reason: format!("{} has {mistakes}, listed above", config.path) })
+}
+
+/// The pipelines, each with the most memory that it uses.
+fn print_summary(config: &CheckFileConfig) {
+    output::print_line(format!("{}: no mistakes", config.path));
+    let bounds: Vec<MemoryBound> = config.pipelines.iter().map(MemoryBound::of).collect();
+    for (spec, bound) in config.pipelines.iter().zip(&bounds) {
+        output::print_line(format!("pipeline {}: memory at most {bound}", spec.name));
+    }
+    let total: u64 = bounds.iter().map(MemoryBound::total).sum();
+    output::print_line(format!("all pipelines: memory at most {}, and that of the process itself", Bytes(total)));
+}
+
+/// What is wrong if the plugin of a pipeline is neither there nor can be built.
+fn missing_plugin(spec: &PipelineSpec) -> Option<String> {
+    let path = &spec.plugin;
+    if path.as_os_str().is_empty() || path.exists() || project::of_plugin(path).is_some() {
+        return None;
+    }
+    let path = path.display();
+    Some(format!(
+        "key plugin: {path}: there is no such file. Build it, or give another; paths start at the working directory"
+    ))
+}

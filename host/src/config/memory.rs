@@ -1,0 +1,59 @@
+//! The most memory that a pipeline uses for records and instances: the sum of its limits.
+
+use super::PipelineSpec;
+use crate::bytes::Bytes;
+use crate::kafka::{BufferLimits, KafkaSettings};
+
+/// What a batch may have before it is mapped, see the source of the pipeline.
+const BATCH_BYTES: u64 = 1 << 20;
+/// Instances beside those of the workers: of a try-out, and of a shadow.
+const EXTRA_INSTANCES: u64 = 2;
+
+/// The parts of the sum, in bytes, of all workers together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryBound {
+    /// Instances of the plugin: two for each worker, as a new version is ready before the old one goes, and those of a try-out and of
+    /// a shadow.
+    pub instances: u64,
+    /// Batches, and the outputs of a call.
+    pub records: u64,
+    /// What consumers have fetched, and one fetch more.
+    pub input_buffers: u64,
+    /// What producers have not delivered yet.
+    pub output_buffers: u64,
+}
+
+impl MemoryBound {
+    /// That of a pipeline.
+    pub fn of(spec: &PipelineSpec) -> Self {
+        let workers = spec.workers as u64;
+        let buffers = KafkaSettings::buffer_limits(&spec.kafka, spec.workers);
+        let BufferLimits { input, output } = buffers;
+        Self {
+            instances: (2 * workers + EXTRA_INSTANCES) * spec.limits.memory_bytes as u64,
+            records: workers * (BATCH_BYTES + spec.limits.output_bytes as u64),
+            input_buffers: workers * input,
+            output_buffers: workers * output,
+        }
+    }
+
+    /// The sum.
+    pub fn total(&self) -> u64 {
+        self.instances + self.records + self.input_buffers + self.output_buffers
+    }
+}
+
+impl std::fmt::Display for MemoryBound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { instances, records, input_buffers, output_buffers } = *self;
+        write!(
+            f,
+            "{} = {} instances + {} batches and outputs + {} fetched + {} to be produced",
+            Bytes(self.total()),
+            Bytes(instances),
+            Bytes(records),
+            Bytes(input_buffers),
+            Bytes(output_buffers)
+        )
+    }
+}

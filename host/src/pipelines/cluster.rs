@@ -1,0 +1,91 @@
+//! The Kafka of a pipeline, found fit for its job before the first record.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::PipelineSpec;
+use crate::decision::Routes;
+use crate::kafka::setup::Setup;
+use crate::kafka::{KafkaSettings, Until};
+use crate::pipeline::PROVENANCE_BYTES;
+use crate::shutdown::{Halt, Shutdown};
+
+/// How long an answer may take to whether another host of the group has done what is left.
+const ASK_OTHERS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where the brokers of a pipeline are, and whether what they keep outlives this process.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    /// The brokers, as `host:port,…`.
+    pub brokers: String,
+    /// Whether topics, offsets and groups are kept. Those of an embedded broker are gone with the process, which then needs no
+    /// permissions either.
+    pub is_durable: bool,
+}
+
+/// How the clients of a pipeline reach this cluster.
+pub fn settings(spec: &PipelineSpec, cluster: &Cluster) -> KafkaSettings {
+    KafkaSettings {
+        brokers: cluster.brokers.clone(),
+        group: spec.group.clone(),
+        delivery: spec.delivery,
+        properties: spec.kafka.clone(),
+        transaction_timeout: spec.transaction_timeout,
+        session_timeout: spec.session_timeout,
+        workers: spec.workers,
+    }
+}
+
+/// Checks that a cluster has the topics of a pipeline, and lets it use them. It creates nothing.
+///
+/// # Errors
+/// What is missing.
+pub fn check(spec: &PipelineSpec, cluster: &Cluster, shutdown: &Shutdown) -> Result<(), Halt> {
+    let spec = PipelineSpec { create_topics: None, until_end: false, ..spec.clone() };
+    Kafka::prepare(&spec, cluster, shutdown).map(drop)
+}
+
+/// A Kafka that was found fit for the job.
+pub(super) struct Kafka {
+    pub(super) settings: KafkaSettings,
+    pub(super) routes: Arc<Routes>,
+    pub(super) until: Option<Arc<Until>>,
+    pub(super) setup: Arc<Setup>,
+}
+
+impl Kafka {
+    /// Connects, and checks the topics and permissions.
+    pub(super) fn prepare(spec: &PipelineSpec, cluster: &Cluster, shutdown: &Shutdown) -> Result<Self, Halt> {
+        let settings = settings(spec, cluster);
+        let setup = Setup::connect(&settings, spec.connect_timeout, shutdown)?;
+        let (input, outputs) = (spec.input_topic.as_str(), spec.output_topics());
+        let written = spec.written_topics();
+        setup.topics(written.iter().copied().chain([input]), spec.create_topics)?;
+        let routes = if cluster.is_durable {
+            setup.permissions(input, &written)?;
+            if !spec.input_policy.input_is_dead_letters {
+                setup.refuse_dead_letters(input)?;
+            }
+            setup.routes(&outputs, &spec.dead_letter_topic)?
+        } else {
+            // The embedded broker answers no questions about its configuration.
+            Routes::with_default_limits(&outputs, &spec.dead_letter_topic)
+        };
+        let added_bytes = if spec.swap.provenance { PROVENANCE_BYTES } else { 0 };
+        let routes = Routes { added_bytes, ..routes };
+        let until = if spec.until_end { Some(Arc::new(setup.until(input)?)) } else { None };
+        Ok(Self { settings, routes: Arc::new(routes), until, setup: Arc::new(setup) })
+    }
+
+    /// Whether the group has committed all that a run which ends by itself is to do.
+    pub(super) fn is_done(&self, topic: &str) -> bool {
+        self.until.as_ref().is_some_and(|until| {
+            let Ok(committed) = self.setup.committed(topic, until.partitions(), ASK_OTHERS_TIMEOUT) else {
+                return false;
+            };
+            // Offsets beyond the end are of records that are gone, unless there are newer ones: the workers find out.
+            until.done_by(&committed)
+                && (until.covers(&committed) || self.setup.until(topic).is_ok_and(|now| now.covers(&committed)))
+        })
+    }
+}

@@ -1,0 +1,126 @@
+//! The file with the tables of the pipelines: when it changes it is read again.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::config::RunConfig;
+use crate::files::{self, Limit};
+
+/// How often it is looked whether the file has changed. A changed file must look the same twice: it may still be being written.
+const LOOK: Duration = Duration::from_secs(1);
+/// A larger file is refused when it is read.
+const LIMIT: Limit = Limit::new("a file of settings", 1 << 20);
+
+/// Reads and checks the file as at the start, with the same flags and variables. An error is for an operator.
+pub type Reread<'a> = &'a dyn Fn() -> Result<RunConfig, String>;
+
+/// The content of the file, or why it can't be read.
+type Content = Result<Vec<u8>, String>;
+
+/// A file that is looked at now and then.
+pub(super) struct ConfigFile<'a> {
+    path: PathBuf,
+    reread: Reread<'a>,
+    /// The settings of the process at its start, without pipelines.
+    process: RunConfig,
+    /// As it was read last.
+    read: Content,
+    /// As it was at the last look.
+    seen: Content,
+    next_look: Instant,
+}
+
+impl<'a> ConfigFile<'a> {
+    /// The file that this configuration was read from, if it was.
+    pub(super) fn of(config: &RunConfig, reread: Reread<'a>) -> Option<Self> {
+        let path = config.file.clone()?;
+        let content = content(&path);
+        let process = RunConfig { pipelines: Vec::new(), ..config.clone() };
+        Some(Self { path, reread, process, read: content.clone(), seen: content, next_look: Instant::now() + LOOK })
+    }
+
+    /// Whether the file has changed since it was read last, and looks the same as at the last look.
+    pub(super) fn has_changed(&mut self, now: Instant) -> bool {
+        if now < self.next_look {
+            return false;
+        }
+        self.next_look = now + LOOK;
+        let content = content(&self.path);
+        let is_settled = content == self.seen;
+        self.seen = content;
+        is_settled && self.seen != self.read
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn read(&mut self) -> Result<RunConfig, String> {
+        self.read = content(&self.path);
+        self.seen = self.read.clone();
+        let path = self.path.display();
+        let config = (self.reread)()?;
+        if config.file.is_none() {
+            return Err(format!("{path}: it has no [[pipeline]] table any more. Add one, or end the host"));
+        }
+        if (RunConfig { pipelines: Vec::new(), ..config.clone() }) != self.process {
+            tracing::warn!(%path, "the settings of the process above the tables have changed; they take effect at the next start");
+        }
+        Ok(config)
+    }
+}
+
+fn content(path: &std::path::Path) -> Content {
+    files::read(path, LIMIT).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(path: Option<PathBuf>) -> RunConfig {
+        let log = crate::config::LogConfig { format: crate::config::LogFormat::Text, filter: "info".into() };
+        RunConfig {
+            pipelines: Vec::new(),
+            file: path,
+            fail_fast: false,
+            cache_dir: None,
+            state_dir: None,
+            admin: None,
+            tracing: None,
+            admin_token_file: None,
+            log,
+        }
+    }
+
+    #[test]
+    fn change_is_reported_once_it_looks_the_same_twice_and_again_only_after_the_next_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("host.toml");
+        std::fs::write(&path, "a").unwrap();
+        let reread = || Ok(config(Some(dir.path().join("host.toml"))));
+        let mut file = ConfigFile::of(&config(Some(path.clone())), &reread).unwrap();
+        let start = Instant::now();
+        let mut looks = (1..).map(|number| start + LOOK * number * 2);
+        let mut look = |file: &mut ConfigFile<'_>| file.has_changed(looks.next().unwrap());
+        assert!(!look(&mut file));
+        std::fs::write(&path, "b").unwrap();
+        assert!(!file.has_changed(start), "it is not time to look");
+        assert_eq!([look(&mut file), look(&mut file)], [false, true]);
+        file.read().unwrap();
+        assert_eq!([look(&mut file), look(&mut file)], [false, false]);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!([look(&mut file), look(&mut file)], [false, true]);
+    }
+
+    #[test]
+    fn file_without_tables_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("host.toml");
+        std::fs::write(&path, "a").unwrap();
+        let reread = || Ok(config(None));
+        let error = ConfigFile::of(&config(Some(path)), &reread).unwrap().read().unwrap_err();
+        assert!(error.contains("host.toml") && error.contains("no [[pipeline]] table"), "{error}");
+        assert!(ConfigFile::of(&config(None), &reread).is_none());
+    }
+}

@@ -1,0 +1,289 @@
+//! One generation of a pipeline, from its spec to its end: plugin, Kafka, workers, and what ends them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::cluster::{Cluster, Kafka};
+use super::registry::{Entry, State};
+use super::supervise::{Drained, Workers, supervise};
+use crate::author::guest::build_if_absent;
+use crate::committed;
+use crate::config::{Delivery, PipelineSpec, TracingConfig};
+use crate::intents::Intents;
+use crate::kafka::step_limits;
+use crate::pipeline::CommitPolicy;
+use crate::plugin::{Engine, Identity, Plugin};
+use crate::shutdown::{Halt, Shutdown};
+use crate::spans::Spans;
+use crate::swap::candidate::PluginLoader;
+use crate::swap::{Reload, Versions};
+use crate::telemetry::{Telemetry, Work};
+use crate::topics::{TopicReporter, TopicWatch};
+use crate::transactional_id::TransactionalId;
+use crate::worker::{self, Job};
+
+/// How often a record may be mapped before its verdict stands: with its batch, with its batch once more, and alone.
+const ATTEMPTS: u32 = 3;
+
+/// What the pipelines of a process share.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// Where compiled plugins are kept; `None`: this user has no place for them.
+    pub cache_dir: Option<PathBuf>,
+    /// Where the host keeps what must survive a restart; `None`: nothing does.
+    pub state_dir: Option<PathBuf>,
+    /// Where spans go; `None`: there are none.
+    pub tracing: Option<TracingConfig>,
+}
+
+/// How the manager ends a generation, and asks it to read its plugin file again.
+#[derive(Clone, Default)]
+pub struct Signals {
+    /// Asks it to drain and end.
+    pub shutdown: Shutdown,
+    /// Asks it to look at its plugin file.
+    pub reload: Reload,
+}
+
+/// How a generation ended.
+pub(super) struct Outcome {
+    pub(super) ended: Result<(), Halt>,
+    /// Workers that did not end within the drain timeout.
+    pub(super) left: Workers,
+}
+
+impl From<Result<(), Halt>> for Outcome {
+    fn from(ended: Result<(), Halt>) -> Self {
+        Self { ended, left: Workers::new() }
+    }
+}
+
+/// Runs until a shutdown, or the end of the input if that was asked for.
+pub(super) fn run(
+    spec: &PipelineSpec,
+    shared: &Shared,
+    cluster: &Cluster,
+    entry: &Arc<Entry>,
+    signals: &Signals,
+) -> Outcome {
+    let telemetry = &entry.telemetry;
+    telemetry.health.not_ready("start", "the plugin is being loaded, and Kafka is asked what is there");
+    match prepare(spec, shared, cluster, &signals.shutdown) {
+        Ok(Some(prepared)) => match prepared.job(spec, shared, cluster, entry, signals) {
+            Ok(started) => started.run(spec, entry, signals),
+            Err(halt) => Err(halt).into(),
+        },
+        Ok(None) => {
+            tracing::info!("clean shutdown before the plugin was loaded");
+            Ok(()).into()
+        }
+        Err(halt) => Err(halt).into(),
+    }
+}
+
+/// A plugin, and a Kafka for it.
+struct Prepared {
+    engine: Arc<Engine>,
+    plugin: Arc<Plugin>,
+    kafka: Kafka,
+    /// The workers end before what only watches them.
+    workers_end: Shutdown,
+}
+
+/// Loads the plugin and connects to Kafka. `None`: a shutdown came first.
+fn prepare(
+    spec: &PipelineSpec,
+    shared: &Shared,
+    cluster: &Cluster,
+    shutdown: &Shutdown,
+) -> Result<Option<Prepared>, Halt> {
+    build_if_absent(&spec.plugin)?;
+    let workers_end = Shutdown::default();
+    let here = tracing::Span::current();
+    // Compiling and reaching Kafka both take their time: side by side.
+    let (plugin, kafka) = std::thread::scope(|scope| {
+        let plugin =
+            scope.spawn(|| here.in_scope(|| load(spec, shared.cache_dir.as_deref(), [shutdown, &workers_end])));
+        let kafka = Kafka::prepare(spec, cluster, shutdown);
+        (plugin.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), kafka)
+    });
+    if shutdown.requested() && plugin.is_err() {
+        return Ok(None);
+    }
+    let ((engine, plugin), kafka) = (plugin?, kafka?);
+    Ok(Some(Prepared { engine, plugin, kafka, workers_end }))
+}
+
+/// Loads the plugin. Any of these shutdowns cancels its compilation, and that of later versions.
+fn load(
+    spec: &PipelineSpec,
+    cache_dir: Option<&Path>,
+    ends: [&Shutdown; 2],
+) -> Result<(Arc<Engine>, Arc<Plugin>), Halt> {
+    let engine = Engine::with_cache(spec.limits, cache_dir).map_err(|error| Halt::internal(&error))?;
+    spec.grants.check().map_err(Halt::configuration)?;
+    let engine = ends.into_iter().fold(engine.granting(spec.grants.clone()), Engine::cancelled_by);
+    let engine = Arc::new(engine);
+    let plugin = Plugin::load(&engine, &spec.plugin, &spec.set)?;
+    Ok((engine, Arc::new(plugin)))
+}
+
+impl Prepared {
+    /// Opens what is kept of earlier runs, and makes what the workers have in common.
+    fn job(
+        self,
+        spec: &PipelineSpec,
+        shared: &Shared,
+        cluster: &Cluster,
+        entry: &Arc<Entry>,
+        signals: &Signals,
+    ) -> Result<Started, Halt> {
+        let Self { engine, plugin, kafka, workers_end } = self;
+        let telemetry = &entry.telemetry;
+        let identity = &plugin.identity;
+        tracing::info!(
+            plugin = identity.name,
+            version = identity.version,
+            digest = %identity.digest,
+            brokers = kafka.settings.brokers,
+            group = spec.group,
+            delivery = %spec.delivery,
+            workers = spec.workers,
+            "running"
+        );
+        describe(spec, telemetry, identity);
+        let state_dir = shared.state_dir.as_deref();
+        let claimed = transactional_id(spec, state_dir);
+        let names = (spec.input_topic.as_str(), spec.group.as_str());
+        let spans = shared.tracing.as_ref().map(|tracing| Spans::start(tracing, names, &telemetry.spans)).transpose();
+        let spans =
+            spans.map_err(|error| Halt::configuration(format!("spans can't be sent: {error}")))?.unwrap_or_default();
+        let loader = PluginLoader {
+            engine,
+            settings: spec.set.to_vec(),
+            topic: spec.input_topic.clone(),
+            plugin_file: spec.plugin.clone(),
+            setup: kafka.setup.clone(),
+            telemetry: telemetry.clone(),
+        };
+        let versions =
+            Versions::open(spec, state_dir, (plugin.clone(), loader), kafka.routes.clone(), signals.reload.clone());
+        entry.set_versions(versions.control.clone());
+        // Offsets of a cluster that ends with this process mean nothing to the next.
+        let intents = Arc::new(match state_dir.filter(|_| cluster.is_durable) {
+            Some(dir) => Intents::open(dir, (&spec.group, &spec.input_topic), spec.failures.poison_after),
+            None => Intents::none(),
+        });
+        let journal = cluster.is_durable.then(|| versions.slot.journal.clone());
+        let events = Arc::new(TopicReporter::new(telemetry.clone(), journal));
+        let watch =
+            cluster.is_durable.then(|| TopicWatch::new(kafka.setup.clone(), &spec.written_topics(), events.clone()));
+        if let Some(watch) = &watch {
+            watch.look();
+        }
+        let input_topic = (spec.input_topic.as_str(), cluster.is_durable);
+        let input =
+            kafka.setup.input(input_topic, kafka.until.clone(), spec.input_policy, (events, intents.clone()))?;
+        let job = Job {
+            input,
+            routes: kafka.routes.clone(),
+            kafka: kafka.settings.clone(),
+            transactional_id: claimed.id.clone(),
+            commit: CommitPolicy {
+                interval: spec.commit_interval,
+                records: spec.commit_records,
+                bytes: spec.commit_bytes,
+            },
+            batch_records: spec.batch_records,
+            failures: spec.failures.policy,
+            intents,
+            connect_timeout: spec.connect_timeout,
+            plugin,
+            spans: spans.clone(),
+            leaves_group: cluster.is_durable,
+            at_work: spec.workers.into(),
+            slot: versions.slot.clone(),
+            speaker: versions.speaker.clone(),
+            provenance: spec.swap.provenance,
+            telemetry: telemetry.clone(),
+            shutdown: workers_end.clone(),
+        };
+        Ok(Started { job: Arc::new(job), kafka, versions, watch, spans, workers_end, _claimed: claimed })
+    }
+}
+
+/// The id that the transactional ids of the workers start with.
+fn transactional_id(spec: &PipelineSpec, state_dir: Option<&Path>) -> TransactionalId {
+    match (&spec.transactional_id, state_dir.filter(|_| spec.delivery == Delivery::ExactlyOnce)) {
+        (Some(id), _) => TransactionalId::chosen(id.clone()),
+        (None, Some(dir)) => TransactionalId::claim(dir, &spec.group),
+        (None, None) => TransactionalId::chosen(String::new()),
+    }
+}
+
+/// Describes the pipeline in its telemetry; it is not ready yet.
+fn describe(spec: &PipelineSpec, telemetry: &Telemetry, plugin: &Identity) {
+    telemetry.about.set_work(Work {
+        delivery: spec.delivery.to_string(),
+        group: spec.group.clone(),
+        input_topic: spec.input_topic.clone(),
+        output_topics: spec.output_topics().into_iter().map(str::to_owned).collect(),
+        dead_letter_topic: spec.dead_letter_topic.clone(),
+    });
+    telemetry.about.set_plugin(plugin.clone(), spec.plugin.clone());
+    let mapping = spec.limits.record_timeout * spec.batch_records as u32 * ATTEMPTS;
+    telemetry.workers.set_limits(step_limits(spec.connect_timeout, mapping, spec.transaction_timeout));
+    (0..spec.workers).for_each(|worker| telemetry.workers.set_member(&telemetry.health, worker, false));
+}
+
+/// A pipeline whose workers can be started.
+struct Started {
+    job: Arc<Job>,
+    kafka: Kafka,
+    versions: Versions,
+    watch: Option<TopicWatch>,
+    spans: Spans,
+    workers_end: Shutdown,
+    _claimed: TransactionalId,
+}
+
+impl Started {
+    fn run(self, spec: &PipelineSpec, entry: &Entry, signals: &Signals) -> Outcome {
+        let Self { job, kafka, versions, watch, spans, workers_end, _claimed } = self;
+        let (telemetry, shutdown) = (&entry.telemetry, &signals.shutdown);
+        let watchers_end = Shutdown::default();
+        let here = tracing::Span::current();
+        let outcome = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                here.in_scope(|| {
+                    let unready_after = spec.kafka_unready_after;
+                    committed::follow(&kafka.setup, &spec.input_topic, telemetry, unready_after, &watchers_end);
+                });
+            });
+            if let Some(watch) = &watch {
+                scope.spawn(|| here.in_scope(|| watch.follow(&watchers_end)));
+            }
+            telemetry.health.ready("start");
+            entry.set_state(State::Running);
+            // Members that join and leave at once cost the group a rebalance: with nothing to do, none joins.
+            let has_work = !shutdown.requested() && !kafka.is_done(&spec.input_topic);
+            let workers = if has_work { worker::start(&job) } else { Ok(Vec::new()) };
+            let outcome = match workers.map_err(|error| Halt::internal(&error)) {
+                Err(halt) => Err(halt).into(),
+                Ok(workers) => {
+                    let swapping = versions.start(scope, &workers_end);
+                    let swapping =
+                        swapping.map_err(|error| Halt::internal(&anyhow::Error::new(error).context("swapping")));
+                    let ends = (shutdown, &workers_end);
+                    let Drained { deadline, ended, left } = supervise(workers, spec, &kafka, telemetry, ends);
+                    let ended = swapping.map(|swapping| swapping.end(deadline)).and(ended);
+                    Outcome { ended, left }
+                }
+            };
+            watchers_end.request();
+            outcome
+        });
+        spans.finish();
+        outcome
+    }
+}

@@ -1,0 +1,203 @@
+//! The pipelines of this process as others see them: the admin server, metrics and reports read here.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+
+use crate::swap::Control;
+use crate::telemetry::Telemetry;
+
+/// As whom a pipeline says that it is not ready because it halted.
+const WHO: &str = "pipeline";
+
+/// All pipelines of the process, by name.
+#[derive(Debug)]
+pub struct PipelineRegistry {
+    started: DateTime<Utc>,
+    begun: Instant,
+    entries: Mutex<BTreeMap<String, Arc<Entry>>>,
+    config_error: Mutex<Option<String>>,
+}
+
+impl Default for PipelineRegistry {
+    fn default() -> Self {
+        Self { started: Utc::now(), begun: Instant::now(), entries: Mutex::default(), config_error: Mutex::default() }
+    }
+}
+
+impl PipelineRegistry {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Entry>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When the process began.
+    pub fn started(&self) -> DateTime<Utc> {
+        self.started
+    }
+
+    /// How long the process has run.
+    pub fn uptime(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// Why the file of settings, as it is now, was not applied; `None`: it was.
+    pub fn config_error(&self) -> Option<String> {
+        self.config_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the file of settings was applied, and if not, why.
+    pub fn set_config_error(&self, error: Option<String>) {
+        *self.config_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
+
+    /// Adds a pipeline, or replaces the entry of its generation before.
+    pub fn insert(&self, entry: Arc<Entry>) {
+        self.lock().insert(entry.name.clone(), entry);
+    }
+
+    /// Removes a pipeline.
+    pub fn remove(&self, name: &str) {
+        self.lock().remove(name);
+    }
+
+    /// The pipeline of this name.
+    pub fn get(&self, name: &str) -> Option<Arc<Entry>> {
+        self.lock().get(name).cloned()
+    }
+
+    /// All pipelines, by name.
+    pub fn all(&self) -> Vec<Arc<Entry>> {
+        self.lock().values().cloned().collect()
+    }
+}
+
+/// Where a generation of a pipeline is in its life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// It loads its plugin and connects to Kafka.
+    Starting,
+    /// Its workers run.
+    Running,
+    /// It ended without a failure.
+    Ended,
+    /// It halted for this reason, and is started again at this time if a restart can help.
+    Halted {
+        /// Why, in words for an operator.
+        reason: String,
+        /// When the next generation starts; `None`: never by itself.
+        restart_at: Option<Instant>,
+    },
+}
+
+impl State {
+    /// The state as one word, used in answers of the admin server.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Ended => "ended",
+            Self::Halted { restart_at: Some(_), .. } => "restarting",
+            Self::Halted { restart_at: None, .. } => "halted",
+        }
+    }
+}
+
+/// One generation of a pipeline: a restart makes a new one.
+#[derive(Debug)]
+pub struct Entry {
+    name: String,
+    generation: u64,
+    /// What is counted of this generation.
+    pub telemetry: Arc<Telemetry>,
+    versions: OnceLock<Arc<Control>>,
+    state: Mutex<State>,
+}
+
+impl Entry {
+    /// A generation that starts; the first one is 1.
+    pub fn new(name: &str, generation: u64) -> Arc<Self> {
+        let entry = Self {
+            name: name.to_owned(),
+            generation,
+            telemetry: Arc::default(),
+            versions: OnceLock::new(),
+            state: Mutex::new(State::Starting),
+        };
+        Arc::new(entry)
+    }
+
+    /// The name of the pipeline.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How often the pipeline was started, this time included.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Where it is in its life.
+    pub fn state(&self) -> State {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on it is there.
+    pub fn set_state(&self, state: State) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// The versions of its plugin, once it has started.
+    pub fn versions(&self) -> Option<&Arc<Control>> {
+        self.versions.get()
+    }
+
+    /// These are the versions of its plugin. A generation has one control.
+    pub fn set_versions(&self, versions: Arc<Control>) {
+        let _ = self.versions.set(versions);
+    }
+
+    /// Why the pipeline is not ready, with who says so; empty when it is.
+    pub fn not_ready(&self) -> Vec<(&'static str, String)> {
+        let State::Halted { reason, restart_at } = self.state() else { return self.telemetry.not_ready() };
+        let next = match restart_at {
+            Some(at) => format!("restart in {} s", at.saturating_duration_since(Instant::now()).as_secs()),
+            None => "a restart can't help".to_owned(),
+        };
+        vec![(WHO, format!("halted: {reason} ({next})"))]
+    }
+
+    /// Why the process should be restarted on behalf of this pipeline. One that halted is for the manager to restart.
+    pub fn stuck(&self) -> Vec<String> {
+        match self.state() {
+            State::Halted { .. } => Vec::new(),
+            _ => self.telemetry.workers.stuck(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halted_pipeline_is_not_ready_and_names_its_reason_until_the_next_generation() {
+        let registry = PipelineRegistry::default();
+        let first = Entry::new("a", 1);
+        registry.insert(first.clone());
+        registry.insert(Entry::new("b", 1));
+        assert_eq!(first.not_ready(), []);
+        first.telemetry.workers.worker(0).does(crate::telemetry::Activity::Failed);
+        assert_eq!(first.stuck().len(), 1);
+        first.set_state(State::Halted { reason: "no broker answers".into(), restart_at: None });
+        let reason = "halted: no broker answers (a restart can't help)".to_owned();
+        assert_eq!((first.not_ready(), first.stuck().len()), (vec![("pipeline", reason)], 0));
+        registry.insert(Entry::new("a", 2));
+        let all: Vec<_> = registry.all().iter().map(|entry| (entry.name().to_owned(), entry.generation())).collect();
+        assert_eq!(all, [("a".to_owned(), 2), ("b".to_owned(), 1)]);
+        assert_eq!(registry.get("a").map(|entry| entry.not_ready().len()), Some(0));
+        registry.remove("a");
+        assert!(registry.get("a").is_none());
+    }
+}

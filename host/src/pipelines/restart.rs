@@ -1,0 +1,59 @@
+//! Whether a pipeline that halted is started again, and when (pure).
+
+use std::time::Duration;
+
+use crate::shutdown::Cause;
+
+/// The pause before the first restart; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// A generation that ran for so long was sound: the pauses begin anew.
+const SOUND_AFTER: Duration = Duration::from_secs(60);
+
+/// Whether the same pipeline may do better at the next start. A wrong setting or plugin stays wrong; and a plugin that fails on too
+/// much would turn more records into dead letters at each start, which is what the halt prevents.
+pub(super) fn can_help(cause: Cause) -> bool {
+    match cause {
+        Cause::Internal | Cause::Kafka => true,
+        Cause::Configuration | Cause::Plugin | Cause::Failing => false,
+    }
+}
+
+/// The pauses between the generations of a pipeline.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// The pause after a generation that ran for so long and then failed.
+    pub(super) fn pause(&mut self, ran: Duration) -> Duration {
+        if ran >= SOUND_AFTER {
+            self.failures = 0;
+        }
+        let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(self.failures)).min(LONGEST_PAUSE);
+        self.failures = self.failures.saturating_add(1);
+        pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_minute_and_begin_anew_after_a_sound_generation() {
+        let mut backoff = Backoff::default();
+        let pauses = [1, 2, 4, 8, 16, 32, 60, 60].map(Duration::from_secs);
+        assert_eq!(pauses.map(|_| backoff.pause(Duration::from_secs(5))), pauses);
+        (0..100).for_each(|_| _ = backoff.pause(Duration::ZERO));
+        assert_eq!(backoff.pause(Duration::ZERO), LONGEST_PAUSE);
+        assert_eq!([SOUND_AFTER, Duration::ZERO].map(|ran| backoff.pause(ran).as_secs()), [1, 2]);
+    }
+
+    #[test]
+    fn restart_helps_against_kafka_and_the_machine_only() {
+        let all = [Cause::Internal, Cause::Configuration, Cause::Plugin, Cause::Kafka, Cause::Failing];
+        assert_eq!(all.map(can_help), [true, false, false, true, false]);
+    }
+}
