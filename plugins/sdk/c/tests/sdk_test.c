@@ -1,4 +1,4 @@
-/* What of the SDK needs no host. */
+/* Unit tests of the parts of the SDK that need no host. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,7 @@ static int failed;
         }                                                                                          \
     } while (0)
 
-static void allocations_are_apart_aligned_and_zero(void)
+static void allocations_are_disjoint_aligned_and_zeroed(void)
 {
     enum { COUNT = 300 };
     unsigned char *all[COUNT];
@@ -41,7 +41,7 @@ static void allocations_are_apart_aligned_and_zero(void)
     mapper_reset();
 }
 
-static void texts_are_printed_and_compared(void)
+static void texts_are_formatted_and_compared(void)
 {
     CHECK(mapper_is_null(mapper_text(NULL)) && mapper_is_null(MAPPER_NULL));
     CHECK(!mapper_is_null(mapper_text("")));
@@ -52,7 +52,7 @@ static void texts_are_printed_and_compared(void)
     CHECK(!mapper_equals(mapper_text("ab"), "ac"));
 }
 
-static void an_output_begins_as_the_input(void)
+static void output_equals_the_input_record_at_first(void)
 {
     mapper_header headers[] = {
         {mapper_text("a"), mapper_text("1")},
@@ -77,7 +77,7 @@ static void an_output_begins_as_the_input(void)
     mapper_reset();
 }
 
-static void settings_are_found_and_unknown_ones_refused(void)
+static void settings_are_found_and_unknown_settings_rejected(void)
 {
     const mapper_setting items[] = {{"field", "page"}, {"greeting", ""}};
     const mapper_settings settings = {items, 2}, none = {NULL, 0};
@@ -96,7 +96,7 @@ static void settings_are_found_and_unknown_ones_refused(void)
     mapper_reset();
 }
 
-static void what_is_no_utf8_is_replaced(void)
+static void invalid_utf8_is_replaced(void)
 {
     static const char *const texts[][2] = {
         {"", ""},
@@ -120,7 +120,7 @@ static void what_is_no_utf8_is_replaced(void)
     mapper_reset();
 }
 
-static void json_is_read_and_written_as_it_is(void)
+static void json_numbers_and_strings_round_trip(void)
 {
     mapper_error error;
     const char *json = "{\"n\":[18446744073709551615,-9223372036854775808,1.50,1e400],\"t\":"
@@ -143,12 +143,12 @@ static void json_is_read_and_written_as_it_is(void)
 
 int main(void)
 {
-    allocations_are_apart_aligned_and_zero();
-    texts_are_printed_and_compared();
-    an_output_begins_as_the_input();
-    settings_are_found_and_unknown_ones_refused();
-    what_is_no_utf8_is_replaced();
-    json_is_read_and_written_as_it_is();
+    allocations_are_disjoint_aligned_and_zeroed();
+    texts_are_formatted_and_compared();
+    output_equals_the_input_record_at_first();
+    settings_are_found_and_unknown_settings_rejected();
+    invalid_utf8_is_replaced();
+    json_numbers_and_strings_round_trip();
     printf(failed == 0 ? "all tests passed\n" : "%d failed\n", failed);
     return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
