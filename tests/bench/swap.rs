@@ -121,7 +121,7 @@ impl VersionLoader for Bench {
 
     fn load(&self, bytes: &[u8]) -> Result<Plugin, Refusal> {
         Plugin::from_bytes(&self.0, bytes, &[], Effort::OneThread)
-            .map_err(|(_, reason)| Refusal::new(Step::Compile, reason))
+            .map_err(|error| Refusal::new(Step::Compile, error.reason))
     }
 
     fn identity<'p>(&self, plugin: &'p Plugin) -> &'p Identity {

@@ -118,8 +118,8 @@ const C: Language = Language {
     commands: "tests/guests/commands_c",
     reduce_visit: "plugins/reduce_visit_c",
     sins: &[
-        ("panic oh no", &["trap"], &["the guest's last words: oh no", "map", "./commands.c:"]),
-        ("say oh no", &["trap"], &["the guest's last words: oh no"]),
+        ("panic oh no", &["trap"], &["guest output (tail): oh no", "map", "./commands.c:"]),
+        ("say oh no", &["trap"], &["guest output (tail): oh no"]),
         ("assert", &["trap"], &["Assertion failed: 1 + 1 == 3 (commands.c: "]),
         ("null", &["trap"], &["unreachable", "commands.c"]),
         ("beyond", &["trap"], &["unreachable", "commands.c"]),
@@ -388,7 +388,7 @@ fn settings_are_taken_or_refused(language: &Language) {
     let name = language.commands;
     assert!(load(name, &[("greeting", "hello")]).is_ok(), "{name}");
     for (setting, words) in [
-        (("greeting", ""), "it refuses its settings: an empty greeting"),
+        (("greeting", ""), "rejected its settings: an empty greeting"),
         (("greetings", "x"), "unknown setting 'greetings'; known are: greeting"),
     ] {
         let refused = load(name, &[setting]).err().expect("refused");

@@ -37,8 +37,8 @@ fn check_tells_what_fits_from_what_does_not() {
     std::fs::write(dir.join("text.wasm"), "hello").expect("a file");
     std::fs::write(dir.join("module.wasm"), b"\0asm\x01\0\0\0").expect("a file");
     for (args, form, words) in [
-        (&["check", "text.wasm"][..], "no WebAssembly", "it is not WebAssembly"),
-        (&["check", "module.wasm"], "a core module", "it is a core WebAssembly module"),
+        (&["check", "text.wasm"][..], "no WebAssembly", "not WebAssembly"),
+        (&["check", "module.wasm"], "a core module", "not a component: a core WebAssembly module"),
         (&["check", &plugin, "--set", "a=1"], "a component", "unknown setting 'a'"),
         (&["check", &plugin, "--memory-limit", "1MiB"], "a component", "memory"),
     ] {

@@ -46,11 +46,11 @@ fn a_plugin_that_can_not_be_used_ends_with_3_and_says_why() {
     for (plugin, words) in [
         (dir.path().join("absent.wasm").display().to_string(), "No such file"),
         (large.display().to_string(), "it has 100000000 bytes; a plugin has 64MiB at most"),
-        (broken("text.wasm", b"hello"), "it is not WebAssembly"),
-        (broken("empty.wasm", b""), "it is not WebAssembly"),
-        (broken("module.wasm", b"\0asm\x01\0\0\0"), "it is a core WebAssembly module, not a component"),
-        (broken("nothing.wasm", b"\0asm\x0d\0\x01\0"), "it is no mapper"),
-        (broken("cut.wasm", &cut), "it is not valid WebAssembly"),
+        (broken("text.wasm", b"hello"), "not WebAssembly"),
+        (broken("empty.wasm", b""), "not WebAssembly"),
+        (broken("module.wasm", b"\0asm\x01\0\0\0"), "not a component: a core WebAssembly module"),
+        (broken("nothing.wasm", b"\0asm\x0d\0\x01\0"), "not a mapper component"),
+        (broken("cut.wasm", &cut), "not valid WebAssembly"),
     ] {
         let cache = dir.path().join("cache").display().to_string();
         let (code, output) = run(&["--plugin", &plugin, "--cache-dir", &cache]);

@@ -34,7 +34,7 @@ fn what_goes_wrong_costs_its_own_record_and_no_other() {
             (b"divide", "trap", "integer divide by zero"),
             (b"overflow 255", "trap", "a number with room for one more"),
             (b"recurse", "trap", "call stack exhausted"),
-            (b"allocate", "out-of-memory", "more memory than it may have (16MiB; --memory-limit)"),
+            (b"allocate", "out-of-memory", "the memory of the plugin exceeds the limit (16MiB; --memory-limit)"),
             (b"exit", "trap", "exit status"),
         ] {
             for at in [0, 41, 99] {
@@ -56,7 +56,10 @@ fn what_has_no_end_is_cut_whether_it_computes_or_sleeps() {
         for sin in [&b"spin"[..], b"sleep 3600000"] {
             for at in [0, 41] {
                 let told = among_good_ones(&mut guest, at, sin);
-                assert_eq!(told.text, "timeout: the guest took longer than it may", "{world}");
+                assert_eq!(
+                    told.text, "timeout: the guest exceeded its time limit (500ms; --record-timeout)",
+                    "{world}"
+                );
             }
         }
     }
@@ -128,7 +131,7 @@ fn what_is_returned_is_bounded_and_a_batch_that_returns_too_much_is_taken_in_par
         let mut guest = load(large, world);
         let told = among_good_ones(&mut guest, 41, b"return 1000000000");
         assert!(
-            told.text.contains("oversize: the plugin returned more than it may (16MiB; --output-limit)"),
+            told.text.contains("oversize: the return value of the plugin exceeds the limit (16MiB; --output-limit)"),
             "{world}: {told:?}"
         );
         let mut guest = load(Limits { output_bytes: 256 << 10, memory_bytes: 64 << 20, ..limits() }, world);
@@ -204,7 +207,7 @@ fn a_failure_tells_where_it_was_and_what_was_written_of_that_very_record() {
             let mut commands: Vec<&[u8]> = vec![b"print of another record"; BATCH];
             commands[at] = b"panic oh no";
             let told = guest.map(&batch(&commands))[at].clone();
-            assert!(told.text.contains("the guest's last words: oh no"), "{world}: {told:?}");
+            assert!(told.text.contains("guest output (tail): oh no"), "{world}: {told:?}");
             assert!(told.details.contains("panicked at") && told.details.contains("commands.rs:"), "{world}: {told:?}");
             assert!(told.details.contains("!") && told.details.contains("obey"), "{world}: {told:?}");
             // The line of a function, apart from what the panic wrote of itself.
@@ -220,11 +223,11 @@ fn a_failure_tells_where_it_was_and_what_was_written_of_that_very_record() {
 fn a_configuration_that_never_ends_or_fails_refuses_the_plugin() {
     for world in WORLDS {
         for (greeting, words) in
-            [("spin", "longer than it may"), ("sleep", "longer than it may"), ("panic", "no greeting at all")]
+            [("spin", "exceeded its time limit"), ("sleep", "exceeded its time limit"), ("panic", "no greeting at all")]
         {
             let refused =
                 load_with(quick(), Grants::default(), world, &[("greeting", greeting)]).err().expect("refused");
-            assert!(refused.contains("could not be started") && refused.contains(words), "{world}: {refused}");
+            assert!(refused.contains("failed to start") && refused.contains(words), "{world}: {refused}");
         }
     }
 }
@@ -234,17 +237,16 @@ fn a_configuration_that_never_ends_or_fails_refuses_the_plugin() {
 fn a_plugin_takes_other_settings_without_being_compiled_again() {
     let engine = Arc::new(Engine::new(quick(), None).expect("an engine"));
     let bytes = std::fs::read(harness::plugins::build(crate::HOST, WORLDS[0])).expect("the guest");
-    let plugin =
-        Plugin::from_bytes(&engine, &bytes, &[], Effort::Full).map_err(|(_, reason)| reason).expect("it loads");
+    let plugin = Plugin::from_bytes(&engine, &bytes, &[], Effort::Full).expect("it loads");
     let with = |greeting: &str| plugin.with_settings(&[("greeting".to_owned(), greeting.to_owned())]);
-    let other = with("hello").map_err(|(_, reason)| reason).expect("it takes them");
+    let other = with("hello").expect("it takes them");
     assert_eq!(other.identity, plugin.identity);
     assert_eq!(Guest::of(other).verdicts(&batch(&[b"value good"])), ["[- key good Some(1000) kept]"]);
     for (greeting, words) in
-        [("", "an empty greeting"), ("panic", "no greeting at all"), ("spin", "longer than it may")]
+        [("", "an empty greeting"), ("panic", "no greeting at all"), ("spin", "exceeded its time limit")]
     {
-        let (stage, reason) = with(greeting).err().expect("refused");
-        assert!(stage == Stage::Configure && reason.contains(words), "{greeting}: {reason}");
+        let error = with(greeting).err().expect("rejected");
+        assert!(error.stage == Stage::Configure && error.reason.contains(words), "{greeting}: {error}");
     }
 }
 

@@ -54,7 +54,7 @@ fn settings_are_taken_or_refused_with_the_words_of_the_plugin() {
     for world in WORLDS {
         assert!(load_with(limits(), Grants::default(), world, &[("greeting", "hello")]).is_ok());
         let refused = load_with(limits(), Grants::default(), world, &[("greeting", "")]).err().expect("refused");
-        assert!(refused.contains("it refuses its settings: an empty greeting"), "{refused}");
+        assert!(refused.contains("rejected its settings: an empty greeting"), "{refused}");
         let refused = load_with(limits(), Grants::default(), world, &[("greetings", "x")]).err().expect("refused");
         assert!(refused.contains("unknown setting 'greetings'; known are: greeting"), "{refused}");
     }

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::author::cases::{self, Case};
 use crate::kafka::setup::Setup;
-use crate::plugin::{Effort, Engine, Plugin, PluginMapper, Stage};
+use crate::plugin::{Effort, Engine, LoadError, Plugin, PluginMapper, Stage};
 use crate::project;
 use crate::record::Positions;
 use crate::telemetry::Telemetry;
@@ -39,13 +39,13 @@ pub struct PluginLoader {
     pub telemetry: Arc<Telemetry>,
 }
 
-fn refusal((stage, reason): (Stage, String)) -> Refusal {
-    let step = match stage {
+fn refusal(error: LoadError) -> Refusal {
+    let step = match error.stage {
         Stage::Read => Step::Read,
         Stage::Compile => Step::Compile,
         Stage::Configure => Step::Configure,
     };
-    Refusal { step, reason }
+    Refusal { step, reason: error.reason }
 }
 
 impl VersionLoader for PluginLoader {

@@ -50,7 +50,7 @@ fn made_by_hand() -> [(&'static str, Vec<u8>, Step, &'static str); 4] {
                 text.replace("(module", imported).replace("world mapper-batch {", world)
             }),
             Step::Compile,
-            "it imports what a plugin is not given: mapper-host:mapper/vault@1.0.0",
+            "unsupported imports: mapper-host:mapper/vault@1.0.0",
         ),
     ]
 }
@@ -66,11 +66,11 @@ fn every_broken_candidate_is_refused_and_the_stream_goes_on() {
     let mut candidates: Vec<(&str, Vec<u8>, Step, &str)> = vec![
         ("text", b"not a plugin".to_vec(), Step::Compile, "not WebAssembly"),
         ("module", b"\0asm\x01\0\0\0".to_vec(), Step::Compile, "core WebAssembly module"),
-        ("nothing", b"\0asm\x0d\0\x01\0".to_vec(), Step::Compile, "no mapper"),
+        ("nothing", b"\0asm\x0d\0\x01\0".to_vec(), Step::Compile, "not a mapper component"),
         ("cut", cut[..cut.len() / 2].to_vec(), Step::Compile, "not valid"),
         ("refuses its settings", version("unconfigured"), Step::Configure, "takes no settings at all"),
         ("traps while configured", version("unconfigurable"), Step::Configure, "no settings, no guest"),
-        ("never returns from it", version("endless"), Step::Configure, "longer than it may"),
+        ("never returns from it", version("endless"), Step::Configure, "exceeded its time limit"),
         ("rejects all", version("rejects"), Step::TryOut, "--swap-max-regressions"),
         ("rejects some", version("rejects-some"), Step::TryOut, "--swap-max-regressions"),
         ("traps", version("traps"), Step::TryOut, "trap"),
@@ -144,7 +144,7 @@ fn a_version_that_misbehaves_and_does_its_work_costs_no_record() {
     let printed = ended.output.lines().filter(|line| line.contains(" of one record")).count();
     let most = 100 * (began.elapsed().as_secs() as usize + 2);
     assert!((100..most).contains(&printed), "{printed} lines, at most {most}");
-    assert!(ended.output.contains("these lines were left out"), "{}", ended.output);
+    assert!(ended.output.contains("dropped guest log lines"), "{}", ended.output);
     warm_up_from(&job, sent, &args(&[]));
 }
 

@@ -15,7 +15,7 @@ use super::records::TOPIC;
 use crate::config::BenchConfig;
 use mapper_core::record::{Batch, NO_TIMESTAMP};
 use mapper_core::shutdown::Halt;
-use mapper_runtime::{Description, Digest, Effort, PluginRefused, describe};
+use mapper_runtime::{Description, Digest, Effort, PluginFileError, describe};
 use mapper_terminal::output;
 use mapper_visits::{Generator, Profile};
 
@@ -62,13 +62,12 @@ impl Sample {
 pub fn bench(config: &BenchConfig) -> Result<Outcome, Halt> {
     build_if_absent(&config.plugin)?;
     let sample = sample(config)?;
-    let refused = |stage, reason| Halt::from(PluginRefused { path: config.plugin.clone(), stage, reason });
     let bytes = super::guest::read(&config.plugin)?;
     // Without a cache, so that compiling is measured.
     let engine = Arc::new(engine(&config.guest, None)?);
     let described = describe(&engine, &bytes, &config.guest.set, Effort::Full);
     let Description { compiled_in, started_in, start_memory_bytes, plugin, .. } = described;
-    let plugin = Arc::new(plugin.map_err(|(stage, reason)| refused(stage, reason))?);
+    let plugin = Arc::new(plugin.map_err(|source| PluginFileError { path: config.plugin.clone(), source })?);
     let identity = plugin.identity.clone();
     let measured = measure(&plugin, &sample.batches);
     let run = Run {

@@ -59,9 +59,9 @@ fn stage(stage: Stage) -> &'static str {
 
 fn access(access: Access) -> &'static str {
     match access {
-        Access::Given => "given",
-        Access::Empty => "empty",
-        Access::Refused => "refused",
+        Access::Provided => "given",
+        Access::Restricted => "empty",
+        Access::Unsupported => "refused",
     }
 }
 
@@ -74,8 +74,8 @@ fn to_json(path: &Path, description: &Description) -> Value {
     json!({
         "file": path.display().to_string(),
         "fits": description.plugin.is_ok(),
-        "refused_at": description.plugin.as_ref().err().map(|(at, _)| stage(*at)),
-        "reason": description.plugin.as_ref().err().map(|(_, reason)| reason),
+        "refused_at": description.plugin.as_ref().err().map(|error| stage(error.stage)),
+        "reason": description.plugin.as_ref().err().map(|error| &error.reason),
         "form": form(description.form),
         "bytes": description.bytes,
         "sha256": description.digest.to_string(),
@@ -114,7 +114,11 @@ fn text(path: &Path, description: &Description, guest: &GuestConfig) -> Vec<Line
     for (index, import) in description.imports.iter().enumerate() {
         let text = format!("{:<8}{}: {}", access(import.access), import.name, import.about);
         let line = Line::from(format!("{:<12}", if index == 0 { "  imports" } else { "" }));
-        lines.push(if import.access == Access::Refused { line.coloured(Colour::Red, text) } else { line.text(text) });
+        lines.push(if import.access == Access::Unsupported {
+            line.coloured(Colour::Red, text)
+        } else {
+            line.text(text)
+        });
     }
     let line = Line::from(format!("{:<12}", "  fits"));
     let reason = match &description.plugin {
@@ -122,7 +126,7 @@ fn text(path: &Path, description: &Description, guest: &GuestConfig) -> Vec<Line
             lines.push(line.coloured(Colour::Green, "yes"));
             return lines;
         }
-        Err((at, reason)) => format!("no ({}): {reason}", stage(*at)),
+        Err(error) => format!("no ({}): {}", stage(error.stage), error.reason),
     };
     // A reason may have several lines, such as those of a backtrace.
     let mut reason = reason.lines();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::config::GuestConfig;
 use crate::project::{self, Rebuild};
 use mapper_core::shutdown::Halt;
-use mapper_runtime::{Engine, Plugin, PluginMapper, PluginRefused, Stage};
+use mapper_runtime::{Engine, LoadError, Plugin, PluginFileError, PluginMapper, Stage};
 use mapper_state::files;
 use mapper_state::files::PLUGIN_LIMIT;
 use mapper_terminal::output;
@@ -54,7 +54,8 @@ pub(super) fn engine(config: &GuestConfig, cache_dir: Option<PathBuf>) -> Result
 /// When it can't be read, or is larger than any plugin.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Halt> {
     files::read(path, PLUGIN_LIMIT).map_err(|error| {
-        Halt::from(PluginRefused { path: path.to_owned(), stage: Stage::Read, reason: error.to_string() })
+        let source = LoadError { stage: Stage::Read, reason: error.to_string() };
+        Halt::from(PluginFileError { path: path.to_owned(), source })
     })
 }
 

@@ -1,8 +1,7 @@
-//! Compiled plugins on disk, so that one that was seen before starts at once.
+//! A directory of compiled plugins, so that a known plugin starts without compiling.
 //!
-//! Compiled code is run as it is, so nobody but this user may be able to change the directory, and each file carries the digest
-//! of its own content: a file that was cut short or damaged is compiled again, not run. Without such a directory there is no
-//! cache: it only saves time.
+//! The host executes cached code without validation. So only this user may be able to write to the directory, and each file
+//! contains the digest of its content. A truncated or damaged file is compiled again. The cache is optional: it only saves time.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
@@ -16,51 +15,49 @@ use mapper_state::files::{Limit, PrivateDir};
 
 const CHECKSUM_BYTES: usize = 32;
 const EXTENSION: &str = ".cwasm";
-/// How many compiled plugins are kept; the oldest goes first.
-const KEPT_FILES: usize = 32;
-/// Compiled code has a few times the size of a plugin, which is limited.
+/// The cache evicts the oldest files beyond this number.
+const MAX_FILES: usize = 32;
+/// Compiled code is a few times larger than a plugin, whose size is limited.
 const LIMIT: Limit = Limit::new("a compiled plugin", 1 << 30);
 
-/// A directory of compiled plugins.
 pub struct Cache {
     dir: PrivateDir,
-    /// Tells apart code for other versions and settings of the compiler.
+    /// Hash of the compiler's version and settings.
     compatibility: String,
 }
 
 impl Cache {
-    /// Opens the directory, and makes it if need be. If other users could change what is in it, or it can't be written to, there
-    /// is no cache, and the log says why.
+    /// Opens or creates the directory. Logs a warning and returns `None` if other users can write to it or this user can't.
     pub fn open(dir: &Path, engine: &wasmtime::Engine) -> Option<Self> {
         match PrivateDir::open(dir) {
-            Ok(dir) => Some(Self::of(dir, engine)),
+            Ok(dir) => Some(Self::new(dir, engine)),
             Err(error) => {
                 tracing::warn!(
                     %error,
-                    "compiled plugins are not cached: what is in the directory is run as code, so only this user may be able \
-                     to change it. Give another directory with --cache-dir"
+                    "compiled plugins are not cached: the host executes code from the cache directory, so only this user \
+                     may be able to write to it. Set another directory with --cache-dir"
                 );
                 None
             }
         }
     }
 
-    fn of(dir: PrivateDir, engine: &wasmtime::Engine) -> Self {
+    fn new(dir: PrivateDir, engine: &wasmtime::Engine) -> Self {
         let mut hasher = DefaultHasher::new();
         engine.precompile_compatibility_hash().hash(&mut hasher);
         Self { dir, compatibility: format!("{:016x}", hasher.finish()) }
     }
 
-    fn name(&self, plugin: &Digest) -> String {
+    fn file_name(&self, plugin: &Digest) -> String {
         format!("{plugin}-{}{EXTENSION}", self.compatibility)
     }
 
-    /// The compiled plugin, if it is there and whole.
+    /// The compiled plugin, if the cache has an intact file.
     pub(super) fn get(&self, engine: &wasmtime::Engine, plugin: &Digest) -> Option<Component> {
-        let name = self.name(plugin);
+        let name = self.file_name(plugin);
         let failed = |reason: &str| {
             let path = self.dir.path().join(&name);
-            tracing::warn!(path = %path.display(), reason, "a compiled plugin in the cache can't be used; compiling it again");
+            tracing::warn!(path = %path.display(), reason, "ignored an unusable file in the compilation cache; compiling the plugin again");
         };
         let file = match self.dir.read(&name, LIMIT) {
             Ok(file) => file,
@@ -72,18 +69,18 @@ impl Cache {
         };
         let (checksum, code) = file.split_at_checked(CHECKSUM_BYTES).unwrap_or_default();
         if checksum != Sha256::digest(code).as_slice() {
-            failed("it is damaged");
+            failed("the checksum does not match");
             return None;
         }
-        // SAFETY: the code was written by `put` from what this engine's compiler made (its compatibility is in the
-        // file's name), the checksum shows that it is unchanged, and only this user can change the directory.
+        // SAFETY: `put` wrote this code from the output of a compatible compiler: the file name contains the compatibility
+        // hash. The checksum proves that it is unchanged, and only this user can write to the directory.
         unsafe { Component::deserialize(engine, code) }.ok()
     }
 
-    /// Keeps a compiled plugin: a serialized component. A failure is only a warning: it costs the next start some time.
+    /// Stores a serialized component. A failure is only a warning, because it merely slows down the next start.
     pub(super) fn put(&self, plugin: &Digest, code: &[u8]) {
-        if let Err(error) = self.write(&self.name(plugin), code) {
-            tracing::warn!(%error, "could not keep the compiled plugin");
+        if let Err(error) = self.write(&self.file_name(plugin), code) {
+            tracing::warn!(%error, "failed to cache the compiled plugin");
         }
     }
 
@@ -91,7 +88,7 @@ impl Cache {
         let mut new = self.dir.new_file()?;
         new.file.write_all(&Sha256::digest(code))?;
         new.file.write_all(code)?;
-        // Its digest shows whether it is whole: nothing need be durable.
+        // The checksum detects an incomplete file, so no fsync is needed.
         new.rename(name)?;
         self.evict()
     }
@@ -100,7 +97,7 @@ impl Cache {
         let files = self.dir.files()?.into_iter().filter(|(name, _)| name.ends_with(EXTENSION));
         let mut files = files.map(|(name, file)| Ok((file.modified()?, name))).collect::<io::Result<Vec<_>>>()?;
         files.sort();
-        let surplus = files.len().saturating_sub(KEPT_FILES);
+        let surplus = files.len().saturating_sub(MAX_FILES);
         files.drain(..surplus).try_for_each(|(_, name)| self.dir.remove(&name))
     }
 }
@@ -115,7 +112,7 @@ mod tests {
     const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
     #[test]
-    fn what_is_damaged_is_not_run() {
+    fn damaged_file_is_not_executed() {
         let dir = tempfile::tempdir().unwrap();
         let engine = wasmtime::Engine::default();
         let cache = Cache::open(&dir.path().join("cache"), &engine).unwrap();
@@ -123,25 +120,25 @@ mod tests {
         assert!(cache.get(&engine, &plugin).is_none());
         cache.put(&plugin, &engine.precompile_component(COMPONENT).unwrap());
         assert!(cache.get(&engine, &plugin).is_some());
-        let path = cache.dir.path().join(cache.name(&plugin));
-        let whole = fs::read(&path).unwrap();
-        let mut changed = whole.clone();
+        let path = cache.dir.path().join(cache.file_name(&plugin));
+        let intact = fs::read(&path).unwrap();
+        let mut changed = intact.clone();
         *changed.last_mut().unwrap() ^= 1;
-        for damaged in [&changed[..], &whole[..whole.len() - 1], &whole[..CHECKSUM_BYTES - 1], b""] {
+        for damaged in [&changed[..], &intact[..intact.len() - 1], &intact[..CHECKSUM_BYTES - 1], b""] {
             fs::write(&path, damaged).unwrap();
             assert!(cache.get(&engine, &plugin).is_none(), "{} bytes", damaged.len());
         }
-        fs::write(&path, whole).unwrap();
+        fs::write(&path, intact).unwrap();
         assert!(cache.get(&engine, &plugin).is_some());
     }
 
     #[test]
-    fn entry_that_is_no_file_of_the_cache_is_compiled_again_and_replaced() {
+    fn symlink_or_fifo_in_the_cache_is_ignored_and_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let engine = wasmtime::Engine::default();
         let cache = Cache::open(&dir.path().join("cache"), &engine).unwrap();
         let (plugin, code) = (Digest::hash_bytes(COMPONENT), engine.precompile_component(COMPONENT).unwrap());
-        let path = cache.dir.path().join(cache.name(&plugin));
+        let path = cache.dir.path().join(cache.file_name(&plugin));
         cache.put(&plugin, &code);
         let elsewhere = dir.path().join("elsewhere");
         fs::rename(&path, &elsewhere).unwrap();
@@ -159,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn directory_that_others_can_change_is_no_cache() {
+    fn directory_writable_by_others_disables_the_cache() {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
         for path in [dir.path().to_owned(), dir.path().join("below")] {
@@ -168,14 +165,14 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_goes_when_there_are_too_many() {
+    fn oldest_file_is_evicted_beyond_the_maximum() {
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::open(&dir.path().join("cache"), &wasmtime::Engine::default()).unwrap();
-        let name = |number: usize| cache.name(&Digest::hash_bytes(&number.to_le_bytes()));
-        for number in 0..KEPT_FILES + 3 {
+        let name = |number: usize| cache.file_name(&Digest::hash_bytes(&number.to_le_bytes()));
+        for number in 0..MAX_FILES + 3 {
             cache.write(&name(number), b"code").unwrap();
         }
-        assert_eq!(cache.dir.files().unwrap().len(), KEPT_FILES);
-        assert!(cache.dir.has(&name(KEPT_FILES + 2)));
+        assert_eq!(cache.dir.files().unwrap().len(), MAX_FILES);
+        assert!(cache.dir.has(&name(MAX_FILES + 2)));
     }
 }

@@ -1,13 +1,12 @@
-//! Counts what makes a component expensive to compile, before anything is compiled: a few bytes can declare millions of things.
+//! Estimates the cost of compiling a component before compiling it, because a few bytes can declare millions of items.
 
 use wasmparser::{CompositeInnerType, FunctionBody, Operator, Parser, Payload, TypeSectionReader};
 
 use mapper_core::bytes::Bytes;
 
-/// Components and modules within each other. `wit-component` makes 2.
+/// Nesting of components and modules. `wit-component` emits 2 levels.
 const MAX_DEPTH: usize = 100;
 
-/// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Count {
     Parts,
@@ -19,7 +18,7 @@ enum Count {
     Segments,
     Locals,
     Branches,
-    /// For each function its locals, times its branches: a compiler follows each local through each branch.
+    /// Locals times branches of each function: a compiler tracks each local through each branch.
     LocalsByBranches,
 }
 
@@ -44,7 +43,7 @@ impl Count {
         }
     }
 
-    /// The memory that one takes in the compiler, roughly and rather too little: it is the helper process that bounds it.
+    /// A low estimate of the compiler's memory per item. The helper process enforces the real limit.
     fn bytes(self) -> u64 {
         match self {
             Parts => 256 << 10,
@@ -58,7 +57,6 @@ impl Count {
     }
 }
 
-/// The counts of one component.
 #[derive(Debug, Default)]
 struct Counts([u64; Count::ALL.len()]);
 
@@ -70,11 +68,11 @@ impl Counts {
 
     fn check(&self, memory_bytes: u64) -> Result<(), String> {
         for count in Count::ALL {
-            let (total, most) = (self.0[count as usize], memory_bytes / count.bytes());
-            if total > most {
+            let (total, limit) = (self.0[count as usize], memory_bytes / count.bytes());
+            if total > limit {
                 return Err(format!(
-                    "it has too many {} to be compiled: {total} or more, and {most} at most fit into {} (--compile-memory). Make it \
-                     smaller, or raise the limit",
+                    "too many {}: at least {total}, but only {limit} fit into {} of memory for compiling (--compile-memory). Make \
+                     the plugin smaller, or raise the limit",
                     count.name(),
                     Bytes(memory_bytes)
                 ));
@@ -84,19 +82,19 @@ impl Counts {
     }
 }
 
-/// The functions of the module that is read.
+/// Function signatures of the current module.
 #[derive(Default)]
 struct Module {
-    /// The parameters of each type.
+    /// Parameter count of each type.
     parameters: Vec<u32>,
-    /// The parameters of each function that has a body.
+    /// Parameter count of each function with a body.
     functions: std::vec::IntoIter<u32>,
 }
 
-/// Refuses a component that can't be compiled within this much memory. What is not valid is the compiler's to refuse.
+/// Rejects a component that needs more than `memory_bytes` to compile. The compiler rejects invalid components.
 ///
 /// # Errors
-/// What there is too much of, and the limit.
+/// The exceeded count, and its limit.
 pub(super) fn check(component: &[u8], memory_bytes: u64) -> Result<(), String> {
     let mut counts = Counts::default();
     let mut module = Module::default();
@@ -108,7 +106,7 @@ pub(super) fn check(component: &[u8], memory_bytes: u64) -> Result<(), String> {
                 depth += 1;
                 if depth > MAX_DEPTH {
                     return Err(format!(
-                        "its components are nested too deeply: {MAX_DEPTH} levels at most. Compose it in another way"
+                        "components nested too deeply: the limit is {MAX_DEPTH} levels. Compose the plugin with fewer levels"
                     ));
                 }
                 module = Module::default();
@@ -116,7 +114,7 @@ pub(super) fn check(component: &[u8], memory_bytes: u64) -> Result<(), String> {
             }
             Payload::End(_) => depth = depth.saturating_sub(1),
             other => {
-                // What can't be read ends the count: nothing behind it is compiled.
+                // Malformed input ends the count, because the compiler stops there too.
                 if count_section(&other, &mut counts, &mut module, memory_bytes).is_none() {
                     break;
                 }
@@ -138,8 +136,8 @@ fn count_section(payload: &Payload<'_>, counts: &mut Counts, module: &mut Module
         Payload::FunctionSection(section) => {
             counts.add(Functions, section.count());
             counts.check(memory_bytes).ok()?;
-            let of = |index: u32| module.parameters.get(index as usize).copied().unwrap_or_default();
-            let functions = section.clone().into_iter().map(|index| index.ok().map(of));
+            let parameter_count = |index: u32| module.parameters.get(index as usize).copied().unwrap_or_default();
+            let functions = section.clone().into_iter().map(|index| index.ok().map(parameter_count));
             module.functions = functions.collect::<Option<Vec<_>>>()?.into_iter();
         }
         Payload::TableSection(section) => counts.add(Globals, section.count()),
@@ -166,13 +164,13 @@ fn count_section(payload: &Payload<'_>, counts: &mut Counts, module: &mut Module
     Some(())
 }
 
-/// The parameters of each type; types of a group count one by one.
+/// Parameter count of each type. Each type of a recursion group counts.
 fn parameters(section: &TypeSectionReader<'_>, counts: &mut Counts) -> Option<Vec<u32>> {
     let mut parameters = Vec::new();
     for group in section.clone() {
         let group = group.ok()?;
         counts.add(Types, group.types().len() as u64 - 1);
-        parameters.extend(group.types().map(|of| match &of.composite_type.inner {
+        parameters.extend(group.types().map(|kind| match &kind.composite_type.inner {
             CompositeInnerType::Func(function) => function.params().len() as u32,
             _ => 0,
         }));
@@ -205,7 +203,7 @@ mod tests {
 
     const MEMORY: u64 = 16 << 20;
 
-    fn refused(text: &str) -> String {
+    fn rejection(text: &str) -> String {
         check(&wat::parse_str(text).unwrap(), MEMORY).err().unwrap_or_default()
     }
 
@@ -214,22 +212,22 @@ mod tests {
     }
 
     #[test]
-    fn ordinary_component_is_not_refused() {
-        assert_eq!(refused("(component)"), "");
+    fn ordinary_component_passes() {
+        assert_eq!(rejection("(component)"), "");
         let body = format!("(func (param i32) {})", "(block (br_if 0 (local.get 0)))".repeat(10_000));
-        assert_eq!(refused(&in_component(&format!("(memory 1) (data (i32.const 0) \"x\") {body}"))), "");
-        // The compiler says what is wrong with these.
+        assert_eq!(rejection(&in_component(&format!("(memory 1) (data (i32.const 0) \"x\") {body}"))), "");
+        // The compiler rejects these.
         assert_eq!(check(b"", MEMORY), Ok(()));
         assert_eq!(check(b"\0asm\x0d\0\x01\0\x01\xff\xff", MEMORY), Ok(()));
     }
 
     #[test]
-    fn component_that_declares_too_much_is_refused_with_count_limit_and_setting() {
+    fn oversized_component_is_rejected_with_count_limit_and_setting() {
         let locals = format!("(func (local {}))", "i32 ".repeat(50_000));
         assert_eq!(
-            refused(&in_component(&locals.repeat(22))),
-            "it has too many locals and parameters to be compiled: 1050000 or more, and 1048576 at most fit into 16MiB \
-             (--compile-memory). Make it smaller, or raise the limit"
+            rejection(&in_component(&locals.repeat(22))),
+            "too many locals and parameters: at least 1050000, but only 1048576 fit into 16MiB of memory for compiling \
+             (--compile-memory). Make the plugin smaller, or raise the limit"
         );
         let parameters = format!("(type (func (param {}))) {}", "i32 ".repeat(1000), "(func (type 0))".repeat(1100));
         let targets = format!("(func (br_table {} (i32.const 0)))", "0 ".repeat(140_000));
@@ -250,13 +248,13 @@ mod tests {
             (format!("(component {})", "(type (list u8))".repeat(5000)), "types"),
         ];
         for (text, name) in cases {
-            let refusal = refused(&text);
-            assert!(refusal.contains(name) && refusal.contains("--compile-memory"), "{name}: {refusal:?}");
+            let rejection = rejection(&text);
+            assert!(rejection.contains(name) && rejection.contains("--compile-memory"), "{name}: {rejection:?}");
         }
     }
 
     #[test]
-    fn component_that_is_nested_too_deeply_is_refused() {
+    fn deeply_nested_component_is_rejected() {
         const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
         let nested = |levels: usize| {
             let component = (1..levels).fold(EMPTY.to_vec(), |inner, _| {
@@ -267,6 +265,6 @@ mod tests {
             check(&component, 1 << 30)
         };
         assert_eq!(nested(MAX_DEPTH), Ok(()));
-        assert!(nested(MAX_DEPTH + 1).unwrap_err().contains("nested too deeply: 100 levels at most"));
+        assert!(nested(MAX_DEPTH + 1).unwrap_err().contains("nested too deeply: the limit is 100 levels"));
     }
 }

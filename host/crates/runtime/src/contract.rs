@@ -1,4 +1,4 @@
-//! Whether a component keeps to the contract: what it exports, of which version, and with which types.
+//! Checks the exports of a component against the contract: names, version and types.
 
 use wasmtime::component::types::{self, ComponentItem};
 use wasmtime::component::{Component, ComponentNamedList, Lift, Lower};
@@ -7,16 +7,15 @@ use super::bindings::batch_world::exports::mapper_host::mapper::batch_mapper as 
 use super::bindings::batch_world::exports::mapper_host::mapper::plugin;
 use super::bindings::record_world::mapper_host::mapper::types as single;
 
-/// The version of `wit/mapper.wit` that this host speaks.
+/// The version of `wit/mapper.wit` that this host supports.
 pub const CONTRACT_VERSION: &str = "1.0.0";
 pub(super) const PACKAGE: &str = "mapper-host:mapper";
 
-/// The world of a plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum World {
-    /// `mapper-batch`: a batch a call.
+    /// `mapper-batch`: one batch per call.
     Batch,
-    /// `mapper`: one record a call.
+    /// `mapper`: one record per call.
     Record,
 }
 
@@ -37,24 +36,22 @@ impl World {
     }
 }
 
-/// What a component says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Exports {
-    /// All of its exports.
     pub(super) names: Vec<String>,
-    /// The worlds that it has the interface of; the one that is taken comes first.
+    /// The worlds whose interface is exported, the preferred one first.
     pub(super) worlds: Vec<World>,
-    /// The version of the contract in its exports.
+    /// The contract version of the exports.
     pub(super) version: Option<String>,
 }
 
 impl Exports {
-    pub(super) fn of(engine: &wasmtime::Engine, component: &Component) -> Self {
+    pub(super) fn from_component(engine: &wasmtime::Engine, component: &Component) -> Self {
         let component = component.component_type();
-        Self::named(component.exports(engine).map(|(name, _)| name.to_owned()).collect())
+        Self::from_names(component.exports(engine).map(|(name, _)| name.to_owned()).collect())
     }
 
-    fn named(names: Vec<String>) -> Self {
+    fn from_names(names: Vec<String>) -> Self {
         let version = |interface: &str| {
             let found = names.iter().filter_map(|name| name.strip_prefix(PACKAGE)?.strip_prefix('/')?.split_once('@'));
             found.filter(|(name, _)| *name == interface).map(|(_, version)| version.to_owned()).next()
@@ -65,73 +62,72 @@ impl Exports {
         Self { worlds: found.into_iter().map(|(world, _)| world).collect(), version, names }
     }
 
-    /// The world that it is taken for.
+    /// The preferred world.
     ///
     /// # Errors
-    /// Why it is none that this host knows.
+    /// The exports match no world, or another contract version.
     pub(super) fn world(&self) -> Result<World, String> {
         if let Some(version) = self.version.as_deref().filter(|version| *version != CONTRACT_VERSION) {
-            return Err(other_version(version));
+            return Err(version_mismatch(version));
         }
         self.worlds.first().copied().ok_or_else(|| {
-            let but = match self.names.as_slice() {
-                [] => "nothing at all".to_owned(),
+            let exports = match self.names.as_slice() {
+                [] => "nothing".to_owned(),
                 names => names.join(", "),
             };
             let hint = if self.names.iter().any(|name| name.starts_with("wasi:cli/run")) {
-                "; it is a program with a main, but a plugin is a library (Rust: crate-type = [\"cdylib\"])"
+                ". It is a command with a main function: build a library instead (Rust: crate-type = [\"cdylib\"])"
             } else if self.names.iter().any(|name| name.starts_with("wasi:http/")) {
-                "; it is a server for HTTP, but a plugin is called by the host"
+                ". It is an HTTP server: implement the mapper interface instead"
             } else {
                 ""
             };
             format!(
-                "it is no mapper: it exports neither {PACKAGE}/record-mapper nor {PACKAGE}/batch-mapper (see \
-                 wit/mapper.wit), but {but}{hint}"
+                "not a mapper component: it exports neither {PACKAGE}/record-mapper nor {PACKAGE}/batch-mapper (see \
+                 wit/mapper.wit). It exports {exports}{hint}"
             )
         })
     }
 }
 
-fn other_version(version: &str) -> String {
+fn version_mismatch(version: &str) -> String {
     let numbers = |version: &str| version.split('.').map_while(|part| part.parse().ok()).collect::<Vec<u64>>();
-    let way_out = if numbers(version) > numbers(CONTRACT_VERSION) {
-        "newer than this host knows: take a newer host, or build the plugin against wit/ of this one"
+    let remedy = if numbers(version) > numbers(CONTRACT_VERSION) {
+        "Upgrade the host, or build the plugin with wit/ of this release"
     } else {
-        "older than this host knows: build the plugin anew, against wit/ of this host"
+        "Build the plugin again with wit/ of this release"
     };
-    format!(
-        "it was built against version {version} of the contract; this host speaks {CONTRACT_VERSION}. That is {way_out}"
-    )
+    format!("unsupported contract version {version}: this host supports {CONTRACT_VERSION}. {remedy}")
 }
 
-/// Checks that all functions of a world are there, and of their types.
+/// Checks that a component exports all functions of a world with their types.
 ///
 /// # Errors
-/// All that are not.
+/// All missing and mismatched functions.
 pub(super) fn check_functions(engine: &wasmtime::Engine, component: &Component, world: World) -> Result<(), String> {
     let component = component.component_type();
-    let mut wrong = Vec::new();
-    let mut check =
-        |interface: &str, function: &str, typecheck: &dyn Fn(&types::ComponentFunc) -> wasmtime::Result<()>| {
-            let interface = format!("{PACKAGE}/{interface}@{CONTRACT_VERSION}");
-            let Some(export) = component.get_export(engine, &interface) else {
-                wrong.push(format!("it doesn't export {interface}"));
-                return;
-            };
-            let ComponentItem::ComponentInstance(instance) = export.ty else {
-                wrong.push(format!("its export {interface} is no interface"));
-                return;
-            };
-            match instance.get_export(engine, function).map(|export| export.ty) {
-                Some(ComponentItem::ComponentFunc(found)) => {
-                    if let Err(error) = typecheck(&found) {
-                        wrong.push(format!("its function '{function}' of {interface} has another type: {error:#}"));
-                    }
-                }
-                _ => wrong.push(format!("its export {interface} has no function '{function}'")),
-            }
+    let mut mismatches = Vec::new();
+    let mut check = |interface: &str,
+                     function: &str,
+                     typecheck: &dyn Fn(&types::ComponentFunc) -> wasmtime::Result<()>| {
+        let interface = format!("{PACKAGE}/{interface}@{CONTRACT_VERSION}");
+        let Some(export) = component.get_export(engine, &interface) else {
+            mismatches.push(format!("no export {interface}"));
+            return;
         };
+        let ComponentItem::ComponentInstance(instance) = export.ty else {
+            mismatches.push(format!("the export {interface} is not an interface"));
+            return;
+        };
+        match instance.get_export(engine, function).map(|export| export.ty) {
+            Some(ComponentItem::ComponentFunc(found)) => {
+                if let Err(error) = typecheck(&found) {
+                    mismatches.push(format!("the function '{function}' of {interface} has another type: {error:#}"));
+                }
+            }
+            _ => mismatches.push(format!("the export {interface} has no function '{function}'")),
+        }
+    };
     check("plugin", "describe", &|found| typecheck::<(), (plugin::Info,)>(&component, found));
     check("plugin", "configure", &|found| typecheck::<(&[(&str, &str)],), (Result<(), String>,)>(&component, found));
     match world {
@@ -142,7 +138,10 @@ pub(super) fn check_functions(engine: &wasmtime::Engine, component: &Component, 
             typecheck::<(single::Input<'_>,), (Result<Vec<single::Output>, String>,)>(&component, found)
         }),
     }
-    if wrong.is_empty() { Ok(()) } else { Err(format!("it doesn't keep to wit/mapper.wit: {}", wrong.join("; "))) }
+    match mismatches.is_empty() {
+        true => Ok(()),
+        false => Err(format!("does not implement wit/mapper.wit: {}", mismatches.join("; "))),
+    }
 }
 
 fn typecheck<Params, Return>(component: &types::Component, function: &types::ComponentFunc) -> wasmtime::Result<()>
@@ -158,11 +157,11 @@ mod tests {
     use super::*;
 
     fn world(names: &[&str]) -> Result<World, String> {
-        Exports::named(names.iter().map(|name| (*name).to_owned()).collect()).world()
+        Exports::from_names(names.iter().map(|name| (*name).to_owned()).collect()).world()
     }
 
     #[test]
-    fn the_world_is_told_by_the_exports_and_batches_come_first() {
+    fn exports_select_the_world_and_batch_is_preferred() {
         let plugin = "mapper-host:mapper/plugin@1.0.0";
         let (batch, record) = ("mapper-host:mapper/batch-mapper@1.0.0", "mapper-host:mapper/record-mapper@1.0.0");
         assert_eq!(world(&[plugin, record]), Ok(World::Record));
@@ -170,22 +169,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_mapper_is_told_what_it_is() {
+    fn component_without_mapper_exports_is_rejected_with_a_hint() {
         for (names, words) in [
-            (&[][..], "but nothing at all"),
-            (&["a:b/c@1.0.0"], "but a:b/c@1.0.0"),
-            (&["wasi:cli/run@0.2.6"], "a program with a main"),
-            (&["wasi:http/incoming-handler@0.2.6"], "a server for HTTP"),
+            (&[][..], "It exports nothing"),
+            (&["a:b/c@1.0.0"], "It exports a:b/c@1.0.0"),
+            (&["wasi:cli/run@0.2.6"], "a command with a main function"),
+            (&["wasi:http/incoming-handler@0.2.6"], "an HTTP server"),
             (&["mapper-host:mapper/plugin@1.0.0"], "exports neither"),
             (
                 &["mapper-host:mapper/batch-mapper@1.1.0"],
-                "version 1.1.0 of the contract; this host speaks 1.0.0. That is newer",
+                "unsupported contract version 1.1.0: this host supports 1.0.0. Upgrade the host",
             ),
-            (&["mapper-host:mapper/record-mapper@10.0.0"], "newer than this host knows: take a newer host"),
-            (&["mapper-host:mapper/record-mapper@0.9.12"], "older than this host knows: build the plugin anew"),
+            (&["mapper-host:mapper/record-mapper@10.0.0"], "supports 1.0.0. Upgrade the host"),
+            (&["mapper-host:mapper/record-mapper@0.9.12"], "supports 1.0.0. Build the plugin again"),
         ] {
-            let refused = world(names).unwrap_err();
-            assert!(refused.contains(words), "{names:?}: {refused}");
+            let error = world(names).unwrap_err();
+            assert!(error.contains(words), "{names:?}: {error}");
         }
     }
 }

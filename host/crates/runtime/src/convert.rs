@@ -1,11 +1,11 @@
-//! Between the host's columns and the generated types of both worlds.
+//! Converts between the host's columns and the generated types of both worlds.
 
 use super::bindings::batch_world::exports::mapper_host::mapper::batch_mapper as flat;
 use super::bindings::record_world::mapper_host::mapper::types as single;
 use mapper_core::record::{self, BYTES, Batch, Column, HeaderTable, KEEP, NULL, Record};
 use mapper_core::verdict::{Columns, OutputHeaders, OutputTopics};
 
-/// Header names as the contract wants them; `None` when they already are.
+/// Header names as UTF-8, which the contract requires; `None` if they already are.
 pub(super) fn header_names(table: &HeaderTable) -> Option<Column> {
     if std::str::from_utf8(&table.names.bytes).is_ok() {
         return None;
@@ -21,7 +21,7 @@ fn column(column: &Column) -> flat::ColumnParam<'_> {
     flat::ColumnParam { bytes: &column.bytes, ends: &column.ends, marks: &column.marks }
 }
 
-/// The batch as the flat world takes it.
+/// A batch for the world `mapper-batch`.
 pub(super) fn batch<'a>(batch: &'a Batch, names: &'a Option<Column>) -> flat::Batch<'a> {
     let table = &batch.headers;
     flat::Batch {
@@ -43,7 +43,7 @@ fn own_column(column: flat::ColumnResult) -> Column {
     Column { bytes: column.bytes, ends: column.ends, marks: column.marks }
 }
 
-/// What the flat world returned; not checked yet.
+/// Columns from the world `mapper-batch`, not yet checked.
 pub(super) fn columns(verdicts: flat::Verdicts) -> Columns {
     let outputs = verdicts.outputs;
     Columns {
@@ -65,7 +65,7 @@ pub(super) fn columns(verdicts: flat::Verdicts) -> Columns {
     }
 }
 
-/// Calls with a record as the simple world takes it.
+/// Passes a record to `call`, in the types of the world `mapper`.
 pub(super) fn with_input<T>(record: Record<'_>, call: impl FnOnce(single::Input<'_>) -> T) -> T {
     let names: Vec<_> = record.headers().map(|(name, value)| (String::from_utf8_lossy(name), value)).collect();
     let headers: Vec<_> = names.iter().map(|(name, value)| single::HeaderParam { name, value: *value }).collect();
@@ -80,15 +80,18 @@ pub(super) fn with_input<T>(record: Record<'_>, call: impl FnOnce(single::Input<
     })
 }
 
-/// Columns under construction from what the simple world returned, record by record.
+/// Builds columns from the outputs of the world `mapper`.
 #[derive(Default)]
 pub(super) struct RecordColumns(Columns);
 
 impl RecordColumns {
     /// Adds the verdict on the next record.
-    pub(super) fn push(&mut self, answer: Result<Vec<single::Output>, String>) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// The outputs break a rule of the contract.
+    pub(super) fn push(&mut self, outputs: Result<Vec<single::Output>, String>) -> Result<(), String> {
         let columns = &mut self.0;
-        let outputs = match answer {
+        let outputs = match outputs {
             Ok(outputs) => outputs,
             Err(message) => {
                 columns.errors.push(Some(message.as_bytes()));
@@ -130,7 +133,7 @@ impl RecordColumns {
         headers.table.end_record();
     }
 
-    /// The bytes of all outputs and messages.
+    /// Size of all outputs and messages.
     pub(super) fn bytes(&self) -> usize {
         self.0.bytes()
     }

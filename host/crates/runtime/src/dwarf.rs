@@ -1,6 +1,6 @@
-//! Functions, files and lines of places in a component's code, from its debug information (DWARF).
+//! Maps code offsets of a component to functions, files and lines, using its debug information (DWARF).
 //!
-//! Its reader has no bounds of its own: it runs in a helper process only.
+//! `addr2line` limits neither its time nor its memory, so this code runs in a helper process only.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -9,38 +9,37 @@ use addr2line::gimli::{Dwarf, EndianSlice, LittleEndian};
 use serde::{Deserialize, Serialize};
 use wasmparser::{Parser, Payload};
 
-use super::symbols::{demangled, shown};
+use super::symbols::{demangle, printable};
 
-/// Debug information, and line tables in it, that are larger are not read, in bytes. They take about 20 times as much memory.
+/// `addr2line` needs about 20 times the size of these sections, so larger ones are skipped.
 const MAX_DEBUG_BYTES: u64 = 48 << 20;
 const MAX_LINE_BYTES: u64 = 16 << 20;
-/// More functions than these are not shown as inlined at one place.
+/// Inlined functions shown for one offset.
 const MAX_INLINED: usize = 32;
 
 type Context<'a> = addr2line::Context<EndianSlice<'a, LittleEndian>>;
 
-/// A function of the source at a place in the code.
+/// A source function at a code offset.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Frame {
-    /// Its name.
     pub(super) function: Option<String>,
-    /// The file, line and column.
+    /// `file:line:column`.
     pub(super) location: Option<String>,
 }
 
-/// Whether a component has debug information, of a size that is read.
+/// Whether a component has debug information.
 ///
 /// # Errors
-/// Why it is not read although it is there.
+/// The debug information exceeds a size limit.
 pub(super) fn is_readable(component: &[u8]) -> Result<bool, String> {
     let (mut all, mut lines) = (0, 0);
     for (name, data) in sections(component) {
         all += data.len() as u64;
         lines += if name == ".debug_line" { data.len() as u64 } else { 0 };
     }
-    for (what, bytes, most) in [("line tables", lines, MAX_LINE_BYTES), ("sections", all, MAX_DEBUG_BYTES)] {
-        if bytes > most {
-            return Err(format!("its {what} have {bytes} bytes; {most} at most are read"));
+    for (what, bytes, limit) in [("line tables", lines, MAX_LINE_BYTES), ("debug sections", all, MAX_DEBUG_BYTES)] {
+        if bytes > limit {
+            return Err(format!("the {what} have {bytes} bytes: the limit is {limit}"));
         }
     }
     Ok(all > 0)
@@ -56,22 +55,21 @@ fn sections(component: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
     })
 }
 
-/// The debug information of a component.
 pub(super) struct DebugInfo<'a> {
     modules: Vec<Module<'a>>,
 }
 
-/// That of one core module of it.
+/// The debug information of one core module.
 struct Module<'a> {
-    /// Where its code is in the file. Addresses of the debug information begin there.
+    /// Range of the code section in the file. DWARF addresses are relative to its start.
     code: Range<u64>,
-    /// The sections `.debug_…` by their names.
+    /// `.debug_*` sections by name.
     sections: HashMap<&'a str, &'a [u8]>,
 }
 
 impl<'a> DebugInfo<'a> {
-    /// Picks the debug information out of a component. What is not valid has none.
-    pub(super) fn of(component: &'a [u8]) -> Self {
+    /// Collects the debug sections. A malformed component yields the modules before the error.
+    pub(super) fn parse(component: &'a [u8]) -> Self {
         let mut modules: Vec<Module<'_>> = Vec::new();
         // The sections of a module follow its code, and modules don't contain each other.
         for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {
@@ -91,7 +89,6 @@ impl<'a> DebugInfo<'a> {
         Self { modules }
     }
 
-    /// What is looked up in.
     pub(super) fn contexts(&self) -> Contexts<'_> {
         let context = |module: &Module<'a>| {
             let section = |name: &str| module.sections.get(name).copied().unwrap_or_default();
@@ -103,23 +100,23 @@ impl<'a> DebugInfo<'a> {
     }
 }
 
-/// The readers of the debug information of all modules, by the range of their code in the file.
+/// `addr2line` contexts of all modules, with the range of each code section in the file.
 pub(super) struct Contexts<'a>(Vec<(Range<u64>, Context<'a>)>);
 
 impl Contexts<'_> {
-    /// The functions at an offset in the file, the innermost of those that were inlined first.
+    /// The functions at a file offset, innermost inlined function first.
     pub(super) fn frames(&self, offset: u64) -> Vec<Frame> {
         let Some((code, context)) = self.0.iter().find(|(code, _)| code.contains(&offset)) else { return Vec::new() };
         let mut frames = Vec::new();
         let Ok(mut found) = context.find_frames(offset - code.start).skip_all_loads() else { return frames };
-        // What is malformed ends it.
+        // Malformed debug information ends the list of frames.
         while let Some(frame) = found.next().ok().flatten().filter(|_| frames.len() < MAX_INLINED) {
             let name = frame.function.as_ref().and_then(|function| function.raw_name().ok());
             let location = frame.location.and_then(|location| {
                 let number = |number: Option<u32>| number.map(|number| format!(":{number}")).unwrap_or_default();
-                Some(format!("{}{}{}", shown(location.file?), number(location.line), number(location.column)))
+                Some(format!("{}{}{}", printable(location.file?), number(location.line), number(location.column)))
             });
-            frames.push(Frame { function: name.map(|name| demangled(&name)), location });
+            frames.push(Frame { function: name.map(|name| demangle(&name)), location });
         }
         frames
     }

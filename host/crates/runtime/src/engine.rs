@@ -1,4 +1,4 @@
-//! The wasmtime engine, with the clock that ends a guest's time.
+//! The wasmtime engine, and the epoch ticker behind guest deadlines.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,46 +12,45 @@ use super::helper::{self, Compiled};
 use super::{Cache, Effort, Grants, Limits, pool};
 use mapper_core::shutdown::Shutdown;
 
-/// How often guest time is looked at; deadlines are exact to about two of these.
+/// Interval between epoch increments. Deadlines are precise to about two ticks.
 pub(super) const EPOCH_TICK: Duration = Duration::from_millis(10);
 
-/// Compiles plugins, and counts the time of all that run.
+/// Compiles plugins and advances the epoch for all running instances.
 pub struct Engine {
     pub(super) wasmtime: wasmtime::Engine,
     pub(super) cache: Option<Cache>,
     pub(super) limits: Limits,
     pub(super) grants: Grants,
-    /// The ticks since the start.
+    /// Epoch ticks since the engine started.
     pub(super) clock: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     ticker: Option<JoinHandle<()>>,
-    /// Any of them cancels what is being compiled.
+    /// A request on any of these cancels a running compilation.
     cancelled_by: Vec<Shutdown>,
 }
 
 impl Engine {
-    /// As [`Engine::new`], with a cache wherever one is possible. If the user has no place for one, the log says so.
+    /// As [`Engine::new`]. Logs a warning if there is no cache directory.
     ///
     /// # Errors
     /// When no thread can be started.
     pub fn with_cache(limits: Limits, cache_dir: Option<&Path>) -> anyhow::Result<Self> {
         if cache_dir.is_none() {
             tracing::warn!(
-                "compiled plugins are not cached: neither XDG_CACHE_HOME nor HOME is set. Give a directory with --cache-dir"
+                "compiled plugins are not cached: neither XDG_CACHE_HOME nor HOME is set. Set a directory with --cache-dir"
             );
         }
         Self::new(limits, cache_dir.map(Path::to_owned))
     }
 
-    /// Makes the engine and starts its clock. Compiled code is kept in `cache_dir`, if there is one and only this user can change
-    /// it.
+    /// Starts the engine and its ticker. Compiled code is cached in `cache_dir` if only this user can change that directory.
     ///
     /// # Errors
     /// When no thread can be started.
     pub fn new(limits: Limits, cache_dir: Option<PathBuf>) -> anyhow::Result<Self> {
-        // With RUST_BACKTRACE set each trap of a guest would be given a backtrace of the host, too, which nobody sees.
+        // With RUST_BACKTRACE set, each guest trap would also capture an unused backtrace of the host.
         wasmtime::error::disable_backtrace();
-        // Where so many addresses can't be had, each instance gets its memory on its own, which only takes longer.
+        // The pool reserves much address space. If that fails, on-demand allocation works too, only slower.
         let configuration = || configuration(limits.stack_bytes);
         let pooled = wasmtime::Engine::new(configuration().allocation_strategy(pool::strategy()));
         let wasmtime = pooled.or_else(|_| wasmtime::Engine::new(&configuration()));
@@ -69,47 +68,46 @@ impl Engine {
                 }
             }
         });
-        let ticker = Some(ticker.context("starting the thread that counts guest time")?);
+        let ticker = Some(ticker.context("starting the epoch ticker thread")?);
         Ok(Self { wasmtime, cache, limits, grants: Grants::default(), clock, stop, ticker, cancelled_by: Vec::new() })
     }
 
-    /// The same, for plugins that are given these.
     #[must_use]
     pub fn granting(mut self, grants: Grants) -> Self {
         self.grants = grants;
         self
     }
 
-    /// The same, and what it compiles when this shutdown is requested is cancelled.
+    /// Cancels running compilations when this shutdown is requested.
     #[must_use]
     pub fn cancelled_by(mut self, shutdown: &Shutdown) -> Self {
         self.cancelled_by.push(shutdown.clone());
         self
     }
 
-    /// Compiles a component: in a helper process, where one can be started, within the limits of compiling. What comes back is the
-    /// serialized component.
+    /// Compiles a component in a helper process, within the compile limits. Returns the serialized component. Without a
+    /// registered helper program, it compiles in this process.
     ///
     /// # Errors
-    /// What it is instead of a component, or what it takes too much of.
+    /// The component is invalid or exceeds a compile limit.
     pub(super) fn compile(&self, component: &[u8], effort: Effort) -> Result<Vec<u8>, String> {
         let Some(program) = helper::program() else {
             return precompile(self.limits.stack_bytes, component, effort)
-                .map_err(|error| format!("it is not valid WebAssembly: {error:#}"));
+                .map_err(|error| format!("not valid WebAssembly: {error:#}"));
         };
         let is_cancelled = || self.cancelled_by.iter().any(Shutdown::requested);
         match helper::compile(program, component, &self.limits, effort, is_cancelled) {
             Compiled::Code(code) => Ok(code),
-            Compiled::Refused(reason) => Err(reason),
+            Compiled::Rejected(reason) => Err(reason),
         }
     }
 }
 
-/// Compiles a component in this process, for every [`Engine`] with this limit of the stack.
+/// Compiles a component in this process. The code is valid for every [`Engine`] with this stack limit.
 pub(super) fn precompile(stack_bytes: usize, component: &[u8], effort: Effort) -> wasmtime::Result<Vec<u8>> {
     let mut config = configuration(stack_bytes);
-    // The threads that an engine compiles with are those of the process, at the priority of those that map; one that
-    // may use none of them does it all on this thread.
+    // Parallel compilation runs in the thread pool of the process, at the priority of the workers. With OneThread the
+    // calling thread compiles, at its own priority.
     config.parallel_compilation(effort == Effort::Full);
     wasmtime::Engine::new(&config)?.precompile_component(component)
 }
@@ -118,7 +116,7 @@ fn configuration(stack_bytes: usize) -> wasmtime::Config {
     let mut config = wasmtime::Config::new();
     config
         .epoch_interruption(true)
-        // Files and lines are found by `Symbols`.
+        // `Symbols` looks up files and lines, in a helper process.
         .wasm_backtrace_details(wasmtime::WasmBacktraceDetails::Disable)
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(32))
         .max_wasm_stack(stack_bytes)

@@ -1,4 +1,4 @@
-//! What a plugin is given of the machine: nothing but clocks and random numbers, and beyond that what was granted by name.
+//! The WASI capabilities of a plugin: clocks and random numbers, and explicit grants.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -11,65 +11,58 @@ use wasmtime_wasi::{FsPerms, HostMonotonicClock, HostWallClock, WasiCtxBuilder};
 
 use mapper_core::record::Record;
 
-/// The wall clock of `--deterministic`: 2000-01-01T00:00:00Z, since 1970.
+/// Wall clock with `--deterministic`: 2000-01-01T00:00:00Z.
 const FIXED_WALL_CLOCK: Duration = Duration::from_secs(946_684_800);
-/// Its monotonic clock, in nanoseconds; not 0, which the run-time system of Go takes for a clock that is not set yet.
+/// Monotonic clock with `--deterministic`, in nanoseconds. The Go runtime interprets 0 as a clock that is not set.
 const FIXED_MONOTONIC_NS: u64 = 1_000_000_000;
-/// What its random numbers begin from, before there is a record to begin from.
+/// Random seed with `--deterministic` before the first record.
 const FIXED_SEED: u64 = 0;
-/// The most random bytes of one call; a guest that wants more calls again.
+/// Random bytes per call. A guest that needs more calls again.
 const MAX_RANDOM_BYTES: u64 = 1 << 20;
 
-/// What a plugin is given beyond clocks and random numbers.
+/// Capabilities granted in addition to clocks and random numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Grants {
-    /// Variables of its environment, with their values.
+    /// Environment variables: name and value.
     pub env: Vec<(String, String)>,
-    /// Folders.
     pub dirs: Vec<GrantedDir>,
-    /// Its clocks stand still, and its random numbers are the same for the same record.
+    /// Fixes the clocks, and seeds random numbers with the position of the record.
     pub deterministic: bool,
 }
 
-/// A folder that a plugin may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GrantedDir {
-    /// Where it is on this machine.
+    /// The path on the host.
     pub host: PathBuf,
-    /// What the plugin knows it as.
+    /// The path in the guest.
     pub guest: String,
-    /// Whether the plugin may write there.
     pub writable: bool,
 }
 
 impl Grants {
-    /// Looks whether the folders are there.
-    ///
     /// # Errors
-    /// Which one isn't, and why.
+    /// A granted directory can't be read.
     pub fn check(&self) -> Result<(), String> {
         self.dirs.iter().try_for_each(|dir| {
             let readable = std::fs::read_dir(&dir.host).map(|_| ());
             readable
-                .map_err(|error| format!("--allow-dir: {} can't be given to the plugin: {error}", dir.host.display()))
+                .map_err(|error| format!("--allow-dir: failed to read the directory {}: {error}", dir.host.display()))
         })
     }
 
-    /// The WASI of an instance, as far as grants decide.
-    ///
     /// # Errors
-    /// When a granted folder can't be opened (any more).
-    pub(super) fn wasi(&self, seed: &Seed) -> wasmtime::Result<WasiCtxBuilder> {
+    /// A granted directory can't be opened.
+    pub(super) fn wasi_builder(&self, seed: &Seed) -> wasmtime::Result<WasiCtxBuilder> {
         let mut wasi = WasiCtxBuilder::new();
         wasi.allow_tcp(false).allow_udp(false).allow_ip_name_lookup(false);
         wasi.max_random_size(MAX_RANDOM_BYTES);
-        // The worker waits for the guest in any case: no detour over another thread.
+        // The worker waits for the guest anyway, so blocking calls need no other thread.
         wasi.allow_blocking_current_thread(true);
         wasi.envs(&self.env);
         for dir in &self.dirs {
             let perms = if dir.writable { FsPerms::ReadWrite } else { FsPerms::ReadOnly };
             wasi.preopened_dir(&dir.host, &dir.guest, perms)
-                .map_err(|error| error.context(format!("opening the granted folder {}", dir.host.display())))?;
+                .map_err(|error| error.context(format!("opening the granted directory {}", dir.host.display())))?;
         }
         if self.deterministic {
             wasi.wall_clock(FixedClock).monotonic_clock(FixedClock);
@@ -101,8 +94,8 @@ impl HostMonotonicClock for FixedClock {
     }
 }
 
-/// Random numbers that begin anew with each record: SplitMix64, which is short enough to stay the same for ever. Clones are the
-/// same generator.
+/// A SplitMix64 generator that is seeded again for each record. The algorithm is part of this file so that a dependency update
+/// can't change the numbers. Clones share the state.
 #[derive(Clone)]
 pub(super) struct Seed(Arc<AtomicU64>);
 
@@ -113,8 +106,8 @@ impl Default for Seed {
 }
 
 impl Seed {
-    /// Begins anew, from where the record is in Kafka: FNV-1a of topic, partition and offset.
-    pub(super) fn begin(&self, record: Record<'_>) {
+    /// Seeds the generator with the FNV-1a hash of topic, partition and offset.
+    pub(super) fn reseed(&self, record: Record<'_>) {
         const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
         const PRIME: u64 = 0x0100_0000_01b3;
         let (partition, offset) = (record.partition().to_le_bytes(), record.offset().to_le_bytes());
@@ -157,7 +150,7 @@ mod tests {
     use mapper_core::record::Batch;
 
     #[test]
-    fn random_numbers_are_of_the_record_and_those_of_splitmix64() {
+    fn seed_depends_on_the_record_and_numbers_match_splitmix64() {
         let seed = Seed::default();
         // The reference implementation's first two numbers from 0 (https://prng.di.unimi.it/splitmix64.c).
         assert_eq!([seed.next(), seed.next()], [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4]);
@@ -168,9 +161,9 @@ mod tests {
         let mut numbers: Vec<u64> = batch
             .records()
             .map(|record| {
-                seed.begin(record);
+                seed.reseed(record);
                 let first = seed.next();
-                seed.begin(record);
+                seed.reseed(record);
                 assert_eq!(seed.next(), first);
                 first
             })

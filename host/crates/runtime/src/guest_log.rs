@@ -1,9 +1,8 @@
-//! What a guest writes, to its log or to stdout and stderr: lines of the host's log, each with the record it is about.
+//! Forwards guest output (`logging.log`, stdout, stderr) to the host's log, with the position of the current record.
 //!
-//! Writing never fails and never blocks: a stream that is full kills Rust and Python guests.
+//! Writes never fail and never block, because Rust and Python guests abort on a full stream.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -17,22 +16,22 @@ use mapper_core::record::Batch;
 use super::bindings::batch_world::mapper_host::mapper::logging::Level;
 use super::line_budget::{LineBudget, MAX_BYTES, MAX_LINES};
 
-/// A longer line is cut (`wit/mapper.wit`).
+/// Longer lines are truncated (`wit/mapper.wit`).
 const MAX_LINE_BYTES: usize = 8 << 10;
-/// How much of what a guest wrote about a record goes into its dead letter.
-const KEPT_BYTES: usize = 4 << 10;
+/// Size of the output tail that becomes part of a failure.
+const TAIL_BYTES: usize = 4 << 10;
 
-/// The log of one instance. Cheap to clone: all clones are the same log.
+/// The log of one instance. Clones share it.
 #[derive(Clone, Default)]
 pub(super) struct GuestLog(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    /// The record of the batch that the guest said it was at.
+    /// Batch index of the current record, from the guest's last progress report.
     index: AtomicU32,
-    /// The record at which it was asked to say so again; 0 when it has not said anything yet.
-    next: AtomicU32,
-    /// How far apart these are.
+    /// Batch index of the next requested progress report; 0 before the first report.
+    next_report: AtomicU32,
+    /// Records between two requested reports.
     stride: AtomicU32,
     inner: Mutex<Inner>,
 }
@@ -43,20 +42,20 @@ struct Inner {
     plugin: String,
     topic: String,
     positions: Vec<(i32, i64)>,
-    stdout: Pending,
-    stderr: Pending,
-    /// The last lines about the record `kept_for`.
-    kept: VecDeque<String>,
-    kept_bytes: usize,
-    kept_for: u32,
+    stdout: PartialLine,
+    stderr: PartialLine,
+    /// The latest lines about the record `tail_index`.
+    tail: VecDeque<String>,
+    tail_bytes: usize,
+    tail_index: u32,
 }
 
-/// A line that has no end yet.
+/// A line without its line feed yet.
 #[derive(Default)]
-struct Pending {
+struct PartialLine {
     bytes: Vec<u8>,
-    /// It is longer than a line may be: what comes of it yet is left out.
-    cut: bool,
+    /// The line reached its limit; the rest of it is dropped.
+    is_truncated: bool,
 }
 
 impl GuestLog {
@@ -64,139 +63,137 @@ impl GuestLog {
         self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A log that writes as much as this budget allows.
     pub(super) fn new(budget: Arc<LineBudget>) -> Self {
         let log = Self::default();
         log.lock().budget = budget;
         log
     }
 
-    pub(super) fn name(&self, plugin: &str) {
+    pub(super) fn set_plugin_name(&self, plugin: &str) {
         plugin.clone_into(&mut self.lock().plugin);
     }
 
-    /// A batch is about to be mapped, by a guest that is to say every `stride` records where it is.
-    pub(super) fn begin(&self, batch: &Batch, stride: u32) {
+    /// Starts a batch whose guest reports its progress every `stride` records.
+    pub(super) fn begin_batch(&self, batch: &Batch, stride: u32) {
         let mut inner = self.lock();
         if inner.topic != *batch.topic {
             (*batch.topic).clone_into(&mut inner.topic);
         }
         inner.positions.clear();
         inner.positions.extend(batch.partitions.iter().copied().zip(batch.offsets.iter().copied()));
-        inner.forget_kept(0);
-        inner.tell_left_out();
+        inner.reset_tail(0);
+        inner.log_dropped_lines();
         self.0.index.store(0, Ordering::Relaxed);
-        self.0.next.store(0, Ordering::Relaxed);
+        self.0.next_report.store(0, Ordering::Relaxed);
         self.0.stride.store(stride, Ordering::Relaxed);
     }
 
-    /// This record of the batch is next. Returns the one at which to hear of the guest again; when it calls sooner, that
-    /// is every further one.
-    pub(super) fn at(&self, index: u32) -> u32 {
-        if index < self.0.next.load(Ordering::Relaxed) {
+    /// Handles a progress report and returns the index of the next requested report. A guest that reports early reports every
+    /// record from then on.
+    pub(super) fn report_progress(&self, index: u32) -> u32 {
+        if index < self.0.next_report.load(Ordering::Relaxed) {
             self.0.stride.store(1, Ordering::Relaxed);
         }
         let next = index.saturating_add(self.0.stride.load(Ordering::Relaxed));
         self.0.index.store(index, Ordering::Relaxed);
-        self.0.next.store(next, Ordering::Relaxed);
+        self.0.next_report.store(next, Ordering::Relaxed);
         next
     }
 
-    /// Whether the guest may be at a later record than it said, because it was not asked to say so.
-    pub(super) fn is_vague(&self) -> bool {
-        self.0.next.load(Ordering::Relaxed) > self.index().saturating_add(1)
+    /// Whether the guest may have passed the reported record, because no report was requested since.
+    pub(super) fn is_position_uncertain(&self) -> bool {
+        self.0.next_report.load(Ordering::Relaxed) > self.index().saturating_add(1)
     }
 
     pub(super) fn index(&self) -> u32 {
         self.0.index.load(Ordering::Relaxed)
     }
 
-    pub(super) fn line(&self, level: Level, text: &str) -> Result<(), Vague> {
+    pub(super) fn log_line(&self, level: Level, text: &str) -> Result<(), PositionUncertain> {
         let index = self.exact_index()?;
-        self.lock().line(index, level, text);
+        self.lock().log_line(index, level, text);
         Ok(())
     }
 
-    fn exact_index(&self) -> Result<u32, Vague> {
-        if self.is_vague() { Err(Vague) } else { Ok(self.index()) }
+    fn exact_index(&self) -> Result<u32, PositionUncertain> {
+        if self.is_position_uncertain() { Err(PositionUncertain) } else { Ok(self.index()) }
     }
 
-    fn write(&self, stderr: bool, bytes: &[u8]) -> Result<(), Vague> {
+    fn write(&self, stderr: bool, bytes: &[u8]) -> Result<(), PositionUncertain> {
         let index = self.exact_index()?;
         let mut inner = self.lock();
         let level = if stderr { Level::Warn } else { Level::Info };
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let pending = if stderr { &mut inner.stderr } else { &mut inner.stdout };
+            let partial = if stderr { &mut inner.stderr } else { &mut inner.stdout };
             let (text, ends) = part.strip_suffix(b"\n").map_or((part, false), |text| (text, true));
-            let room = MAX_LINE_BYTES - pending.bytes.len();
-            if !pending.cut {
-                pending.bytes.extend_from_slice(&text[..text.len().min(room)]);
+            let remaining = MAX_LINE_BYTES - partial.bytes.len();
+            if !partial.is_truncated {
+                partial.bytes.extend_from_slice(&text[..text.len().min(remaining)]);
             }
-            let full = !pending.cut && text.len() > room;
-            let line = (full || ends && !pending.cut).then(|| std::mem::take(&mut pending.bytes));
-            pending.cut = !ends && (full || pending.cut);
+            let full = !partial.is_truncated && text.len() > remaining;
+            let line = (full || ends && !partial.is_truncated).then(|| std::mem::take(&mut partial.bytes));
+            partial.is_truncated = !ends && (full || partial.is_truncated);
             if let Some(line) = line {
-                inner.line(index, level, &String::from_utf8_lossy(&line));
+                inner.log_line(index, level, &String::from_utf8_lossy(&line));
             }
         }
         Ok(())
     }
 
-    /// What was written about the current record, the oldest of it dropped: one line each, none if nothing was.
-    pub(super) fn take_kept(&self) -> String {
+    /// The latest output about the current record.
+    pub(super) fn take_tail(&self) -> String {
         let index = self.index();
         let mut inner = self.lock();
         for (stderr, level) in [(false, Level::Info), (true, Level::Warn)] {
-            let pending = std::mem::take(if stderr { &mut inner.stderr } else { &mut inner.stdout });
-            if !pending.bytes.is_empty() {
-                inner.line(index, level, &String::from_utf8_lossy(&pending.bytes));
+            let partial = std::mem::take(if stderr { &mut inner.stderr } else { &mut inner.stdout });
+            if !partial.bytes.is_empty() {
+                inner.log_line(index, level, &String::from_utf8_lossy(&partial.bytes));
             }
         }
-        let kept = if inner.kept_for == index { std::mem::take(&mut inner.kept) } else { VecDeque::new() };
-        inner.forget_kept(index);
-        kept.into_iter().collect::<Vec<_>>().join("\n")
+        let tail = if inner.tail_index == index { std::mem::take(&mut inner.tail) } else { VecDeque::new() };
+        inner.reset_tail(index);
+        tail.into_iter().collect::<Vec<_>>().join("\n")
     }
 }
 
-/// Stops a guest that writes while it is not known which record it is at; the batch is then taken again.
+/// Stops a guest that writes while its position is uncertain. The mapper then retries the batch with a report per record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the guest wrote without having said which record it is at")]
-pub(super) struct Vague;
+#[error("the guest wrote output without a progress report for the current record")]
+pub(super) struct PositionUncertain;
 
 impl Inner {
-    fn forget_kept(&mut self, index: u32) {
-        self.kept.clear();
-        self.kept_bytes = 0;
-        self.kept_for = index;
+    fn reset_tail(&mut self, index: u32) {
+        self.tail.clear();
+        self.tail_bytes = 0;
+        self.tail_index = index;
     }
 
-    fn line(&mut self, index: u32, level: Level, text: &str) {
-        let text = cut(text, MAX_LINE_BYTES);
-        if self.kept_for != index {
-            self.forget_kept(index);
+    fn log_line(&mut self, index: u32, level: Level, text: &str) {
+        let text = truncate(text, MAX_LINE_BYTES);
+        if self.tail_index != index {
+            self.reset_tail(index);
         }
-        let mut kept = String::new();
-        let _ = write!(kept, "{}", cut(text, KEPT_BYTES));
-        self.kept_bytes += kept.len();
-        self.kept.push_back(kept);
-        while self.kept_bytes > KEPT_BYTES {
-            self.kept_bytes -= self.kept.pop_front().map_or(self.kept_bytes, |oldest| oldest.len());
+        let line = truncate(text, TAIL_BYTES).to_owned();
+        self.tail_bytes += line.len();
+        self.tail.push_back(line);
+        while self.tail_bytes > TAIL_BYTES {
+            self.tail_bytes -= self.tail.pop_front().map_or(self.tail_bytes, |oldest| oldest.len());
         }
-        self.tell_left_out();
+        self.log_dropped_lines();
         if self.budget.admits(text.len(), Instant::now()) {
-            self.log(index, level, text);
+            self.emit(index, level, text);
         }
     }
 
-    fn tell_left_out(&self) {
-        let lines = self.budget.left_out(Instant::now());
+    fn log_dropped_lines(&self) {
+        let lines = self.budget.take_dropped(Instant::now());
         if lines > 0 {
             tracing::warn!(target: "guest", plugin = self.plugin, lines,
-                "the guest wrote more than {MAX_LINES} lines or {MAX_BYTES} bytes within a second; these lines were left out");
+                "dropped guest log lines: the plugin exceeded {MAX_LINES} lines or {MAX_BYTES} bytes per second");
         }
     }
 
-    fn log(&self, index: u32, level: Level, text: &str) {
+    fn emit(&self, index: u32, level: Level, text: &str) {
         let position = self.positions.get(index as usize);
         macro_rules! log {
             ($level:ident) => {
@@ -217,12 +214,11 @@ impl Inner {
     }
 }
 
-/// The longest part of a text that has at most that many bytes.
-fn cut(text: &str, bytes: usize) -> &str {
+fn truncate(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
 
-/// A guest's stdout or stderr.
+/// The guest's stdout or stderr.
 #[derive(Clone)]
 pub(super) struct Stream {
     log: GuestLog,
@@ -243,7 +239,7 @@ impl IsTerminal for Stream {
 
 impl StdoutStream for Stream {
     fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
-        // Only used by WASI 0.3, which is not linked.
+        // Only WASI 0.3 calls this, and it is not linked.
         Box::new(tokio::io::sink())
     }
 
@@ -260,7 +256,7 @@ impl Pollable for Stream {
 #[async_trait::async_trait]
 impl OutputStream for Stream {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.log.write(self.stderr, &bytes).map_err(|vague| StreamError::Trap(vague.into()))
+        self.log.write(self.stderr, &bytes).map_err(|uncertain| StreamError::Trap(uncertain.into()))
     }
 
     fn flush(&mut self) -> StreamResult<()> {
@@ -282,62 +278,62 @@ mod tests {
         for offset in 0..100 {
             batch.push((0, offset), 0, None, None, std::iter::empty());
         }
-        log.begin(&batch, stride);
+        log.begin_batch(&batch, stride);
         log
     }
 
     #[test]
-    fn a_guest_that_is_quiet_is_heard_of_at_every_stride() {
+    fn silent_guest_reports_every_stride_and_may_not_write() {
         let log = log(32);
-        assert!(!log.is_vague());
-        assert_eq!(log.at(0), 32);
-        assert!(log.is_vague());
-        assert_eq!(log.line(Level::Info, "which?"), Err(Vague));
-        assert_eq!(log.write(true, b"which?\n"), Err(Vague));
-        assert_eq!(log.at(32), 64);
+        assert!(!log.is_position_uncertain());
+        assert_eq!(log.report_progress(0), 32);
+        assert!(log.is_position_uncertain());
+        assert_eq!(log.log_line(Level::Info, "which?"), Err(PositionUncertain));
+        assert_eq!(log.write(true, b"which?\n"), Err(PositionUncertain));
+        assert_eq!(log.report_progress(32), 64);
     }
 
     #[test]
-    fn who_calls_sooner_is_at_that_very_record_from_then_on() {
+    fn early_report_makes_every_following_record_reported() {
         let log = log(32);
-        assert_eq!((log.at(0), log.at(7)), (32, 8));
-        assert!(!log.is_vague());
-        assert_eq!(log.line(Level::Info, "this"), Ok(()));
+        assert_eq!((log.report_progress(0), log.report_progress(7)), (32, 8));
+        assert!(!log.is_position_uncertain());
+        assert_eq!(log.log_line(Level::Info, "this"), Ok(()));
         assert_eq!(log.write(true, b"this"), Ok(()));
-        assert_eq!(log.take_kept(), "this\nthis");
-        assert_eq!((log.at(8), log.is_vague()), (9, false));
+        assert_eq!(log.take_tail(), "this\nthis");
+        assert_eq!((log.report_progress(8), log.is_position_uncertain()), (9, false));
     }
 
     #[test]
-    fn a_line_without_end_is_cut_once_and_the_next_line_is_whole() {
+    fn overlong_line_is_truncated_once_and_the_next_line_is_complete() {
         let log = log(1);
         for _ in 0..100 {
             assert_eq!(log.write(false, &[b'x'; 1000]), Ok(()));
         }
         assert_eq!(log.lock().stdout.bytes.len(), 0);
-        assert_eq!(log.lock().kept.len(), 1);
-        log.at(1);
+        assert_eq!(log.lock().tail.len(), 1);
+        log.report_progress(1);
         assert_eq!(log.write(false, b"xx\nnext\n\xff\0\nlast"), Ok(()));
-        assert_eq!(log.take_kept(), "next\n\u{fffd}\0\nlast");
+        assert_eq!(log.take_tail(), "next\n\u{fffd}\0\nlast");
     }
 
     #[test]
-    fn of_what_is_written_without_end_the_last_is_kept_up_to_a_bound() {
+    fn tail_keeps_the_latest_lines_within_its_limit() {
         let log = log(1);
         for number in 0..100_000 {
             assert_eq!(log.write(true, format!("line {number}\n").as_bytes()), Ok(()));
         }
-        let kept = log.take_kept();
-        assert!(kept.len() <= KEPT_BYTES + kept.lines().count(), "{} bytes", kept.len());
-        assert!(kept.ends_with("line 99999") && kept.len() > KEPT_BYTES / 2, "{kept}");
+        let tail = log.take_tail();
+        assert!(tail.len() <= TAIL_BYTES + tail.lines().count(), "{} bytes", tail.len());
+        assert!(tail.ends_with("line 99999") && tail.len() > TAIL_BYTES / 2, "{tail}");
     }
 
     #[test]
-    fn a_guest_that_never_calls_or_says_nonsense_does_no_harm() {
+    fn missing_or_invalid_reports_do_not_panic() {
         let log = log(1);
-        assert_eq!(log.line(Level::Info, "never called"), Ok(()));
-        assert_eq!((log.at(u32::MAX), log.is_vague()), (u32::MAX, false));
-        assert_eq!(log.line(Level::Info, "nonsense"), Ok(()));
-        assert_eq!((log.at(0), log.is_vague()), (1, false));
+        assert_eq!(log.log_line(Level::Info, "never called"), Ok(()));
+        assert_eq!((log.report_progress(u32::MAX), log.is_position_uncertain()), (u32::MAX, false));
+        assert_eq!(log.log_line(Level::Info, "nonsense"), Ok(()));
+        assert_eq!((log.report_progress(0), log.is_position_uncertain()), (1, false));
     }
 }

@@ -1,7 +1,7 @@
-//! Helper processes: this program, executed once more, does the work that hostile bytes could make endless, huge or crash.
+//! Helper processes isolate the compiler and the DWARF reader from the host.
 //!
-//! Compilers and readers of debug information have no bounds of their own. A helper process has a limit of CPU time and of memory,
-//! and its end by a signal is an error of the plugin, not the end of the host. It ends with the host, too.
+//! Hostile input can make both run for ever, exhaust memory or crash. The host executes itself as a helper process with a limit of
+//! CPU time and memory. If the helper crashes, the plugin is rejected and the host goes on. A helper exits with the host.
 
 mod compile;
 mod guard;
@@ -19,30 +19,29 @@ pub(super) use compile::{Compiled, compile};
 pub use serve::serve;
 pub(super) use symbolize::Symbolizer;
 
-/// The first argument of a helper process. No command of the host has this name.
-const ARGUMENT: &str = "__helper";
+/// The first argument of a helper process. It is no command of the command line.
+const HELPER_ARGUMENT: &str = "__helper";
 
-/// Threads of a helper process that compile. Each takes memory, so a machine with very many would exceed any limit.
+/// Compiler threads in a helper process. Each needs memory, so their number must not grow with the machine.
 const MAX_THREADS: usize = 8;
 
-/// The exit code of a helper process that refuses its task; its standard output has the reason.
+/// Exit code for a rejected task. Standard output has the reason.
 pub const REFUSED: u8 = 70;
-/// The others that are no success.
 const OUT_OF_MEMORY: u8 = 71;
 const OUT_OF_TIME: u8 = 72;
 const PARENT_GONE: u8 = 73;
 
-/// The program that is executed as a helper process.
+/// The executable for helper processes.
 static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
 
-/// Lets this process start helper processes by executing this program, which must be a `mapper-host` of the same build: any other would
-/// not understand the arguments. Without it plugins are compiled in this process, and backtraces have function names only.
+/// Registers the executable for helper processes. It must be a host of the same build. Without it, the host compiles plugins in
+/// this process, and backtraces have function names only.
 pub fn register_program(program: PathBuf) {
-    // Whichever came first is as good.
+    // A second registration names the same build, so it can be ignored.
     let _ = PROGRAM.set(program);
 }
 
-/// As [`register_program`], for the program that this process runs, even if its file was replaced meanwhile.
+/// Registers the executable of this process. An upgrade that replaces the file doesn't affect it.
 pub fn register_this_program() {
     let own = Path::new("/proc/self/exe");
     let program = if own.exists() { Some(own.to_owned()) } else { executed_path() };
@@ -51,14 +50,14 @@ pub fn register_this_program() {
     }
 }
 
-/// The path by which this program was executed, where there is no `/proc`.
+/// The path of the executable for systems without `/proc`.
 fn executed_path() -> Option<PathBuf> {
     #[cfg(target_os = "linux")]
     {
         use std::os::unix::ffi::OsStrExt;
-        // SAFETY: it takes no pointers.
+        // SAFETY: `getauxval` takes no pointers.
         let path = unsafe { libc::getauxval(libc::AT_EXECFN) } as *const libc::c_char;
-        // SAFETY: what is not null points to a string of the process's initial stack, which stays.
+        // SAFETY: a non-null value points to a string on the initial stack of the process, which stays valid.
         let path = (!path.is_null()).then(|| unsafe { std::ffi::CStr::from_ptr(path) })?;
         Some(PathBuf::from(std::ffi::OsStr::from_bytes(path.to_bytes())))
     }
@@ -66,29 +65,28 @@ fn executed_path() -> Option<PathBuf> {
     std::env::current_exe().ok()
 }
 
-/// The program to execute, if there is one.
 pub(super) fn program() -> Option<&'static Path> {
     PROGRAM.get().map(PathBuf::as_path)
 }
 
-/// What a helper process may use.
+/// Resource limits of a helper process.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
-    /// CPU time of all its threads; `None`: the process that waits for it looks at the clock.
+    /// CPU time over all threads; `None` if the host enforces a timeout instead.
     cpu: Option<Duration>,
     /// Resident memory.
     memory_bytes: u64,
 }
 
-/// A running helper process. Dropping it kills it.
+/// A running helper process. Drop kills it.
 struct Process(Child);
 
 impl Process {
-    /// Starts one, with pipes for its standard input and output.
+    /// Standard input and output of the process are pipes.
     fn start(program: &Path, task: &str, bounds: Bounds, arguments: &[String]) -> io::Result<Self> {
         let mut command = Command::new(program);
-        command.args([ARGUMENT, task]).arg(std::process::id().to_string());
-        command.arg(bounds.cpu.map_or(0, |most| most.as_millis()).to_string());
+        command.args([HELPER_ARGUMENT, task]).arg(std::process::id().to_string());
+        command.arg(bounds.cpu.map_or(0, |limit| limit.as_millis()).to_string());
         command.arg(bounds.memory_bytes.to_string()).args(arguments);
         let threads = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
         command.env("RAYON_NUM_THREADS", threads.to_string());
@@ -96,7 +94,6 @@ impl Process {
         command.spawn().map(Self)
     }
 
-    /// Waits for its end.
     fn wait(mut self) -> io::Result<ExitStatus> {
         self.0.wait()
     }
@@ -104,41 +101,40 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended already.
+        // Both fail if the process has already exited.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Why a helper process did not do its work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Failed {
+enum HelperFailure {
     OutOfMemory,
     OutOfTime,
-    Ended(ExitStatus),
+    Exited(ExitStatus),
 }
 
-impl Failed {
-    fn of(status: ExitStatus) -> Self {
+impl HelperFailure {
+    fn from_status(status: ExitStatus) -> Self {
         match status.code().map(u8::try_from) {
             Some(Ok(OUT_OF_MEMORY)) => Self::OutOfMemory,
             Some(Ok(OUT_OF_TIME)) => Self::OutOfTime,
-            _ => Self::Ended(status),
+            _ => Self::Exited(status),
         }
     }
 }
 
-impl fmt::Display for Failed {
+impl fmt::Display for HelperFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OutOfMemory => f.write_str("the helper process exceeded its memory limit"),
             Self::OutOfTime => f.write_str("the helper process exceeded its time limit"),
-            Self::Ended(status) => write!(f, "the helper process ended early ({status})"),
+            Self::Exited(status) => write!(f, "the helper process exited early ({status})"),
         }
     }
 }
 
-/// The arguments of a helper process, as [`Process::start`] gives them.
+/// The arguments that [`Process::start`] passes to a helper process.
 struct Task {
     name: String,
     parent: u32,
@@ -147,18 +143,18 @@ struct Task {
 }
 
 impl Task {
-    /// `None`: this is no helper process.
+    /// `None` if this is not a helper process.
     fn parse(arguments: impl IntoIterator<Item = OsString>) -> Option<Result<Self, String>> {
         let mut arguments = arguments.into_iter().skip(1).map(|argument| argument.to_string_lossy().into_owned());
-        if arguments.next()? != ARGUMENT {
+        if arguments.next()? != HELPER_ARGUMENT {
             return None;
         }
         let mut next =
-            || arguments.next().ok_or("helper process: an argument is missing. The host starts it, not a person");
+            || arguments.next().ok_or("helper process: an argument is missing. Only the host starts helper processes");
         let mut task = || -> Result<Self, &'static str> {
             let name = next()?;
-            let parent = next()?.parse().map_err(|_| "helper process: the parent is no process id")?;
-            let number = |text: String| text.parse::<u64>().map_err(|_| "helper process: a limit is no number");
+            let parent = next()?.parse().map_err(|_| "helper process: the parent is not a process id")?;
+            let number = |text: String| text.parse::<u64>().map_err(|_| "helper process: a limit is not a number");
             let (cpu_ms, memory_bytes) = (number(next()?)?, number(next()?)?);
             let cpu = (cpu_ms > 0).then(|| Duration::from_millis(cpu_ms));
             Ok(Self { name, parent, bounds: Bounds { cpu, memory_bytes }, arguments: Vec::new() })
@@ -177,30 +173,32 @@ mod tests {
     }
 
     #[test]
-    fn arguments_of_people_are_no_task() {
-        for arguments in [&["host"][..], &["host", "run"], &[], &["host", "--plugin", ARGUMENT]] {
+    fn command_line_arguments_are_not_a_task() {
+        for arguments in [&["host"][..], &["host", "run"], &[], &["host", "--plugin", HELPER_ARGUMENT]] {
             assert!(parsed(arguments).is_none(), "{arguments:?}");
         }
     }
 
     #[test]
     fn task_has_parent_bounds_and_arguments() {
-        let task = parsed(&["host", ARGUMENT, "compile", "7", "1500", "4096", "a", "b"]).unwrap().unwrap();
+        let task = parsed(&["host", HELPER_ARGUMENT, "compile", "7", "1500", "4096", "a", "b"]).unwrap().unwrap();
         assert_eq!((task.name.as_str(), task.parent, task.bounds.memory_bytes), ("compile", 7, 4096));
         assert_eq!(
             (task.bounds.cpu, task.arguments),
             (Some(Duration::from_millis(1500)), vec!["a".into(), "b".into()])
         );
-        assert_eq!(parsed(&["host", ARGUMENT, "x", "7", "0", "1"]).unwrap().unwrap().bounds.cpu, None);
-        for wrong in
-            [&["host", ARGUMENT][..], &["host", ARGUMENT, "x", "y", "0", "1"], &["host", ARGUMENT, "x", "1", "0"]]
-        {
+        assert_eq!(parsed(&["host", HELPER_ARGUMENT, "x", "7", "0", "1"]).unwrap().unwrap().bounds.cpu, None);
+        for wrong in [
+            &["host", HELPER_ARGUMENT][..],
+            &["host", HELPER_ARGUMENT, "x", "y", "0", "1"],
+            &["host", HELPER_ARGUMENT, "x", "1", "0"],
+        ] {
             assert!(parsed(wrong).unwrap().is_err(), "{wrong:?}");
         }
     }
 
     #[test]
-    fn program_that_can_not_be_executed_is_an_error() {
+    fn missing_executable_is_an_error() {
         let bounds = Bounds { cpu: None, memory_bytes: 1 << 30 };
         assert!(Process::start(Path::new("/nowhere/host"), "compile", bounds, &[]).is_err());
     }

@@ -1,78 +1,70 @@
-//! What a component may import, what for, and what is said of everything else.
+//! Classifies the imports of a component: provided, restricted or unsupported.
 
 use super::contract::PACKAGE;
 
 /// An import of a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Import {
-    /// Its name, such as `wasi:clocks/wall-clock@0.2.6`.
+    /// For example `wasi:clocks/wall-clock@0.2.6`.
     pub name: String,
-    /// What a plugin gets of it.
     pub access: Access,
-    /// What it is, and what can be done about it, in words.
+    /// Describes the import and, if it is unsupported, how to avoid it.
     pub about: &'static str,
 }
 
-/// What a plugin gets of an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// All of it.
-    Given,
-    /// Nothing but what was granted by name: run-time systems of languages import it whether they use it or not.
-    Empty,
-    /// A component that imports it is refused.
-    Refused,
+    Provided,
+    /// Provided, but empty without a grant. Language runtimes import it even if they don't use it.
+    Restricted,
+    /// The host rejects a component that imports it.
+    Unsupported,
 }
 
-/// By how a name starts; what comes first counts.
-const KNOWN: &[(&str, Access, &str)] = &[
-    ("mapper-host:mapper/types", Access::Given, "the types of the contract"),
-    ("mapper-host:mapper/logging", Access::Given, "lines for the host's log"),
-    ("mapper-host:mapper/progress", Access::Given, "says which record of a batch is next"),
-    ("wasi:cli/environment", Access::Empty, "variables and arguments: none but those of --allow-env"),
-    ("wasi:cli/exit", Access::Given, "ends the instance, which fails the record"),
-    ("wasi:cli/stdin", Access::Empty, "an input that is at its end"),
-    ("wasi:cli/stdout", Access::Given, "lines for the host's log"),
-    ("wasi:cli/stderr", Access::Given, "lines for the host's log"),
-    ("wasi:cli/terminal-", Access::Empty, "a terminal: there is none"),
-    ("wasi:clocks/wall-clock", Access::Given, "the time of day; it stands still with --deterministic"),
-    ("wasi:clocks/monotonic-clock", Access::Given, "a clock and sleep, no longer than --record-timeout"),
-    ("wasi:filesystem/", Access::Empty, "files: none but those in the folders of --allow-dir"),
-    ("wasi:io/", Access::Given, "streams, and waiting for them, no longer than --record-timeout"),
-    ("wasi:random/", Access::Given, "random numbers; the same for the same record with --deterministic"),
-    ("wasi:sockets/", Access::Empty, "sockets and names of hosts: every one is denied"),
+/// Prefix, access and description. The first matching prefix applies.
+const RULES: &[(&str, Access, &str)] = &[
+    ("mapper-host:mapper/types", Access::Provided, "the types of the contract"),
+    ("mapper-host:mapper/logging", Access::Provided, "writes to the host's log"),
+    ("mapper-host:mapper/progress", Access::Provided, "reports the current record of a batch"),
+    ("wasi:cli/environment", Access::Restricted, "environment variables: only those of --allow-env"),
+    ("wasi:cli/exit", Access::Provided, "ends the instance and fails the record"),
+    ("wasi:cli/stdin", Access::Restricted, "standard input: empty"),
+    ("wasi:cli/stdout", Access::Provided, "writes to the host's log"),
+    ("wasi:cli/stderr", Access::Provided, "writes to the host's log"),
+    ("wasi:cli/terminal-", Access::Restricted, "terminal: always absent"),
+    ("wasi:clocks/wall-clock", Access::Provided, "wall clock; fixed with --deterministic"),
+    ("wasi:clocks/monotonic-clock", Access::Provided, "monotonic clock and sleep, limited by --record-timeout"),
+    ("wasi:filesystem/", Access::Restricted, "files: only those in the directories of --allow-dir"),
+    ("wasi:io/", Access::Provided, "streams and polling, limited by --record-timeout"),
+    ("wasi:random/", Access::Provided, "random numbers; seeded by the record with --deterministic"),
+    ("wasi:sockets/", Access::Restricted, "sockets and name lookup: always denied"),
     (
         "wasi:http/",
-        Access::Refused,
-        "HTTP: a plugin is not given a network; build it without (JavaScript: without http and fetch)",
+        Access::Unsupported,
+        "HTTP: a plugin has no network access; build it without HTTP (JavaScript: without http and fetch)",
     ),
-    ("wasi:config/", Access::Refused, "configuration: a plugin gets its settings through configure (--set)"),
-    ("wasi:", Access::Refused, "a part of WASI that this host has not; build the plugin without it"),
-    (
-        PACKAGE,
-        Access::Refused,
-        "no part of the contract that this host speaks; build the plugin against wit/ of this release",
-    ),
-    ("", Access::Refused, "unknown to this host; a plugin can import only WASI 0.2 and the contract (wit/mapper.wit)"),
+    ("wasi:config/", Access::Unsupported, "configuration: a plugin receives its settings in configure (--set)"),
+    ("wasi:", Access::Unsupported, "not provided by this host; build the plugin without it"),
+    (PACKAGE, Access::Unsupported, "not in the contract of this host; build the plugin with wit/ of this release"),
+    ("", Access::Unsupported, "unknown; a plugin can import only WASI 0.2 and the contract (wit/mapper.wit)"),
 ];
 
-/// The version of WASI that is given; all releases of 0.2 are one to a component.
-const WASI: &str = "0.2.";
+/// The supported WASI version. Releases of 0.2 are compatible with each other.
+const WASI_VERSION: &str = "0.2.";
 
 impl Import {
-    /// An import by its name.
-    pub(super) fn of(name: &str) -> Self {
-        let (_, access, about) = KNOWN
+    pub(super) fn classify(name: &str) -> Self {
+        let (_, access, about) = RULES
             .iter()
-            .find(|(start, ..)| name.starts_with(start))
+            .find(|(prefix, ..)| name.starts_with(prefix))
             .copied()
-            .unwrap_or_else(|| unreachable!("the last start is empty"));
+            .unwrap_or_else(|| unreachable!("the last prefix is empty"));
         let version = name.split_once('@').map(|(_, version)| version);
-        let other_wasi = access != Access::Refused
+        let is_other_wasi = access != Access::Unsupported
             && name.starts_with("wasi:")
-            && !version.is_some_and(|version| version.starts_with(WASI));
-        let (access, about) = if other_wasi {
-            (Access::Refused, "another version of WASI: this host has 0.2; build the plugin for wasm32-wasip2")
+            && !version.is_some_and(|version| version.starts_with(WASI_VERSION));
+        let (access, about) = if is_other_wasi {
+            (Access::Unsupported, "another version of WASI: this host provides 0.2; build the plugin for wasm32-wasip2")
         } else {
             (access, about)
         };
@@ -80,14 +72,15 @@ impl Import {
     }
 }
 
-/// Why a component with these imports can't be a plugin; `None` when none of them is refused.
-pub(super) fn refusal(imports: &[Import]) -> Option<String> {
-    let refused: Vec<String> = imports
+/// # Errors
+/// The unsupported imports.
+pub(super) fn check(imports: &[Import]) -> Result<(), String> {
+    let unsupported: Vec<String> = imports
         .iter()
-        .filter(|import| import.access == Access::Refused)
+        .filter(|import| import.access == Access::Unsupported)
         .map(|import| format!("{} ({})", import.name, import.about))
         .collect();
-    (!refused.is_empty()).then(|| format!("it imports what a plugin is not given: {}", refused.join("; ")))
+    if unsupported.is_empty() { Ok(()) } else { Err(format!("unsupported imports: {}", unsupported.join("; "))) }
 }
 
 #[cfg(test)]
@@ -95,34 +88,34 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_given_what_is_empty_and_what_is_refused() {
+    fn imports_are_classified_by_prefix_and_wasi_version() {
         for (name, access, words) in [
-            ("mapper-host:mapper/logging@1.0.0", Access::Given, "log"),
-            ("wasi:clocks/wall-clock@0.2.6", Access::Given, "time of day"),
-            ("wasi:clocks/wall-clock@0.2.99", Access::Given, "time of day"),
-            ("wasi:filesystem/preopens@0.2.6", Access::Empty, "--allow-dir"),
-            ("wasi:sockets/tcp@0.2.6", Access::Empty, "denied"),
-            ("wasi:cli/terminal-stdout@0.2.6", Access::Empty, "terminal"),
-            ("wasi:clocks/wall-clock@0.3.0", Access::Refused, "another version of WASI"),
-            ("wasi:clocks/wall-clock", Access::Refused, "another version of WASI"),
-            ("wasi:http/outgoing-handler@0.2.6", Access::Refused, "not given a network"),
-            ("wasi:keyvalue/store@0.2.0", Access::Refused, "part of WASI that this host has not"),
-            ("mapper-host:mapper/metrics@1.1.0", Access::Refused, "no part of the contract"),
-            ("acme:secrets/store", Access::Refused, "unknown to this host"),
-            ("read-file", Access::Refused, "unknown to this host"),
+            ("mapper-host:mapper/logging@1.0.0", Access::Provided, "log"),
+            ("wasi:clocks/wall-clock@0.2.6", Access::Provided, "wall clock"),
+            ("wasi:clocks/wall-clock@0.2.99", Access::Provided, "wall clock"),
+            ("wasi:filesystem/preopens@0.2.6", Access::Restricted, "--allow-dir"),
+            ("wasi:sockets/tcp@0.2.6", Access::Restricted, "denied"),
+            ("wasi:cli/terminal-stdout@0.2.6", Access::Restricted, "terminal"),
+            ("wasi:clocks/wall-clock@0.3.0", Access::Unsupported, "another version of WASI"),
+            ("wasi:clocks/wall-clock", Access::Unsupported, "another version of WASI"),
+            ("wasi:http/outgoing-handler@0.2.6", Access::Unsupported, "no network access"),
+            ("wasi:keyvalue/store@0.2.0", Access::Unsupported, "not provided by this host"),
+            ("mapper-host:mapper/metrics@1.1.0", Access::Unsupported, "not in the contract"),
+            ("acme:secrets/store", Access::Unsupported, "unknown;"),
+            ("read-file", Access::Unsupported, "unknown;"),
         ] {
-            let import = Import::of(name);
+            let import = Import::classify(name);
             assert_eq!((import.access, import.name.as_str()), (access, name));
             assert!(import.about.contains(words), "{name}: {}", import.about);
         }
     }
 
     #[test]
-    fn every_refused_import_is_named() {
-        let imports = ["wasi:io/poll@0.2.6", "wasi:http/types@0.2.6", "a:b/c"].map(Import::of);
-        assert_eq!(refusal(&imports[..1]), None);
-        let refusal = refusal(&imports).expect("two of them are refused");
-        assert!(refusal.contains("wasi:http/types@0.2.6 (HTTP") && refusal.contains("; a:b/c (unknown"), "{refusal}");
-        assert!(!refusal.contains("wasi:io"), "{refusal}");
+    fn error_names_every_unsupported_import() {
+        let imports = ["wasi:io/poll@0.2.6", "wasi:http/types@0.2.6", "a:b/c"].map(Import::classify);
+        assert_eq!(check(&imports[..1]), Ok(()));
+        let error = check(&imports).expect_err("two imports are unsupported");
+        assert!(error.contains("wasi:http/types@0.2.6 (HTTP") && error.contains("; a:b/c (unknown"), "{error}");
+        assert!(!error.contains("wasi:io"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! One instance of a guest: its memory, its state, and calls into it.
+//! One instance of a guest: its store, and the calls of its exports.
 
 use std::sync::Arc;
 
@@ -12,23 +12,22 @@ use super::bindings::batch_world::mapper_host::mapper::{logging, progress};
 use super::bindings::{batch_world, record_world};
 use super::convert;
 use super::deadline::Deadline;
-use super::failure::{self, Teller};
+use super::deadline_poll::DeadlinePoll;
+use super::failure::{self, FailureDescriber};
 use super::grants::Seed;
-use super::guest_log::{GuestLog, Stream, Vague};
+use super::guest_log::{GuestLog, PositionUncertain, Stream};
 use super::limits::Limiter;
 use super::load::{Plugin, Prepared};
 use super::open_files::{Files, OpenFiles};
-use super::waiting::Waiting;
 use mapper_core::record::{Batch, Record};
 use mapper_core::verdict::{Columns, Failure, FailureKind};
 
-/// An instance is renewed when its memory has grown through this part of what is left up to its limit, in percent: some
-/// run-time systems of languages never give back what a record needed.
+/// Some language runtimes never free memory. So the host replaces an instance that has used this share of the memory between its
+/// base and the limit.
 const FULL_PERCENT: usize = 75;
-/// Handles of resources that a guest may have at a time, such as streams and what it waits for.
+/// Open resource handles per guest, such as streams and pollables.
 const MAX_HANDLES: usize = 10_000;
 
-/// What the host keeps for an instance.
 pub(super) struct GuestState {
     wasi: WasiCtx,
     table: ResourceTable,
@@ -40,12 +39,10 @@ pub(super) struct GuestState {
 }
 
 impl GuestState {
-    /// What a guest needs to wait.
-    pub(super) fn waiting(&mut self) -> Waiting<'_> {
-        Waiting { table: &mut self.table, deadline: &self.deadline }
+    pub(super) fn deadline_poll(&mut self) -> DeadlinePoll<'_> {
+        DeadlinePoll { table: &mut self.table, deadline: &self.deadline }
     }
 
-    /// What a guest needs to use files.
     pub(super) fn files(&mut self) -> Files<'_> {
         let wasi = WasiFilesystemCtxView { ctx: self.wasi.filesystem(), table: &mut self.table };
         Files { wasi, open: &mut self.open_files, log: &self.log }
@@ -60,14 +57,14 @@ impl WasiView for GuestState {
 
 impl logging::Host for GuestState {
     fn log(&mut self, level: logging::Level, message: String) -> wasmtime::Result<()> {
-        Ok(self.log.line(level, &message)?)
+        Ok(self.log.log_line(level, &message)?)
     }
 }
 
 impl progress::Host for GuestState {
     fn at(&mut self, index: u32) -> u32 {
-        self.deadline.reach(index);
-        self.log.at(index)
+        self.deadline.report_progress(index);
+        self.log.report_progress(index)
     }
 }
 
@@ -76,68 +73,66 @@ enum Exports {
     Record(record_world::Mapper),
 }
 
-/// A configured instance, ready for records. Once a call has failed it must not be called again: a guest that trapped
-/// can never be entered again, and one that broke the contract is not to be trusted.
+/// A configured instance. After a failed call it must not be called again: wasmtime can't reenter a guest after a trap, and a
+/// guest that broke the contract may be in an invalid state.
 pub(super) struct Instance {
     store: Store<GuestState>,
     exports: Exports,
-    teller: Teller,
+    describer: FailureDescriber,
     timeout_ticks: u64,
-    /// Records it was given.
+    /// Records mapped so far.
     records: usize,
-    /// Its memory after the first call with records, in bytes: what it needs in any case.
+    /// Memory after the first records: what the guest needs in any case.
     base_memory: usize,
     engine: Arc<Engine>,
 }
 
-/// How far a batch came, and why no further.
-pub(super) struct Failed {
-    /// Verdicts on the first records; only a mapper of one record a call has any.
-    pub(super) before: Columns,
-    pub(super) why: Why,
+/// A call that did not map all of its records.
+pub(super) struct CallFailure {
+    /// Verdicts on the records before the failure. Only the world of single records has any.
+    pub(super) completed: Columns,
+    pub(super) cause: FailureCause,
 }
 
-/// Why a batch came no further.
-pub(super) enum Why {
-    /// The first record without a verdict failed, on an instance that had seen no other: it is its own failure.
+pub(super) enum FailureCause {
+    /// The first record without a verdict failed on a fresh instance, so no earlier record can be the reason.
     Record(Failure<'static>),
-    /// No instance could be made.
+    /// The host could not create an instance.
     NoInstance(Failure<'static>),
-    /// One of `among` records failed, the first of which is this one of the batch, if it is true what the guest said.
-    At {
-        /// Of the batch.
+    /// According to the guest's progress report, one of `candidates` records from `index` on failed.
+    Reported {
+        /// Batch index of the first candidate.
         index: usize,
-        /// How many it may have been.
-        among: usize,
+        candidates: usize,
     },
-    /// Which one failed is not known.
-    Somewhere,
-    /// The instance had used up its memory for others: nobody's failure.
-    UsedUp,
-    /// The guest wrote, or was slow, while it was not asked to say at every record where it is. It will do so again.
-    NotAsked,
+    /// The failed record is unknown.
+    Unknown,
+    /// Earlier records used up the memory of the instance, so no record of this call is at fault.
+    MemoryExhausted,
+    /// The guest wrote output or timed out between two progress reports. Every record of the plugin must be polled.
+    NotPolled,
 }
 
-impl Why {
-    /// The same, for the records after the first ones, which have verdicts.
-    pub(super) fn after_first(self, judged: usize) -> Self {
+impl FailureCause {
+    /// Makes the index relative to the first record without a verdict.
+    pub(super) fn skip_completed(self, completed: usize) -> Self {
         match self {
-            Self::At { index, among } => Self::At { index: index - judged, among },
+            Self::Reported { index, candidates } => Self::Reported { index: index - completed, candidates },
             other => other,
         }
     }
 }
 
 impl Instance {
-    /// Makes an instance, and configures it.
+    /// Creates and configures an instance.
     pub(super) fn new(plugin: &Plugin) -> Result<Self, Failure<'static>> {
         let engine = &plugin.engine;
         let limits = &engine.limits;
         let log = GuestLog::new(plugin.line_budget.clone());
-        log.name(&plugin.identity.name);
+        log.set_plugin_name(&plugin.identity.name);
         let seed = Seed::default();
-        let teller = Teller { log: log.clone(), limits: *limits, symbols: plugin.symbols.clone() };
-        let mut wasi = engine.grants.wasi(&seed).map_err(|error| teller.tell(&error, None))?;
+        let describer = FailureDescriber { log: log.clone(), limits: *limits, symbols: plugin.symbols.clone() };
+        let mut wasi = engine.grants.wasi_builder(&seed).map_err(|error| describer.describe(&error, None))?;
         wasi.stdout(Stream::new(log.clone(), false)).stderr(Stream::new(log.clone(), true));
         let mut table = ResourceTable::new();
         table.set_max_capacity(MAX_HANDLES);
@@ -155,8 +150,8 @@ impl Instance {
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(limits.output_bytes);
         store.set_max_component_handles(MAX_HANDLES);
-        store.epoch_deadline_callback(|store| match store.data().deadline.left() {
-            Some(left) => Ok(UpdateDeadline::Continue(left)),
+        store.epoch_deadline_callback(|store| match store.data().deadline.ticks_left() {
+            Some(ticks) => Ok(UpdateDeadline::Continue(ticks)),
             None => Err(Trap::Interrupt.into()),
         });
         store.set_epoch_deadline(timeout_ticks);
@@ -164,72 +159,69 @@ impl Instance {
             Prepared::Batch(pre) => pre.instantiate(&mut store).map(Exports::Batch),
             Prepared::Record(pre) => pre.instantiate(&mut store).map(Exports::Record),
         };
-        let exports = exports.map_err(|error| teller.tell(&error, store.data_mut().limiter.take_denied()))?;
+        let exports = exports.map_err(|error| describer.describe(&error, store.data_mut().limiter.take_denial()))?;
         let engine = engine.clone();
-        let mut instance = Self { store, exports, teller, timeout_ticks, records: 0, base_memory: 0, engine };
+        let mut instance = Self { store, exports, describer, timeout_ticks, records: 0, base_memory: 0, engine };
         instance.configure(&plugin.settings)?;
         Ok(instance)
     }
 
-    /// Records it was given.
     pub(super) fn records(&self) -> usize {
         self.records
     }
 
-    /// Its linear memory, in bytes.
-    pub(super) fn memory(&self) -> usize {
+    pub(super) fn memory_bytes(&self) -> usize {
         self.store.data().limiter.memory()
     }
 
-    /// Whether its memory has grown so near to its limit that it should be renewed. What it needs from the first records
-    /// on doesn't count, or one that needs much would be renewed for ever.
+    /// Whether the memory has grown so much that the host should replace the instance. The base memory doesn't count; otherwise a
+    /// guest with a large base would be replaced after every call.
     pub(super) fn is_full(&self) -> bool {
         let limit = self.engine.limits.memory_bytes;
-        let denied = self.store.data().limiter.denied().is_some();
-        denied || is_full(self.base_memory, self.memory(), limit)
+        let is_denied = self.store.data().limiter.denial().is_some();
+        is_denied || is_full(self.base_memory, self.memory_bytes(), limit)
     }
 
-    fn enter(&mut self, records: usize) {
+    fn begin_call(&mut self, records: usize) {
         self.store.set_epoch_deadline(self.timeout_ticks);
         let state = self.store.data_mut();
-        state.deadline.begin(records as u32);
-        state.limiter.take_denied();
+        state.deadline.begin_call(records as u32);
+        state.limiter.take_denial();
     }
 
-    fn begin_seed(&self, record: Record<'_>) {
+    fn reseed(&self, record: Record<'_>) {
         if self.engine.grants.deterministic {
-            self.store.data().seed.begin(record);
+            self.store.data().seed.reseed(record);
         }
     }
 
-    /// The end of a call with records.
-    fn leave(&mut self, records: usize) {
+    fn end_call(&mut self, records: usize) {
         if self.records == 0 {
-            self.base_memory = self.memory();
+            self.base_memory = self.memory_bytes();
         }
         self.records += records;
     }
 
     fn failure(&mut self, error: &wasmtime::Error) -> Failure<'static> {
-        let denied = self.store.data_mut().limiter.take_denied();
-        self.teller.tell(error, denied)
+        let denial = self.store.data_mut().limiter.take_denial();
+        self.describer.describe(error, denial)
     }
 
     fn configure(&mut self, settings: &[(String, String)]) -> Result<(), Failure<'static>> {
-        self.enter(0);
+        self.begin_call(0);
         let settings: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (&**key, &**value)).collect();
-        let answer = match &self.exports {
+        let result = match &self.exports {
             Exports::Batch(world) => world.mapper_host_mapper_plugin().call_configure(&mut self.store, &settings),
             Exports::Record(world) => world.mapper_host_mapper_plugin().call_configure(&mut self.store, &settings),
         };
-        answer
+        result
             .map_err(|error| self.failure(&error))?
-            .map_err(|message| Failure::new(FailureKind::Rejected, format!("it refuses its settings: {message}")))
+            .map_err(|message| Failure::new(FailureKind::Rejected, format!("rejected its settings: {message}")))
     }
 
-    /// The name and version the mapper gives itself.
-    pub(super) fn describe(&mut self) -> Result<(String, String), Failure<'static>> {
-        self.enter(0);
+    /// Name and version of the plugin.
+    pub(super) fn info(&mut self) -> Result<(String, String), Failure<'static>> {
+        self.begin_call(0);
         let info = match &self.exports {
             Exports::Batch(world) => {
                 world.mapper_host_mapper_plugin().call_describe(&mut self.store).map(|info| (info.name, info.version))
@@ -241,81 +233,84 @@ impl Instance {
         info.map_err(|error| self.failure(&error))
     }
 
-    /// Maps the first records of a batch, all of them unless the instance is to be renewed in between or there is too much
-    /// to hand back at once; the columns have passed their check. A mapper of batches is asked every `stride` records where
-    /// it is.
-    pub(super) fn map(&mut self, batch: &Batch, stride: u32) -> Result<Columns, Box<Failed>> {
+    /// Maps the first records of a batch. It maps fewer than all if the instance is full or the outputs reach their limit. The
+    /// returned columns are checked. A batch mapper is polled every `stride` records.
+    pub(super) fn map(&mut self, batch: &Batch, stride: u32) -> Result<Columns, Box<CallFailure>> {
         match &self.exports {
             Exports::Batch(_) => {
-                self.teller.log.begin(batch, stride);
+                self.describer.log.begin_batch(batch, stride);
                 self.map_batch(batch, stride)
             }
             Exports::Record(_) => {
-                self.teller.log.begin(batch, 1);
+                self.describer.log.begin_batch(batch, 1);
                 self.map_records(batch)
             }
         }
     }
 
-    fn map_batch(&mut self, batch: &Batch, stride: u32) -> Result<Columns, Box<Failed>> {
-        let fresh = self.records == 0;
-        self.enter(batch.len());
-        self.begin_seed(batch.record(0));
-        let Exports::Batch(world) = &self.exports else { unreachable!("asked by map") };
+    fn map_batch(&mut self, batch: &Batch, stride: u32) -> Result<Columns, Box<CallFailure>> {
+        let is_fresh = self.records == 0;
+        self.begin_call(batch.len());
+        self.reseed(batch.record(0));
+        let Exports::Batch(world) = &self.exports else { unreachable!("map checks the world") };
         let names = convert::header_names(&batch.headers);
         let lowered = convert::batch(batch, &names);
         let verdicts = world.mapper_host_mapper_batch_mapper().call_process(&mut self.store, lowered);
-        let used_up = !fresh && self.store.data().limiter.denied().is_some();
-        let vague = self.teller.log.is_vague();
-        let alone = batch.len() == 1;
-        let why = match verdicts.map(convert::columns) {
-            Ok(_) if used_up => Why::UsedUp,
+        let is_memory_exhausted = !is_fresh && self.store.data().limiter.denial().is_some();
+        let is_uncertain = self.describer.log.is_position_uncertain();
+        let is_alone = batch.len() == 1;
+        let cause = match verdicts.map(convert::columns) {
+            Ok(_) if is_memory_exhausted => FailureCause::MemoryExhausted,
             Ok(columns) => match columns.check(batch.len()) {
                 Ok(()) => {
-                    self.leave(batch.len());
+                    self.end_call(batch.len());
                     return Ok(columns);
                 }
-                Err(rule) if alone && fresh => Why::Record(Failure::new(FailureKind::InvalidOutput, rule)),
-                Err(_) => Why::Somewhere,
+                Err(rule) if is_alone && is_fresh => {
+                    FailureCause::Record(Failure::new(FailureKind::InvalidOutput, rule))
+                }
+                Err(_) => FailureCause::Unknown,
             },
-            Err(_) if used_up => Why::UsedUp,
-            Err(error) if vague && (is_slow(&error) || error.is::<Vague>()) => Why::NotAsked,
-            Err(error) if alone && fresh => Why::Record(self.failure(&error)),
-            Err(error) if failure::is_of_the_answer(&error) => Why::Somewhere,
+            Err(_) if is_memory_exhausted => FailureCause::MemoryExhausted,
+            Err(error) if is_uncertain && (is_timeout(&error) || error.is::<PositionUncertain>()) => {
+                FailureCause::NotPolled
+            }
+            Err(error) if is_alone && is_fresh => FailureCause::Record(self.failure(&error)),
+            Err(error) if failure::is_return_value_error(&error) => FailureCause::Unknown,
             Err(_) => {
-                let index = (self.teller.log.index() as usize).min(batch.len() - 1);
-                Why::At { index, among: if vague { stride as usize } else { 1 } }
+                let index = (self.describer.log.index() as usize).min(batch.len() - 1);
+                FailureCause::Reported { index, candidates: if is_uncertain { stride as usize } else { 1 } }
             }
         };
-        Err(Box::new(Failed { before: Columns::default(), why }))
+        Err(Box::new(CallFailure { completed: Columns::default(), cause }))
     }
 
-    fn map_records(&mut self, batch: &Batch) -> Result<Columns, Box<Failed>> {
+    fn map_records(&mut self, batch: &Batch) -> Result<Columns, Box<CallFailure>> {
         let mut columns = convert::RecordColumns::default();
         for (index, record) in batch.records().enumerate() {
-            let fresh = self.records == 0;
-            self.teller.log.at(index as u32);
-            self.enter(0);
-            self.begin_seed(record);
-            let Exports::Record(world) = &self.exports else { unreachable!("asked by map") };
+            let is_fresh = self.records == 0;
+            self.describer.log.report_progress(index as u32);
+            self.begin_call(0);
+            self.reseed(record);
+            let Exports::Record(world) = &self.exports else { unreachable!("map checks the world") };
             let mapper = world.mapper_host_mapper_record_mapper();
-            let answer = convert::with_input(record, |input| mapper.call_process(&mut self.store, input));
-            let used_up = !fresh && self.store.data().limiter.denied().is_some();
-            let elsewhere = Why::At { index, among: 1 };
-            let why = match answer {
-                _ if used_up => Some(Why::UsedUp),
-                Err(error) if fresh => Some(Why::Record(self.failure(&error))),
-                Err(_) => Some(elsewhere),
-                Ok(answer) => match columns.push(answer) {
+            let result = convert::with_input(record, |input| mapper.call_process(&mut self.store, input));
+            let is_memory_exhausted = !is_fresh && self.store.data().limiter.denial().is_some();
+            let reported = FailureCause::Reported { index, candidates: 1 };
+            let cause = match result {
+                _ if is_memory_exhausted => Some(FailureCause::MemoryExhausted),
+                Err(error) if is_fresh => Some(FailureCause::Record(self.failure(&error))),
+                Err(_) => Some(reported),
+                Ok(outputs) => match columns.push(outputs) {
                     Ok(()) => None,
-                    Err(rule) if fresh => Some(Why::Record(Failure::new(FailureKind::InvalidOutput, rule))),
-                    Err(_) => Some(elsewhere),
+                    Err(rule) if is_fresh => Some(FailureCause::Record(Failure::new(FailureKind::InvalidOutput, rule))),
+                    Err(_) => Some(reported),
                 },
             };
-            if let Some(why) = why {
-                return Err(Box::new(Failed { before: columns.finish(), why }));
+            if let Some(cause) = cause {
+                return Err(Box::new(CallFailure { completed: columns.finish(), cause }));
             }
-            self.leave(1);
+            self.end_call(1);
             if self.is_full() || columns.bytes() >= self.engine.limits.output_bytes {
                 break;
             }
@@ -324,13 +319,13 @@ impl Instance {
     }
 }
 
-fn is_slow(error: &wasmtime::Error) -> bool {
+fn is_timeout(error: &wasmtime::Error) -> bool {
     error.downcast_ref::<Trap>() == Some(&Trap::Interrupt)
 }
 
 fn is_full(base: usize, memory: usize, limit: usize) -> bool {
-    let room = limit.saturating_sub(base);
-    memory > base + room / 100 * FULL_PERCENT
+    let growth_limit = limit.saturating_sub(base);
+    memory > base + growth_limit / 100 * FULL_PERCENT
 }
 
 #[cfg(test)]
@@ -338,9 +333,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_instance_is_full_when_it_has_grown_near_its_limit() {
+    fn instance_is_full_after_growing_near_its_limit() {
         assert!(!is_full(0, 75, 100) && is_full(0, 76, 100));
-        // One that needs nearly all from the start is not renewed for that.
+        // A large base memory alone doesn't make an instance full.
         assert!(!is_full(90, 90, 100));
         assert!(!is_full(100, 100, 100));
         assert!(!is_full(9000, 9750, 10_000) && is_full(9000, 9751, 10_000));

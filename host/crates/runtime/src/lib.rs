@@ -1,4 +1,4 @@
-//! Everything about WebAssembly: loading a plugin, and running it as a mapper. Only this crate imports wasmtime.
+//! Loads WebAssembly plugins and runs them as mappers. Only this crate imports wasmtime.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -8,6 +8,7 @@ mod complexity;
 mod contract;
 mod convert;
 mod deadline;
+mod deadline_poll;
 mod describe;
 mod dwarf;
 mod engine;
@@ -25,7 +26,6 @@ mod mapper;
 mod open_files;
 mod pool;
 mod symbols;
-mod waiting;
 
 pub use cache::Cache;
 pub use contract::{CONTRACT_VERSION, World};
@@ -36,7 +36,7 @@ pub use grants::{GrantedDir, Grants};
 pub use imports::{Access, Import};
 use instance::Instance;
 pub use limits::Limits;
-pub use load::{Effort, Plugin, PluginRefused, Stage};
+pub use load::{Effort, LoadError, Plugin, PluginFileError, Stage};
 pub use mapper::PluginMapper;
 pub use mapper_core::identity::{Digest, Identity, MAX_NAME_BYTES, MAX_PLUGIN_BYTES};
 pub use mapper_pipeline::contracts::Mapper;

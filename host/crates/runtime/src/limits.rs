@@ -1,4 +1,4 @@
-//! What an instance may use, and who counts it.
+//! Resource limits of an instance, and their accounting.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -8,32 +8,31 @@ use wasmtime::ResourceLimiter;
 use super::engine::EPOCH_TICK;
 use mapper_core::bytes::Bytes;
 
-/// Core instances, memories and tables of one component. A component is put together of a handful; CPython has the most, below 30.
+/// Core instances, memories and tables per component. Most components have a handful; CPython has almost 30.
 const MAX_PARTS: usize = 64;
 
-/// What an instance may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// The longest a guest may take for one record, or for its configuration.
+    /// Time limit for one record, and for the configuration.
     pub record_timeout: Duration,
-    /// The most linear memory of one instance, in bytes, all of its memories together.
+    /// Limit of the linear memory, over all memories of an instance.
     pub memory_bytes: usize,
-    /// The most elements of all tables of one instance.
+    /// Limit of the table elements, over all tables of an instance.
     pub table_elements: usize,
-    /// The most of the call stack that a guest may use, in bytes.
+    /// Limit of the guest's call stack.
     pub stack_bytes: usize,
-    /// The most that a guest may hand to the host in one call, in bytes: for one record, or for a batch.
+    /// Limit of the data that a guest passes to the host in one call: for one record, or for a batch.
     pub output_bytes: usize,
-    /// An instance is renewed after this many records; `None`: never for that reason.
+    /// The host replaces an instance after this many records.
     pub recycle_after: Option<NonZeroUsize>,
-    /// The most CPU time that compiling a plugin may take, on all CPUs together.
+    /// CPU time limit of a compilation, over all threads.
     pub compile_timeout: Duration,
-    /// The most memory that compiling a plugin may take, in bytes.
+    /// Memory limit of a compilation.
     pub compile_memory_bytes: u64,
 }
 
 impl Default for Limits {
-    /// The defaults of the settings.
+    /// The defaults of the command line settings.
     fn default() -> Self {
         Self {
             record_timeout: Duration::from_secs(1),
@@ -49,47 +48,46 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The record timeout in ticks of the engine's clock; at least one whole tick always passes.
+    /// The record timeout in epoch ticks. The extra tick makes up for the current one, which has partly passed.
     pub(super) fn timeout_ticks(&self) -> u64 {
         u64::try_from(self.record_timeout.as_millis().div_ceil(EPOCH_TICK.as_millis())).unwrap_or(u64::MAX / 2) + 1
     }
 }
 
-/// What a guest asked for and was not given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Denied {
-    /// Memory beyond the limit.
+pub(super) enum Denial {
+    /// The memory limit of the host.
     Memory,
-    /// Memory beyond what the plugin itself said it would use at most, or what the machine has.
+    /// The maximum that the plugin declares, or the memory of the machine.
     OwnMemory,
-    /// Table elements beyond the limit.
     Table,
 }
 
-impl Denied {
-    /// For a person: what there was not enough of, and the way out.
-    pub(super) fn text(self, limits: &Limits) -> String {
+impl Denial {
+    pub(super) fn message(self, limits: &Limits) -> String {
         match self {
             Self::Memory => format!(
-                "the plugin needs more memory than it may have ({}; --memory-limit)",
+                "the memory of the plugin exceeds the limit ({}; --memory-limit)",
                 Bytes(limits.memory_bytes as u64)
             ),
-            Self::OwnMemory => "the plugin needs more memory than it was built to have".to_owned(),
-            Self::Table => format!(
-                "the plugin needs more table elements than it may have ({}; --table-limit)",
-                limits.table_elements
-            ),
+            Self::OwnMemory => {
+                "the memory of the plugin exceeds the maximum that it declares. Build it with a larger maximum"
+                    .to_owned()
+            }
+            Self::Table => {
+                format!("the table elements of the plugin exceed the limit ({}; --table-limit)", limits.table_elements)
+            }
         }
     }
 }
 
-/// Counts what one instance uses, all of its memories and all of its tables together, and remembers a denial.
+/// Counts the memory and table elements of one instance, and records a denial.
 pub(super) struct Limiter {
     memory_limit: usize,
     table_limit: usize,
     memory: usize,
     table: usize,
-    denied: Option<Denied>,
+    denial: Option<Denial>,
 }
 
 impl Limiter {
@@ -99,23 +97,21 @@ impl Limiter {
             table_limit: limits.table_elements,
             memory: 0,
             table: 0,
-            denied: None,
+            denial: None,
         }
     }
 
-    /// Linear memory in use, in bytes.
     pub(super) fn memory(&self) -> usize {
         self.memory
     }
 
-    /// What was denied since this was asked last.
-    pub(super) fn take_denied(&mut self) -> Option<Denied> {
-        self.denied.take()
+    pub(super) fn take_denial(&mut self) -> Option<Denial> {
+        self.denial.take()
     }
 
-    /// What was denied since [`Limiter::take_denied`].
-    pub(super) fn denied(&self) -> Option<Denied> {
-        self.denied
+    /// The denial since the last [`Limiter::take_denial`].
+    pub(super) fn denial(&self) -> Option<Denial> {
+        self.denial
     }
 }
 
@@ -123,11 +119,11 @@ impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
         let more = desired.saturating_sub(current);
         if self.memory.saturating_add(more) > self.memory_limit {
-            self.denied = Some(Denied::Memory);
+            self.denial = Some(Denial::Memory);
             return Ok(false);
         }
         if maximum.is_some_and(|maximum| desired > maximum) {
-            self.denied = Some(Denied::OwnMemory);
+            self.denial = Some(Denial::OwnMemory);
             return Ok(false);
         }
         self.memory += more;
@@ -135,9 +131,9 @@ impl ResourceLimiter for Limiter {
     }
 
     fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
-        // What was counted stays counted: a guest can make growth fail that was never asked for here, and would get
-        // it subtracted for nothing.
-        self.denied.get_or_insert(Denied::OwnMemory);
+        // The count stays: wasmtime also calls this for growth that `memory_growing` never saw, and subtracting that would
+        // raise the limit.
+        self.denial.get_or_insert(Denial::OwnMemory);
         Ok(())
     }
 
@@ -145,8 +141,8 @@ impl ResourceLimiter for Limiter {
         let more = desired.saturating_sub(current);
         let beyond_own = maximum.is_some_and(|maximum| desired > maximum);
         if beyond_own || self.table.saturating_add(more) > self.table_limit {
-            // What a guest does about its own maximum is not a question of memory.
-            self.denied = if beyond_own { self.denied } else { Some(Denied::Table) };
+            // A table at its own maximum is no lack of memory: the guest handles it.
+            self.denial = if beyond_own { self.denial } else { Some(Denial::Table) };
             return Ok(false);
         }
         self.table += more;
@@ -154,7 +150,7 @@ impl ResourceLimiter for Limiter {
     }
 
     fn table_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
-        self.denied.get_or_insert(Denied::Table);
+        self.denial.get_or_insert(Denial::Table);
         Ok(())
     }
 
@@ -180,36 +176,36 @@ mod tests {
     }
 
     #[test]
-    fn all_memories_count_together_and_a_denial_is_remembered_once() {
+    fn memory_limit_spans_all_memories_and_a_denial_is_reported_once() {
         let mut limiter = limiter(10, 0);
         assert!(limiter.memory_growing(0, 4, None).unwrap());
         assert!(limiter.memory_growing(0, 6, Some(6)).unwrap());
-        assert_eq!((limiter.memory(), limiter.take_denied()), (10, None));
+        assert_eq!((limiter.memory(), limiter.take_denial()), (10, None));
         assert!(!limiter.memory_growing(4, 5, None).unwrap());
-        assert_eq!((limiter.memory(), limiter.take_denied()), (10, Some(Denied::Memory)));
-        assert_eq!(limiter.take_denied(), None);
+        assert_eq!((limiter.memory(), limiter.take_denial()), (10, Some(Denial::Memory)));
+        assert_eq!(limiter.take_denial(), None);
     }
 
     #[test]
-    fn growth_that_fails_after_all_is_remembered_and_gives_nothing_back() {
+    fn failed_growth_is_reported_and_the_count_stays() {
         let mut limiter = limiter(10, 0);
         assert!(limiter.memory_growing(0, 8, None).unwrap());
         for _ in 0..3 {
             limiter.memory_grow_failed(wasmtime::Error::msg("no")).unwrap();
         }
-        assert_eq!((limiter.memory(), limiter.take_denied()), (8, Some(Denied::OwnMemory)));
+        assert_eq!((limiter.memory(), limiter.take_denial()), (8, Some(Denial::OwnMemory)));
         assert!(!limiter.memory_growing(8, 80, None).unwrap());
         limiter.memory_grow_failed(wasmtime::Error::msg("no")).unwrap();
-        assert_eq!((limiter.memory(), limiter.take_denied()), (8, Some(Denied::Memory)));
+        assert_eq!((limiter.memory(), limiter.take_denial()), (8, Some(Denial::Memory)));
     }
 
     #[test]
-    fn tables_have_a_limit_of_their_own() {
+    fn table_elements_have_a_separate_limit() {
         let mut limiter = limiter(0, 10);
         assert!(limiter.table_growing(0, 6, None).unwrap() && limiter.table_growing(0, 4, None).unwrap());
         assert!(!limiter.table_growing(4, 5, None).unwrap());
-        assert_eq!(limiter.take_denied(), Some(Denied::Table));
+        assert_eq!(limiter.take_denial(), Some(Denial::Table));
         assert!(!limiter.table_growing(0, 5, Some(4)).unwrap());
-        assert_eq!(limiter.take_denied(), None);
+        assert_eq!(limiter.take_denial(), None);
     }
 }

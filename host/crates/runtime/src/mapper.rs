@@ -1,73 +1,74 @@
-//! A plugin as the pipeline's mapper: whatever the guest does costs at most the record it does it with.
+//! Implements the pipeline's `Mapper` for a plugin. A guest failure costs one record at most.
 //!
-//! A trap, a timeout or a broken rule counts only where it happens on an instance that has seen no other record: only then
-//! it can't be the doing of a record before. So what failed is found, and taken again alone.
+//! Guest state from earlier records can cause a trap, a timeout or invalid output. So the mapper locates the failed record and maps
+//! it again on a fresh instance. Only a failure on a fresh instance becomes the verdict of the record.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::instance::{Failed, Instance, Why};
+use super::instance::{CallFailure, FailureCause, Instance};
 use super::load::Plugin;
 use mapper_core::record::Batch;
 use mapper_core::verdict::{Columns, Failure, Verdicts};
 use mapper_pipeline::contracts::Mapper;
 use mapper_pipeline::guest::{GuestObserver, Renewal};
 
-/// How many records a guest may map before it says where it is: asking for each would cost a tenth of its time.
+/// Records between two progress reports of a guest. A report per record would cost a tenth of the mapping time.
 const STRIDE: u32 = 32;
-/// After a failure so many records are taken a few at a time, and the guest is asked at each of them where it is: where one
-/// fails there are often more, and each makes all that were taken with it be taken again.
-const WARY_RECORDS: usize = 1000;
-/// How often an instance is tried to be made before the records that it is for are given up.
-const ATTEMPTS: usize = 3;
+/// After a failure, the next records are mapped in small calls with a progress report per record. Failures often cluster, and
+/// each failure repeats its whole call.
+const SMALL_CALL_RECORDS: usize = 1000;
+/// Attempts to create an instance before its records fail.
+const INSTANCE_ATTEMPTS: usize = 3;
 
-/// Maps batches with instances of one plugin, of which there is one at a time.
+/// Maps batches with one instance of a plugin at a time.
 pub struct PluginMapper {
     plugin: Arc<Plugin>,
     instance: Option<Instance>,
-    /// The records left to be taken a few at a time.
-    wary: usize,
+    /// Remaining records to map in small calls.
+    small_call_records: usize,
     observer: Option<Arc<dyn GuestObserver>>,
 }
 
-/// What is left to be done of a batch, the next last.
+/// An entry of the task stack for a batch.
 enum Task {
-    /// These records are to be mapped.
-    Map { records: Range<usize>, belief: Belief },
-    /// This was found out already of the record that is next.
-    Put(Judged),
+    Map {
+        records: Range<usize>,
+        trust: Trust,
+    },
+    /// Appends the known outcome of the next record.
+    Append(Outcome),
 }
 
-/// Whether the guest's word is taken for where it was when it failed.
+/// Whether the mapper uses the guest's progress report to locate a failed record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Belief {
-    Believed,
-    /// It was wrong before.
-    Doubted,
+enum Trust {
+    Trusted,
+    /// An earlier report named a record that did not fail.
+    Suspect,
 }
 
-enum Judged {
+enum Outcome {
     Columns(Box<Columns>),
     Failed(Failure<'static>),
 }
 
 impl PluginMapper {
-    /// A mapper; its instance is made with the first batch.
+    /// Creates the instance with the first batch.
     pub fn new(plugin: Arc<Plugin>) -> Self {
-        Self { plugin, instance: None, wary: 0, observer: None }
+        Self { plugin, instance: None, small_call_records: 0, observer: None }
     }
 
-    /// A mapper with its instance, so that its first batch waits for nothing.
+    /// Creates the instance now, so that the first batch doesn't wait for it.
     ///
     /// # Errors
-    /// When no instance can be made.
+    /// The instance can't be created.
     pub fn prepared(plugin: Arc<Plugin>) -> Result<Self, Failure<'static>> {
         let instance = Some(Instance::new(&plugin)?);
         Ok(Self { instance, ..Self::new(plugin) })
     }
 
-    /// The same, which reports what it does with its guests.
     #[must_use]
     pub fn observed_by(mut self, observer: Arc<dyn GuestObserver>) -> Self {
         self.observer = Some(observer);
@@ -81,146 +82,147 @@ impl PluginMapper {
         }
     }
 
-    /// How many of the next records may be taken in one call.
-    fn most(&self, records: usize) -> usize {
+    /// The number of records for the next call.
+    fn call_size(&self, records: usize) -> usize {
         if self.plugin.engine.grants.deterministic {
-            // What is in the same call must not make a difference.
+            // The outputs of a record must not depend on other records in the same call.
             return 1;
         }
-        let records = if self.wary > 0 { records.min(STRIDE as usize) } else { records };
+        let records = if self.small_call_records > 0 { records.min(STRIDE as usize) } else { records };
         let used = self.instance.as_ref().map_or(0, Instance::records);
         self.plugin
             .engine
             .limits
             .recycle_after
-            .map_or(records, |most| records.min(most.get().saturating_sub(used).max(1)))
+            .map_or(records, |limit| records.min(limit.get().saturating_sub(used).max(1)))
     }
 
-    /// Renews an instance that has done its part, between two calls.
     fn renew_if_due(&mut self) {
         let Some(instance) = &self.instance else { return };
-        let most = self.plugin.engine.limits.recycle_after;
-        if most.is_some_and(|most| instance.records() >= most.get()) {
+        let limit = self.plugin.engine.limits.recycle_after;
+        if limit.is_some_and(|limit| instance.records() >= limit.get()) {
             self.renew(Renewal::Count);
         } else if instance.is_full() {
             self.renew(Renewal::Memory);
         }
     }
 
-    /// Maps the first records of a batch, as many as come out of one call.
-    fn call(&mut self, batch: &Batch) -> Result<Columns, Box<Failed>> {
-        let exactly = batch.len() <= STRIDE as usize || self.plugin.exactly.load(Ordering::Relaxed);
+    /// Maps the first records of a batch with one call.
+    fn call(&mut self, batch: &Batch) -> Result<Columns, Box<CallFailure>> {
+        let poll_every_record = batch.len() <= STRIDE as usize || self.plugin.poll_every_record.load(Ordering::Relaxed);
         if self.instance.is_none() {
-            let no_instance = |failure| Box::new(Failed { before: Columns::default(), why: Why::NoInstance(failure) });
-            self.instance = Some(self.make().map_err(no_instance)?);
+            let no_instance = |failure| {
+                Box::new(CallFailure { completed: Columns::default(), cause: FailureCause::NoInstance(failure) })
+            };
+            self.instance = Some(self.create_instance().map_err(no_instance)?);
         }
-        let instance = self.instance.as_mut().expect("made above");
-        let result = instance.map(batch, if exactly { 1 } else { STRIDE });
+        let instance = self.instance.as_mut().expect("created above");
+        let result = instance.map(batch, if poll_every_record { 1 } else { STRIDE });
         match &result {
             Ok(columns) => {
-                self.wary = self.wary.saturating_sub(columns.statuses.len());
+                self.small_call_records = self.small_call_records.saturating_sub(columns.statuses.len());
                 self.renew_if_due();
             }
-            Err(failed) if matches!(failed.why, Why::UsedUp) => self.renew(Renewal::Memory),
+            Err(failure) if matches!(failure.cause, FailureCause::MemoryExhausted) => self.renew(Renewal::Memory),
             Err(_) => {
-                self.wary = WARY_RECORDS;
+                self.small_call_records = SMALL_CALL_RECORDS;
                 self.renew(Renewal::Failure);
             }
         }
         result
     }
 
-    fn make(&self) -> Result<Instance, Failure<'static>> {
-        let mut made = Instance::new(&self.plugin);
-        for _ in 1..ATTEMPTS {
-            if made.is_err() {
-                made = Instance::new(&self.plugin);
+    fn create_instance(&self) -> Result<Instance, Failure<'static>> {
+        let mut instance = Instance::new(&self.plugin);
+        for _ in 1..INSTANCE_ATTEMPTS {
+            if instance.is_err() {
+                instance = Instance::new(&self.plugin);
             }
         }
-        made
+        instance
     }
 
-    /// What is to be done about the records of `range` that have no verdict yet, the last of it first.
-    fn after(&mut self, failed: Why, batch: &Batch, range: Range<usize>, belief: Belief) -> Vec<Task> {
-        let again = |records: Range<usize>, belief| Task::Map { records, belief };
+    /// The tasks for the records of `range`, which have no verdict after a failure. The last task comes first.
+    fn plan_retry(&mut self, cause: FailureCause, batch: &Batch, range: Range<usize>, trust: Trust) -> Vec<Task> {
+        let map = |records: Range<usize>, trust| Task::Map { records, trust };
         let (start, end) = (range.start, range.end);
-        match failed {
-            Why::Record(failure) => vec![again(start + 1..end, belief), Task::Put(Judged::Failed(failure))],
-            Why::NoInstance(failure) => range.map(|_| Task::Put(Judged::Failed(failure.clone()))).collect(),
-            Why::UsedUp => vec![again(range, belief)],
-            Why::NotAsked => {
-                self.plugin.exactly.store(true, Ordering::Relaxed);
-                vec![again(range, belief)]
+        match cause {
+            FailureCause::Record(failure) => {
+                vec![map(start + 1..end, trust), Task::Append(Outcome::Failed(failure))]
             }
-            // The instance is a new one, so that this record is the first it sees.
-            Why::At { .. } | Why::Somewhere if range.len() == 1 => vec![again(range, belief)],
-            Why::At { index, among: 1 } if belief == Belief::Believed => {
+            FailureCause::NoInstance(failure) => {
+                range.map(|_| Task::Append(Outcome::Failed(failure.clone()))).collect()
+            }
+            FailureCause::MemoryExhausted => vec![map(range, trust)],
+            FailureCause::NotPolled => {
+                self.plugin.poll_every_record.store(true, Ordering::Relaxed);
+                vec![map(range, trust)]
+            }
+            // The failure replaced the instance, so this record is the first one of a fresh instance.
+            FailureCause::Reported { .. } | FailureCause::Unknown if range.len() == 1 => vec![map(range, trust)],
+            FailureCause::Reported { index, candidates: 1 } if trust == Trust::Trusted => {
                 let at = start + index;
-                let judged = match self.call(&batch.slice(at..at + 1)) {
-                    Ok(columns) => Judged::Columns(Box::new(columns)),
-                    Err(failed) => match failed.why {
-                        Why::Record(failure) | Why::NoInstance(failure) => Judged::Failed(failure),
+                let outcome = match self.call(&batch.slice(at..at + 1)) {
+                    Ok(columns) => Outcome::Columns(Box::new(columns)),
+                    Err(failure) => match failure.cause {
+                        FailureCause::Record(failure) | FailureCause::NoInstance(failure) => Outcome::Failed(failure),
                         _ => {
-                            return vec![
-                                again(at + 1..end, belief),
-                                again(at..at + 1, belief),
-                                again(start..at, belief),
-                            ];
+                            return vec![map(at + 1..end, trust), map(at..at + 1, trust), map(start..at, trust)];
                         }
                     },
                 };
-                let belief = if let Judged::Failed(_) = judged { belief } else { Belief::Doubted };
-                vec![again(at + 1..end, belief), Task::Put(judged), again(start..at, belief)]
+                let trust = if let Outcome::Failed(_) = outcome { trust } else { Trust::Suspect };
+                vec![map(at + 1..end, trust), Task::Append(outcome), map(start..at, trust)]
             }
-            Why::At { index, among } if belief == Belief::Believed => {
-                let (first, last) = (start + index, (start + index + among).min(end));
-                vec![again(last..end, belief), again(first..last, belief), again(start..first, belief)]
+            FailureCause::Reported { index, candidates } if trust == Trust::Trusted => {
+                let (first, last) = (start + index, (start + index + candidates).min(end));
+                vec![map(last..end, trust), map(first..last, trust), map(start..first, trust)]
             }
-            Why::At { .. } | Why::Somewhere => {
+            FailureCause::Reported { .. } | FailureCause::Unknown => {
                 let middle = start + range.len() / 2;
-                vec![again(middle..end, belief), again(start..middle, belief)]
+                vec![map(middle..end, trust), map(start..middle, trust)]
             }
         }
     }
 
-    /// Up to and including the first record that failed: what was found out of later ones is found out again. Or until the
-    /// outputs are as many as a call may return, so that no batch, however it is taken apart, makes the host hold more.
-    fn judge(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
-        let most = self.plugin.engine.limits.output_bytes;
+    /// Stops after the first failed record; outcomes of later records are discarded. Also stops when the outputs reach the output
+    /// limit of one call, so that splitting a batch doesn't raise the memory of the host.
+    fn map_to_first_failure(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
+        let limit = self.plugin.engine.limits.output_bytes;
         let mut bytes = 0;
-        let mut tasks = vec![Task::Map { records: 0..batch.len(), belief: Belief::Believed }];
+        let mut tasks = vec![Task::Map { records: 0..batch.len(), trust: Trust::Trusted }];
         while let Some(task) = tasks.pop() {
-            let (records, belief) = match task {
-                Task::Put(Judged::Columns(columns)) => {
+            let (records, trust) = match task {
+                Task::Append(Outcome::Columns(columns)) => {
                     verdicts.push_columns(*columns);
                     continue;
                 }
-                Task::Put(Judged::Failed(failure)) => return verdicts.push_failure(failure),
+                Task::Append(Outcome::Failed(failure)) => return verdicts.push_failure(failure),
                 Task::Map { records, .. } if records.is_empty() => continue,
-                Task::Map { records, belief } => (records, belief),
+                Task::Map { records, trust } => (records, trust),
             };
-            let piece = records.start..records.start + self.most(records.len());
+            let piece = records.start..records.start + self.call_size(records.len());
             let result =
                 if piece.len() == batch.len() { self.call(batch) } else { self.call(&batch.slice(piece.clone())) };
-            let (columns, why) = match result {
+            let (columns, cause) = match result {
                 Ok(columns) => (columns, None),
-                Err(failed) => (failed.before, Some(failed.why)),
+                Err(failure) => (failure.completed, Some(failure.cause)),
             };
-            let judged = columns.statuses.len();
-            if judged > 0 {
+            let completed = columns.statuses.len();
+            if completed > 0 {
                 bytes += columns.bytes();
                 verdicts.push_columns(columns);
-                if bytes >= most {
+                if bytes >= limit {
                     return;
                 }
             }
             if piece.end < records.end {
-                tasks.push(Task::Map { records: piece.end..records.end, belief });
+                tasks.push(Task::Map { records: piece.end..records.end, trust });
             }
-            let rest = piece.start + judged..piece.end;
-            match why.map(|why| why.after_first(judged)) {
-                Some(why) => tasks.extend(self.after(why, batch, rest, belief)),
-                None if !rest.is_empty() => tasks.push(Task::Map { records: rest, belief }),
+            let rest = piece.start + completed..piece.end;
+            match cause.map(|cause| cause.skip_completed(completed)) {
+                Some(cause) => tasks.extend(self.plan_retry(cause, batch, rest, trust)),
+                None if !rest.is_empty() => tasks.push(Task::Map { records: rest, trust }),
                 None => {}
             }
         }
@@ -229,9 +231,9 @@ impl PluginMapper {
 
 impl Mapper for PluginMapper {
     fn map_until_failure(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
-        self.judge(batch, verdicts);
+        self.map_to_first_failure(batch, verdicts);
         if let Some(observer) = &self.observer {
-            observer.set_memory(self.instance.as_ref().map_or(0, Instance::memory) as u64);
+            observer.set_memory(self.instance.as_ref().map_or(0, Instance::memory_bytes) as u64);
         }
     }
 }

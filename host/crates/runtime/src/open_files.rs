@@ -1,8 +1,7 @@
-//! `wasi:filesystem`, where a directory was granted: what a guest has open of it is bounded, and it opens regular files and
-//! directories only.
+//! `wasi:filesystem` for granted directories. It limits the number of open files, and opens only regular files and directories.
 //!
-//! File descriptors are those of the whole host: a guest that leaks them would take them from Kafka's connections. A file stays
-//! open as long as a stream of it lives, so what counts is the file itself, not the guest's handles.
+//! All guests share the file descriptors of the host process: a guest that leaks them would starve the Kafka connections. A stream
+//! keeps its file open, so the limit counts files, not handles of the guest.
 
 use std::fs::File;
 use std::sync::{Arc, Weak};
@@ -20,26 +19,23 @@ use wasmtime_wasi::p2::{FsError, FsResult, ReaddirIterator};
 use super::bindings::batch_world::mapper_host::mapper::logging::Level;
 use super::guest_log::GuestLog;
 
-/// Files and directories that an instance may have open at once, the granted ones among them; and listings of directories that it
-/// may hold, each of which is in memory as a whole.
+/// Open files and directories per instance, including the granted ones. The same limit applies to directory listings, which are
+/// entirely in memory.
 pub(super) const MAX_OPEN: usize = 64;
 
-/// What an instance has open.
 #[derive(Default)]
 pub(super) struct OpenFiles {
     files: Vec<Weak<File>>,
-    /// The granted directories.
-    granted: usize,
+    granted_dirs: usize,
 }
 
-/// Tells the linker what [`Files`] is made of.
 pub(super) struct HasFiles;
 
 impl HasData for HasFiles {
     type Data<'a> = Files<'a>;
 }
 
-/// What the calls of `wasi:filesystem` need.
+/// The part of the guest state that `wasi:filesystem` needs.
 pub(super) struct Files<'a> {
     pub(super) wasi: WasiFilesystemCtxView<'a>,
     pub(super) open: &'a mut OpenFiles,
@@ -47,15 +43,13 @@ pub(super) struct Files<'a> {
 }
 
 impl OpenFiles {
-    /// Of an instance that is granted so many directories.
-    pub(super) fn new(granted: usize) -> Self {
-        Self { files: Vec::new(), granted }
+    pub(super) fn new(granted_dirs: usize) -> Self {
+        Self { files: Vec::new(), granted_dirs }
     }
 
-    /// Whether one more may be opened.
-    fn has_room(&mut self) -> bool {
+    fn has_capacity(&mut self) -> bool {
         self.files.retain(|file| file.strong_count() > 0);
-        self.granted + self.files.len() < MAX_OPEN
+        self.granted_dirs + self.files.len() < MAX_OPEN
     }
 
     fn add(&mut self, descriptor: &Descriptor) {
@@ -67,18 +61,18 @@ impl OpenFiles {
 }
 
 impl Files<'_> {
-    /// WASI has no code for it. The guest gets that of a quota (EDQUOT), and the log says what it is.
-    fn too_many(&self, what: &str) -> FsError {
+    /// WASI has no error code for too many open files. The guest gets the quota error (EDQUOT), and the log names the cause.
+    fn quota_error(&self, kind: &str) -> FsError {
         let line =
-            format!("too many open files: the plugin has {MAX_OPEN} {what} open, the most for an instance; close some");
-        match self.log.line(Level::Error, &line) {
+            format!("too many open files: the instance has {MAX_OPEN} {kind} open, which is the limit. Close some");
+        match self.log.log_line(Level::Error, &line) {
             Ok(()) => ErrorCode::Quota.into(),
-            Err(vague) => FsError::trap(wasmtime::Error::from(vague)),
+            Err(uncertain) => FsError::trap(wasmtime::Error::from(uncertain)),
         }
     }
 }
 
-fn listings(table: &mut ResourceTable) -> usize {
+fn count_listings(table: &mut ResourceTable) -> usize {
     table.iter_mut().filter(|entry| entry.is::<ReaddirIterator>()).count()
 }
 
@@ -95,8 +89,8 @@ impl Host for Files<'_> {
     }
 }
 
-/// Calls that open nothing.
-macro_rules! pass_on {
+/// Forwards the calls that open nothing.
+macro_rules! forward {
     ($(fn $name:ident($($argument:ident: $kind:ty),*) -> $result:ty;)*) => {$(
         fn $name(&mut self, $($argument: $kind),*) -> $result {
             HostDescriptor::$name(&mut self.wasi, $($argument),*)
@@ -115,16 +109,16 @@ impl HostDescriptor for Files<'_> {
         open_flags: OpenFlags,
         flags: DescriptorFlags,
     ) -> FsResult<Handle> {
-        // To open a named pipe waits for its other end, and a device may be endless.
-        let there = HostDescriptor::stat_at(&mut self.wasi, Resource::new_borrow(dir.rep()), path_flags, path.clone());
-        let is_file = there.as_ref().map_or(true, |stat| {
+        // Opening a named pipe blocks until its other end is open, and a device may have no end.
+        let stat = HostDescriptor::stat_at(&mut self.wasi, Resource::new_borrow(dir.rep()), path_flags, path.clone());
+        let is_supported = stat.as_ref().map_or(true, |stat| {
             matches!(stat.type_, DescriptorType::RegularFile | DescriptorType::Directory | DescriptorType::SymbolicLink)
         });
-        if !is_file {
+        if !is_supported {
             return Err(ErrorCode::Unsupported.into());
         }
-        if !self.open.has_room() {
-            return Err(self.too_many("files and directories"));
+        if !self.open.has_capacity() {
+            return Err(self.quota_error("files and directories"));
         }
         let opened = HostDescriptor::open_at(&mut self.wasi, dir, path_flags, path, open_flags, flags)?;
         self.open.add(self.wasi.table.get(&opened)?);
@@ -132,13 +126,13 @@ impl HostDescriptor for Files<'_> {
     }
 
     fn read_directory(&mut self, dir: Handle) -> FsResult<Resource<ReaddirIterator>> {
-        if listings(self.wasi.table) >= MAX_OPEN {
-            return Err(self.too_many("listings of directories"));
+        if count_listings(self.wasi.table) >= MAX_OPEN {
+            return Err(self.quota_error("directory listings"));
         }
         HostDescriptor::read_directory(&mut self.wasi, dir)
     }
 
-    pass_on! {
+    forward! {
         fn advise(file: Handle, offset: Filesize, length: Filesize, advice: Advice) -> FsResult<()>;
         fn sync_data(file: Handle) -> FsResult<()>;
         fn get_flags(file: Handle) -> FsResult<DescriptorFlags>;

@@ -1,7 +1,7 @@
-//! Backtraces as text, with the files and lines of the guest's source where it was built with them.
+//! Formats guest backtraces, with files and lines if the plugin has debug information.
 //!
-//! A place in the code is looked up once, in a helper process: what the debug information of a plugin says, and how much of it, is
-//! its author's to choose. Without an answer a backtrace has the names of functions only.
+//! The author of a plugin controls the size and content of its debug information. So a helper process looks up each code offset,
+//! once. If the lookup fails, a backtrace has function names only.
 
 use std::collections::HashMap;
 use std::fmt::{self, Write};
@@ -13,43 +13,42 @@ use wasmtime::WasmBacktrace;
 use super::dwarf::{self, Frame};
 use super::helper::{self, Symbolizer};
 
-/// How many backtraces are remembered: a plugin traps at a few places, again and again.
-const MAX_REMEMBERED: usize = 256;
-/// How much of the name of a function, or of a file, is shown, in bytes: both are the guest's to choose.
+/// A plugin traps at few places, so a small cache suffices.
+const MAX_CACHED_BACKTRACES: usize = 256;
+/// The guest controls function and file names, so the host truncates them.
 const MAX_NAME_BYTES: usize = 500;
-/// A longer name is not demangled, in bytes.
+/// A longer name is shown as it is: demangling it may take long.
 const MAX_MANGLED_BYTES: usize = 8 << 10;
-/// After so many failures the debug information of a plugin is not read any more: each may take seconds.
-const MAX_FAILURES: u32 = 2;
+/// Each failed lookup may take seconds, so the host stops looking up after this number.
+const MAX_FAILED_LOOKUPS: u32 = 2;
 
-/// The source of a plugin's code.
+/// Looks up source positions for the code of one plugin.
 #[derive(Default)]
 pub(super) struct Symbols {
     lookup: Mutex<Option<Lookup>>,
-    remembered: Mutex<HashMap<Vec<usize>, Arc<str>>>,
+    cache: Mutex<HashMap<Vec<usize>, Arc<str>>>,
 }
 
-/// Where the source of an offset is looked up.
 struct Lookup {
     program: &'static Path,
     component: Arc<[u8]>,
-    /// It ends by itself when it is idle.
-    running: Option<Symbolizer>,
+    /// The process exits when it is idle, so it may be gone.
+    symbolizer: Option<Symbolizer>,
     failures: u32,
 }
 
 impl Symbols {
-    /// Those of a component, if it has any that can be read.
-    pub(super) fn of(component: &[u8]) -> Self {
+    /// Logs a warning if the debug information exceeds a size limit.
+    pub(super) fn from_component(component: &[u8]) -> Self {
         let lookup = match (helper::program(), dwarf::is_readable(component)) {
             (Some(program), Ok(true)) => {
-                Some(Lookup { program, component: component.into(), running: None, failures: 0 })
+                Some(Lookup { program, component: component.into(), symbolizer: None, failures: 0 })
             }
             (_, Ok(_)) => None,
             (_, Err(reason)) => {
                 tracing::warn!(
                     reason,
-                    "backtraces of this plugin have function names only: skipped its debug information"
+                    "skipped the debug information of the plugin; its backtraces have function names only"
                 );
                 None
             }
@@ -57,24 +56,24 @@ impl Symbols {
         Self { lookup: Mutex::new(lookup), ..Self::default() }
     }
 
-    /// The backtrace as text: a line for each frame, and the files and lines below it.
-    pub(super) fn backtrace(&self, trace: &WasmBacktrace) -> Arc<str> {
+    /// One line per frame, each followed by its file and line.
+    pub(super) fn format_backtrace(&self, trace: &WasmBacktrace) -> Arc<str> {
         let key: Vec<usize> = trace.frames().iter().map(|frame| frame.module_offset().unwrap_or(0)).collect();
-        let remembered = || self.remembered.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = remembered().get(&key) {
-            return known.clone();
+        let cache = || self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(cached) = cache().get(&key) {
+            return cached.clone();
         }
         let offsets: Vec<u64> = key.iter().map(|offset| *offset as u64).collect();
         let text: Arc<str> = render(trace, self.look_up(&offsets)).into();
-        let mut remembered = remembered();
-        if remembered.len() >= MAX_REMEMBERED {
-            remembered.clear();
+        let mut cache = cache();
+        if cache.len() >= MAX_CACHED_BACKTRACES {
+            cache.clear();
         }
-        remembered.insert(key, text.clone());
+        cache.insert(key, text.clone());
         text
     }
 
-    /// The functions of the source at each offset; none where they are not known.
+    /// The source functions at each offset. Empty if the lookup failed.
     fn look_up(&self, offsets: &[u64]) -> Vec<Vec<Frame>> {
         let mut lookup = self.lookup.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(active) = lookup.as_mut() else { return Vec::new() };
@@ -82,13 +81,13 @@ impl Symbols {
             Ok(frames) => frames,
             Err(reason) => {
                 active.failures += 1;
-                let given_up = active.failures >= MAX_FAILURES;
+                let is_disabled = active.failures >= MAX_FAILED_LOOKUPS;
                 tracing::warn!(
                     reason,
-                    given_up,
-                    "a backtrace has function names only: failed to read debug information"
+                    is_disabled,
+                    "failed to look up debug information; the backtrace has function names only"
                 );
-                if given_up {
+                if is_disabled {
                     *lookup = None;
                 }
                 Vec::new()
@@ -99,26 +98,26 @@ impl Symbols {
 
 impl Lookup {
     fn look_up(&mut self, offsets: &[u64]) -> Result<Vec<Vec<Frame>>, String> {
-        if let Some(running) = self.running.take()
-            && let Ok(frames) = running.look_up(offsets)
+        if let Some(symbolizer) = self.symbolizer.take()
+            && let Ok(frames) = symbolizer.look_up(offsets)
         {
-            self.running = Some(running);
+            self.symbolizer = Some(symbolizer);
             return Ok(frames);
         }
-        let started = Symbolizer::start(self.program, self.component.clone())?;
-        let frames = started.look_up(offsets)?;
-        self.running = Some(started);
+        let symbolizer = Symbolizer::start(self.program, self.component.clone())?;
+        let frames = symbolizer.look_up(offsets)?;
+        self.symbolizer = Some(symbolizer);
         Ok(frames)
     }
 }
 
-fn render(trace: &WasmBacktrace, found: Vec<Vec<Frame>>) -> String {
-    let mut found = found.into_iter();
+fn render(trace: &WasmBacktrace, sources: Vec<Vec<Frame>>) -> String {
+    let mut sources = sources.into_iter();
     let mut text = "error while executing at wasm backtrace:".to_owned();
     for (number, frame) in trace.frames().iter().enumerate() {
         // Writing to a string can't fail.
         let _ = write!(text, "\n  {number:>3}: {:#8x} - ", frame.module_offset().unwrap_or(0));
-        let inlined = found.next().filter(|frames| !frames.is_empty());
+        let inlined = sources.next().filter(|frames| !frames.is_empty());
         for (index, source) in inlined.unwrap_or_else(|| vec![Frame::default()]).into_iter().enumerate() {
             if index > 0 {
                 text.push_str("\n                - ");
@@ -127,10 +126,10 @@ fn render(trace: &WasmBacktrace, found: Vec<Vec<Frame>>) -> String {
                 Some(name) => text.push_str(&name),
                 None => {
                     let function = match frame.func_name() {
-                        Some(name) => demangled(name),
+                        Some(name) => demangle(name),
                         None => format!("<wasm function {}>", frame.func_index()),
                     };
-                    text.extend([&demangled(frame.module().name().unwrap_or("<unknown>")), "!", &function]);
+                    text.extend([&demangle(frame.module().name().unwrap_or("<unknown>")), "!", &function]);
                 }
             }
             if let Some(location) = source.location {
@@ -141,35 +140,34 @@ fn render(trace: &WasmBacktrace, found: Vec<Vec<Frame>>) -> String {
     text
 }
 
-/// A name as its author wrote it.
-pub(super) fn demangled(name: &str) -> String {
+pub(super) fn demangle(name: &str) -> String {
     let readable = (name.len() <= MAX_MANGLED_BYTES).then(|| rustc_demangle::try_demangle(name).ok()).flatten();
     match readable {
         Some(readable) => {
-            let mut cut = Cut(String::new());
-            // Ends with an error as soon as there is enough: some bytes of a name can stand for a million.
-            let _ = write!(cut, "{readable:#}");
-            shown(&cut.0)
+            let mut truncated = Truncated(String::new());
+            // A short mangled name can expand to a million bytes. The writer returns an error at its limit, which stops it.
+            let _ = write!(truncated, "{readable:#}");
+            printable(&truncated.0)
         }
-        None => shown(name),
+        None => printable(name),
     }
 }
 
-/// A text that takes no more than is shown.
-struct Cut(String);
+/// A writer that fails after [`MAX_NAME_BYTES`].
+struct Truncated(String);
 
-impl Write for Cut {
+impl Write for Truncated {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = MAX_NAME_BYTES - self.0.len();
-        self.0.push_str(&text[..text.floor_char_boundary(room)]);
-        if text.len() > room { Err(fmt::Error) } else { Ok(()) }
+        let remaining = MAX_NAME_BYTES - self.0.len();
+        self.0.push_str(&text[..text.floor_char_boundary(remaining)]);
+        if text.len() > remaining { Err(fmt::Error) } else { Ok(()) }
     }
 }
 
-/// A text that the guest chose, in one line.
-pub(super) fn shown(text: &str) -> String {
-    let cut = &text[..text.floor_char_boundary(MAX_NAME_BYTES)];
-    cut.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+/// Truncates a guest-controlled text, and replaces control characters so that it stays on one line.
+pub(super) fn printable(text: &str) -> String {
+    let truncated = &text[..text.floor_char_boundary(MAX_NAME_BYTES)];
+    truncated.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }
 
 #[cfg(test)]
@@ -177,16 +175,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_demangled_cut_and_kept_in_their_line() {
-        assert_eq!(demangled("_ZN4core9panicking9panic_fmt17h0123456789abcdefE"), "core::panicking::panic_fmt");
-        assert_eq!(demangled("plain_c"), "plain_c");
-        assert_eq!(demangled("two\nlines"), "two\u{fffd}lines");
-        assert_eq!(demangled(&"x".repeat(10_000)).len(), MAX_NAME_BYTES);
+    fn names_are_demangled_truncated_and_stay_on_one_line() {
+        assert_eq!(demangle("_ZN4core9panicking9panic_fmt17h0123456789abcdefE"), "core::panicking::panic_fmt");
+        assert_eq!(demangle("plain_c"), "plain_c");
+        assert_eq!(demangle("two\nlines"), "two\u{fffd}lines");
+        assert_eq!(demangle(&"x".repeat(10_000)).len(), MAX_NAME_BYTES);
     }
 
     #[test]
-    fn name_that_stands_for_a_million_characters_is_cut() {
-        // Each tuple refers twice to the one before: 2^20 names in the end.
+    fn name_that_expands_to_a_million_characters_is_truncated() {
+        // Each tuple refers twice to its predecessor, so the name expands to 2^20 names.
         let mut name = "_RINvC1a1b".to_owned();
         let mut last = name.len() - 2;
         name.push_str("TuuE");
@@ -197,13 +195,13 @@ mod tests {
         }
         name.push('E');
         assert!(rustc_demangle::try_demangle(&name).is_ok(), "{name}");
-        let shown = demangled(&name);
-        assert!(shown.starts_with("a::b::<") && shown.len() <= MAX_NAME_BYTES, "{shown}");
+        let truncated = demangle(&name);
+        assert!(truncated.starts_with("a::b::<") && truncated.len() <= MAX_NAME_BYTES, "{truncated}");
         let deep = format!("_RMC0{}p", "R".repeat(5000));
-        assert!(demangled(&deep).len() <= MAX_NAME_BYTES);
+        assert!(demangle(&deep).len() <= MAX_NAME_BYTES);
     }
 
-    /// A number of a name of Rust's v0 mangling, without its last `_`.
+    /// A base-62 number of Rust's v0 mangling, without its final `_`.
     fn base_62(number: usize) -> String {
         const DIGITS: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
         let Some(mut rest) = number.checked_sub(1) else { return String::new() };

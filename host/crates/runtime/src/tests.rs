@@ -1,4 +1,4 @@
-//! Guests written by hand in the text format, for what no compiler would make.
+//! Guests in the WebAssembly text format, for output that no compiler emits.
 
 mod hostile;
 mod mutated;
@@ -9,15 +9,15 @@ use std::sync::Arc;
 
 use harness::components::{BATCH, WIT, component};
 
-use super::{Effort, Engine, Limits, Plugin, PluginMapper, Stage};
+use super::{Effort, Engine, Limits, LoadError, Plugin, PluginMapper, Stage};
 use mapper_core::record::Batch;
 use mapper_core::verdict::{Verdict, Verdicts};
 use mapper_pipeline::contracts::Mapper;
 
 const RECORD: &str = "mapper";
 
-/// Where `describe` and `configure` have what they return: a name, a version, and nothing to refuse. Above 2048 is room for
-/// what `process` returns.
+/// The memory has the return values of `describe` (name and version) and of `configure` (no error). The memory from 2048 on is
+/// for the return value of `process`.
 const PLUGIN: &str = r#"
     (memory (export "memory") 4)
     (global $free (mut i32) (i32.const 131072))
@@ -34,10 +34,10 @@ const PLUGIN: &str = r#"
     (func (export "mapper-host:mapper/plugin@1.0.0#configure") (param i32 i32) (result i32) (i32.const 1100))
 "#;
 
-/// The flat parameters of `process` in the world of single records.
+/// The flat parameters of `process` in the world `mapper`.
 const INPUT: &str = "(param i32 i32 i32 i64 i32 i64 i32 i32 i32 i32 i32 i32 i32 i32)";
 
-/// `process` of either world with this body, beside what every plugin has.
+/// A core module with the plugin exports and a `process` with this body.
 fn core(world: &str, body: &str) -> String {
     let (interface, parameters) =
         if world == BATCH { ("batch-mapper", "(param i32)") } else { ("record-mapper", INPUT) };
@@ -50,18 +50,18 @@ fn guest(world: &str, body: &str) -> Vec<u8> {
     component(&core(world, body), WIT, world)
 }
 
-fn load(limits: Limits, bytes: &[u8]) -> Result<Plugin, (Stage, String)> {
+fn load(limits: Limits, bytes: &[u8]) -> Result<Plugin, LoadError> {
     let engine = Arc::new(Engine::new(limits, None).expect("an engine"));
     Plugin::from_bytes(&engine, bytes, &[], Effort::Full)
 }
 
-/// What became of each of some records that are all the same.
+/// Formats the verdict on each of several equal records.
 fn verdicts(mapper: &mut PluginMapper, records: usize) -> Vec<String> {
     let mut batch = Batch::new("visits");
     (0..records).for_each(|offset| batch.push((0, offset as i64), 0, None, Some(b"v"), std::iter::empty()));
     let mut verdicts = Verdicts::default();
     mapper.map(&batch, &mut verdicts);
-    let told = verdicts.iter().zip(batch.records()).map(|(verdict, record)| match verdict {
+    let texts = verdicts.iter().zip(batch.records()).map(|(verdict, record)| match verdict {
         Verdict::Failed(failure) => format!("{}: {}", failure.kind, failure.message),
         Verdict::Mapped(outputs) => outputs
             .map(|output| {
@@ -70,10 +70,10 @@ fn verdicts(mapper: &mut PluginMapper, records: usize) -> Vec<String> {
             })
             .collect(),
     });
-    told.collect()
+    texts.collect()
 }
 
 fn mapper(limits: Limits, world: &str, body: &str) -> PluginMapper {
-    let plugin = load(limits, &guest(world, body)).unwrap_or_else(|(_, reason)| panic!("{reason}\n{body}"));
+    let plugin = load(limits, &guest(world, body)).unwrap_or_else(|error| panic!("{error}\n{body}"));
     PluginMapper::new(Arc::new(plugin))
 }

@@ -1,36 +1,35 @@
-//! The bounds of a helper process, which it watches itself: it ends when it exceeds one, and when its parent is gone.
+//! A thread in each helper process that enforces the resource limits, and exits when the parent process is gone.
 
 use std::time::Duration;
 
 use super::{Bounds, OUT_OF_MEMORY, OUT_OF_TIME, PARENT_GONE};
 
 const INTERVAL: Duration = Duration::from_millis(20);
-/// The first descriptor after standard input, output and error.
 #[cfg(target_os = "linux")]
 const FIRST_OTHER_DESCRIPTOR: libc::c_uint = 3;
 
-/// Starts the thread that watches. To be called before anything else in a helper process.
+/// Call this first in a helper process, before it opens file descriptors.
 ///
 /// # Errors
-/// When there can be no thread.
+/// The thread can't be started.
 pub(super) fn start(parent: u32, bounds: Bounds) -> std::io::Result<()> {
     isolate();
-    let at_start = peak_bytes();
+    let initial_peak = peak_bytes();
     std::thread::Builder::new().name("guard".into()).spawn(move || {
         loop {
             if std::os::unix::process::parent_id() != parent {
-                end(PARENT_GONE);
+                exit(PARENT_GONE);
             }
-            if bounds.cpu.is_some_and(|most| cpu_time() > most) {
-                end(OUT_OF_TIME);
+            if bounds.cpu.is_some_and(|limit| cpu_time() > limit) {
+                exit(OUT_OF_TIME);
             }
-            let exceeds = match resident_bytes() {
+            let is_exceeded = match resident_bytes() {
                 Some(resident) => resident > bounds.memory_bytes,
-                // The peak includes that of the process before it executed this program.
-                None => peak_bytes() > bounds.memory_bytes.max(at_start),
+                // The peak includes the memory before exec.
+                None => peak_bytes() > bounds.memory_bytes.max(initial_peak),
             };
-            if exceeds {
-                end(OUT_OF_MEMORY);
+            if is_exceeded {
+                exit(OUT_OF_MEMORY);
             }
             std::thread::sleep(INTERVAL);
         }
@@ -38,57 +37,57 @@ pub(super) fn start(parent: u32, bounds: Bounds) -> std::io::Result<()> {
     Ok(())
 }
 
-/// At once: whatever else this process does is of no more use.
-fn end(code: u8) -> ! {
-    // SAFETY: it takes no pointers.
+/// Exits without cleanup, because other threads may hold locks.
+fn exit(code: u8) -> ! {
+    // SAFETY: `_exit` takes no pointers.
     unsafe { libc::_exit(code.into()) }
 }
 
-/// Keeps the process apart from the host: signals to the process group or the service are the host's to handle, the host's
-/// descriptors are no business of it, and when memory runs out the kernel should end this process first.
+/// Isolates the process from the host. The host handles signals to the process group. The process doesn't inherit the file
+/// descriptors of the host. When memory runs out, the kernel kills this process first.
 fn isolate() {
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
-        // SAFETY: it takes no pointers; no handler is installed.
+        // SAFETY: `signal` takes no pointers, and no handler is installed.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
     let no_core = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the limit is ours to read.
+    // SAFETY: the pointer to `no_core` is valid.
     unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const no_core) };
     #[cfg(target_os = "linux")]
     {
-        // SAFETY: it takes no pointers, and nothing in this process uses a descriptor of these yet. An older kernel refuses it.
+        // SAFETY: the call takes no pointers, and this process doesn't use any of these descriptors yet. Old kernels return an error.
         unsafe { libc::syscall(libc::SYS_close_range, FIRST_OTHER_DESCRIPTOR, libc::c_uint::MAX, 0) };
-        // Without it the kernel chooses by size alone.
+        // Otherwise the kernel chooses the victim by size, which may be the host.
         let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     }
 }
 
 fn usage() -> libc::rusage {
     let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: it is given a place to write to, which is valid when it is all zeros.
+    // SAFETY: the pointer is valid for writes, and an all-zero `rusage` is valid.
     unsafe {
         libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr());
         usage.assume_init()
     }
 }
 
-/// The CPU time of all threads of this process.
+/// CPU time over all threads.
 fn cpu_time() -> Duration {
     let usage = usage();
-    let of = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
-    of(usage.ru_utime) + of(usage.ru_stime)
+    let duration = |time: libc::timeval| Duration::new(time.tv_sec as u64, time.tv_usec as u32 * 1000);
+    duration(usage.ru_utime) + duration(usage.ru_stime)
 }
 
-/// The memory of this process that is in RAM (`proc_pid_statm(5)`).
+/// Resident memory (`proc_pid_statm(5)`).
 fn resident_bytes() -> Option<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
-    // SAFETY: it takes no pointers.
+    // SAFETY: `sysconf` takes no pointers.
     let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     Some(pages.saturating_mul(u64::try_from(page).ok()?))
 }
 
-/// The most memory that this process ever had in RAM (`getrusage(2)`).
+/// Peak resident memory (`getrusage(2)`).
 fn peak_bytes() -> u64 {
     let unit = if cfg!(target_os = "macos") { 1 } else { 1024 };
     (usage().ru_maxrss as u64).saturating_mul(unit)

@@ -1,4 +1,4 @@
-//! What a helper process does, from its own side.
+//! The main function of a helper process.
 
 #![expect(clippy::disallowed_methods, reason = "standard output is a pipe to the host, not for people")]
 
@@ -14,10 +14,10 @@ use crate::dwarf::DebugInfo;
 use crate::engine::precompile;
 use crate::{Effort, MAX_PLUGIN_BYTES};
 
-/// Does the work of a helper process, if these arguments say that this process is one.
+/// Runs a helper process; `None` if these are not the arguments of one.
 ///
 /// # Errors
-/// What is wrong with the arguments; the exit code is [`REFUSED`] then.
+/// The arguments are invalid. The exit code is [`REFUSED`] then.
 pub fn serve(arguments: impl IntoIterator<Item = OsString>) -> Option<Result<ExitCode, String>> {
     Some(Task::parse(arguments)?.map(|task| run(&task)))
 }
@@ -26,14 +26,14 @@ fn run(task: &Task) -> ExitCode {
     if guard::start(task.parent, task.bounds).is_err() {
         return ExitCode::FAILURE;
     }
-    // What it says goes to the host as the reason.
+    // `compile` returns the panic message to the host.
     std::panic::set_hook(Box::new(|_| {}));
-    let done = match task.name.as_str() {
-        compile::TASK => compiled(&task.arguments),
-        symbolize::TASK => symbolized(),
-        other => Ok(Err(format!("helper process: {other:?} is no task"))),
+    let result = match task.name.as_str() {
+        compile::TASK => compile_component(&task.arguments),
+        symbolize::TASK => answer_lookups(),
+        other => Ok(Err(format!("helper process: unknown task {other:?}"))),
     };
-    match done {
+    match result {
         Ok(Ok(output)) => write_out(&output, ExitCode::SUCCESS),
         Ok(Err(reason)) => write_out(reason.as_bytes(), ExitCode::from(REFUSED)),
         Err(_) => ExitCode::FAILURE,
@@ -48,8 +48,8 @@ fn write_out(output: &[u8], code: ExitCode) -> ExitCode {
     }
 }
 
-/// The serialized component, or why there is none.
-fn compiled(arguments: &[String]) -> io::Result<Result<Vec<u8>, String>> {
+/// The inner result is the serialized component, or the reason of the rejection.
+fn compile_component(arguments: &[String]) -> io::Result<Result<Vec<u8>, String>> {
     let effort = match arguments.first().map(String::as_str) {
         Some(compile::ONE_THREAD) => Effort::OneThread,
         _ => Effort::Full,
@@ -68,23 +68,23 @@ fn compiled(arguments: &[String]) -> io::Result<Result<Vec<u8>, String>> {
     })
 }
 
-/// Answers until there is nothing more to look up.
-fn symbolized() -> io::Result<Result<Vec<u8>, String>> {
+/// Answers lookups until standard input closes or is idle.
+fn answer_lookups() -> io::Result<Result<Vec<u8>, String>> {
     let mut stdin = io::stdin().lock();
     let mut length = [0; 8];
     stdin.read_exact(&mut length)?;
     let length = u64::from_le_bytes(length).min(MAX_PLUGIN_BYTES);
     let mut component = Vec::new();
     stdin.by_ref().take(length).read_to_end(&mut component)?;
-    let info = DebugInfo::of(&component);
+    let info = DebugInfo::parse(&component);
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{READY}")?;
     stdout.flush()?;
-    // Made at the first request, whose time it counts to.
+    // Parsed at the first request, so that the parsing counts towards its timeout.
     let mut contexts = None;
     loop {
         let mut request = String::new();
-        // One request is answered before the next comes, so the buffer is empty here.
+        // The host sends one request at a time, so no buffered input hides from `poll`.
         if !is_readable(stdin.as_raw_fd())? || stdin.read_line(&mut request)? == 0 {
             return Ok(Ok(Vec::new()));
         }
@@ -96,11 +96,11 @@ fn symbolized() -> io::Result<Result<Vec<u8>, String>> {
     }
 }
 
-/// Whether something comes before it was idle for too long.
+/// Whether input arrives before the idle timeout.
 fn is_readable(descriptor: i32) -> io::Result<bool> {
     let mut poll = libc::pollfd { fd: descriptor, events: libc::POLLIN, revents: 0 };
     let timeout = i32::try_from(IDLE.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: it is given one entry, which is ours to write to.
+    // SAFETY: the pointer refers to one valid, writable entry.
     match unsafe { libc::poll(&raw mut poll, 1, timeout) } {
         -1 => Err(io::Error::last_os_error()),
         ready => Ok(ready > 0),

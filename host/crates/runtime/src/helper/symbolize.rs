@@ -1,4 +1,4 @@
-//! Looks up files and lines of a component in a helper process, from the host's side.
+//! Looks up files and lines of a component in a helper process: the host's side.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -10,19 +10,18 @@ use std::time::Duration;
 use super::{Bounds, Process};
 use crate::dwarf::Frame;
 
-/// The task of a helper process that looks up.
 pub(super) const TASK: &str = "symbolize";
-/// What such a process writes when it has read the component.
+/// The first line of output, after the process has read the component.
 pub(super) const READY: &str = "ready";
-/// How long it may wait for something to look up.
+/// The process exits after this time without a request.
 pub(super) const IDLE: Duration = Duration::from_secs(30);
 
-/// How long it may take to start, on a busy machine too.
+/// Generous, because a busy machine starts processes slowly.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long it may take to look up the frames of one backtrace.
+/// Limit for the frames of one backtrace.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 const MEMORY_BYTES: u64 = 256 << 20;
-/// More than the longest answer has: [`crate::dwarf`] bounds the frames and their names.
+/// Larger than any answer, because [`crate::dwarf`] limits the frames and their names.
 const MAX_ANSWER_BYTES: u64 = 8 << 20;
 
 /// A helper process that has the debug information of one component.
@@ -33,58 +32,59 @@ pub(crate) struct Symbolizer {
 }
 
 impl Symbolizer {
-    /// Starts one, and waits until it is ready.
+    /// Starts the process and waits until it is ready.
     ///
     /// # Errors
-    /// Why there is none.
+    /// The process can't be started, or is not ready in time.
     pub(crate) fn start(program: &Path, component: Arc<[u8]>) -> Result<Self, String> {
         let bounds = Bounds { cpu: None, memory_bytes: MEMORY_BYTES + component.len() as u64 };
-        let failed = |error: io::Error| format!("no helper process can be started: {error}");
+        let failed = |error: io::Error| format!("failed to start the helper process: {error}");
         let mut process = Process::start(program, TASK, bounds, &[]).map_err(failed)?;
         let pipes = (process.0.stdin.take(), process.0.stdout.take());
         let (Some(stdin), Some(stdout)) = pipes else { return Err("the helper process has no pipes".to_owned()) };
-        let (requests, asked) = channel();
-        let (answered, answers) = channel();
+        let (requests, request_receiver) = channel();
+        let (answer_sender, answers) = channel();
         std::thread::Builder::new()
             .name("symbolize".into())
-            // It ends with the process. An error shows as the answer that is missing.
-            .spawn(move || drop(exchange((stdin, stdout), &component, &asked, &answered)))
+            // The thread ends with the process. After an error the channel closes, which `answer` reports.
+            .spawn(move || drop(exchange(Pipes { stdin, stdout }, &component, &request_receiver, &answer_sender)))
             .map_err(failed)?;
         let symbolizer = Self { requests, answers, _process: process };
         match symbolizer.answer(START_TIMEOUT)?.trim_end() {
             READY => Ok(symbolizer),
-            other => Err(format!("the helper process answers {other:?}")),
+            other => Err(format!("unexpected answer of the helper process: {other:?}")),
         }
     }
 
-    /// The frames at each of these offsets, the innermost of those that were inlined first.
+    /// The frames at each offset, innermost inlined function first.
     ///
     /// # Errors
-    /// Why there is no answer. The process is of no more use then.
+    /// The process failed. Don't use this symbolizer again.
     pub(crate) fn look_up(&self, offsets: &[u64]) -> Result<Vec<Vec<Frame>>, String> {
         let request = serde_json::to_string(offsets).map_err(|error| error.to_string())?;
-        self.requests.send(request).map_err(|_| "the helper process has ended".to_owned())?;
+        self.requests.send(request).map_err(|_| "the helper process has exited".to_owned())?;
         let answer = self.answer(ANSWER_TIMEOUT)?;
-        serde_json::from_str(&answer).map_err(|error| format!("the helper process answers nonsense: {error}"))
+        serde_json::from_str(&answer).map_err(|error| format!("malformed answer of the helper process: {error}"))
     }
 
     fn answer(&self, timeout: Duration) -> Result<String, String> {
         self.answers.recv_timeout(timeout).map_err(|error| match error {
             RecvTimeoutError::Timeout => {
-                format!("the helper process took longer than {}", humantime::format_duration(timeout))
+                format!("the helper process exceeded its timeout of {}", humantime::format_duration(timeout))
             }
-            RecvTimeoutError::Disconnected => "the helper process crashed, or took too much memory".to_owned(),
+            RecvTimeoutError::Disconnected => "the helper process crashed or exceeded its memory limit".to_owned(),
         })
     }
 }
 
-/// Hands the component over, and then carries each request there and its answer back.
-fn exchange(
-    (mut stdin, stdout): (ChildStdin, ChildStdout),
-    component: &[u8],
-    requests: &Receiver<String>,
-    answers: &Sender<String>,
-) -> io::Result<()> {
+struct Pipes {
+    stdin: ChildStdin,
+    stdout: ChildStdout,
+}
+
+/// Sends the component, then forwards each request and its answer.
+fn exchange(pipes: Pipes, component: &[u8], requests: &Receiver<String>, answers: &Sender<String>) -> io::Result<()> {
+    let Pipes { mut stdin, stdout } = pipes;
     let mut stdout = BufReader::new(stdout);
     stdin.write_all(&(component.len() as u64).to_le_bytes())?;
     stdin.write_all(component)?;

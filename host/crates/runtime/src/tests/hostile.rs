@@ -1,13 +1,14 @@
-//! Guests that return what the contract forbids, and what can't even be read.
+//! Guests whose return values break the contract or are malformed.
 
 use super::*;
 use mapper_core::verdict::Columns;
 
-/// Where a verdict record of the flat world is in the guest's memory, and where its lists point.
-const AT: usize = 2048;
+/// Address of the record `verdicts` in guest memory.
+const VERDICTS: usize = 2048;
+/// Address of its lists.
 const LISTS: usize = 4096;
 
-/// The memory of a guest that returns something in flat columns, as little-endian words from [`AT`] on, by name.
+/// The memory of a guest that returns flat columns: little-endian words from [`VERDICTS`] on, and the lists.
 #[derive(Clone)]
 struct Raw {
     words: Vec<u32>,
@@ -15,8 +16,8 @@ struct Raw {
 }
 
 impl Raw {
-    /// One record, with the outputs "a" and "bc".
-    fn good() -> Self {
+    /// One record with the outputs "a" and "bc".
+    fn valid() -> Self {
         let mut raw = Self { words: vec![0; 48], lists: Vec::new() };
         raw.list(STATUSES, &[0], 1);
         raw.list(OUTPUT_ENDS, &[2, 0, 0, 0], 4);
@@ -25,7 +26,7 @@ impl Raw {
         raw
     }
 
-    /// Puts a list where this word is.
+    /// Sets the list whose address is in this word.
     fn list(&mut self, word: usize, bytes: &[u8], size: usize) -> &mut Self {
         self.lists.resize(self.lists.len().next_multiple_of(8), 0);
         self.words[word] = (LISTS + self.lists.len()) as u32;
@@ -43,11 +44,11 @@ impl Raw {
         let escaped = |bytes: &[u8]| bytes.iter().map(|byte| format!("\\{byte:02x}")).collect::<String>();
         let words: Vec<u8> = self.words.iter().flat_map(|word| word.to_le_bytes()).collect();
         let data = format!(
-            "(data (i32.const {AT}) \"{}\") (data (i32.const {LISTS}) \"{}\")",
+            "(data (i32.const {VERDICTS}) \"{}\") (data (i32.const {LISTS}) \"{}\")",
             escaped(&words),
             escaped(&self.lists)
         );
-        let module = core(BATCH, &format!("(i32.const {AT})")).replacen("(module", &format!("(module {data}"), 1);
+        let module = core(BATCH, &format!("(i32.const {VERDICTS})")).replacen("(module", &format!("(module {data}"), 1);
         component(&module, WIT, BATCH)
     }
 
@@ -56,12 +57,12 @@ impl Raw {
     }
 
     fn verdicts_on(&self, records: usize) -> Vec<String> {
-        let plugin = load(Limits::default(), &self.guest()).unwrap_or_else(|(_, reason)| panic!("{reason}"));
+        let plugin = load(Limits::default(), &self.guest()).unwrap_or_else(|error| panic!("{error}"));
         verdicts(&mut PluginMapper::new(Arc::new(plugin)), records)
     }
 }
 
-// The words of the record `verdicts`: a list is two of them, address and length; an option is a tag before its content.
+// Word offsets in the record `verdicts`. A list is an address and a length; an option is a tag before its content.
 const STATUSES: usize = 0;
 const OUTPUT_ENDS: usize = 2;
 const ERRORS: usize = 4;
@@ -72,16 +73,16 @@ const HEADERS: usize = 28;
 const TIMESTAMPS: usize = 45;
 
 #[test]
-fn a_good_answer_of_a_guest_by_hand_is_taken() {
-    let seen = Raw::good().verdicts();
+fn valid_columns_are_accepted() {
+    let seen = Raw::valid().verdicts();
     assert_eq!(seen, ["None None Some([97]) NoneNone None Some([98, 99]) None"]);
 }
 
 #[test]
-fn an_answer_that_breaks_a_rule_or_can_not_be_read_is_invalid_output() {
+fn malformed_or_contract_breaking_columns_are_invalid_output() {
     let mut cases: Vec<(Raw, &str)> = Vec::new();
     let mut case = |change: &dyn Fn(&mut Raw) -> &mut Raw, words| {
-        let mut raw = Raw::good();
+        let mut raw = Raw::valid();
         change(&mut raw);
         cases.push((raw, words));
     };
@@ -96,14 +97,14 @@ fn an_answer_that_breaks_a_rule_or_can_not_be_read_is_invalid_output() {
     case(&|raw| raw.word(TIMESTAMPS, 1), "timestamps-ms has 0 items");
     case(&|raw| raw.word(HEADERS, 1), "headers.marks has 0 items");
     case(&|raw| raw.word(TOPICS, 1).list(TOPICS + 3, &[9, 0, 0, 0, 0, 0, 0, 0], 4), "a topic index is 9");
-    // What can't be read at all.
-    let unreadable = "what the plugin returned can't be read";
+    // Values that wasmtime can't lift.
+    let unreadable = "the return value of the plugin is malformed";
     case(&|raw| raw.word(VALUES, u32::MAX).word(VALUES + 1, 10), unreadable);
     case(&|raw| raw.word(VALUES, 262_140).word(VALUES + 1, 10), unreadable);
     case(&|raw| raw.word(OUTPUT_ENDS, 4097), unreadable);
     case(&|raw| raw.word(KEYS, 2), unreadable);
     case(&|raw| raw.word(TOPICS, 1).word(TOPICS + 1, LISTS as u32).word(TOPICS + 2, 1 << 20), unreadable);
-    // A name of a topic that is not UTF-8.
+    // A topic name that is not UTF-8.
     case(
         &|raw| {
             raw.list(ERRORS, &[0xff], 1);
@@ -119,49 +120,49 @@ fn an_answer_that_breaks_a_rule_or_can_not_be_read_is_invalid_output() {
             seen.len() == 1 && seen[0].starts_with("invalid-output: ") && seen[0].contains(words),
             "{words}: {seen:?}"
         );
-        // In a batch it is nobody's but each one's own failure.
+        // In a batch, every record fails by itself.
         let seen = raw.verdicts_on(5);
         assert!(seen.len() == 5 && seen.iter().all(|seen| seen.starts_with("invalid-output: ")), "{words}: {seen:?}");
     }
 }
 
 #[test]
-fn a_list_that_claims_to_be_endless_costs_no_memory() {
-    // Each of the names is the whole memory, and there are as many of them as fit into it.
+fn list_larger_than_the_output_limit_is_oversize() {
+    // Each name spans the whole memory, and the list has as many names as fit.
     let limits = Limits { output_bytes: 1 << 20, ..Limits::default() };
-    let mut raw = Raw::good();
+    let mut raw = Raw::valid();
     let names: Vec<u8> = std::iter::repeat_n([0, 0, 0, 0, 0, 0, 2, 0], 10_000).flatten().collect();
     raw.word(TOPICS, 1).list(TOPICS + 1, &names, 8);
-    let plugin = load(limits, &raw.guest()).unwrap_or_else(|(_, reason)| panic!("{reason}"));
+    let plugin = load(limits, &raw.guest()).unwrap_or_else(|error| panic!("{error}"));
     let seen = verdicts(&mut PluginMapper::new(Arc::new(plugin)), 2);
-    let refused = "oversize: the plugin returned more than it may (1MiB; --output-limit)";
-    assert_eq!(seen, [refused, refused]);
+    let oversize = "oversize: the return value of the plugin exceeds the limit (1MiB; --output-limit)";
+    assert_eq!(seen, [oversize, oversize]);
 }
 
 #[test]
-fn no_batch_makes_the_host_hold_more_than_one_call_may_return() {
-    // A record has outputs of a third of the limit.
+fn split_batch_stops_at_the_output_limit() {
+    // The outputs of one record have a third of the limit.
     let limits = Limits { output_bytes: 192 << 10, ..Limits::default() };
-    let mut raw = Raw::good();
+    let mut raw = Raw::valid();
     raw.list(VALUES, &[b'x'; 64 << 10], 1).list(VALUES + 2, &[[0, 0, 0, 0], [0, 0, 1, 0]].concat(), 4);
-    let plugin = load(limits, &raw.guest()).unwrap_or_else(|(_, reason)| panic!("{reason}"));
+    let plugin = load(limits, &raw.guest()).unwrap_or_else(|error| panic!("{error}"));
     let mut mapper = PluginMapper::new(Arc::new(plugin));
     let mut batch = Batch::new("visits");
     (0..20).for_each(|offset| batch.push((0, offset), 0, None, None, std::iter::empty()));
     let mut all = Verdicts::default();
     mapper.map(&batch, &mut all);
     assert_eq!(all.len(), 20);
-    let mut held = Verdicts::default();
-    mapper.map_until_failure(&batch, &mut held);
-    assert_eq!(held.len(), 3);
+    let mut first = Verdicts::default();
+    mapper.map_until_failure(&batch, &mut first);
+    assert_eq!(first.len(), 3);
 }
 
 proptest::proptest! {
     #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
 
-    /// Whatever passes the check can be read to its end, all of it, and what doesn't is refused in words.
+    /// Columns that pass the check can be read completely.
     #[test]
-    fn what_passes_the_check_can_be_read(columns in columns(), records in 0..4_usize) {
+    fn checked_columns_can_be_read(columns in columns(), records in 0..4_usize) {
         if columns.check(records).is_ok() {
             read_all(columns, records);
         }
@@ -185,7 +186,7 @@ fn read_all(columns: Columns, records: usize) {
     }
 }
 
-/// Columns of a few records, most of which break a rule or are just about right.
+/// Columns of a few records. Most are nearly valid.
 fn columns() -> impl proptest::strategy::Strategy<Value = Columns> {
     use proptest::collection::vec;
     use proptest::option::of;
@@ -197,7 +198,7 @@ fn columns() -> impl proptest::strategy::Strategy<Value = Columns> {
     let small = || prop_oneof![8 => 0..4_u32, 1 => any::<u32>()];
     let marks = || vec(prop_oneof![8 => 0..3_u8, 1 => any::<u8>()], 0..4);
     let column = move || {
-        // Sorted more often than not, and then about as long as the bytes.
+        // Half of them are sorted, and then nearly match the length of the bytes.
         (vec(any::<u8>(), 0..4), vec(small(), 0..4), marks(), any::<bool>(), any::<bool>()).prop_map(
             |(bytes, mut ends, marks, sorted, marked)| {
                 if sorted {

@@ -1,4 +1,4 @@
-//! What is no plugin, and in which words that is said.
+//! Files that are not plugins, and the errors for them.
 
 use super::*;
 use crate::{Access, Description, Form, World, describe};
@@ -12,36 +12,37 @@ fn described(bytes: &[u8]) -> Description {
 
 fn reason(bytes: &[u8]) -> String {
     match described(bytes).plugin {
-        Ok(plugin) => panic!("{} is taken", plugin.identity.name),
-        Err((_, reason)) => reason,
+        Ok(plugin) => panic!("{} is accepted", plugin.identity.name),
+        Err(error) => error.reason,
     }
 }
 
 #[test]
-fn what_is_no_component_is_told_what_it_is() {
-    assert_eq!(reason(b""), "it is not WebAssembly: the file is empty");
-    assert_eq!(reason(b"#!/bin/sh"), "it is not WebAssembly: it doesn't begin with \\0asm");
+fn error_names_the_type_of_a_file_that_is_no_component() {
+    assert_eq!(reason(b""), "not WebAssembly: the file is empty");
+    assert_eq!(reason(b"#!/bin/sh"), "not WebAssembly: the file does not begin with \\0asm");
     let module = wat::parse_str("(module)").unwrap();
-    assert!(reason(&module).starts_with(
-        "it is a core WebAssembly module, not a component; make one of its project with `mapper-host build DIR`"
-    ));
+    assert!(
+        reason(&module)
+            .starts_with("not a component: a core WebAssembly module. Build its project with `mapper-host build DIR`")
+    );
     assert_eq!(described(&module).form, Form::Module);
     let whole = guest(RECORD, SKIP);
     let cut = reason(&whole[..whole.len() / 2]);
-    assert!(cut.starts_with("it is not valid WebAssembly: "), "{cut}");
+    assert!(cut.starts_with("not valid WebAssembly: "), "{cut}");
 }
 
 #[test]
-fn what_is_no_mapper_is_told_what_it_exports() {
+fn error_names_the_exports_of_a_component_that_is_no_mapper() {
     let empty = wat::parse_str("(component)").unwrap();
-    assert!(reason(&empty).contains("but nothing at all"), "{}", reason(&empty));
+    assert!(reason(&empty).contains("It exports nothing"), "{}", reason(&empty));
     let newer = component(&core(RECORD, SKIP).replace("@1.0.0", "@1.7.0"), &WIT.replace("@1.0.0", "@1.7.0"), RECORD);
-    assert!(reason(&newer).contains("version 1.7.0 of the contract; this host speaks 1.0.0. That is newer"));
+    assert!(reason(&newer).contains("unsupported contract version 1.7.0: this host supports 1.0.0. Upgrade the host"));
     assert_eq!(described(&newer).contract.as_deref(), Some("1.7.0"));
 }
 
 #[test]
-fn a_function_that_is_missing_or_of_another_type_is_named() {
+fn error_names_a_missing_or_mismatched_function() {
     let without = WIT.replace("    configure: func(settings: list<tuple<string, string>>) -> result<_, string>;", "");
     let module = core(RECORD, SKIP).replace(
         "(func (export \"mapper-host:mapper/plugin@1.0.0#configure\") (param i32 i32) (result i32) (i32.const 1100))",
@@ -59,41 +60,39 @@ fn a_function_that_is_missing_or_of_another_type_is_named() {
 }
 
 #[test]
-fn every_import_that_is_not_given_is_named_before_anything_runs() {
+fn unsupported_import_is_rejected_before_instantiation() {
     let wit = WIT.replace(
         "world mapper {",
         "interface vault { open: func(name: string) -> u32; }\nworld mapper {\n    import vault;",
     );
     let imported = "(module (import \"mapper-host:mapper/vault@1.0.0\" \"open\" (func (param i32 i32) (result i32)))";
-    // It would spin as soon as it ran.
+    // The start function would spin.
     let spins = "(func $start (loop (br 0))) (start $start)";
     let module = core(RECORD, SKIP).replacen("(module", &format!("{imported} {spins}"), 1);
     let description = described(&component(&module, &wit, RECORD));
-    let Err((stage, reason)) = description.plugin else { panic!("it is taken") };
+    let Err(LoadError { stage, reason }) = description.plugin else { panic!("the plugin is accepted") };
     assert_eq!(stage, Stage::Compile);
-    assert!(
-        reason
-            .contains("it imports what a plugin is not given: mapper-host:mapper/vault@1.0.0 (no part of the contract"),
-        "{reason}"
-    );
-    let refused: Vec<_> = description.imports.iter().filter(|import| import.access == Access::Refused).collect();
-    assert_eq!(refused.len(), 1);
+    assert!(reason.contains("unsupported imports: mapper-host:mapper/vault@1.0.0 (not in the contract"), "{reason}");
+    let unsupported: Vec<_> =
+        description.imports.iter().filter(|import| import.access == Access::Unsupported).collect();
+    assert_eq!(unsupported.len(), 1);
 }
 
 #[test]
-fn an_import_of_another_type_is_told_from_one_that_is_unknown() {
+fn import_with_another_type_is_named() {
     let wit = WIT.replace("log: func(level: level, message: string);", "log: func(message: string) -> bool;");
     let imported = "(module (import \"mapper-host:mapper/logging@1.0.0\" \"log\" (func (param i32 i32) (result i32)))";
     let module = core(RECORD, SKIP).replacen("(module", imported, 1);
     let reason = reason(&component(&module, &wit, RECORD));
     assert!(
-        reason.contains("in another form than this host has it") && reason.contains("mapper-host:mapper/logging"),
+        reason.contains("an import has another type than the host provides")
+            && reason.contains("mapper-host:mapper/logging"),
         "{reason}"
     );
 }
 
 #[test]
-fn a_plugin_that_fits_is_described_in_full() {
+fn valid_plugin_is_described_completely() {
     for (world, kind) in [(BATCH, World::Batch), (RECORD, World::Record)] {
         let bytes = guest(world, SKIP);
         let description = described(&bytes);
@@ -111,17 +110,19 @@ fn a_plugin_that_fits_is_described_in_full() {
 }
 
 #[test]
-fn names_and_versions_that_are_none_are_refused() {
-    // The length of the name: none, and one more than is taken.
-    for (length, words) in [("\\00\\00", "its name has 0 bytes"), ("\\c9\\00", "its name has 201 bytes")] {
+fn empty_or_overlong_name_is_rejected() {
+    // The length of the name: 0, and one above the limit.
+    for (length, words) in
+        [("\\00\\00", "invalid name in plugin info: 0 bytes"), ("\\c9\\00", "invalid name in plugin info: 201 bytes")]
+    {
         let module = core(RECORD, SKIP).replacen("\\05\\00", length, 1);
-        let refused = reason(&component(&module, WIT, RECORD));
-        assert!(refused.contains(words), "{refused}");
+        let error = reason(&component(&module, WIT, RECORD));
+        assert!(error.contains(words), "{error}");
     }
 }
 
 #[test]
-fn reason_with_very_many_names_is_cut() {
+fn reason_with_many_names_is_truncated() {
     let names: String = (0..900).map(|number| format!("(export \"a:b/c{number}\" (instance $i))")).collect();
     let reason = reason(&wat::parse_str(format!("(component (instance $i) {names})")).unwrap());
     assert!(reason.len() < 5 << 10 && reason.ends_with('…'), "{}", reason.len());

@@ -1,4 +1,4 @@
-//! What a guest takes before it has done anything, or where no compiler would let it.
+//! Resource limits during instantiation, and for growth that no compiler emits.
 
 use std::time::Duration;
 
@@ -6,48 +6,51 @@ use super::*;
 
 const SKIP: &str = "(i32.const 2048)";
 
-fn refused(limits: Limits, what: &str) -> String {
-    let module = core(RECORD, SKIP).replacen("(module", &format!("(module {what}"), 1);
-    load(limits, &component(&module, WIT, RECORD)).err().expect("it is refused").1
+fn load_error(limits: Limits, fields: &str) -> String {
+    let module = core(RECORD, SKIP).replacen("(module", &format!("(module {fields}"), 1);
+    load(limits, &component(&module, WIT, RECORD)).err().expect("it is rejected").reason
 }
 
 #[test]
-fn what_is_too_large_from_the_start_is_refused_with_the_limit() {
+fn initial_table_or_memory_above_its_limit_is_rejected() {
     let small = Limits { memory_bytes: 1 << 20, table_elements: 1000, ..Limits::default() };
-    let table = refused(small, "(table 1001 funcref)");
-    assert!(table.contains("the plugin needs more table elements than it may have (1000; --table-limit)"), "{table}");
+    let table = load_error(small, "(table 1001 funcref)");
+    assert!(table.contains("the table elements of the plugin exceed the limit (1000; --table-limit)"), "{table}");
     let module = core(RECORD, SKIP).replace("(memory (export \"memory\") 4)", "(memory (export \"memory\") 17)");
-    let memory = load(small, &component(&module, WIT, RECORD)).err().expect("it is refused").1;
-    assert!(memory.contains("the plugin needs more memory than it may have (1MiB; --memory-limit)"), "{memory}");
+    let memory = load(small, &component(&module, WIT, RECORD)).err().expect("it is rejected").reason;
+    assert!(memory.contains("the memory of the plugin exceeds the limit (1MiB; --memory-limit)"), "{memory}");
 }
 
 #[test]
-fn a_start_that_never_ends_is_cut() {
+fn endless_start_function_exceeds_the_time_limit() {
     let quick = Limits { record_timeout: Duration::from_millis(50), ..Limits::default() };
-    let spins = refused(quick, "(func $start (loop (br 0))) (start $start)");
-    assert!(spins.contains("could not be started") && spins.contains("longer than it may"), "{spins}");
+    let spins = load_error(quick, "(func $start (loop (br 0))) (start $start)");
+    assert!(
+        spins.contains("failed to start") && spins.contains("exceeded its time limit (50ms; --record-timeout)"),
+        "{spins}"
+    );
 }
 
 #[test]
-fn tables_grow_to_their_limit_and_no_further() {
+fn table_grows_to_its_limit_only() {
     let limits = Limits { table_elements: 1000, ..Limits::default() };
-    // Traps when the table can't grow by as many as asked.
+    // Traps if the table can't grow.
     let grow = |by: u32| {
         let body = format!(
             "(if (i32.lt_s (table.grow 0 (ref.null func) (i32.const {by})) (i32.const 0)) (then unreachable)) {SKIP}"
         );
         let module = core(RECORD, &body).replacen("(module", "(module (table 10 funcref)", 1);
-        let plugin = load(limits, &component(&module, WIT, RECORD)).unwrap_or_else(|(_, reason)| panic!("{reason}"));
+        let plugin = load(limits, &component(&module, WIT, RECORD)).unwrap_or_else(|error| panic!("{error}"));
         verdicts(&mut PluginMapper::new(Arc::new(plugin)), 1).remove(0)
     };
     assert_eq!(grow(990), "");
-    assert_eq!(grow(991), "out-of-memory: the plugin needs more table elements than it may have (1000; --table-limit)");
+    assert_eq!(grow(991), "out-of-memory: the table elements of the plugin exceed the limit (1000; --table-limit)");
 }
 
 #[test]
-fn growth_beyond_all_bounds_gives_no_memory_for_nothing() {
+fn failed_memory_growth_does_not_raise_the_limit() {
     let limits = Limits { memory_bytes: 1 << 20, ..Limits::default() };
-    // One page, and then more than there can be, again and again: 4 pages of 16 are used at the start.
+    // Grows by one page, and then by more than the address space, 100 times. Initially, 4 of 16 pages are used.
     let body = format!(
         "(local $i i32)
          (loop $again
@@ -63,7 +66,7 @@ fn growth_beyond_all_bounds_gives_no_memory_for_nothing() {
 }
 
 #[test]
-fn the_call_stack_has_a_limit() {
+fn call_stack_is_limited() {
     let depth = |stack_bytes: usize| {
         let module = core(RECORD, "(call $deeper (i32.const 4000))").replacen(
             "(module",
@@ -73,7 +76,7 @@ fn the_call_stack_has_a_limit() {
             1,
         );
         let limits = Limits { stack_bytes, ..Limits::default() };
-        let plugin = load(limits, &component(&module, WIT, RECORD)).unwrap_or_else(|(_, reason)| panic!("{reason}"));
+        let plugin = load(limits, &component(&module, WIT, RECORD)).unwrap_or_else(|error| panic!("{error}"));
         verdicts(&mut PluginMapper::new(Arc::new(plugin)), 1).remove(0)
     };
     assert_eq!(depth(1 << 20), "");

@@ -1,7 +1,7 @@
-//! A guest that waits: `wasi:io/poll`, but no longer than the deadline of the record.
+//! `wasi:io/poll` with the deadline of the record.
 //!
-//! The engine's clock only ends code of the guest, not a call of the host that it waits in. Every sleep of a guest and every wait
-//! for a stream ends up here. Of a granted directory a guest opens regular files only (`open_files`), which make nobody wait.
+//! Epoch interruption ends guest code only, not a host call that blocks. Every sleep and every wait for a stream of a guest calls
+//! this interface. Reads from a granted directory don't block, because `open_files` opens regular files only.
 
 use std::future::Future;
 
@@ -14,22 +14,21 @@ use wasmtime_wasi::runtime::in_tokio;
 
 use super::deadline::Deadline;
 
-/// Tells the linker what [`Waiting`] is made of.
-pub(super) struct HasWaiting;
+pub(super) struct HasDeadlinePoll;
 
-impl HasData for HasWaiting {
-    type Data<'a> = Waiting<'a>;
+impl HasData for HasDeadlinePoll {
+    type Data<'a> = DeadlinePoll<'a>;
 }
 
-/// What the calls of `wasi:io/poll` need.
-pub(super) struct Waiting<'a> {
+/// The part of the guest state that `wasi:io/poll` needs.
+pub(super) struct DeadlinePoll<'a> {
     pub(super) table: &'a mut ResourceTable,
     pub(super) deadline: &'a Deadline,
 }
 
-impl Waiting<'_> {
-    /// Waits, and ends the guest like one that computes for too long.
-    fn at_most<'t, T, F>(&'t mut self, wait: impl FnOnce(&'t mut ResourceTable) -> F) -> wasmtime::Result<T>
+impl DeadlinePoll<'_> {
+    /// Waits until the deadline at most, and then traps like epoch interruption.
+    fn wait_until_deadline<'t, T, F>(&'t mut self, wait: impl FnOnce(&'t mut ResourceTable) -> F) -> wasmtime::Result<T>
     where
         F: Future<Output = wasmtime::Result<T>> + 't,
     {
@@ -38,19 +37,19 @@ impl Waiting<'_> {
     }
 }
 
-impl poll::Host for Waiting<'_> {
+impl poll::Host for DeadlinePoll<'_> {
     fn poll(&mut self, pollables: Vec<Resource<DynPollable>>) -> wasmtime::Result<Vec<u32>> {
-        self.at_most(|table| unlimited::Host::poll(table, pollables))
+        self.wait_until_deadline(|table| unlimited::Host::poll(table, pollables))
     }
 }
 
-impl poll::HostPollable for Waiting<'_> {
+impl poll::HostPollable for DeadlinePoll<'_> {
     fn ready(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<bool> {
-        self.at_most(|table| unlimited::HostPollable::ready(table, pollable))
+        self.wait_until_deadline(|table| unlimited::HostPollable::ready(table, pollable))
     }
 
     fn block(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
-        self.at_most(|table| unlimited::HostPollable::block(table, pollable))
+        self.wait_until_deadline(|table| unlimited::HostPollable::block(table, pollable))
     }
 
     fn drop(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
