@@ -94,7 +94,7 @@ fn run(command: Command) -> Result<Outcome, Halt> {
         Command::Man(config) => write_pages(&config)?,
         Command::Author(command) => return author::run(&command, &HostServices),
     }
-    Ok(Outcome::Good)
+    Ok(Outcome::Success)
 }
 
 /// The configuration of a run, read once more as at the start.

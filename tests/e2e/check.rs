@@ -37,7 +37,7 @@ fn check_tells_what_fits_from_what_does_not() {
     std::fs::write(dir.join("text.wasm"), "hello").expect("a file");
     std::fs::write(dir.join("module.wasm"), b"\0asm\x01\0\0\0").expect("a file");
     for (args, form, words) in [
-        (&["check", "text.wasm"][..], "no WebAssembly", "not WebAssembly"),
+        (&["check", "text.wasm"][..], "not WebAssembly", "not WebAssembly"),
         (&["check", "module.wasm"], "a core module", "not a component: a core WebAssembly module"),
         (&["check", &plugin, "--set", "a=1"], "a component", "unknown setting 'a'"),
         (&["check", &plugin, "--memory-limit", "1MiB"], "a component", "memory"),
@@ -66,22 +66,24 @@ fn bench_is_held_against_the_last_run() {
     let state = dir.join("state").display().to_string();
     let (code, out, err) = run(dir, &["bench", &plugin, "--state-dir", &state]);
     assert_eq!(code, Some(0), "{err}");
-    for words in
-        ["generated visits (--input FILE takes yours): 20000 records", "batches of 500, p50", "one by one, p99"]
-    {
+    for words in [
+        "generated visits (set another input with --input FILE): 20000 records",
+        "batches of 500, p50",
+        "one by one, p99",
+    ] {
         assert!(out.contains(words), "{words}: {out}");
     }
     assert!(!out.contains("before: "), "{out}");
     std::fs::write(dir.join("in.jsonl"), "{\"visit_id\": 1}\n\n[]\n").expect("a file");
     let (code, out, err) = run(dir, &["bench", &plugin, "--state-dir", &state, "--input", "in.jsonl"]);
     assert_eq!(code, Some(0), "{err}");
-    for words in ["in.jsonl: 2 records, ", "   before: ", "   ×", "100.0 % of the records fail", "with other records"]
+    for words in ["in.jsonl: 2 records, ", "   before: ", "   ×", "100.0 % of the records failed", "with other records"]
     {
         assert!(out.contains(words), "{words}: {out}");
     }
     std::fs::write(dir.join("in.jsonl"), "\n").expect("a file");
     let (code, _, err) = run(dir, &["bench", &plugin, "--state-dir", &state, "--input", "in.jsonl"]);
-    assert!(code == Some(2) && err.contains("in.jsonl: there is no record in it"), "{err}");
+    assert!(code == Some(2) && err.contains("in.jsonl: the input has no records"), "{err}");
 }
 
 #[test]

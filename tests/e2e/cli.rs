@@ -141,7 +141,7 @@ fn a_plugin_that_is_not_there_is_built_from_its_project_beside_it() {
     let plugin = dir.path().join("absent.wasm");
     let mut command = crate::author::in_dir(dir.path(), &["--plugin", "absent.wasm"]);
     let mut demo = host::Host::spawn(&mut command);
-    demo.wait_for("absent.wasm is not there yet; building it from");
+    demo.wait_for("absent.wasm does not exist; building it from");
     demo.wait_for("This is a demo");
     demo.signal(libc::SIGINT);
     let ended = demo.wait();

@@ -34,7 +34,7 @@ fn the_reference_data_is_mapped_in_order_and_failures_have_their_line() {
         err.contains("3000 records in ") && err.contains(" 1403 outputs, 1597 failed (1597 rejected), 0 skipped\n"),
         "{err}"
     );
-    assert!(err.contains(" µs a record"), "{err}");
+    assert!(err.contains(" µs per record"), "{err}");
 }
 
 #[test]

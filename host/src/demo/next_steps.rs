@@ -7,7 +7,9 @@ use crate::project::{self, Language};
 /// What to try next, for a person who ran the demo of this plugin with this program.
 pub fn next_steps(plugin: &Path, program: &str) -> String {
     let mut text = "\nWhat to try next:\n".to_owned();
-    if let Some((dir, language)) = project::of_plugin(plugin).and_then(|dir| Some((dir.clone(), Language::of(&dir)?))) {
+    if let Some((dir, language)) =
+        project::find_for_plugin(plugin).and_then(|dir| Some((dir.clone(), Language::detect(&dir)?)))
+    {
         let source = main_source(&dir).unwrap_or_else(|| dir.clone());
         let (source, dir) = (source.display(), dir.display());
         let [print, fail] = statements(language);
@@ -84,7 +86,7 @@ mod tests {
             let text = next_steps(&plugin, "mapper-host");
             assert!(text.contains(&project.join(source).display().to_string()), "{text}");
             assert!(text.contains(&format!("mapper-host build {}\n", project.display())), "{text}");
-            let statements = statements(Language::of(&project).unwrap());
+            let statements = statements(Language::detect(&project).unwrap());
             assert!(statements.iter().all(|statement| text.contains(statement)), "{text}");
             std::fs::remove_dir_all(&project).unwrap();
         }

@@ -71,21 +71,21 @@ impl VersionLoader for PluginLoader {
     }
 
     fn run_cases(&self, plugin: &Plugin, trial: &mut Trial) -> Result<(), Refusal> {
-        let paths = cases::find(&self.plugin_file, project::of_plugin(&self.plugin_file).as_deref());
+        let paths = cases::find_paths(&self.plugin_file, project::find_for_plugin(&self.plugin_file).as_deref());
         let files = cases::read_all(&paths)
             .map_err(|error| Refusal::new(Step::TryOut, format!("failed to read the cases: {error}")))?;
         for file in &files {
-            for run in cases::runs(&file.cases) {
-                let of_one = &file.cases[run];
+            for range in cases::split_runs(&file.cases) {
+                let run = &file.cases[range];
                 // Each run has settings of its own.
-                let plugin = plugin.with_settings(&of_one[0].settings_over(&self.settings)).map_err(refusal)?;
+                let plugin = plugin.with_settings(&run[0].merge_settings(&self.settings)).map_err(refusal)?;
                 let mut mapper = self.create_mapper(&Arc::new(plugin), None)?;
-                for case in of_one {
+                for case in run {
                     if trial.is_over() {
                         return Ok(());
                     }
-                    let judged = cases::judge(&mut mapper, std::slice::from_ref(case));
-                    judged.iter().for_each(|judged| add_case(trial, &file.path, case, judged));
+                    let results = cases::run(&mut mapper, std::slice::from_ref(case));
+                    results.iter().for_each(|result| add_case(trial, &file.path, case, result));
                 }
             }
         }
@@ -110,13 +110,13 @@ impl VersionLoader for PluginLoader {
 }
 
 /// Adds the result of a case to the try-out.
-fn add_case(trial: &mut Trial, file: &Path, case: &Case, judged: &cases::Judged) {
-    let crashed = judged
-        .seen
+fn add_case(trial: &mut Trial, file: &Path, case: &Case, result: &cases::CaseResult) {
+    let crashed = result
+        .actual
         .get("kind")
         .and_then(Value::as_str)
         .is_some_and(|kind| FailureKind::ALL.into_iter().any(|known| known.name() == kind && is_crash(known)));
-    let compared = match (judged.passed, crashed) {
+    let compared = match (result.passed, crashed) {
         (true, _) => Compared::Same,
         (false, true) => Compared::Crash,
         (false, false) => Compared::Broken,
@@ -129,8 +129,8 @@ fn add_case(trial: &mut Trial, file: &Path, case: &Case, judged: &cases::Judged)
         Difference {
             record: case.name.as_ref().map_or_else(|| place.clone(), |name| format!("case {name} ({place})")),
             input: excerpt(alone.record(0).value()),
-            old: text(&judged.expected),
-            new: text(&judged.seen),
+            old: text(&result.expected),
+            new: text(&result.actual),
         }
     });
 }

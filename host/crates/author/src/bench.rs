@@ -1,4 +1,4 @@
-//! `mapper-host bench`: what a plugin costs per record, in batches and one by one, against what it cost the last time.
+//! `mapper-host bench`: measures the time per record, in batches and one by one, and compares it with the previous run.
 
 mod history;
 mod measure;
@@ -10,8 +10,8 @@ use chrono::Utc;
 
 use super::Outcome;
 use super::guest::{build_if_absent, engine};
-use super::input::{Filled, Input, LineFormat, Lines};
-use super::records::TOPIC;
+use super::input::{Input, InputBatch, LineFormat, Lines};
+use super::records::DEFAULT_TOPIC;
 use crate::config::BenchConfig;
 use mapper_core::record::{Batch, NO_TIMESTAMP};
 use mapper_core::shutdown::Halt;
@@ -20,16 +20,14 @@ use mapper_terminal::output;
 use mapper_visits::{Generator, Profile};
 
 use history::Run;
-use measure::{Measured, measure};
+use measure::{Measurement, measure};
 
-/// How many visits are generated when there is no input.
+/// Number of generated visits if there is no input file.
 const GENERATED_RECORDS: usize = 20_000;
-/// What is taken of an input at most, so that it can be held in memory.
+/// The sample is in memory, so only this part of the input is read.
 const MAX_INPUT_BYTES: usize = 256 << 20;
 
-/// The records to map.
 struct Sample {
-    /// For a person.
     name: String,
     batches: Vec<Batch>,
 }
@@ -43,7 +41,7 @@ impl Sample {
         self.batches.iter().map(Batch::bytes).sum()
     }
 
-    /// The same for the same records.
+    /// Identifies the records.
     fn digest(&self) -> String {
         let mut bytes = Vec::new();
         for batch in &self.batches {
@@ -55,21 +53,19 @@ impl Sample {
     }
 }
 
-/// Measures, prints, and keeps what was measured.
-///
 /// # Errors
-/// When the plugin can't be used, the input can't be read, or the history can't be kept.
+/// The plugin can't be loaded, the input can't be read, or the result can't be stored.
 pub fn bench(config: &BenchConfig) -> Result<Outcome, Halt> {
     build_if_absent(&config.plugin)?;
     let sample = sample(config)?;
     let bytes = super::guest::read(&config.plugin)?;
-    // Without a cache, so that compiling is measured.
+    // Without a cache, to measure the compile time.
     let engine = Arc::new(engine(&config.guest, None)?);
-    let described = describe(&engine, &bytes, &config.guest.set, Effort::Full);
-    let Description { compiled_in, started_in, start_memory_bytes, plugin, .. } = described;
+    let description = describe(&engine, &bytes, &config.guest.set, Effort::Full);
+    let Description { compiled_in, started_in, start_memory_bytes, plugin, .. } = description;
     let plugin = Arc::new(plugin.map_err(|source| PluginFileError { path: config.plugin.clone(), source })?);
     let identity = plugin.identity.clone();
-    let measured = measure(&plugin, &sample.batches);
+    let measurement = measure(&plugin, &sample.batches);
     let run = Run {
         at: Utc::now().format("%Y-%m-%d %H:%M UTC").to_string(),
         host: env!("CARGO_PKG_VERSION").to_owned(),
@@ -78,17 +74,17 @@ pub fn bench(config: &BenchConfig) -> Result<Outcome, Halt> {
         digest: identity.digest.to_string(),
         input: sample.digest(),
         batch_records: config.guest.batch_records,
-        batch_p50_us: measured.batch.p50,
-        batch_p99_us: measured.batch.p99,
-        single_p50_us: measured.single.p50,
-        single_p99_us: measured.single.p99,
+        batch_p50_us: measurement.batch.p50,
+        batch_p99_us: measurement.batch.p99,
+        single_p50_us: measurement.single.p50,
+        single_p99_us: measurement.single.p99,
         compile_ms: millis(compiled_in),
         instance_ms: millis(started_in),
-        memory_bytes: measured.memory_bytes.max(start_memory_bytes.unwrap_or_default()),
+        memory_bytes: measurement.memory_bytes.max(start_memory_bytes.unwrap_or_default()),
     };
     let failed = |error: anyhow::Error| Halt::internal(&error);
     let state_dir = config.state_dir.as_deref();
-    let before = state_dir.map(|dir| history::last(dir, &identity.name)).transpose().map_err(failed)?.flatten();
+    let previous = state_dir.map(|dir| history::last(dir, &identity.name)).transpose().map_err(failed)?.flatten();
     output::print_line(format!(
         "{}: {} {}, {:.1} MiB, sha256 {}",
         config.plugin.display(),
@@ -97,42 +93,45 @@ pub fn bench(config: &BenchConfig) -> Result<Outcome, Halt> {
         mib(identity.bytes),
         &run.digest[..12]
     ));
-    let each = sample.bytes() / sample.records();
-    output::print_line(format!("{}: {} records, {each} B each", sample.name, sample.records()));
+    let record_bytes = sample.bytes() / sample.records();
+    output::print_line(format!("{}: {} records, {record_bytes} B each", sample.name, sample.records()));
     output::print_line("");
-    output::print_text(&format!("{}\n", table(&run, before.as_ref())));
-    remarks(&measured, &run, before.as_ref()).into_iter().for_each(output::print_line);
+    output::print_text(&format!("{}\n", table(&run, previous.as_ref())));
+    remarks(&measurement, &run, previous.as_ref()).into_iter().for_each(output::print_line);
     match state_dir {
-        Some(dir) => history::keep(dir, &identity.name, &run).map_err(failed)?,
+        Some(dir) => history::append(dir, &identity.name, &run).map_err(failed)?,
         None => output::print_line(
-            "not kept: neither XDG_STATE_HOME nor HOME is set; give --state-dir DIR to compare with the next run",
+            "the result was not stored: neither XDG_STATE_HOME nor HOME is set. Set --state-dir DIR to compare with the next run",
         ),
     }
-    Ok(Outcome::Good)
+    Ok(Outcome::Success)
 }
 
 fn sample(config: &BenchConfig) -> Result<Sample, Halt> {
-    let most = config.guest.batch_records;
+    let batch_records = config.guest.batch_records;
     let sample = match &config.input {
-        None => Sample { name: "generated visits (--input FILE takes yours)".to_owned(), batches: generated(most) },
+        None => Sample {
+            name: "generated visits (set another input with --input FILE)".to_owned(),
+            batches: generate(batch_records),
+        },
         Some(path) => Sample {
             name: path.display().to_string(),
             batches: read(
                 &mut Lines::open(std::slice::from_ref(path), LineFormat { format: config.format, tombstone: None })?,
-                most,
+                batch_records,
             )?,
         },
     };
     if sample.records() == 0 {
-        return Err(Halt::configuration(format!("{}: there is no record in it", sample.name)));
+        return Err(Halt::configuration(format!("{}: the input has no records", sample.name)));
     }
     Ok(sample)
 }
 
-fn generated(most: usize) -> Vec<Batch> {
+fn generate(batch_records: usize) -> Vec<Batch> {
     let rows: Vec<_> = Generator::new(Profile::default()).take(GENERATED_RECORDS).collect();
-    let batches = rows.chunks(most).map(|rows| {
-        let mut batch = Batch::new(TOPIC);
+    let batches = rows.chunks(batch_records).map(|rows| {
+        let mut batch = Batch::new(DEFAULT_TOPIC);
         for (offset, row) in rows.iter().enumerate() {
             let key = row.key.as_ref().map(String::as_bytes);
             let at = (0, offset as i64);
@@ -144,15 +143,15 @@ fn generated(most: usize) -> Vec<Batch> {
 }
 
 /// # Errors
-/// When a line is no record: what is left out would not be measured.
-fn read(input: &mut dyn Input, most: usize) -> Result<Vec<Batch>, Halt> {
+/// A line is not a record. Skipping it would distort the measurement.
+fn read(input: &mut dyn Input, batch_records: usize) -> Result<Vec<Batch>, Halt> {
     let mut batches = Vec::new();
-    let (mut more, mut bytes) = (true, 0);
-    while more && bytes < MAX_INPUT_BYTES {
-        let mut filled = Filled::new(TOPIC);
-        more = input.fill(&mut filled, most)?;
-        if let Some((_, place, reason)) = filled.bad.first() {
-            return Err(Halt::configuration(format!("{place}: not a record: {reason}")));
+    let (mut has_more, mut bytes) = (true, 0);
+    while has_more && bytes < MAX_INPUT_BYTES {
+        let mut filled = InputBatch::new(DEFAULT_TOPIC);
+        has_more = input.fill(&mut filled, batch_records)?;
+        if let Some(malformed) = filled.malformed.first() {
+            return Err(Halt::configuration(format!("{}: not a record: {}", malformed.location, malformed.reason)));
         }
         bytes += filled.batch.bytes();
         if !filled.batch.is_empty() {
@@ -170,55 +169,62 @@ fn millis(duration: Option<Duration>) -> f64 {
     duration.unwrap_or_default().as_secs_f64() * 1e3
 }
 
-/// What a row is of, its number, and its unit.
-type Row = (String, fn(&Run) -> f64, &'static str);
+struct Row {
+    name: String,
+    value: fn(&Run) -> f64,
+    unit: &'static str,
+}
 
-fn table(run: &Run, before: Option<&Run>) -> String {
+fn table(run: &Run, previous: Option<&Run>) -> String {
     let batch = format!("batches of {}", run.batch_records);
+    let row = |name: &str, value, unit| Row { name: name.to_owned(), value, unit };
     let rows: [Row; 7] = [
-        (format!("{batch}, p50"), |run| run.batch_p50_us, "µs/record"),
-        (format!("{batch}, p99"), |run| run.batch_p99_us, "µs/record"),
-        ("one by one, p50".to_owned(), |run| run.single_p50_us, "µs/record"),
-        ("one by one, p99".to_owned(), |run| run.single_p99_us, "µs/record"),
-        ("to compile".to_owned(), |run| run.compile_ms, "ms"),
-        ("a new instance".to_owned(), |run| run.instance_ms, "ms"),
-        ("its memory".to_owned(), |run| mib(run.memory_bytes), "MiB"),
+        row(&format!("{batch}, p50"), |run| run.batch_p50_us, "µs/record"),
+        row(&format!("{batch}, p99"), |run| run.batch_p99_us, "µs/record"),
+        row("one by one, p50", |run| run.single_p50_us, "µs/record"),
+        row("one by one, p99", |run| run.single_p99_us, "µs/record"),
+        row("compile", |run| run.compile_ms, "ms"),
+        row("new instance", |run| run.instance_ms, "ms"),
+        row("memory", |run| mib(run.memory_bytes), "MiB"),
     ];
-    let rows = rows.map(|(name, value, unit)| {
-        let now = value(run);
-        let then = before.map(value).map_or_else(String::new, |then| {
-            let ratio = if then > 0.0 { format!("×{:.2}", now / then) } else { String::new() };
-            format!("   before: {then:9.2}   {ratio}")
+    let rows = rows.map(|Row { name, value, unit }| {
+        let current = value(run);
+        let comparison = previous.map(value).map_or_else(String::new, |previous| {
+            let ratio = if previous > 0.0 { format!("×{:.2}", current / previous) } else { String::new() };
+            format!("   before: {previous:9.2}   {ratio}")
         });
-        format!("{name:<24} {now:9.2} {unit:<9}{then}").trim_end().to_owned()
+        format!("{name:<24} {current:9.2} {unit:<9}{comparison}").trim_end().to_owned()
     });
     rows.join("\n")
 }
 
-fn remarks(measured: &Measured, run: &Run, before: Option<&Run>) -> Vec<String> {
+fn remarks(measurement: &Measurement, run: &Run, previous: Option<&Run>) -> Vec<String> {
     let mut remarks = vec![String::new()];
-    if measured.failed > 0 {
-        remarks.push(format!("{:.1} % of the records fail", 100.0 * measured.failed as f64 / measured.records as f64));
+    if measurement.failed > 0 {
+        let percent = 100.0 * measurement.failed as f64 / measurement.records as f64;
+        remarks.push(format!("{percent:.1} % of the records failed"));
     }
-    if measured.renewals > 0 {
-        remarks.push(format!("instances were renewed {} times", measured.renewals));
+    if measurement.renewals > 0 {
+        remarks.push(format!("instance renewals: {}", measurement.renewals));
     }
-    if let Some(before) = before {
-        let differs = [
-            (before.digest != run.digest, "another build of the plugin"),
-            (before.input != run.input, "other records"),
-            (before.batch_records != run.batch_records, "other batches"),
-            (before.host != run.host || before.debug != run.debug, "another host"),
+    if let Some(previous) = previous {
+        let differences = [
+            (previous.digest != run.digest, "another build of the plugin"),
+            (previous.input != run.input, "other records"),
+            (previous.batch_records != run.batch_records, "another batch size"),
+            (previous.host != run.host || previous.debug != run.debug, "another host"),
         ];
-        let differs: Vec<_> = differs.into_iter().filter_map(|(differs, what)| differs.then_some(what)).collect();
-        let with =
-            if differs.is_empty() { "all was the same".to_owned() } else { format!("with {}", differs.join(", ")) };
-        remarks.push(format!("before: {}, {with}", before.at));
+        let differences: Vec<_> =
+            differences.into_iter().filter_map(|(differs, name)| differs.then_some(name)).collect();
+        let conditions = match differences.is_empty() {
+            true => "same conditions".to_owned(),
+            false => format!("with {}", differences.join(", ")),
+        };
+        remarks.push(format!("before: {}, {conditions}", previous.at));
     }
     if run.debug {
-        remarks.push(
-            "this host is a debug build: measure with a release build (cargo build --release -p host)".to_owned(),
-        );
+        remarks
+            .push("debug build of the host: use a release build to measure (cargo build --release -p host)".to_owned());
     }
     remarks
 }

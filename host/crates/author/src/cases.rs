@@ -1,4 +1,4 @@
-//! Cases: what goes into a mapper, and what must come of it. JSON lines, one case a line:
+//! Test cases of a mapper: an input and the expected result. JSON lines, one case per line:
 //!
 //! ```json
 //! {"name": "reduced", "input": {"key": "a", "value": {"id": 1}}, "output": {"key": "a", "value": {"id": 1}}}
@@ -6,19 +6,19 @@
 //! {"input": {"value": null}, "skipped": true}
 //! ```
 //!
-//! `input` is a record (see [`super::records::JsonRecord`]). What must come is one of
-//! - `output`, or a list of them, `outputs`: each names what is checked of it, and the rest may be anything. `value` and `key`:
-//!   text, to the byte; `null`; or any other JSON, compared as JSON. `value_base64`, `key_base64`, `headers`, `timestamp_ms`,
-//!   and `topic`, of which `null` is the default output topic;
-//! - `error`, the exact message, or `error_matches`, a regular expression; with `kind` if it is another than `rejected`;
+//! `input` is a record (see [`super::records::JsonRecord`]). The expected result is one of
+//! - `output`, or a list `outputs`. Only the given fields are checked. `value` and `key` are text (compared by bytes), `null`, or
+//!   other JSON (compared as JSON). The other fields are `value_base64`, `key_base64`, `headers`, `timestamp_ms` and `topic`; the
+//!   topic `null` is the default output topic;
+//! - `error`, the exact message, or `error_matches`, a regular expression. `kind` is `rejected` by default;
 //! - `"skipped": true`: no output.
 //!
-//! `settings`, an object of texts, are those that the mapper is configured with for this case; in a line with nothing else
-//! they hold for all cases below it in the file.
+//! `settings` is an object of strings: the settings of the mapper for this case. A line with only `settings` applies to all cases
+//! below it in the file.
 
 mod bless;
 mod files;
-mod judge;
+mod run;
 mod view;
 
 use std::collections::BTreeMap;
@@ -32,58 +32,45 @@ use mapper_core::verdict::FailureKind;
 
 pub use bless::bless;
 pub(super) use files::LIMIT;
-pub use files::{CaseFile, CasesWrong, beside, find, read_all};
-pub use judge::{Judged, judge, runs};
-
-/// The cases of some files, each with what became of it.
-pub type Ran = Vec<(CaseFile, Vec<Judged>)>;
+pub use files::{CaseFile, CasesError, find_paths, read_all, sibling_path};
+pub use run::{CaseResult, FileResults, run, split_runs};
 
 const KEYS: [&str; 9] = ["name", "settings", "input", "output", "outputs", "error", "error_matches", "kind", "skipped"];
 const OUTPUT_KEYS: [&str; 7] = ["value", "value_base64", "key", "key_base64", "headers", "timestamp_ms", "topic"];
-/// What says what must come, one of which a case has.
+/// The keys for the expected result. A case has one of them.
 const EXPECTATIONS: [&str; 5] = ["output", "outputs", "error", "error_matches", "skipped"];
 
-/// One case.
 #[derive(Debug, Clone)]
 pub struct Case {
-    /// What it is called, if it has a name.
     pub name: Option<String>,
-    /// Its line in the file, from 1.
+    /// Line number in the file, from 1.
     pub line: usize,
-    /// What the mapper is configured with, beyond what all cases have.
+    /// Settings of the mapper for this case, in addition to the common ones.
     pub settings: BTreeMap<String, String>,
-    /// What goes in.
     pub input: JsonRecord,
-    /// What must come of it.
     pub expected: Expected,
 }
 
-/// What must come of a case.
+/// The expected result.
 #[derive(Debug, Clone)]
 pub enum Expected {
-    /// These outputs, in this order; none skips the record.
+    /// In this order. An empty list means that the record is skipped.
     Outputs(Vec<ExpectedOutput>),
-    /// A failure.
     Failed {
-        /// Of this kind.
         kind: FailureKind,
-        /// With this message.
         message: ExpectedMessage,
     },
-    /// It doesn't say.
-    Nothing,
+    /// The case has no expected result yet.
+    Unspecified,
 }
 
-/// What a message must be.
 #[derive(Debug, Clone)]
 pub enum ExpectedMessage {
-    /// This text.
-    Exactly(String),
-    /// A text with a match of this.
-    Matching(Regex),
+    Exact(String),
+    Matches(Regex),
 }
 
-/// What is checked of an output; what is `None` may be anything.
+/// `None` is not checked.
 #[derive(Debug, Clone, Default)]
 pub struct ExpectedOutput {
     topic: Option<Option<String>>,
@@ -93,7 +80,6 @@ pub struct ExpectedOutput {
     timestamp_ms: Option<Option<i64>>,
 }
 
-/// What a key or value must be.
 #[derive(Debug, Clone)]
 enum Content {
     Null,
@@ -101,21 +87,26 @@ enum Content {
     Json(Value),
 }
 
-/// What a line says.
 enum Line {
     Case(Box<Case>),
     Settings(BTreeMap<String, String>),
 }
 
-/// Reads all cases of a text.
-///
+/// An invalid line of a file of cases.
+#[derive(Debug, PartialEq, Eq)]
+struct LineError {
+    /// From 1.
+    line: usize,
+    reason: String,
+}
+
 /// # Errors
-/// The first line that is wrong, from 1, and what is wrong with it.
-fn parse(text: &str) -> Result<Vec<Case>, (usize, String)> {
+/// The first invalid line.
+fn parse(text: &str) -> Result<Vec<Case>, LineError> {
     let mut common = BTreeMap::new();
     let mut cases = Vec::new();
     for (index, text) in text.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
-        match parse_line(text, index + 1).map_err(|wrong| (index + 1, wrong))? {
+        match parse_line(text, index + 1).map_err(|reason| LineError { line: index + 1, reason })? {
             Line::Settings(settings) => common = settings,
             Line::Case(mut case) => {
                 for (key, value) in &common {
@@ -135,10 +126,10 @@ fn parse_line(text: &str, line: usize) -> Result<Line, String> {
         return if object.raw("settings").is_some() && object.fields().count() == 1 {
             Ok(Line::Settings(settings))
         } else {
-            Err("there is no \"input\"; give it, as {\"input\": {\"value\": …}, \"output\": {\"value\": …}}".to_owned())
+            Err("missing key \"input\". Example: {\"input\": {\"value\": …}, \"output\": {\"value\": …}}".to_owned())
         };
     };
-    let input = JsonRecord::read(input.get()).map_err(|wrong| format!("\"input\": {wrong}"))?;
+    let input = JsonRecord::read(input.get()).map_err(|error| format!("\"input\": {error}"))?;
     let expected = expected(&object)?;
     Ok(Line::Case(Box::new(Case { name: object.get("name")?, line, settings, input, expected })))
 }
@@ -146,13 +137,13 @@ fn parse_line(text: &str, line: usize) -> Result<Line, String> {
 fn expected(object: &Object<'_>) -> Result<Expected, String> {
     let given: Vec<_> = EXPECTATIONS.iter().filter(|key| object.raw(key).is_some()).collect();
     if given.len() > 1 {
-        return Err(format!("\"{}\" and \"{}\" are both there; give one of them", given[0], given[1]));
+        return Err(format!("\"{}\" and \"{}\" are mutually exclusive", given[0], given[1]));
     }
     if let (Some(_), false) = (object.raw("kind"), given.iter().any(|key| key.starts_with("error"))) {
-        return Err("\"kind\" goes with \"error\" or \"error_matches\"".to_owned());
+        return Err("\"kind\" requires \"error\" or \"error_matches\"".to_owned());
     }
     let message = match given.first().copied() {
-        None => return Ok(Expected::Nothing),
+        None => return Ok(Expected::Unspecified),
         Some(&"output") => {
             let output = object.raw("output").map(|raw| output(raw.get()));
             return output
@@ -166,27 +157,27 @@ fn expected(object: &Object<'_>) -> Result<Expected, String> {
         Some(&"skipped") => {
             return match object.get("skipped")? {
                 Some(true) => Ok(Expected::Outputs(Vec::new())),
-                _ => Err("\"skipped\": it can only be true; give what must come instead".to_owned()),
+                _ => Err("\"skipped\": must be true, or replaced by the expected result".to_owned()),
             };
         }
-        Some(&"error") => ExpectedMessage::Exactly(object.get("error")?.unwrap_or_default()),
+        Some(&"error") => ExpectedMessage::Exact(object.get("error")?.unwrap_or_default()),
         Some(_) => {
             let pattern: String = object.get("error_matches")?.unwrap_or_default();
-            ExpectedMessage::Matching(Regex::new(&pattern).map_err(|error| format!("\"error_matches\": {error}"))?)
+            ExpectedMessage::Matches(Regex::new(&pattern).map_err(|error| format!("\"error_matches\": {error}"))?)
         }
     };
     let kind = match object.get::<String>("kind")? {
         None => FailureKind::Rejected,
         Some(name) => FailureKind::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
             let known = FailureKind::ALL.map(FailureKind::name).join(", ");
-            format!("\"kind\": there is no kind {name:?}; known are: {known}")
+            format!("\"kind\": unknown kind {name:?}; known kinds: {known}")
         })?,
     };
     Ok(Expected::Failed { kind, message })
 }
 
 fn output(text: &str) -> Result<ExpectedOutput, String> {
-    let object = Object::read(text, &OUTPUT_KEYS).map_err(|wrong| format!("output: {wrong}"))?;
+    let object = Object::read(text, &OUTPUT_KEYS).map_err(|error| format!("output: {error}"))?;
     Ok(ExpectedOutput {
         topic: object.get("topic")?,
         key: content(&object, "key")?,
@@ -200,9 +191,9 @@ fn content(object: &Object<'_>, key: &str) -> Result<Option<Content>, String> {
     let encoded = format!("{key}_base64");
     Ok(match (object.get::<Value>(key)?, object.get::<String>(&encoded)?) {
         _ if object.raw(key).is_some() && object.raw(&encoded).is_some() => {
-            return Err(format!("\"{key}\" and \"{encoded}\" are both there; give one of them"));
+            return Err(format!("\"{key}\" and \"{encoded}\" are mutually exclusive"));
         }
-        (_, Some(text)) => Some(Content::Bytes(json::base64(&encoded, &text)?)),
+        (_, Some(text)) => Some(Content::Bytes(json::decode_base64(&encoded, &text)?)),
         (None, None) => None,
         (Some(Value::Null), None) => Some(Content::Null),
         (Some(Value::String(text)), None) => Some(Content::Bytes(text.into_bytes())),

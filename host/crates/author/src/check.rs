@@ -1,4 +1,4 @@
-//! `mapper-host check`: what a file is, what it needs, and whether it can be a plugin here.
+//! `mapper-host check`: describes a file, its imports, and whether this host can load it as a plugin.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use mapper_core::shutdown::Halt;
 use mapper_runtime::{Access, CONTRACT_VERSION, Description, Effort, Form, Stage, describe};
 use mapper_terminal::output::{self, Colour, Line};
 
-/// Prints which versions of the contract this host speaks.
-pub fn contract(as_json: bool) {
+/// Prints the supported contract versions.
+pub fn print_contract(as_json: bool) {
     if as_json {
         output::print_line(json!({ "package": "mapper-host:mapper", "versions": [CONTRACT_VERSION] }).to_string());
     } else {
@@ -22,34 +22,32 @@ pub fn contract(as_json: bool) {
     }
 }
 
-/// Describes a file.
-///
 /// # Errors
-/// When it can't be read.
+/// The file can't be read.
 pub fn check(config: &CheckConfig) -> Result<Outcome, Halt> {
     let path = config.plugin.as_path();
     build_if_absent(path)?;
     let bytes = read(path)?;
-    // Without a cache, so that what is told of compiling is true.
+    // Without a cache, so that the compile time is real.
     let engine = Arc::new(engine(&config.guest, None)?);
     let description = describe(&engine, &bytes, &config.guest.set, Effort::Full);
     if config.json {
         output::print_json(&to_json(path, &description));
     } else {
-        text(path, &description, &config.guest).into_iter().for_each(output::print_line);
+        to_text(path, &description, &config.guest).into_iter().for_each(output::print_line);
     }
-    Ok(if description.plugin.is_ok() { Outcome::Good } else { Outcome::DoesNotFit })
+    Ok(if description.plugin.is_ok() { Outcome::Success } else { Outcome::PluginRejected })
 }
 
-fn form(form: Form) -> &'static str {
+fn form_name(form: Form) -> &'static str {
     match form {
         Form::Component => "component",
         Form::Module => "core module",
-        Form::Other => "no WebAssembly",
+        Form::Other => "not WebAssembly",
     }
 }
 
-fn stage(stage: Stage) -> &'static str {
+fn stage_name(stage: Stage) -> &'static str {
     match stage {
         Stage::Read => "read",
         Stage::Compile => "compile",
@@ -57,7 +55,7 @@ fn stage(stage: Stage) -> &'static str {
     }
 }
 
-fn access(access: Access) -> &'static str {
+fn access_name(access: Access) -> &'static str {
     match access {
         Access::Provided => "given",
         Access::Restricted => "empty",
@@ -70,13 +68,13 @@ fn to_json(path: &Path, description: &Description) -> Value {
     let imports = description
         .imports
         .iter()
-        .map(|import| json!({ "name": import.name, "access": access(import.access), "about": import.about }));
+        .map(|import| json!({ "name": import.name, "access": access_name(import.access), "about": import.about }));
     json!({
         "file": path.display().to_string(),
         "fits": description.plugin.is_ok(),
-        "refused_at": description.plugin.as_ref().err().map(|error| stage(error.stage)),
+        "refused_at": description.plugin.as_ref().err().map(|error| stage_name(error.stage)),
         "reason": description.plugin.as_ref().err().map(|error| &error.reason),
-        "form": form(description.form),
+        "form": form_name(description.form),
         "bytes": description.bytes,
         "sha256": description.digest.to_string(),
         "name": description.identity.as_ref().map(|identity| &identity.name),
@@ -92,27 +90,30 @@ fn to_json(path: &Path, description: &Description) -> Value {
     })
 }
 
-fn text(path: &Path, description: &Description, guest: &GuestConfig) -> Vec<Line> {
+fn to_text(path: &Path, description: &Description, guest: &GuestConfig) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut line = |name: &str, text: String| lines.push(Line::from(format!("{name:<12}{text}")));
-    let who = description.identity.as_ref().map(|identity| format!("{} {}, ", identity.name, identity.version));
+    let identity = description.identity.as_ref().map(|identity| format!("{} {}, ", identity.name, identity.version));
     line(&format!("{}:", path.display()), String::new());
-    line("  is", format!("{}a {}", who.unwrap_or_default(), form(description.form)).replace("a no ", "no "));
+    line(
+        "  is",
+        format!("{}a {}", identity.unwrap_or_default(), form_name(description.form)).replace("a not ", "not "),
+    );
     line("  size", format!("{} bytes, sha256 {}", description.bytes, description.digest));
     if let Some(contract) = &description.contract {
-        let world = description.world.map_or("none that this host knows", |world| world.name());
+        let world = description.world.map_or("unknown", |world| world.name());
         line("  contract", format!("mapper-host:mapper@{contract}, world {world}"));
     }
-    if let Some(took) = description.compiled_in {
-        line("  compile", format!("{:.1} ms", took.as_secs_f64() * 1e3));
+    if let Some(duration) = description.compiled_in {
+        line("  compile", format!("{:.1} ms", duration.as_secs_f64() * 1e3));
     }
-    if let (Some(took), Some(memory)) = (description.started_in, description.start_memory_bytes) {
+    if let (Some(duration), Some(memory)) = (description.started_in, description.start_memory_bytes) {
         let limit = Bytes(guest.limits.memory_bytes as u64);
         let memory = format!("{:.1} MiB of {limit} memory", memory as f64 / f64::from(1 << 20));
-        line("  instance", format!("{:.2} ms, {memory}", took.as_secs_f64() * 1e3));
+        line("  instance", format!("{:.2} ms, {memory}", duration.as_secs_f64() * 1e3));
     }
     for (index, import) in description.imports.iter().enumerate() {
-        let text = format!("{:<8}{}: {}", access(import.access), import.name, import.about);
+        let text = format!("{:<8}{}: {}", access_name(import.access), import.name, import.about);
         let line = Line::from(format!("{:<12}", if index == 0 { "  imports" } else { "" }));
         lines.push(if import.access == Access::Unsupported {
             line.coloured(Colour::Red, text)
@@ -126,9 +127,9 @@ fn text(path: &Path, description: &Description, guest: &GuestConfig) -> Vec<Line
             lines.push(line.coloured(Colour::Green, "yes"));
             return lines;
         }
-        Err(error) => format!("no ({}): {}", stage(error.stage), error.reason),
+        Err(error) => format!("no ({}): {}", stage_name(error.stage), error.reason),
     };
-    // A reason may have several lines, such as those of a backtrace.
+    // A reason can have several lines, for example with a backtrace.
     let mut reason = reason.lines();
     lines.push(line.coloured(Colour::Red, reason.next().unwrap_or_default()));
     lines.extend(reason.map(|more| Line::from(format!("{:<12}", "")).coloured(Colour::Red, more)));

@@ -1,4 +1,4 @@
-//! What the commands of a plugin's author were asked to do.
+//! Configuration of the commands for plugin authors.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,128 +10,104 @@ use mapper_terminal::console::LogConfig;
 use crate::project::Rebuild;
 use crate::templates::{Language, Template};
 
-/// What a plugin's author asked for.
 #[derive(Debug, Clone)]
 pub enum AuthorCommand {
-    /// Make a plugin project.
     New(NewConfig),
-    /// Run the cases of a plugin.
     Test(Box<TestConfig>),
-    /// Say what a file is, and whether it can be a plugin here.
     Check(Box<CheckConfig>),
-    /// Say which versions of the contract this host speaks.
+    /// Print the supported contract versions.
     Contract {
-        /// For programs.
         json: bool,
     },
-    /// Measure what a plugin costs.
     Bench(Box<BenchConfig>),
-    /// Map lines, or the records of a topic, without producing anything.
     Map(Box<MapConfig>),
 }
 
-/// All settings of `mapper-host new`.
+/// `mapper-host new`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewConfig {
-    /// The folder of the new project; the last part of it is its name.
+    /// The last component is the name of the project.
     pub dir: PathBuf,
-    /// What it is written in.
     pub language: Language,
-    /// What its mapper does.
     pub template: Template,
 }
 
-/// How a plugin is run outside of the record path: as `mapper-host run` would.
+/// How the commands load and run a plugin. The same settings as of `mapper-host run`.
 #[derive(Debug, Clone)]
 pub struct GuestConfig {
-    /// The plugin's own configuration.
+    /// Settings of the plugin (`--set`).
     pub set: Pairs,
-    /// Where compiled plugins are kept.
     pub cache_dir: Option<PathBuf>,
-    /// What an instance may use.
     pub limits: Limits,
-    /// What the plugin is given of the machine.
     pub grants: Grants,
-    /// Records the plugin is given in one call, at most.
+    /// Maximum records per call.
     pub batch_records: usize,
-    /// What is logged, and how.
     pub log: LogConfig,
 }
 
-/// All settings of `mapper-host test`.
+/// `mapper-host test`.
 #[derive(Debug, Clone)]
 pub struct TestConfig {
-    /// Plugins, or the folders of projects, which are built first; never none.
+    /// Plugin files, or project directories, which are built first. Not empty.
     pub targets: Vec<PathBuf>,
-    /// Where the cases are, for one target alone; `None`: beside the plugin or in its project.
+    /// Requires a single target. `None`: beside the plugin and in its project.
     pub cases: Option<PathBuf>,
-    /// Only cases whose name or place has this text.
+    /// Run only cases whose name or location contains this text.
     pub filter: Option<String>,
-    /// What comes is written into the cases as what must come.
+    /// Write the actual results into the cases as the expected results.
     pub bless: bool,
-    /// Where a report in JUnit's XML goes.
+    /// Path of the JUnit XML report.
     pub junit: Option<PathBuf>,
-    /// How the plugin is run.
     pub guest: GuestConfig,
 }
 
-/// All settings of `mapper-host map`.
+/// `mapper-host map`.
 #[derive(Debug, Clone)]
 pub struct MapConfig {
-    /// The plugin.
     pub plugin: PathBuf,
-    /// Where records come from.
     pub input: MapInput,
-    /// What a line, or a record of a topic, is.
     pub format: MapFormat,
-    /// What a line of output is.
     pub output_format: OutputFormat,
-    /// The line that stands for a record without a value, in and out, where a line is a value.
+    /// The line for a tombstone, in input and output, if a line is a value.
     pub tombstone: Option<String>,
-    /// After how many records to end; `None`: at the end.
+    /// Maximum number of records.
     pub limit: Option<u64>,
-    /// Whether counts and times are printed at the end.
+    /// Print counts and times at the end.
     pub stats: bool,
-    /// Whether failures are printed with where the guest was, and what it had logged.
+    /// Print the backtrace and the guest output of failures.
     pub verbose: bool,
-    /// How the plugin is run.
     pub guest: GuestConfig,
 }
 
-/// Where the records of `mapper-host map` come from.
 #[derive(Debug, Clone)]
 pub enum MapInput {
-    /// Lines of these files, `-` for standard input.
+    /// `-` is standard input.
     Files(Vec<PathBuf>),
-    /// A topic, from its beginning to where it ends now; nothing is committed.
+    /// Read from the beginning to the current end. Commits nothing.
     Topic(TopicInput),
 }
 
-/// A topic to read.
 #[derive(Debug, Clone)]
 pub struct TopicInput {
-    /// Its name.
     pub topic: String,
-    /// The brokers, as `host:port,…`.
+    /// `host:port,…`
     pub brokers: String,
-    /// The user's librdkafka properties, none of which the host owns.
+    /// Additional librdkafka properties.
     pub kafka: Pairs,
-    /// How long to try to reach Kafka.
     pub connect_timeout: Duration,
 }
 
-/// What a line of input is.
+/// The format of an input line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MapFormat {
     /// The value of a record.
     Value,
     /// A record in JSON.
     Record,
-    /// A dead letter, whose input is mapped: its value, or all of it as a record in JSON.
+    /// A dead letter: its value, or the complete record in JSON. The original input is mapped.
     DeadLetter,
 }
 
-/// What a line of output of `mapper-host map` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputFormat {
     /// The value of an output.
@@ -140,50 +116,41 @@ pub enum OutputFormat {
     Record,
 }
 
-/// All settings of `mapper-host check`.
+/// `mapper-host check`.
 #[derive(Debug, Clone)]
 pub struct CheckConfig {
-    /// The file.
     pub plugin: PathBuf,
-    /// Whether what is found is printed as JSON.
     pub json: bool,
-    /// How the plugin is run.
     pub guest: GuestConfig,
 }
 
-/// All settings of `mapper-host bench`.
+/// `mapper-host bench`.
 #[derive(Debug, Clone)]
 pub struct BenchConfig {
-    /// The plugin.
     pub plugin: PathBuf,
     /// A file of records; `None`: generated visits.
     pub input: Option<PathBuf>,
-    /// What a line of it is.
     pub format: MapFormat,
-    /// Where what was measured is kept.
+    /// Directory for the results of earlier runs.
     pub state_dir: Option<PathBuf>,
-    /// How the plugin is run.
     pub guest: GuestConfig,
 }
 
-/// All settings of `mapper-host build`.
+/// `mapper-host build`.
 #[derive(Debug, Clone)]
 pub struct BuildConfig {
-    /// The folder of the plugin project.
     pub dir: PathBuf,
-    /// Where the plugin goes; `None`: `plugins/NAME.wasm`, of which the project knows the name.
+    /// Path of the plugin. `None`: see [`crate::project::plugin_of`].
     pub output: Option<PathBuf>,
-    /// Whether it is built when nothing has changed.
     pub rebuild: Rebuild,
-    /// Whether it is built again at each change, and what else is done then.
+    /// Rebuild after each change.
     pub watch: Option<Box<WatchConfig>>,
 }
 
-/// What `mapper-host build --watch` does beside building.
+/// `mapper-host build --watch`.
 #[derive(Debug, Clone)]
 pub struct WatchConfig {
-    /// How the plugin is run in its cases.
     pub guest: GuestConfig,
-    /// The running host, as `http://HOST:PORT`, into which a plugin is swapped whose cases hold; and the file of its token.
+    /// Swap the plugin into a running host after its cases pass: URL and token file.
     pub swap: Option<(String, Option<PathBuf>)>,
 }

@@ -1,25 +1,24 @@
-//! What must come and what came, line by line, for a person.
+//! Line diff of the expected and the actual result of a case.
 
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use super::cases::Judged;
+use super::cases::CaseResult;
 use mapper_terminal::output::{Colour, Line};
 
-/// Lines around a difference.
 const CONTEXT_LINES: usize = 3;
 
-/// Why a case doesn't hold: a line that is only expected begins with `-`, one that only came with `+`.
-pub(super) fn lines(judged: &Judged) -> Vec<Line> {
+/// `-` marks expected lines, `+` marks actual lines.
+pub(super) fn lines(result: &CaseResult) -> Vec<Line> {
     let mut lines = Vec::new();
     let coloured = |colour, text: String| Line::default().coloured(colour, text);
-    let seen = pretty(&judged.seen);
-    if judged.expected.is_null() {
-        lines.push("it doesn't say what must come (mapper-host test --bless writes it down); what came:".into());
-        lines.extend(seen.lines().map(|came| coloured(Colour::Green, format!("+ {came}"))));
+    let actual = pretty(&result.actual);
+    if result.expected.is_null() {
+        lines.push("no expected result (mapper-host test --bless adds it). Actual result:".into());
+        lines.extend(actual.lines().map(|line| coloured(Colour::Green, format!("+ {line}"))));
     } else {
-        let expected = pretty(&judged.expected);
-        let diff = TextDiff::from_lines(expected.as_str(), seen.as_str());
+        let expected = pretty(&result.expected);
+        let diff = TextDiff::from_lines(expected.as_str(), actual.as_str());
         for (index, group) in diff.grouped_ops(CONTEXT_LINES).iter().enumerate() {
             if index > 0 {
                 lines.push("  …".into());
@@ -34,7 +33,7 @@ pub(super) fn lines(judged: &Judged) -> Vec<Line> {
             }
         }
     }
-    lines.extend(judged.details.lines().map(|detail| coloured(Colour::Faint, format!("| {detail}"))));
+    lines.extend(result.details.lines().map(|detail| coloured(Colour::Faint, format!("| {detail}"))));
     lines
 }
 

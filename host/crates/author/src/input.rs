@@ -1,4 +1,4 @@
-//! Where records come from outside of the record path: a batch at a time, each with its place for a person.
+//! Reads records for `map` and `bench`, in batches.
 
 mod dead_letters;
 mod lines;
@@ -10,42 +10,53 @@ use mapper_core::shutdown::Halt;
 pub(super) use lines::{LineFormat, Lines};
 pub(super) use topic::Topic;
 
-/// A batch is mapped once it has this many bytes, however few records that are.
+/// Size of a batch, independent of the number of records.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// Records that are mapped together.
-pub(super) struct Filled {
+pub(super) struct InputBatch {
     pub(super) batch: Batch,
-    /// Where each record is from, for a person.
-    pub(super) places: Vec<String>,
-    /// What could not be made a record: before which of the records it was, where, and what is wrong with it.
-    pub(super) bad: Vec<(usize, String, String)>,
+    /// The location of each record, for messages.
+    pub(super) locations: Vec<String>,
+    pub(super) malformed: Vec<Malformed>,
 }
 
-impl Filled {
+/// Input that is not a record.
+pub(super) struct Malformed {
+    /// Number of records before it in the batch.
+    pub(super) index: usize,
+    pub(super) location: String,
+    pub(super) reason: String,
+}
+
+impl InputBatch {
     pub(super) fn new(topic: &str) -> Self {
-        Self { batch: Batch::new(topic), places: Vec::new(), bad: Vec::new() }
+        Self { batch: Batch::new(topic), locations: Vec::new(), malformed: Vec::new() }
     }
 
     pub(super) fn clear(&mut self) {
         self.batch.clear();
-        self.places.clear();
-        self.bad.clear();
+        self.locations.clear();
+        self.malformed.clear();
     }
 
-    fn refuse(&mut self, place: String, reason: String) {
-        self.bad.push((self.batch.len(), place, reason));
+    fn push_malformed(&mut self, location: String, reason: String) {
+        self.malformed.push(Malformed { index: self.batch.len(), location, reason });
     }
 }
 
-/// Where records come from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Progress {
+    pub(super) bytes_read: u64,
+    pub(super) bytes_total: u64,
+}
+
 pub(super) trait Input {
-    /// Adds records, `most` at most; waits for the first one only. `false`: that was the end.
+    /// Adds up to `max_records`. Waits for the first record only. Returns `false` at the end of the input.
     ///
     /// # Errors
-    /// When it can't be read.
-    fn fill(&mut self, filled: &mut Filled, most: usize) -> Result<bool, Halt>;
+    /// The input can't be read.
+    fn fill(&mut self, input: &mut InputBatch, max_records: usize) -> Result<bool, Halt>;
 
-    /// Bytes that were read, and how many there are, if that is known.
-    fn progress(&self) -> Option<(u64, u64)>;
+    /// `None` if the size of the input is unknown.
+    fn progress(&self) -> Option<Progress>;
 }

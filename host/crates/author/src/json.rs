@@ -1,4 +1,4 @@
-//! Reads JSON objects whose keys are all known: one that is mistyped is named, with the near one.
+//! Parses JSON objects with a fixed set of keys. An error for an unknown key suggests a similar key.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use mapper_core::near::near;
 
-/// The fields of an object in their order, each with its value as it is written.
+/// The fields of an object in source order, with their raw values.
 #[derive(Debug)]
 pub(super) struct Object<'a>(Vec<(String, &'a RawValue)>);
 
@@ -36,63 +36,55 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    /// Reads an object that has these keys at most.
-    ///
     /// # Errors
-    /// When it is no object, or a key is unknown or there twice.
+    /// The text is not an object, or a key is unknown or duplicated.
     pub(super) fn read(text: &'a str, known: &[&str]) -> Result<Self, String> {
         let object: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         for (index, (key, _)) in object.0.iter().enumerate() {
             if !known.contains(&&**key) {
                 let hint = near(key, known.iter().map(|known| (*known).to_owned())).map_or_else(
-                    || format!("; known are: {}", known.join(", ")),
+                    || format!("; known keys: {}", known.join(", ")),
                     |near| format!("; did you mean \"{near}\"?"),
                 );
                 return Err(format!("unknown key \"{key}\"{hint}"));
             }
             if object.0[..index].iter().any(|(before, _)| before == key) {
-                return Err(format!("the key \"{key}\" is there twice"));
+                return Err(format!("duplicate key \"{key}\""));
             }
         }
         Ok(object)
     }
 
-    /// All fields.
     pub(super) fn fields(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         self.0.iter().map(|(key, value)| (key.as_str(), *value))
     }
 
-    /// A field as it is written.
     pub(super) fn raw(&self, key: &str) -> Option<&'a RawValue> {
         self.fields().find(|(known, _)| *known == key).map(|(_, value)| value)
     }
 
-    /// A field, read.
-    ///
     /// # Errors
-    /// When it is of another type.
+    /// The field has another type.
     pub(super) fn get<T: Deserialize<'a>>(&self, key: &str) -> Result<Option<T>, String> {
-        let read = |raw: &'a RawValue| serde_json::from_str(raw.get()).map_err(|error| of_key(key, &error));
+        let read = |raw: &'a RawValue| serde_json::from_str(raw.get()).map_err(|error| field_error(key, &error));
         self.raw(key).map(read).transpose()
     }
 }
 
-/// Without the place: it would be that in the value, not in the file.
-fn of_key(key: &str, error: &serde_json::Error) -> String {
+/// Without the position, which would be relative to the value, not to the file.
+fn field_error(key: &str, error: &serde_json::Error) -> String {
     let text = error.to_string();
     format!("\"{key}\": {}", text.split(" at line ").next().unwrap_or(&text))
 }
 
-/// Bytes in base64.
-///
 /// # Errors
-/// When they are not.
-pub(super) fn base64(key: &str, text: &str) -> Result<Vec<u8>, String> {
+/// The text is not base64.
+pub(super) fn decode_base64(key: &str, text: &str) -> Result<Vec<u8>, String> {
     BASE64_STANDARD.decode(text).map_err(|error| format!("\"{key}\": not base64: {error}"))
 }
 
-/// Bytes as JSON has them under `key`: as text if they are UTF-8, or in base64, which the name of the field then says.
-pub(super) fn field_of_bytes(key: &str, bytes: &[u8]) -> (String, serde_json::Value) {
+/// A JSON field for bytes: `key` with text if they are UTF-8, otherwise `KEY_base64`.
+pub(super) fn bytes_field(key: &str, bytes: &[u8]) -> (String, serde_json::Value) {
     match std::str::from_utf8(bytes) {
         Ok(text) => (key.to_owned(), text.into()),
         Err(_) => (format!("{key}_base64"), BASE64_STANDARD.encode(bytes).into()),
@@ -104,11 +96,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn unknown_and_doubled_keys_are_named() {
+    fn error_names_unknown_and_duplicate_keys() {
         let read = |text| Object::read(text, &["value", "key"]).map(|_| ()).unwrap_err();
         assert_eq!(read(r#"{"vale": 1}"#), "unknown key \"vale\"; did you mean \"value\"?");
-        assert_eq!(read(r#"{"xyzzyx": 1}"#), "unknown key \"xyzzyx\"; known are: value, key");
-        assert_eq!(read(r#"{"key": 1, "key": 2}"#), "the key \"key\" is there twice");
+        assert_eq!(read(r#"{"xyzzyx": 1}"#), "unknown key \"xyzzyx\"; known keys: value, key");
+        assert_eq!(read(r#"{"key": 1, "key": 2}"#), "duplicate key \"key\"");
         assert!(read("[1]").contains("expected a JSON object"));
         assert!(read(r#"{"key": 1"#).contains("EOF"));
         let object = Object::read(r#"{"key": {"a":  1.50}}"#, &["key"]).unwrap();

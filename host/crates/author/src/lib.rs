@@ -1,4 +1,4 @@
-//! What a plugin's author works with: projects from templates, cases, and mapping without Kafka.
+//! Commands for plugin authors: create, build, test, check, bench, and map without Kafka.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 #![forbid(unsafe_code)]
@@ -28,41 +28,36 @@ use mapper_core::shutdown::{Cause, Halt};
 use mapper_terminal::console::Console;
 use mapper_terminal::console::LogConfig;
 
-/// How an author's command ended, if it could be carried out at all.
+/// The result of a command that ran to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// All is as it should be.
-    Good,
-    /// Some cases don't hold.
+    Success,
     CasesFailed,
-    /// A file can't be a plugin here.
-    DoesNotFit,
-    /// Some records could not be mapped.
+    /// The file can't be loaded as a plugin.
+    PluginRejected,
     RecordsFailed,
 }
 
 impl Outcome {
-    /// The exit code of the process (documented in the README).
+    /// The exit code of the process (documented in `docs/`).
     pub fn exit_code(self) -> u8 {
         match self {
-            Self::Good => 0,
+            Self::Success => 0,
             Self::CasesFailed => 1,
-            Self::DoesNotFit => Cause::Plugin.exit_code(),
+            Self::PluginRejected => Cause::Plugin.exit_code(),
             Self::RecordsFailed => 10,
         }
     }
 }
 
-/// Carries out a command.
-///
 /// # Errors
-/// Why it could not be carried out.
+/// The command can't run to its end.
 pub fn run(command: &AuthorCommand, services: &dyn Services) -> Result<Outcome, Halt> {
     let log = |log: &LogConfig| Console::log_only(log.format, &log.filter).map_err(Halt::configuration);
     match command {
         AuthorCommand::New(config) => {
             new::new(config)?;
-            Ok(Outcome::Good)
+            Ok(Outcome::Success)
         }
         AuthorCommand::Test(config) => {
             log(&config.guest.log)?;
@@ -73,8 +68,8 @@ pub fn run(command: &AuthorCommand, services: &dyn Services) -> Result<Outcome, 
             check::check(config)
         }
         AuthorCommand::Contract { json } => {
-            check::contract(*json);
-            Ok(Outcome::Good)
+            check::print_contract(*json);
+            Ok(Outcome::Success)
         }
         AuthorCommand::Bench(config) => {
             log(&config.guest.log)?;

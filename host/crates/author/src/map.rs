@@ -1,4 +1,4 @@
-//! `mapper-host map`: records in, outputs on stdout, failures on stderr, in order; a batch at a time, so that memory is bounded.
+//! `mapper-host map`: maps records. Writes outputs to stdout and failures to stderr, in order. Batches bound the memory.
 
 mod counts;
 
@@ -8,7 +8,7 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::guest::{Guest, build_if_absent};
-use super::input::{Filled, Input, LineFormat, Lines, Topic};
+use super::input::{Input, InputBatch, LineFormat, Lines, Malformed, Progress, Topic};
 use super::{Outcome, records};
 use crate::config::{MapConfig, MapInput, OutputFormat};
 use crate::services::Services;
@@ -20,16 +20,14 @@ use mapper_terminal::output::{self, DataWriter};
 
 use counts::Counts;
 
-/// A smaller file is mapped before anybody looks.
+/// A smaller file needs no progress bar.
 const PROGRESS_FROM_BYTES: u64 = 8 << 20;
 
-/// Maps all of the input.
-///
 /// # Errors
-/// When the plugin can't be used, or the input can't be read.
+/// The plugin can't be loaded, or the input can't be read.
 pub fn map(config: &MapConfig, services: &dyn Services) -> Result<Outcome, Halt> {
     build_if_absent(&config.plugin)?;
-    // Before the plugin, which may take its time to compile.
+    // Open the input first: an error then doesn't have to wait for the compilation.
     let mut input: Box<dyn Input> = match &config.input {
         MapInput::Files(paths) => Box::new({
             let tombstone = config.tombstone.clone();
@@ -39,32 +37,32 @@ pub fn map(config: &MapConfig, services: &dyn Services) -> Result<Outcome, Halt>
     };
     let mut mapper = Guest::new(&config.guest, &config.plugin)?.mapper(&config.guest.set)?;
     let mut report = Report::new(config, input.progress());
-    let mut filled = Filled::new(records::TOPIC);
+    let mut input_batch = InputBatch::new(records::DEFAULT_TOPIC);
     let mut verdicts = Verdicts::default();
-    let mut left = config.limit.unwrap_or(u64::MAX);
-    let mut more = left > 0;
-    while more {
-        filled.clear();
-        let most = config.guest.batch_records.min(usize::try_from(left).unwrap_or(usize::MAX));
-        more = input.fill(&mut filled, most)?;
-        left -= filled.batch.len() as u64;
-        more &= left > 0;
+    let mut remaining = config.limit.unwrap_or(u64::MAX);
+    let mut has_more = remaining > 0;
+    while has_more {
+        input_batch.clear();
+        let max_records = config.guest.batch_records.min(usize::try_from(remaining).unwrap_or(usize::MAX));
+        has_more = input.fill(&mut input_batch, max_records)?;
+        remaining -= input_batch.batch.len() as u64;
+        has_more &= remaining > 0;
         verdicts.clear();
         let started = Instant::now();
-        mapper.map(&filled.batch, &mut verdicts);
+        mapper.map(&input_batch.batch, &mut verdicts);
         report.counts.mapping += started.elapsed();
-        match report.batch(&filled, &verdicts) {
+        match report.write_batch(&input_batch, &verdicts) {
             Ok(()) => {}
-            // Who reads our output has seen enough.
+            // The reader of stdout has closed the pipe.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
             Err(error) => return Err(Halt::internal(&anyhow::Error::new(error).context("writing the outputs"))),
         }
         report.advance(input.progress());
     }
-    Ok(report.end())
+    Ok(report.finish())
 }
 
-/// Writes what came.
+/// Writes outputs and failures.
 struct Report<'a> {
     config: &'a MapConfig,
     out: DataWriter,
@@ -74,40 +72,44 @@ struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    fn new(config: &'a MapConfig, progress: Option<(u64, u64)>) -> Self {
-        // Where the outputs go to the terminal too, they show how far it is.
-        let watched = output::stderr_is_terminal() && !output::stdout_is_terminal();
-        let bar = progress.filter(|(_, all)| watched && *all >= PROGRESS_FROM_BYTES).map(|(_, all)| {
-            let bar = ProgressBar::with_draw_target(Some(all), ProgressDrawTarget::stderr());
+    fn new(config: &'a MapConfig, progress: Option<Progress>) -> Self {
+        // Outputs on the terminal show the progress themselves.
+        let is_visible = output::stderr_is_terminal() && !output::stdout_is_terminal();
+        let bar =
+            progress.map(|progress| progress.bytes_total).filter(|total| is_visible && *total >= PROGRESS_FROM_BYTES);
+        let bar = bar.map(|bytes_total| {
+            let bar = ProgressBar::with_draw_target(Some(bytes_total), ProgressDrawTarget::stderr());
             let template = "{wide_bar} {bytes} of {total_bytes}, {eta} left";
-            bar.set_style(ProgressStyle::with_template(template).expect("a template of ours"));
+            bar.set_style(ProgressStyle::with_template(template).expect("a valid template"));
             bar
         });
         Self { config, out: DataWriter::stdout(), counts: Counts::default(), started: Instant::now(), bar }
     }
 
-    fn batch(&mut self, filled: &Filled, verdicts: &Verdicts) -> io::Result<()> {
-        let mut bad = filled.bad.iter().peekable();
-        for (index, (record, verdict)) in filled.batch.records().zip(verdicts.iter()).enumerate() {
-            while let Some((_, place, reason)) = bad.next_if(|(before, ..)| *before <= index) {
-                self.bad(place, reason);
+    fn write_batch(&mut self, input: &InputBatch, verdicts: &Verdicts) -> io::Result<()> {
+        let mut malformed_input = input.malformed.iter().peekable();
+        for (index, (record, verdict)) in input.batch.records().zip(verdicts.iter()).enumerate() {
+            while let Some(malformed) = malformed_input.next_if(|malformed| malformed.index <= index) {
+                self.report_malformed(malformed);
             }
-            self.counts.count(&verdict);
+            self.counts.add(&verdict);
             match verdict {
-                Verdict::Mapped(outputs) => outputs.into_iter().try_for_each(|output| self.output(&output, record))?,
+                Verdict::Mapped(outputs) => {
+                    outputs.into_iter().try_for_each(|output| self.write_output(&output, record))?
+                }
                 Verdict::Failed(failure) => {
-                    self.say(&format!("{}: {}: {}", filled.places[index], failure.kind, failure.message));
+                    self.report(&format!("{}: {}: {}", input.locations[index], failure.kind, failure.message));
                     if self.config.verbose {
-                        failure.details.lines().for_each(|line| self.say(&format!("    {line}")));
+                        failure.details.lines().for_each(|line| self.report(&format!("    {line}")));
                     }
                 }
             }
         }
-        bad.for_each(|(_, place, reason)| self.bad(place, reason));
+        malformed_input.for_each(|malformed| self.report_malformed(malformed));
         self.out.flush()
     }
 
-    fn output(&mut self, output: &Output<'_>, record: Record<'_>) -> io::Result<()> {
+    fn write_output(&mut self, output: &Output<'_>, record: Record<'_>) -> io::Result<()> {
         if self.config.output_format == OutputFormat::Record {
             self.out.json(&records::output_to_json(output, record))
         } else {
@@ -116,31 +118,31 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn bad(&mut self, place: &str, reason: &str) {
-        self.counts.bad += 1;
-        self.say(&format!("{place}: not a record: {reason}"));
+    fn report_malformed(&mut self, malformed: &Malformed) {
+        self.counts.malformed += 1;
+        self.report(&format!("{}: not a record: {}", malformed.location, malformed.reason));
     }
 
-    fn say(&self, line: &str) {
+    fn report(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| output::eprint_line(line)),
             None => output::eprint_line(line),
         }
     }
 
-    fn advance(&self, progress: Option<(u64, u64)>) {
-        if let (Some(bar), Some((read, _))) = (&self.bar, progress) {
-            bar.set_position(read);
+    fn advance(&self, progress: Option<Progress>) {
+        if let (Some(bar), Some(progress)) = (&self.bar, progress) {
+            bar.set_position(progress.bytes_read);
         }
     }
 
-    fn end(self) -> Outcome {
+    fn finish(self) -> Outcome {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
         if self.config.stats {
-            self.counts.text(self.started.elapsed()).lines().for_each(|line| self.say(line));
+            self.counts.summary(self.started.elapsed()).lines().for_each(|line| self.report(line));
         }
-        if self.counts.failed() { Outcome::RecordsFailed } else { Outcome::Good }
+        if self.counts.has_failures() { Outcome::RecordsFailed } else { Outcome::Success }
     }
 }

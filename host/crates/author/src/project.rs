@@ -56,7 +56,7 @@ impl Language {
     }
 
     /// The language of the project in a folder, if there is one.
-    pub fn of(dir: &Path) -> Option<Self> {
+    pub fn detect(dir: &Path) -> Option<Self> {
         Self::ALL.into_iter().find(|language| dir.join(language.manifest()).is_file())
     }
 }
@@ -84,7 +84,7 @@ pub enum Rebuild {
 /// # Errors
 /// When `dir` holds no project, a tool is missing, or the build fails; what the tools say of it stands on stderr then.
 pub fn build(dir: &Path, output: Option<&Path>, rebuild: Rebuild) -> anyhow::Result<Built> {
-    let Some(language) = Language::of(dir) else {
+    let Some(language) = Language::detect(dir) else {
         let manifests = Language::ALL.map(Language::manifest).join(", ");
         bail!("{} is no plugin project: it has no {manifests}", dir.display());
     };
@@ -150,11 +150,11 @@ impl Language {
 
 /// The project that makes this plugin, if it lies beside where the plugin should be, or around it: `plugins/x` for
 /// `plugins/x.wasm` and for `plugins/x/x.wasm`.
-pub fn of_plugin(plugin: &Path) -> Option<PathBuf> {
+pub fn find_for_plugin(plugin: &Path) -> Option<PathBuf> {
     let beside = plugin.with_extension("");
     let around = plugin.parent().map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir });
     let around = around.filter(|dir| dir.canonicalize().is_ok_and(|dir| dir.file_name() == plugin.file_stem()));
-    let is_project = |dir: &PathBuf| Language::of(dir).is_some();
+    let is_project = |dir: &PathBuf| Language::detect(dir).is_some();
     let found = [Some(beside), around.map(Path::to_owned)].into_iter().flatten().find(is_project);
     found.filter(|_| plugin.extension().is_some_and(|extension| extension == "wasm"))
 }
@@ -197,13 +197,13 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let project = dir.path().join("pick");
             std::fs::create_dir(&project).unwrap();
-            assert_eq!(of_plugin(&dir.path().join("pick.wasm")), None);
+            assert_eq!(find_for_plugin(&dir.path().join("pick.wasm")), None);
             std::fs::write(project.join(language.manifest()), "").unwrap();
-            assert_eq!(Language::of(&project), Some(language));
-            assert_eq!(of_plugin(&dir.path().join("pick.wasm")), Some(project.clone()));
-            assert_eq!(of_plugin(&project.join("pick.wasm")), Some(project.clone()));
-            assert_eq!(of_plugin(&project.join("other.wasm")), None);
-            assert_eq!(of_plugin(&project), None);
+            assert_eq!(Language::detect(&project), Some(language));
+            assert_eq!(find_for_plugin(&dir.path().join("pick.wasm")), Some(project.clone()));
+            assert_eq!(find_for_plugin(&project.join("pick.wasm")), Some(project.clone()));
+            assert_eq!(find_for_plugin(&project.join("other.wasm")), None);
+            assert_eq!(find_for_plugin(&project), None);
             assert_eq!(plugin_of(&project).unwrap(), dir.path().join("pick.wasm"));
             assert_eq!(plugin_of(&project.join("../pick")).unwrap(), project.join("../pick.wasm"));
         }

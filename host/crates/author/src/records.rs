@@ -1,4 +1,4 @@
-//! Records as JSON: as cases and `mapper-host map --format record` have them.
+//! Records as JSON, in cases and for `mapper-host map --format record`.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -9,46 +9,41 @@ use super::json::{self, Object};
 use mapper_core::record::{Batch, Header, NO_TIMESTAMP, Record};
 use mapper_core::verdict::Output;
 
-/// The topic of a record that doesn't say.
-pub(super) const TOPIC: &str = "visits";
+/// The topic of a record without one.
+pub(super) const DEFAULT_TOPIC: &str = "visits";
 
 const KEYS: [&str; 9] =
     ["value", "value_base64", "key", "key_base64", "headers", "timestamp_ms", "topic", "partition", "offset"];
 
-/// A record that was written as JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JsonRecord {
-    /// The topic it is said to be from.
     pub topic: Option<String>,
-    /// The partition it is said to be from; 0 unless it says.
+    /// 0 by default.
     pub partition: i32,
-    /// Its offset there.
     pub offset: Option<i64>,
-    /// Milliseconds since 1970.
     pub timestamp_ms: Option<i64>,
     /// `None` is Kafka's null.
     pub key: Option<Vec<u8>>,
     /// `None` is Kafka's null.
     pub value: Option<Vec<u8>>,
-    /// Names and values, in order.
     pub headers: Vec<OwnHeader>,
 }
 
-/// A header: its name, and its value, which may be Kafka's null.
+/// Name and value. `None` is Kafka's null.
 pub(super) type OwnHeader = (Vec<u8>, Option<Vec<u8>>);
 
 impl JsonRecord {
     /// Reads `{"value": …, "key": …, "headers": [[NAME, VALUE], …], "timestamp_ms": …, "topic": …, "partition": …, "offset": …}`.
     ///
-    /// Key and value: text, `null`, or any other JSON, which stands for its own text; `key_base64` and `value_base64` are
-    /// bytes. A header's name and value: text, or `{"base64": …}`; the value may be null. Only the value must be there.
+    /// Key and value are text, `null`, or other JSON, which becomes its source text. `key_base64` and `value_base64` are bytes.
+    /// Header names and values are text or `{"base64": …}`; a value may be null. Only the value is required.
     ///
     /// # Errors
-    /// What is wrong, and what it should be.
+    /// The text is not such a record.
     pub(super) fn read(text: &str) -> Result<Self, String> {
         let object = Object::read(text, &KEYS)?;
         let value = content(&object, "value")?.ok_or_else(|| {
-            "there is no \"value\"; give it, with null for a tombstone, or \"value_base64\"".to_owned()
+            "missing key \"value\"; use null for a tombstone, or \"value_base64\" for bytes".to_owned()
         })?;
         let not_negative = |key, number: i64| {
             if number < 0 { Err(format!("\"{key}\": {number} is negative")) } else { Ok(number) }
@@ -68,7 +63,7 @@ impl JsonRecord {
         })
     }
 
-    /// Adds it to a batch; `offset` unless it has one of its own.
+    /// `offset` applies if the record has none.
     pub fn push_to(&self, batch: &mut Batch, offset: i64) {
         batch.push(
             (self.partition, self.offset.unwrap_or(offset)),
@@ -80,37 +75,38 @@ impl JsonRecord {
     }
 }
 
-/// A key or value: `None` when it is not there.
+/// Parses the key or value. The outer `None` is a missing field, the inner one is Kafka's null.
 fn content(object: &Object<'_>, key: &str) -> Result<Option<Option<Vec<u8>>>, String> {
     let encoded = format!("{key}_base64");
     match (object.raw(key), object.get::<String>(&encoded)?) {
-        (Some(_), Some(_)) => Err(format!("\"{key}\" and \"{encoded}\" are both there; give one of them")),
-        (None, Some(text)) => json::base64(&encoded, &text).map(|bytes| Some(Some(bytes))),
+        (Some(_), Some(_)) => Err(format!("\"{key}\" and \"{encoded}\" are mutually exclusive")),
+        (None, Some(text)) => json::decode_base64(&encoded, &text).map(|bytes| Some(Some(bytes))),
         (None, None) => Ok(None),
-        (Some(raw), None) => Ok(Some(bytes_of(raw))),
+        (Some(raw), None) => Ok(Some(content_bytes(raw))),
     }
 }
 
-/// Text is what it says; any other JSON is its own text, but `null`, which is Kafka's null.
-fn bytes_of(raw: &RawValue) -> Option<Vec<u8>> {
+/// A JSON string is its content, `null` is Kafka's null, other JSON is its source text.
+fn content_bytes(raw: &RawValue) -> Option<Vec<u8>> {
     match serde_json::from_str::<Option<String>>(raw.get()) {
         Ok(text) => text.map(String::into_bytes),
         Err(_) => Some(raw.get().as_bytes().to_vec()),
     }
 }
 
-/// Reads `[[NAME, VALUE], …]`.
+/// Parses `[[NAME, VALUE], …]`.
 ///
 /// # Errors
-/// When it is something else.
+/// The value has another form.
 pub(super) fn headers(raw: &RawValue) -> Result<Vec<OwnHeader>, String> {
-    let wrong = |_| "\"headers\": it must be a list of pairs, as [[\"name\", \"value\"], [\"name\", null]]".to_owned();
-    let pairs: Vec<(Value, Value)> = serde_json::from_str(raw.get()).map_err(wrong)?;
+    let invalid =
+        |_| "\"headers\": must be a list of pairs, such as [[\"name\", \"value\"], [\"name\", null]]".to_owned();
+    let pairs: Vec<(Value, Value)> = serde_json::from_str(raw.get()).map_err(invalid)?;
     let bytes = |value: Value| match value {
         Value::Null => Ok(None),
         Value::String(text) => Ok(Some(text.into_bytes())),
         Value::Object(object) if object.len() == 1 && object.get("base64").is_some_and(Value::is_string) => {
-            json::base64("headers", object["base64"].as_str().unwrap_or_default()).map(Some)
+            json::decode_base64("headers", object["base64"].as_str().unwrap_or_default()).map(Some)
         }
         other => Err(format!("\"headers\": {other} must be text, {{\"base64\": \"…\"}} or, as a value, null")),
     };
@@ -121,7 +117,7 @@ pub(super) fn headers(raw: &RawValue) -> Result<Vec<OwnHeader>, String> {
     pairs.into_iter().map(pair).collect()
 }
 
-/// Headers as [`headers`] reads them.
+/// The inverse of [`headers`].
 pub(super) fn headers_to_json<'h>(headers: impl Iterator<Item = Header<'h>>) -> Value {
     let text = |bytes: &[u8]| match std::str::from_utf8(bytes) {
         Ok(text) => Value::from(text),
@@ -130,14 +126,14 @@ pub(super) fn headers_to_json<'h>(headers: impl Iterator<Item = Header<'h>>) -> 
     headers.map(|(name, value)| json!([text(name), value.map(text)])).collect()
 }
 
-/// An output as a record in JSON, with what it keeps of its input filled in; `None` for the topic is the default one.
+/// A complete output record as JSON. Parts that the output keeps come from the input. The default topic is omitted.
 pub(super) fn output_to_json(output: &Output<'_>, input: Record<'_>) -> Map<String, Value> {
     let mut object = Map::new();
     if let Some(topic) = output.topic() {
         object.insert("topic".to_owned(), topic.into());
     }
     for (key, bytes) in [("key", output.key(input)), ("value", output.value(input))] {
-        let (key, value) = bytes.map_or((key.to_owned(), Value::Null), |bytes| json::field_of_bytes(key, bytes));
+        let (key, value) = bytes.map_or((key.to_owned(), Value::Null), |bytes| json::bytes_field(key, bytes));
         object.insert(key, value);
     }
     let headers = output.own_headers().map_or_else(|| headers_to_json(input.headers()), headers_to_json);
@@ -159,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_text_or_json_or_bytes_or_null() {
+    fn value_is_text_json_bytes_or_null() {
         for (text, value) in [
             (r#"{"value": "text"}"#, Some(&b"text"[..])),
             (r#"{"value": {"a":  [1.50]}}"#, Some(br#"{"a":  [1.50]}"#)),
@@ -177,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_a_record_can_be_said() {
+    fn complete_record_is_parsed() {
         let text = r#"{"value": 1, "headers": [["a", "1"], ["a", null], [{"base64": "/w=="}, {"base64": ""}]],
             "timestamp_ms": 5, "topic": "t", "partition": 2, "offset": 7}"#;
         let record = read(text);
@@ -188,15 +184,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn invalid_record_is_rejected_with_a_hint() {
         for (text, message) in [
-            ("{}", "there is no \"value\"; give it, with null for a tombstone, or \"value_base64\""),
+            ("{}", "missing key \"value\"; use null for a tombstone, or \"value_base64\" for bytes"),
             (r#"{"value": 1, "valu": 2}"#, "unknown key \"valu\"; did you mean \"value\"?"),
-            (r#"{"value": 1, "value_base64": ""}"#, "\"value\" and \"value_base64\" are both there; give one of them"),
+            (r#"{"value": 1, "value_base64": ""}"#, "\"value\" and \"value_base64\" are mutually exclusive"),
             (r#"{"value_base64": "?"}"#, "\"value_base64\": not base64: Invalid symbol 63, offset 0."),
             (
                 r#"{"value": 1, "headers": {"a": "1"}}"#,
-                "\"headers\": it must be a list of pairs, as [[\"name\", \"value\"], [\"name\", null]]",
+                "\"headers\": must be a list of pairs, such as [[\"name\", \"value\"], [\"name\", null]]",
             ),
             (r#"{"value": 1, "headers": [[null, "1"]]}"#, "\"headers\": a name is null"),
             (

@@ -1,4 +1,4 @@
-//! What the commands of an author need of the rest of the host: a topic to read, and a running host to swap into.
+//! Services that the host provides to the commands: read a topic, and swap a plugin into a running host.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,26 +8,23 @@ use mapper_core::shutdown::Halt;
 
 use crate::config::TopicInput;
 
-/// Reads a topic from its beginning to where it ended when it was opened.
+/// Reads a topic from its beginning to its end at the time of opening.
 pub trait TopicRecords {
-    /// Adds records, `max_records` and about `max_bytes` at most; waits for the first one only. `false`: that was the end.
+    /// Adds up to `max_records` and about `max_bytes`. Waits for the first record only. Returns `false` at the end.
     ///
     /// # Errors
-    /// When Kafka can't be read.
+    /// A fetch from Kafka failed.
     fn fetch(&mut self, batch: &mut Batch, max_records: usize, max_bytes: usize, wait: Duration) -> Result<bool, Halt>;
 }
 
-/// The host around the commands.
 pub trait Services {
-    /// Opens a topic.
-    ///
     /// # Errors
-    /// When Kafka can't be reached, or there is no such topic.
+    /// Kafka is unreachable, or the topic doesn't exist.
     fn open_topic(&self, input: &TopicInput) -> Result<Box<dyn TopicRecords>, Halt>;
 
-    /// Swaps a plugin into the running host whose admin server is at this URL, and prints what comes of it.
+    /// Swaps a plugin into a running host through its admin server, and prints the report.
     ///
     /// # Errors
-    /// When the host can't be asked, or refuses the plugin.
+    /// The host is unreachable, or rejects the plugin.
     fn swap(&self, url: &str, token_file: Option<&Path>, plugin: &Path) -> Result<(), Halt>;
 }

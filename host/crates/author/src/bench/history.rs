@@ -1,4 +1,4 @@
-//! What was measured before: a file per plugin name, a line a run.
+//! Results of earlier runs: one file per plugin name, one line per run.
 
 use std::path::Path;
 
@@ -7,25 +7,24 @@ use serde::{Deserialize, Serialize};
 
 use mapper_state::files::{Limit, PrivateDir};
 
-/// Runs that are kept per plugin.
-const KEPT_RUNS: usize = 100;
-/// A run takes some hundred bytes.
+/// Runs per plugin.
+const MAX_RUNS: usize = 100;
+/// A run has a few hundred bytes.
 const LIMIT: Limit = Limit::new("a file of measurements", 4 << 20);
 
-/// What one run measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Run {
-    /// When, for a person.
+    /// Time of the run, for display.
     pub(super) at: String,
-    /// The version of the host.
+    /// Version of the host.
     pub(super) host: String,
-    /// Whether the host was a debug build.
+    /// Debug build of the host.
     pub(super) debug: bool,
-    /// The version of the plugin.
+    /// Version of the plugin.
     pub(super) version: String,
-    /// The digest of the plugin.
+    /// Digest of the plugin.
     pub(super) digest: String,
-    /// The digest of the records.
+    /// Digest of the records.
     pub(super) input: String,
     pub(super) batch_records: usize,
     pub(super) batch_p50_us: f64,
@@ -37,18 +36,16 @@ pub(super) struct Run {
     pub(super) memory_bytes: u64,
 }
 
-/// A plugin's name may be anything, and is not to lead elsewhere.
+/// A plugin name can contain any character, so this prevents path traversal.
 fn file_name(plugin: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' };
     plugin.chars().map(safe).collect::<String>() + ".jsonl"
 }
 
-/// Where runs are kept.
-///
 /// # Errors
-/// When the directory can't be used, or other users could change what is in it.
+/// The directory can't be opened, or other users can write to it.
 fn open(state_dir: &Path) -> anyhow::Result<PrivateDir> {
-    PrivateDir::open(&state_dir.join("bench")).context("what was measured can't be kept; give another --state-dir")
+    PrivateDir::open(&state_dir.join("bench")).context("failed to store the results. Set another --state-dir")
 }
 
 fn lines(dir: &PrivateDir, plugin: &str) -> anyhow::Result<Vec<String>> {
@@ -60,19 +57,19 @@ fn lines(dir: &PrivateDir, plugin: &str) -> anyhow::Result<Vec<String>> {
     }
 }
 
-/// The last run of that plugin. One that another version of the host wrote, and that can't be read, is none.
+/// The last run of the plugin. `None` if another version of the host wrote it in an unknown format.
 pub(super) fn last(state_dir: &Path, plugin: &str) -> anyhow::Result<Option<Run>> {
     Ok(lines(&open(state_dir)?, plugin)?.last().and_then(|line| serde_json::from_str(line).ok()))
 }
 
-/// Adds a run; the oldest goes when there are too many.
-pub(super) fn keep(state_dir: &Path, plugin: &str, run: &Run) -> anyhow::Result<()> {
+/// Adds a run, and drops the oldest beyond the maximum.
+pub(super) fn append(state_dir: &Path, plugin: &str, run: &Run) -> anyhow::Result<()> {
     let (dir, name) = (open(state_dir)?, file_name(plugin));
     let mut lines = lines(&dir, plugin)?;
     lines.push(serde_json::to_string(run)?);
-    let lines = &lines[lines.len().saturating_sub(KEPT_RUNS)..];
+    let lines = &lines[lines.len().saturating_sub(MAX_RUNS)..];
     let written = dir.write(&name, (lines.join("\n") + "\n").as_bytes());
-    written.with_context(|| format!("keeping what was measured in {}", dir.path().join(&name).display()))
+    written.with_context(|| format!("storing the results in {}", dir.path().join(&name).display()))
 }
 
 #[cfg(test)]
@@ -80,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn runs_are_kept_apart_by_name_and_bounded() {
+    fn runs_are_stored_per_plugin_and_limited() {
         let dir = tempfile::tempdir().unwrap();
         let run = |records| Run {
             at: "1970-01-01 00:00 UTC".into(),
@@ -99,12 +96,12 @@ mod tests {
             memory_bytes: 6,
         };
         assert_eq!(last(dir.path(), "a").unwrap(), None);
-        for records in 0..KEPT_RUNS + 5 {
-            keep(dir.path(), "../a", &run(records)).unwrap();
+        for records in 0..MAX_RUNS + 5 {
+            append(dir.path(), "../a", &run(records)).unwrap();
         }
-        keep(dir.path(), "b", &run(0)).unwrap();
-        assert_eq!(last(dir.path(), "../a").unwrap(), Some(run(KEPT_RUNS + 4)));
-        assert_eq!(lines(&open(dir.path()).unwrap(), "../a").unwrap().len(), KEPT_RUNS);
+        append(dir.path(), "b", &run(0)).unwrap();
+        assert_eq!(last(dir.path(), "../a").unwrap(), Some(run(MAX_RUNS + 4)));
+        assert_eq!(lines(&open(dir.path()).unwrap(), "../a").unwrap().len(), MAX_RUNS);
         assert!(!file_name("../a").contains('/'));
         let path = dir.path().join("bench").join(file_name("b"));
         std::fs::write(&path, "{\"from\": \"the future\"}\n").unwrap();

@@ -1,4 +1,4 @@
-//! The measuring itself.
+//! Measures the mapping time of a plugin.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,12 +9,12 @@ use mapper_core::verdict::{Verdict, Verdicts};
 use mapper_runtime::Mapper;
 use mapper_runtime::{GuestObserver, Plugin, PluginMapper, Renewal};
 
-/// How long batches are measured, and then single records.
-const MEASURED: Duration = Duration::from_secs(2);
-/// How long is run before, so that caches are warm.
-const WARM_UP: Duration = Duration::from_millis(300);
+/// Duration of each measurement: batches, then single records.
+const MEASURE_TIME: Duration = Duration::from_secs(2);
+/// Warms the caches before each measurement.
+const WARM_UP_TIME: Duration = Duration::from_millis(300);
 
-/// Times per record in microseconds: half of the calls took no longer, and 99 in 100.
+/// Microseconds per record.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Quantiles {
     pub(super) p50: f64,
@@ -23,35 +23,32 @@ pub(super) struct Quantiles {
 
 impl Quantiles {
     /// `times` is not empty.
-    fn of(mut times: Vec<f64>) -> Self {
+    fn from_times(mut times: Vec<f64>) -> Self {
         times.sort_by(f64::total_cmp);
         let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
         Self { p50: at(0.5), p99: at(0.99) }
     }
 }
 
-/// What was measured.
-pub(super) struct Measured {
+pub(super) struct Measurement {
     pub(super) batch: Quantiles,
     pub(super) single: Quantiles,
-    /// Records of one pass.
+    /// Records in one pass.
     pub(super) records: u64,
-    /// Those of them that failed.
+    /// Failed records in one pass.
     pub(super) failed: u64,
-    /// The linear memory of the instance at the end.
+    /// Linear memory of the instance at the end.
     pub(super) memory_bytes: u64,
-    /// Instances that were given up.
     pub(super) renewals: u64,
 }
 
-/// What the mapper reports of its guests.
 #[derive(Default)]
-struct Guests {
+struct GuestCounters {
     memory_bytes: AtomicU64,
     renewals: AtomicU64,
 }
 
-impl GuestObserver for Guests {
+impl GuestObserver for GuestCounters {
     fn renewed(&self, _: Renewal) {
         self.renewals.fetch_add(1, Ordering::Relaxed);
     }
@@ -61,9 +58,9 @@ impl GuestObserver for Guests {
     }
 }
 
-/// Maps the batches over and over, as they are and taken apart; there is a record in them.
-pub(super) fn measure(plugin: &Arc<Plugin>, batches: &[Batch]) -> Measured {
-    let guests = Arc::new(Guests::default());
+/// Measures the batches, and then their records one by one. There must be at least one record.
+pub(super) fn measure(plugin: &Arc<Plugin>, batches: &[Batch]) -> Measurement {
+    let guests = Arc::new(GuestCounters::default());
     let mut mapper = PluginMapper::new(plugin.clone()).observed_by(guests.clone());
     let (mut records, mut failed) = (0, 0);
     let mut verdicts = Verdicts::default();
@@ -73,13 +70,13 @@ pub(super) fn measure(plugin: &Arc<Plugin>, batches: &[Batch]) -> Measured {
         records += batch.len() as u64;
         failed += verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Failed(_))).count() as u64;
     }
-    let of_batches = times(&mut mapper, batches);
+    let batch_times = measure_calls(&mut mapper, batches);
     let singles: Vec<Batch> =
         batches.iter().flat_map(|batch| (0..batch.len()).map(|index| batch.slice(index..index + 1))).collect();
-    let of_singles = times(&mut mapper, &singles);
-    Measured {
-        batch: Quantiles::of(of_batches),
-        single: Quantiles::of(of_singles),
+    let single_times = measure_calls(&mut mapper, &singles);
+    Measurement {
+        batch: Quantiles::from_times(batch_times),
+        single: Quantiles::from_times(single_times),
         records,
         failed,
         memory_bytes: guests.memory_bytes.load(Ordering::Relaxed),
@@ -87,8 +84,8 @@ pub(super) fn measure(plugin: &Arc<Plugin>, batches: &[Batch]) -> Measured {
     }
 }
 
-/// Microseconds per record of each call.
-fn times(mapper: &mut PluginMapper, batches: &[Batch]) -> Vec<f64> {
+/// The microseconds per record of each call.
+fn measure_calls(mapper: &mut PluginMapper, batches: &[Batch]) -> Vec<f64> {
     let mut verdicts = Verdicts::default();
     let mut call = |batch: &Batch| {
         verdicts.clear();
@@ -100,11 +97,11 @@ fn times(mapper: &mut PluginMapper, batches: &[Batch]) -> Vec<f64> {
         let started = Instant::now();
         batches.iter().cycle().take_while(move |_| started.elapsed() < duration)
     };
-    for batch in until(WARM_UP) {
+    for batch in until(WARM_UP_TIME) {
         call(batch);
     }
     let mut times = vec![call(&batches[0])];
-    times.extend(until(MEASURED).map(call));
+    times.extend(until(MEASURE_TIME).map(call));
     times
 }
 
@@ -113,9 +110,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_of_the_sorted_times() {
+    fn quantiles_are_taken_from_sorted_times() {
         let times: Vec<f64> = (0..=100).rev().map(f64::from).collect();
-        assert_eq!(Quantiles::of(times), Quantiles { p50: 50.0, p99: 99.0 });
-        assert_eq!(Quantiles::of(vec![7.0]), Quantiles { p50: 7.0, p99: 7.0 });
+        assert_eq!(Quantiles::from_times(times), Quantiles { p50: 50.0, p99: 99.0 });
+        assert_eq!(Quantiles::from_times(vec![7.0]), Quantiles { p50: 7.0, p99: 7.0 });
     }
 }

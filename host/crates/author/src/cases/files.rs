@@ -1,4 +1,4 @@
-//! Where cases are: files, or folders of files, beside the plugin and in its project.
+//! Finds and reads files of cases, beside the plugin and in its project.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,30 +8,26 @@ use super::{Case, parse};
 use mapper_state::files::{self, Limit};
 
 const EXTENSION: &str = "jsonl";
-/// A file of cases larger than this is none: it is held in memory as a whole.
+/// The complete file is in memory.
 pub(crate) const LIMIT: Limit = Limit::new("a file of cases", 64 << 20);
 
-/// The cases of one file.
 #[derive(Debug, Clone)]
 pub struct CaseFile {
-    /// The file, as it was found.
     pub path: PathBuf,
-    /// Its cases, in order.
     pub cases: Vec<Case>,
 }
 
-/// Cases that can't be read: it names the file, the line and the way out.
+/// Invalid or unreadable cases.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct CasesWrong {
-    /// The file or folder.
+pub struct CasesError {
+    /// The file or directory.
     pub path: PathBuf,
-    /// The line in it, from 1, if it is one.
+    /// From 1.
     pub line: Option<usize>,
-    /// What is wrong.
     pub reason: String,
 }
 
-impl fmt::Display for CasesWrong {
+impl fmt::Display for CasesError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
             Some(line) => write!(f, "{}, line {line}: {}", self.path.display(), self.reason),
@@ -40,58 +36,54 @@ impl fmt::Display for CasesWrong {
     }
 }
 
-/// Where the cases of a plugin are, all that exist of: `NAME.cases.jsonl` beside it; `cases.jsonl` and `cases/` in the project
-/// that makes it; `cases.jsonl` and `cases/` beside it. `mapper-host test`, `mapper-host build --watch` and the try-out of a swap run the same.
-pub fn find(plugin: &Path, project: Option<&Path>) -> Vec<PathBuf> {
-    let folders = project.into_iter().chain(plugin.parent());
-    let general = folders.flat_map(|folder| [folder.join(format!("cases.{EXTENSION}")), folder.join("cases")]);
+/// The existing paths of: `NAME.cases.jsonl` beside the plugin, `cases.jsonl` and `cases/` in its project, `cases.jsonl` and
+/// `cases/` beside the plugin. `mapper-host test`, `mapper-host build --watch` and the try-out of a swap run the same cases.
+pub fn find_paths(plugin: &Path, project: Option<&Path>) -> Vec<PathBuf> {
+    let dirs = project.into_iter().chain(plugin.parent());
+    let general = dirs.flat_map(|dir| [dir.join(format!("cases.{EXTENSION}")), dir.join("cases")]);
     let mut seen = BTreeSet::new();
-    let mut found: Vec<PathBuf> = [beside(plugin)].into_iter().chain(general).filter(|path| path.exists()).collect();
-    // The plugin often is in the folder of its project.
+    let mut found: Vec<PathBuf> =
+        [sibling_path(plugin)].into_iter().chain(general).filter(|path| path.exists()).collect();
+    // The plugin is often in the directory of its project.
     found.retain(|path| path.canonicalize().map_or(true, |path| seen.insert(path)));
     found
 }
 
-/// The file beside a plugin that has its name: `NAME.cases.jsonl`.
-pub fn beside(plugin: &Path) -> PathBuf {
+/// `NAME.cases.jsonl` beside the plugin.
+pub fn sibling_path(plugin: &Path) -> PathBuf {
     plugin.with_extension(format!("cases.{EXTENSION}"))
 }
 
-/// Reads the cases of several files or folders, one after the other.
-///
 /// # Errors
-/// When there are none in one of them, or one is wrong.
-pub fn read_all(paths: &[PathBuf]) -> Result<Vec<CaseFile>, CasesWrong> {
+/// A path has no cases, or invalid ones.
+pub fn read_all(paths: &[PathBuf]) -> Result<Vec<CaseFile>, CasesError> {
     let files: Vec<Vec<CaseFile>> = paths.iter().map(|path| read(path)).collect::<Result<_, _>>()?;
     Ok(files.into_iter().flatten().collect())
 }
 
-/// Reads a file of cases, or all `.jsonl` files of a folder in the order of their names.
-///
-/// # Errors
-/// When there are none, or one of them is wrong.
-fn read(path: &Path) -> Result<Vec<CaseFile>, CasesWrong> {
-    let wrong = |path: &Path, reason: String| CasesWrong { path: path.to_owned(), line: None, reason };
+/// Reads a file of cases, or all `.jsonl` files of a directory in the order of their names.
+fn read(path: &Path) -> Result<Vec<CaseFile>, CasesError> {
+    let error = |path: &Path, reason: String| CasesError { path: path.to_owned(), line: None, reason };
     if !path.is_dir() {
         return read_file(path).map(|file| vec![file]);
     }
-    let entries = std::fs::read_dir(path).map_err(|error| wrong(path, error.to_string()))?;
+    let entries = std::fs::read_dir(path).map_err(|cause| error(path, cause.to_string()))?;
     let mut files: Vec<PathBuf> = entries
         .map(|entry| entry.map(|entry| entry.path()))
         .collect::<Result<_, _>>()
-        .map_err(|error| wrong(path, error.to_string()))?;
+        .map_err(|cause| error(path, cause.to_string()))?;
     files.retain(|file| file.extension().is_some_and(|extension| extension == EXTENSION));
     files.sort();
     if files.is_empty() {
-        return Err(wrong(path, format!("there is no .{EXTENSION} file in it")));
+        return Err(error(path, format!("the directory has no .{EXTENSION} file")));
     }
     files.iter().map(|file| read_file(file)).collect()
 }
 
-fn read_file(path: &Path) -> Result<CaseFile, CasesWrong> {
-    let wrong = |line, reason| CasesWrong { path: path.to_owned(), line, reason };
-    let text = files::read_text(path, LIMIT).map_err(|error| wrong(None, error.to_string()))?;
-    let cases = parse(&text).map_err(|(line, reason)| wrong(Some(line), reason))?;
+fn read_file(path: &Path) -> Result<CaseFile, CasesError> {
+    let error = |line, reason| CasesError { path: path.to_owned(), line, reason };
+    let text = files::read_text(path, LIMIT).map_err(|cause| error(None, cause.to_string()))?;
+    let cases = parse(&text).map_err(|invalid| error(Some(invalid.line), invalid.reason))?;
     Ok(CaseFile { path: path.to_owned(), cases })
 }
 
@@ -100,11 +92,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cases_beside_the_plugin_and_in_its_project_are_all_found_once() {
+    fn cases_beside_the_plugin_and_in_its_project_are_found_once() {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         let found = |plugin: &str, project: Option<&str>| -> Vec<String> {
-            let found = find(&at(plugin), project.map(at).as_deref());
+            let found = find_paths(&at(plugin), project.map(at).as_deref());
             let name = |path: &PathBuf| path.strip_prefix(dir.path()).unwrap().display().to_string();
             found.iter().map(name).collect()
         };
@@ -121,12 +113,12 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_in_one_of_several_files_is_named() {
+    fn error_names_the_invalid_file() {
         let dir = tempfile::tempdir().unwrap();
-        let [good, wrong] = ["good.jsonl", "wrong.jsonl"].map(|name| dir.path().join(name));
-        std::fs::write(&good, r#"{"input": {"value": 1}, "skipped": true}"#).unwrap();
-        std::fs::write(&wrong, "nonsense").unwrap();
-        assert_eq!(read_all(std::slice::from_ref(&good)).unwrap()[0].cases.len(), 1);
-        assert_eq!(read_all(&[good, wrong.clone()]).unwrap_err().path, wrong);
+        let [valid, invalid] = ["valid.jsonl", "invalid.jsonl"].map(|name| dir.path().join(name));
+        std::fs::write(&valid, r#"{"input": {"value": 1}, "skipped": true}"#).unwrap();
+        std::fs::write(&invalid, "nonsense").unwrap();
+        assert_eq!(read_all(std::slice::from_ref(&valid)).unwrap()[0].cases.len(), 1);
+        assert_eq!(read_all(&[valid, invalid.clone()]).unwrap_err().path, invalid);
     }
 }

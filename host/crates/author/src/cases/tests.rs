@@ -1,4 +1,4 @@
-//! Cases that hold and cases that don't, on a mapper that does what its record says.
+//! Passing and failing cases, with a mapper that is controlled by its records.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use mapper_core::record::{Batch, KEEP};
 use mapper_core::verdict::{Columns, Failure, OutputHeaders, OutputTopics, Verdicts};
 use mapper_runtime::Mapper;
 
-/// Values: `skip`, `fail WORDS`, `trap WORDS`, `twice`; any other is kept, under the key `new`, in the topic `other`,
-/// without headers, at time 5.
-struct Obedient;
+/// Commands in the value: `skip`, `fail WORDS`, `trap WORDS`, `twice`. Other values are kept, with the key `new`, the topic
+/// `other`, no headers and the timestamp 5.
+struct CommandMapper;
 
-impl Mapper for Obedient {
+impl Mapper for CommandMapper {
     fn map_until_failure(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
         for record in batch.records() {
             let value = String::from_utf8_lossy(record.value().unwrap_or(b"skip")).into_owned();
@@ -44,18 +44,18 @@ impl Mapper for Obedient {
     }
 }
 
-fn judged(text: &str) -> Vec<Judged> {
+fn run_all(text: &str) -> Vec<CaseResult> {
     let cases = parse(text).unwrap();
-    runs(&cases).into_iter().flat_map(|run| judge(&mut Obedient, &cases[run])).collect()
+    split_runs(&cases).into_iter().flat_map(|range| run(&mut CommandMapper, &cases[range])).collect()
 }
 
-fn one(text: &str) -> Judged {
-    judged(text).pop().unwrap()
+fn run_one(text: &str) -> CaseResult {
+    run_all(text).pop().unwrap()
 }
 
 #[test]
-fn what_holds_passes_and_what_does_not_is_shown() {
-    for holds in [
+fn matching_result_passes_and_mismatch_shows_both_results() {
+    for case in [
         r#"{"input": {"value": "skip"}, "skipped": true}"#,
         r#"{"input": {"value": null}, "outputs": []}"#,
         r#"{"input": {"value": "fail why not"}, "error": "why not"}"#,
@@ -66,10 +66,10 @@ fn what_holds_passes_and_what_does_not_is_shown() {
         r#"{"input": {"value_base64": "/w=="}, "output": {"value_base64": "/w=="}}"#,
         r#"{"input": {"value": "twice", "key": "k", "headers": [["h", null]]}, "outputs": [{"key": "k", "headers": [["h", null]], "topic": null}, {}]}"#,
     ] {
-        let judged = one(holds);
-        assert!(judged.passed, "{holds}: {} {}", judged.expected, judged.seen);
+        let result = run_one(case);
+        assert!(result.passed, "{case}: {} {}", result.expected, result.actual);
     }
-    for (fails, expected, seen) in [
+    for (case, expected, actual) in [
         (
             r#"{"input": {"value": "fail why"}, "error": "why not"}"#,
             r#"{"error":"why not","kind":"rejected"}"#,
@@ -103,15 +103,15 @@ fn what_holds_passes_and_what_does_not_is_shown() {
         (r#"{"input": {"value": "skip"}, "output": {}}"#, r#"{"output":{}}"#, r#"{"skipped":true}"#),
         (r#"{"input": {"value": "fail x"}}"#, "null", r#"{"error":"x","kind":"rejected"}"#),
     ] {
-        let judged = one(fails);
-        assert!(!judged.passed, "{fails}");
-        assert_eq!((judged.expected.to_string().as_str(), judged.seen.to_string().as_str()), (expected, seen));
+        let result = run_one(case);
+        assert!(!result.passed, "{case}");
+        assert_eq!((result.expected.to_string().as_str(), result.actual.to_string().as_str()), (expected, actual));
     }
-    assert_eq!(one(r#"{"input": {"value": "trap x"}, "output": {}}"#).details, "at boom");
+    assert_eq!(run_one(r#"{"input": {"value": "trap x"}, "output": {}}"#).details, "at boom");
 }
 
 #[test]
-fn settings_hold_for_what_is_below_and_part_the_runs() {
+fn settings_apply_to_later_cases_and_split_runs() {
     let text = r#"{"input": {"value": 1}, "skipped": true}
 
 {"settings": {"a": "1", "b": "1"}}
@@ -122,22 +122,22 @@ fn settings_hold_for_what_is_below_and_part_the_runs() {
 {"input": {"value": 5}, "skipped": true}"#;
     let cases = parse(text).unwrap();
     assert_eq!(cases.iter().map(|case| case.line).collect::<Vec<_>>(), [1, 4, 5, 6, 8]);
-    assert_eq!(runs(&cases), [0..1, 1..2, 2..3, 3..4, 4..5]);
+    assert_eq!(split_runs(&cases), [0..1, 1..2, 2..3, 3..4, 4..5]);
     let common = [("a".to_owned(), "0".to_owned()), ("c".to_owned(), "0".to_owned())];
     let settings = |index: usize| {
-        let settings = cases[index].settings_over(&common);
+        let settings = cases[index].merge_settings(&common);
         settings.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
     };
     assert_eq!([settings(0), settings(1), settings(2)], ["a=0 c=0", "a=1 b=1 c=0", "a=1 b=2 c=0"]);
 }
 
 #[test]
-fn what_is_wrong_is_said_with_its_line() {
+fn invalid_case_is_rejected_with_its_line() {
     for (text, message) in [
         (r#"{"inptu": {"value": 1}}"#, "unknown key \"inptu\"; did you mean \"input\"?"),
         (
             r#"{"output": {}}"#,
-            "there is no \"input\"; give it, as {\"input\": {\"value\": …}, \"output\": {\"value\": …}}",
+            "missing key \"input\". Example: {\"input\": {\"value\": …}, \"output\": {\"value\": …}}",
         ),
         (r#"{"input": {"valu": 1}, "output": {}}"#, "\"input\": unknown key \"valu\"; did you mean \"value\"?"),
         (
@@ -146,32 +146,33 @@ fn what_is_wrong_is_said_with_its_line() {
         ),
         (
             r#"{"input": {"value": 1}, "output": {}, "skipped": true}"#,
-            "\"output\" and \"skipped\" are both there; give one of them",
+            "\"output\" and \"skipped\" are mutually exclusive",
         ),
         (
             r#"{"input": {"value": 1}, "skipped": false}"#,
-            "\"skipped\": it can only be true; give what must come instead",
+            "\"skipped\": must be true, or replaced by the expected result",
         ),
         (
             r#"{"input": {"value": 1}, "output": {}, "kind": "trap"}"#,
-            "\"kind\" goes with \"error\" or \"error_matches\"",
+            "\"kind\" requires \"error\" or \"error_matches\"",
         ),
         (
             r#"{"input": {"value": 1}, "settings": {"a": 1}, "output": {}}"#,
             "\"settings\": invalid type: integer `1`, expected a string",
         ),
     ] {
-        assert_eq!(parse(&format!("\n{text}\n")).unwrap_err(), (2, message.to_owned()), "{text}");
+        let error = LineError { line: 2, reason: message.to_owned() };
+        assert_eq!(parse(&format!("\n{text}\n")).unwrap_err(), error, "{text}");
     }
-    let wrong = |text| parse(text).unwrap_err().1;
-    let kind = wrong(r#"{"input": {"value": 1}, "error": "", "kind": "trp"}"#);
-    assert!(kind.starts_with("\"kind\": there is no kind \"trp\"; known are: rejected, trap, "), "{kind}");
-    let pattern = wrong(r#"{"input": {"value": 1}, "error_matches": "("}"#);
+    let reason = |text| parse(text).unwrap_err().reason;
+    let kind = reason(r#"{"input": {"value": 1}, "error": "", "kind": "trp"}"#);
+    assert!(kind.starts_with("\"kind\": unknown kind \"trp\"; known kinds: rejected, trap, "), "{kind}");
+    let pattern = reason(r#"{"input": {"value": 1}, "error_matches": "("}"#);
     assert!(pattern.starts_with("\"error_matches\": regex parse error"), "{pattern}");
 }
 
 #[test]
-fn blessing_changes_expectations_and_nothing_else() {
+fn bless_changes_expected_results_only() {
     let text = "{\"name\": \"a\",  \"input\": {\"value\":  {\"x\": 1.50} }, \"output\": {\"value\": 1, \"key\": 2}, \"settings\": {}}\r\n\
         \n\
         {\"skipped\":true,\"input\":{\"value\":\"fail \\\"x\\\"\"}}\n\
@@ -179,13 +180,13 @@ fn blessing_changes_expectations_and_nothing_else() {
         {\"input\": {\"value\": \"trap x\"}, \"outputs\": []}\n\
         {\"input\": {\"value\": \"twice\"}}\n\
         {\"input\": {\"value\": \"skip\"}, \"skipped\":  true}";
-    let judged = judged(text);
+    let results = run_all(text);
     let cases = parse(text).unwrap();
-    let failed: BTreeMap<usize, &Judged> = cases
+    let failed: BTreeMap<usize, &CaseResult> = cases
         .iter()
-        .zip(&judged)
-        .filter(|(_, judged)| !judged.passed)
-        .map(|(case, judged)| (case.line, judged))
+        .zip(&results)
+        .filter(|(_, result)| !result.passed)
+        .map(|(case, result)| (case.line, result))
         .collect();
     assert_eq!(failed.keys().copied().collect::<Vec<_>>(), [1, 3, 4, 5, 6]);
     let blessed = bless(text, &failed).unwrap();
@@ -204,5 +205,5 @@ fn blessing_changes_expectations_and_nothing_else() {
             "\"value\": {\"x\": 1.50}, \"headers\": [], \"timestamp_ms\""
         )
     );
-    assert!(self::judged(&blessed).iter().all(|judged| judged.passed), "{blessed}");
+    assert!(run_all(&blessed).iter().all(|result| result.passed), "{blessed}");
 }

@@ -1,39 +1,47 @@
-//! What must come and what came, in one form: as JSON with the same parts, so that they can be compared and shown.
+//! Converts the expected and the actual result to JSON with the same fields, for comparison and display.
 
 use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
 use super::{Content, Expected, ExpectedMessage, ExpectedOutput};
-use crate::json::field_of_bytes;
+use crate::json::bytes_field;
 use crate::records::{headers_to_json, output_to_json};
 use mapper_core::record::Record;
 use mapper_core::verdict::{Failure, Output, Verdict};
 
-/// What must come, and what came of it, each with no more than what is compared; equal if the case holds.
-pub(super) fn of(expected: &Expected, verdict: Verdict<'_>, input: Record<'_>) -> (Value, Value) {
+/// The compared fields of both results. They are equal if the case passes.
+pub(super) struct Comparison {
+    pub(super) expected: Value,
+    pub(super) actual: Value,
+}
+
+pub(super) fn compare(expected: &Expected, verdict: Verdict<'_>, input: Record<'_>) -> Comparison {
     match (expected, verdict) {
         (Expected::Failed { kind, message }, Verdict::Failed(failure)) => {
-            let seen = failed(&failure);
-            let holds = match message {
-                ExpectedMessage::Exactly(text) => failure.message == text.as_str(),
-                ExpectedMessage::Matching(pattern) => pattern.is_match(&failure.message),
+            let actual = failure_to_json(&failure);
+            let matches = match message {
+                ExpectedMessage::Exact(text) => failure.message == text.as_str(),
+                ExpectedMessage::Matches(pattern) => pattern.is_match(&failure.message),
             };
-            let expected = if holds && *kind == failure.kind { seen.clone() } else { of_expected(expected) };
-            (expected, seen)
+            let expected = if matches && *kind == failure.kind { actual.clone() } else { expected_to_json(expected) };
+            Comparison { expected, actual }
         }
-        (_, Verdict::Failed(failure)) => (of_expected(expected), failed(&failure)),
-        (Expected::Outputs(outputs), Verdict::Mapped(seen)) => {
-            let seen = seen.enumerate().map(|(index, output)| compared(&output, input, outputs.get(index)));
-            (of_expected(expected), of_outputs(seen.collect()))
+        (_, Verdict::Failed(failure)) => {
+            Comparison { expected: expected_to_json(expected), actual: failure_to_json(&failure) }
         }
-        (_, Verdict::Mapped(seen)) => {
-            (of_expected(expected), of_outputs(seen.map(|output| compared(&output, input, None)).collect()))
+        (Expected::Outputs(outputs), Verdict::Mapped(actual)) => {
+            let actual = actual.enumerate().map(|(index, output)| checked_fields(&output, input, outputs.get(index)));
+            Comparison { expected: expected_to_json(expected), actual: outputs_to_json(actual.collect()) }
+        }
+        (_, Verdict::Mapped(actual)) => {
+            let actual = actual.map(|output| checked_fields(&output, input, None));
+            Comparison { expected: expected_to_json(expected), actual: outputs_to_json(actual.collect()) }
         }
     }
 }
 
-fn of_outputs(outputs: Vec<Value>) -> Value {
+fn outputs_to_json(outputs: Vec<Value>) -> Value {
     match outputs.len() {
         0 => json!({ "skipped": true }),
         1 => json!({ "output": outputs[0] }),
@@ -41,24 +49,24 @@ fn of_outputs(outputs: Vec<Value>) -> Value {
     }
 }
 
-fn failed(failure: &Failure<'_>) -> Value {
+fn failure_to_json(failure: &Failure<'_>) -> Value {
     json!({ "error": failure.message, "kind": failure.kind.name() })
 }
 
-fn of_expected(expected: &Expected) -> Value {
+fn expected_to_json(expected: &Expected) -> Value {
     match expected {
-        Expected::Nothing => Value::Null,
-        Expected::Outputs(outputs) => of_outputs(outputs.iter().map(of_expected_output).collect()),
-        Expected::Failed { kind, message: ExpectedMessage::Exactly(text) } => {
+        Expected::Unspecified => Value::Null,
+        Expected::Outputs(outputs) => outputs_to_json(outputs.iter().map(expected_output_to_json).collect()),
+        Expected::Failed { kind, message: ExpectedMessage::Exact(text) } => {
             json!({ "error": text, "kind": kind.name() })
         }
-        Expected::Failed { kind, message: ExpectedMessage::Matching(pattern) } => {
+        Expected::Failed { kind, message: ExpectedMessage::Matches(pattern) } => {
             json!({ "error_matches": pattern.as_str(), "kind": kind.name() })
         }
     }
 }
 
-fn of_expected_output(output: &ExpectedOutput) -> Value {
+fn expected_output_to_json(output: &ExpectedOutput) -> Value {
     let mut object = Map::new();
     if let Some(topic) = &output.topic {
         object.insert("topic".to_owned(), topic.as_deref().map_or(Value::Null, Value::from));
@@ -67,7 +75,7 @@ fn of_expected_output(output: &ExpectedOutput) -> Value {
         if let Some(content) = content {
             let (key, value) = match content {
                 Content::Null => (key.to_owned(), Value::Null),
-                Content::Bytes(bytes) => field_of_bytes(key, bytes),
+                Content::Bytes(bytes) => bytes_field(key, bytes),
                 Content::Json(json) => (key.to_owned(), json.clone()),
             };
             object.insert(key, value);
@@ -83,23 +91,23 @@ fn of_expected_output(output: &ExpectedOutput) -> Value {
     object.into()
 }
 
-/// Of what came, what is checked. Of an output that nobody expected, all is shown.
-fn compared(output: &Output<'_>, input: Record<'_>, expected: Option<&ExpectedOutput>) -> Value {
-    let Some(expected) = expected else { return whole(output, input).into() };
+/// The checked fields of an actual output; all fields of an unexpected output.
+fn checked_fields(output: &Output<'_>, input: Record<'_>, expected: Option<&ExpectedOutput>) -> Value {
+    let Some(expected) = expected else { return all_fields(output, input).into() };
     let mut object = Map::new();
     if expected.topic.is_some() {
         object.insert("topic".to_owned(), output.topic().map_or(Value::Null, Value::from));
     }
-    for (key, content, seen) in
+    for (key, content, actual) in
         [("key", &expected.key, output.key(input)), ("value", &expected.value, output.value(input))]
     {
         let Some(content) = content else { continue };
-        let (key, value) = match (content, seen) {
+        let (key, value) = match (content, actual) {
             (_, None) => (key.to_owned(), Value::Null),
             (Content::Json(_), Some(bytes)) => {
-                as_json(bytes).map_or_else(|| field_of_bytes(key, bytes), |json| (key.to_owned(), json))
+                as_json(bytes).map_or_else(|| bytes_field(key, bytes), |json| (key.to_owned(), json))
             }
-            (_, Some(bytes)) => field_of_bytes(key, bytes),
+            (_, Some(bytes)) => bytes_field(key, bytes),
         };
         object.insert(key, value);
     }
@@ -112,7 +120,7 @@ fn compared(output: &Output<'_>, input: Record<'_>, expected: Option<&ExpectedOu
     object.into()
 }
 
-fn whole(output: &Output<'_>, input: Record<'_>) -> Map<String, Value> {
+fn all_fields(output: &Output<'_>, input: Record<'_>) -> Map<String, Value> {
     let mut object = output_to_json(output, input);
     if let Some(json) = output.value(input).and_then(as_json) {
         object.insert("value".to_owned(), json);
@@ -120,7 +128,7 @@ fn whole(output: &Output<'_>, input: Record<'_>) -> Map<String, Value> {
     object
 }
 
-/// JSON, if it is one that stands for itself in a case: a text would be taken for the text that it holds.
+/// Excludes JSON strings and null, because a case would interpret them as their content and as Kafka's null.
 fn as_json(bytes: &[u8]) -> Option<Value> {
     serde_json::from_slice(bytes).ok().filter(|json: &Value| !json.is_string() && !json.is_null())
 }
@@ -129,8 +137,8 @@ fn headers(output: &Output<'_>, input: Record<'_>) -> Value {
     output.own_headers().map_or_else(|| headers_to_json(input.headers()), headers_to_json)
 }
 
-/// The expectation that a case would have if what came is right: its key and its JSON, as it is written into a file.
-/// Of an output, what `expected` checks, and what isn't as in the input.
+/// Key and JSON text of an expected result that equals the actual one. An output has the fields that `expected` checks, and those
+/// that differ from the input.
 pub(super) fn blessed(expected: &Expected, verdict: Verdict<'_>, input: Record<'_>) -> Vec<(&'static str, String)> {
     let outputs = match verdict {
         Verdict::Failed(failure) => {
@@ -142,9 +150,9 @@ pub(super) fn blessed(expected: &Expected, verdict: Verdict<'_>, input: Record<'
         }
         Verdict::Mapped(outputs) => outputs,
     };
-    let before: &[ExpectedOutput] = if let Expected::Outputs(outputs) = expected { outputs } else { &[] };
+    let previous: &[ExpectedOutput] = if let Expected::Outputs(outputs) = expected { outputs } else { &[] };
     let texts: Vec<String> =
-        outputs.enumerate().map(|(index, output)| blessed_output(&output, input, before.get(index))).collect();
+        outputs.enumerate().map(|(index, output)| blessed_output(&output, input, previous.get(index))).collect();
     match texts.as_slice() {
         [] => vec![("skipped", "true".to_owned())],
         [one] => vec![("output", one.clone())],
@@ -152,36 +160,36 @@ pub(super) fn blessed(expected: &Expected, verdict: Verdict<'_>, input: Record<'
     }
 }
 
-fn blessed_output(output: &Output<'_>, input: Record<'_>, before: Option<&ExpectedOutput>) -> String {
-    let checked = |part: fn(&ExpectedOutput) -> bool| before.is_some_and(part);
+fn blessed_output(output: &Output<'_>, input: Record<'_>, previous: Option<&ExpectedOutput>) -> String {
+    let is_checked = |field: fn(&ExpectedOutput) -> bool| previous.is_some_and(field);
     let mut fields: Vec<(Cow<'static, str>, String)> = Vec::new();
-    if output.topic().is_some() || checked(|before| before.topic.is_some()) {
+    if output.topic().is_some() || is_checked(|previous| previous.topic.is_some()) {
         fields.push(("topic".into(), output.topic().map_or(Value::Null, Value::from).to_string()));
     }
     let parts = [
-        ("key", output.key(input), output.key(input) != input.key() || checked(|before| before.key.is_some())),
+        ("key", output.key(input), output.key(input) != input.key() || is_checked(|previous| previous.key.is_some())),
         ("value", output.value(input), true),
     ];
-    for (key, bytes, shown) in parts {
-        if !shown {
+    for (key, bytes, is_included) in parts {
+        if !is_included {
             continue;
         }
         let text = bytes.and_then(|bytes| as_json(bytes).and(std::str::from_utf8(bytes).ok()));
         fields.push(match (bytes, text) {
             (None, _) => (key.into(), "null".to_owned()),
-            // As the mapper wrote it, unless that is more than a line.
+            // Keep the source text of the mapper if it is one line.
             (Some(_), Some(text)) if !text.contains(['\n', '\r']) => (key.into(), text.to_owned()),
             (Some(bytes), _) => {
-                let (key, value) = field_of_bytes(key, bytes);
+                let (key, value) = bytes_field(key, bytes);
                 (key.into(), value.to_string())
             }
         });
     }
-    if output.own_headers().is_some() || checked(|before| before.headers.is_some()) {
+    if output.own_headers().is_some() || is_checked(|previous| previous.headers.is_some()) {
         fields.push(("headers".into(), headers(output, input).to_string()));
     }
     let timestamp = output.timestamp_ms(input);
-    if timestamp != input.timestamp_ms() || checked(|before| before.timestamp_ms.is_some()) {
+    if timestamp != input.timestamp_ms() || is_checked(|previous| previous.timestamp_ms.is_some()) {
         fields.push(("timestamp_ms".into(), timestamp.map_or(Value::Null, Value::from).to_string()));
     }
     let fields: Vec<_> = fields.iter().map(|(key, text)| format!("\"{key}\": {text}")).collect();

@@ -1,4 +1,4 @@
-//! From a dead letter back to the record that it was made of.
+//! Restores the input record of a dead letter.
 
 use serde::de::IgnoredAny;
 
@@ -6,11 +6,10 @@ use crate::records::JsonRecord;
 use mapper_core::dead_letter;
 use mapper_core::record::{Batch, NO_TIMESTAMP, Record};
 
-/// The record of a line: the line is the value of a dead letter, or a whole dead letter as a record in JSON, with its key, headers
-/// and timestamp.
+/// Parses the value of a dead letter, or a complete dead letter as a JSON record with key, headers and timestamp.
 ///
 /// # Errors
-/// When it is neither.
+/// The line is neither.
 pub(super) fn read_line(line: &[u8]) -> Result<JsonRecord, String> {
     if !is_record(line) {
         return Ok(JsonRecord { value: dead_letter::input_of(line)?, ..JsonRecord::default() });
@@ -24,17 +23,15 @@ pub(super) fn read_line(line: &[u8]) -> Result<JsonRecord, String> {
     Ok(letter)
 }
 
-/// Whether a line is a record in JSON, and not the value of a dead letter.
+/// Distinguishes a JSON record from the value of a dead letter.
 fn is_record(line: &[u8]) -> bool {
     let keys = serde_json::from_slice::<std::collections::BTreeMap<String, IgnoredAny>>(line).unwrap_or_default();
     let has = |key: &str| keys.contains_key(key);
     !has("input_json") && (has("value") || has("value_base64"))
 }
 
-/// Adds the record of a dead letter to a batch.
-///
 /// # Errors
-/// When its value is none of a dead letter.
+/// The value is not that of a dead letter.
 pub(super) fn push_record(batch: &mut Batch, letter: Record<'_>) -> Result<(), String> {
     let value = dead_letter::input_of(letter.value().unwrap_or_default())?;
     let timestamp =
@@ -52,13 +49,13 @@ mod tests {
     const VALUE: &str = r#"{"processing_time": "t", "input_json": "{\"a\": 1}", "error_message": "no"}"#;
 
     #[test]
-    fn value_of_dead_letter_is_record_with_nothing_but_its_input() {
+    fn dead_letter_value_yields_a_record_with_its_input_only() {
         let record = read_line(VALUE.as_bytes()).unwrap();
         assert_eq!(record, JsonRecord { value: Some(br#"{"a": 1}"#.to_vec()), ..JsonRecord::default() });
     }
 
     #[test]
-    fn whole_dead_letter_keeps_key_headers_and_timestamp_of_its_input() {
+    fn complete_dead_letter_keeps_key_headers_and_timestamp_of_its_input() {
         let headers = serde_json::json!([
             ["h", "1"],
             ["mapper-host.kind", "rejected"],
@@ -79,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn line_that_is_neither_is_refused() {
+    fn other_line_is_rejected() {
         for line in ["{}", "[]", "x", r#"{"value": "x"}"#, r#"{"value": null}"#, r#"{"value": {"a": 1}}"#] {
             let error = read_line(line.as_bytes()).unwrap_err();
             assert!(error.starts_with("it is no dead letter's value: "), "{line}: {error}");

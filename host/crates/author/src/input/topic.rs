@@ -1,17 +1,17 @@
-//! Records of a topic, read without leaving a trace.
+//! Reads a topic without a consumer group and without commits.
 
 use std::time::Duration;
 
-use super::{BATCH_BYTES, Filled, Input, dead_letters};
+use super::{BATCH_BYTES, Input, InputBatch, Progress, dead_letters};
 use crate::config::{MapFormat, TopicInput};
 use crate::services::{Services, TopicRecords};
 use mapper_core::record::{Batch, NO_TIMESTAMP, Record};
 use mapper_core::shutdown::Halt;
 
-/// How long to wait for records before it is looked again whether the end is reached.
-const WAIT: Duration = Duration::from_millis(100);
+/// After this time without records, the reader checks for the end of the topic again.
+const FETCH_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// A topic from its beginning to where it ended at the start.
+/// A topic from its beginning to its end at the time of opening.
 pub(crate) struct Topic {
     reader: Box<dyn TopicRecords>,
     format: MapFormat,
@@ -19,10 +19,8 @@ pub(crate) struct Topic {
 }
 
 impl Topic {
-    /// Connects.
-    ///
     /// # Errors
-    /// When Kafka can't be reached, or there is no such topic.
+    /// Kafka is unreachable, or the topic doesn't exist.
     pub(crate) fn open(services: &dyn Services, input: &TopicInput, format: MapFormat) -> Result<Self, Halt> {
         Ok(Self { reader: services.open_topic(input)?, format, fetched: Batch::new(input.topic.as_str()) })
     }
@@ -39,21 +37,21 @@ fn push(batch: &mut Batch, record: Record<'_>, format: MapFormat) -> Result<(), 
 }
 
 impl Input for Topic {
-    fn fill(&mut self, filled: &mut Filled, most: usize) -> Result<bool, Halt> {
+    fn fill(&mut self, input: &mut InputBatch, max_records: usize) -> Result<bool, Halt> {
         self.fetched.clear();
-        let more = self.reader.fetch(&mut self.fetched, most, BATCH_BYTES, WAIT)?;
-        filled.batch.topic = self.fetched.topic.clone();
+        let more = self.reader.fetch(&mut self.fetched, max_records, BATCH_BYTES, FETCH_TIMEOUT)?;
+        input.batch.topic = self.fetched.topic.clone();
         for record in self.fetched.records() {
-            let place = format!("{}[{}]@{}", record.topic(), record.partition(), record.offset());
-            match push(&mut filled.batch, record, self.format) {
-                Ok(()) => filled.places.push(place),
-                Err(reason) => filled.refuse(place, reason),
+            let location = format!("{}[{}]@{}", record.topic(), record.partition(), record.offset());
+            match push(&mut input.batch, record, self.format) {
+                Ok(()) => input.locations.push(location),
+                Err(reason) => input.push_malformed(location, reason),
             }
         }
         Ok(more)
     }
 
-    fn progress(&self) -> Option<(u64, u64)> {
+    fn progress(&self) -> Option<Progress> {
         None
     }
 }

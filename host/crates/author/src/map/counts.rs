@@ -1,24 +1,23 @@
-//! What `mapper-host map` counts.
+//! Counters of `mapper-host map`.
 
 use std::time::Duration;
 
 use mapper_core::verdict::{FailureKind, Verdict};
 
-/// Counts of records, by what became of them.
 #[derive(Default)]
 pub(super) struct Counts {
     records: u64,
     outputs: u64,
     skipped: u64,
     failed: [u64; FailureKind::ALL.len()],
-    /// Lines that are no record.
-    pub(super) bad: u64,
+    /// Input that is not a record.
+    pub(super) malformed: u64,
     /// Time in the plugin.
     pub(super) mapping: Duration,
 }
 
 impl Counts {
-    pub(super) fn count(&mut self, verdict: &Verdict<'_>) {
+    pub(super) fn add(&mut self, verdict: &Verdict<'_>) {
         self.records += 1;
         match verdict {
             Verdict::Mapped(outputs) => {
@@ -33,13 +32,11 @@ impl Counts {
         }
     }
 
-    /// Whether something was not mapped.
-    pub(super) fn failed(&self) -> bool {
-        self.bad > 0 || self.failed.iter().any(|count| *count > 0)
+    pub(super) fn has_failures(&self) -> bool {
+        self.malformed > 0 || self.failed.iter().any(|count| *count > 0)
     }
 
-    /// For a person.
-    pub(super) fn text(&self, took: Duration) -> String {
+    pub(super) fn summary(&self, elapsed: Duration) -> String {
         let kinds: Vec<_> = FailureKind::ALL
             .iter()
             .zip(self.failed)
@@ -48,12 +45,13 @@ impl Counts {
             .collect();
         let failed: u64 = self.failed.iter().sum();
         let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
-        let bad = if self.bad == 0 { String::new() } else { format!(", {} lines that are no record", self.bad) };
-        let each_us = self.mapping.as_secs_f64() * 1e6 / self.records.max(1) as f64;
+        let malformed =
+            if self.malformed == 0 { String::new() } else { format!(", {} malformed lines", self.malformed) };
+        let record_us = self.mapping.as_secs_f64() * 1e6 / self.records.max(1) as f64;
         format!(
-            "{} records in {:.2} s: {} outputs, {failed} failed{kinds}, {} skipped{bad}\nmapping took {each_us:.1} µs a record",
+            "{} records in {:.2} s: {} outputs, {failed} failed{kinds}, {} skipped{malformed}\nmapping took {record_us:.1} µs per record",
             self.records,
-            took.as_secs_f64(),
+            elapsed.as_secs_f64(),
             self.outputs,
             self.skipped
         )
