@@ -140,7 +140,7 @@ pub struct BenchConfig {
 #[derive(Debug, Clone)]
 pub struct BuildConfig {
     pub dir: PathBuf,
-    /// Path of the plugin. `None`: see [`crate::project::plugin_of`].
+    /// Path of the plugin. `None`: see [`crate::project::plugin_path`].
     pub output: Option<PathBuf>,
     pub rebuild: Rebuild,
     /// Rebuild after each change.

@@ -1,5 +1,4 @@
-//! From a plugin project to a plugin: `mapper-host build DIR` makes `NAME.wasm` beside the project, with the tools of the
-//! project's own language.
+//! Builds plugin projects: `mapper-host build DIR` creates `NAME.wasm` beside the project, with the tools of its language.
 
 mod c;
 mod go;
@@ -22,10 +21,8 @@ use mapper_state::files::PLUGIN_LIMIT;
 use mapper_state::files::{self, Limit};
 use stamp::Stamp;
 
-/// A manifest, or a file of flags.
 const MANIFEST_LIMIT: Limit = Limit::new("a manifest", 4 << 20);
 
-/// A language that plugins are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
     /// Rust.
@@ -41,10 +38,10 @@ pub enum Language {
 }
 
 impl Language {
-    /// Every language, in the order in which a project's manifests are looked for.
+    /// In the order of detection.
     pub const ALL: [Self; 5] = [Self::Rust, Self::Python, Self::Go, Self::JavaScript, Self::C];
 
-    /// The file that every project of the language has.
+    /// The file that identifies a project of this language.
     pub const fn manifest(self) -> &'static str {
         match self {
             Self::Rust => "Cargo.toml",
@@ -55,52 +52,47 @@ impl Language {
         }
     }
 
-    /// The language of the project in a folder, if there is one.
     pub fn detect(dir: &Path) -> Option<Self> {
         Self::ALL.into_iter().find(|language| dir.join(language.manifest()).is_file())
     }
 }
 
-/// A plugin that was built.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Built {
-    /// Its file.
     pub plugin: PathBuf,
-    /// Whether it was built just now, and not before from the same sources by the same tools.
+    /// False if the existing plugin was up to date.
     pub is_new: bool,
 }
 
-/// Whether a project is built that has not changed since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rebuild {
-    /// Only when its sources, its SDK, the tools or their settings have changed, or the plugin is not the one that was built.
+    /// If sources, SDK, tools or their settings have changed, or the plugin file was replaced.
     WhenChanged,
-    /// In any case.
     Always,
 }
 
-/// Builds the project in `dir`, and puts the plugin at `output`, or where [`plugin_of`] says.
+/// Builds the project in `dir`. The plugin goes to `output`, or to [`plugin_path`].
 ///
 /// # Errors
-/// When `dir` holds no project, a tool is missing, or the build fails; what the tools say of it stands on stderr then.
+/// `dir` is not a project, a tool is missing, or the build failed. The tools write their messages to stderr.
 pub fn build(dir: &Path, output: Option<&Path>, rebuild: Rebuild) -> anyhow::Result<Built> {
     let Some(language) = Language::detect(dir) else {
         let manifests = Language::ALL.map(Language::manifest).join(", ");
-        bail!("{} is no plugin project: it has no {manifests}", dir.display());
+        bail!("not a plugin project: {}: it has no {manifests}", dir.display());
     };
     let plugin = match output {
         Some(output) => output.to_owned(),
-        None => plugin_of(dir)?,
+        None => plugin_path(dir)?,
     };
     let dir = dir.canonicalize().with_context(|| dir.display().to_string())?;
-    let before = language.inputs(&dir)?;
-    let stamp = Stamp::find(&dir, &plugin).zip(before);
+    let inputs_before = language.inputs(&dir)?;
+    let stamp = Stamp::find(&dir, &plugin).zip(inputs_before);
     if let Some((stamp, before)) = stamp.as_ref().filter(|_| rebuild == Rebuild::WhenChanged)
         && stamp.is_current(&before.finish(), &plugin)
     {
         return Ok(Built { plugin, is_new: false });
     }
-    let work = tempfile::Builder::new().prefix("mapper-build-").tempdir().context("a folder to build in")?;
+    let work = tempfile::Builder::new().prefix("mapper-build-").tempdir().context("creating a build directory")?;
     let built = match language {
         Language::Rust => rust::build(&dir),
         Language::Python => python::build(&dir, work.path()),
@@ -109,12 +101,12 @@ pub fn build(dir: &Path, output: Option<&Path>, rebuild: Rebuild) -> anyhow::Res
         Language::C => c::build(&dir, work.path()),
     }?;
     let content =
-        files::read(&built, PLUGIN_LIMIT).with_context(|| format!("reading what was built, {}", built.display()))?;
+        files::read(&built, PLUGIN_LIMIT).with_context(|| format!("reading the build result {}", built.display()))?;
     write(&content, &plugin).with_context(|| format!("writing the plugin to {}", plugin.display()))?;
     if let Some((stamp, before)) = stamp {
-        let is_whole = language != Language::JavaScript || javascript::uses_only(work.path(), &before);
-        // What was changed during the build is not surely in it.
-        let after = language.inputs(&dir)?.filter(|after| is_whole && after.finish() == before.finish());
+        let is_complete = language != Language::JavaScript || javascript::uses_only(work.path(), &before);
+        // A file that changed during the build may not be in the plugin.
+        let after = language.inputs(&dir)?.filter(|after| is_complete && after.finish() == before.finish());
         if let Some(inputs) = after {
             stamp.write(inputs.finish(), &content);
         }
@@ -123,18 +115,18 @@ pub fn build(dir: &Path, output: Option<&Path>, rebuild: Rebuild) -> anyhow::Res
 }
 
 impl Language {
-    /// What the project in `dir` is built from. `None`: its tools know themselves what has changed, or it can't be known.
+    /// The inputs of the build. `None` if the tools detect changes themselves, or the inputs are unknown.
     ///
     /// # Errors
-    /// When a tool that is needed before fails.
+    /// The installation of npm packages failed.
     fn inputs(self, dir: &Path) -> anyhow::Result<Option<Inputs>> {
         let add: fn(&Path, &mut Inputs) -> anyhow::Result<()> = match self {
-            // Cargo builds what has changed, and so do the kept objects of C.
+            // Cargo and the object cache of C detect changes themselves.
             Self::Rust | Self::C => return Ok(None),
             Self::Python => python::inputs,
             Self::Go => go::inputs,
             Self::JavaScript => {
-                // Before, because what npm installs is an input.
+                // Install first, because the installed packages are inputs.
                 javascript::install(dir)?;
                 javascript::inputs
             }
@@ -143,40 +135,39 @@ impl Language {
             add(dir, &mut inputs)?;
             Ok(inputs)
         });
-        // The build itself says what is wrong with the project.
-        Ok(inputs.inspect_err(|error| tracing::debug!(%error, "the inputs of the build are not known")).ok())
+        // The build reports the error, if it matters.
+        Ok(inputs.inspect_err(|error| tracing::debug!(%error, "failed to read the inputs of the build")).ok())
     }
 }
 
-/// The project that makes this plugin, if it lies beside where the plugin should be, or around it: `plugins/x` for
-/// `plugins/x.wasm` and for `plugins/x/x.wasm`.
+/// Finds the project of a plugin: `plugins/x` for `plugins/x.wasm` and for `plugins/x/x.wasm`.
 pub fn find_for_plugin(plugin: &Path) -> Option<PathBuf> {
     let beside = plugin.with_extension("");
-    let around = plugin.parent().map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir });
-    let around = around.filter(|dir| dir.canonicalize().is_ok_and(|dir| dir.file_name() == plugin.file_stem()));
+    let parent = plugin.parent().map(|dir| if dir.as_os_str().is_empty() { Path::new(".") } else { dir });
+    let parent = parent.filter(|dir| dir.canonicalize().is_ok_and(|dir| dir.file_name() == plugin.file_stem()));
     let is_project = |dir: &PathBuf| Language::detect(dir).is_some();
-    let found = [Some(beside), around.map(Path::to_owned)].into_iter().flatten().find(is_project);
+    let found = [Some(beside), parent.map(Path::to_owned)].into_iter().flatten().find(is_project);
     found.filter(|_| plugin.extension().is_some_and(|extension| extension == "wasm"))
 }
 
-/// Where the plugin of a project goes: beside the project under its name, or into it, when one works in there (`.`).
+/// The default path of a plugin: beside the project with its name, or in the project if that is the current directory (`.`).
 ///
 /// # Errors
-/// When the folder can't be found, or has no name.
-pub fn plugin_of(dir: &Path) -> anyhow::Result<PathBuf> {
+/// The directory doesn't exist, or has no name.
+pub fn plugin_path(dir: &Path) -> anyhow::Result<PathBuf> {
     let named = || dir.display().to_string();
-    let whole = dir.canonicalize().with_context(named)?;
-    let name = whole.file_name().with_context(|| format!("{} has no name", dir.display()))?;
+    let absolute = dir.canonicalize().with_context(named)?;
+    let name = absolute.file_name().with_context(|| format!("{} has no name", dir.display()))?;
     let mut name = name.to_owned();
     name.push(".wasm");
-    if whole == Path::new(".").canonicalize().with_context(named)? {
+    if absolute == Path::new(".").canonicalize().with_context(named)? {
         return Ok(name.into());
     }
-    // As the user wrote it, if that says where it is.
-    Ok(if dir.file_name() == whole.file_name() { dir.with_file_name(name) } else { whole.with_file_name(name) })
+    // Keep the path as the user wrote it if it ends with the directory name.
+    Ok(if dir.file_name() == absolute.file_name() { dir.with_file_name(name) } else { absolute.with_file_name(name) })
 }
 
-/// Replaces the file in one step, so that whoever watches it never sees half a plugin.
+/// Replaces the file atomically, so that a running host never reads an incomplete plugin.
 fn write(content: &[u8], to: &Path) -> anyhow::Result<()> {
     let dir = to.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".building-").tempfile_in(dir)?;
@@ -192,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_project_is_found_beside_its_plugin() {
+    fn project_is_found_from_its_plugin_path() {
         for language in Language::ALL {
             let dir = tempfile::tempdir().unwrap();
             let project = dir.path().join("pick");
@@ -204,18 +195,18 @@ mod tests {
             assert_eq!(find_for_plugin(&project.join("pick.wasm")), Some(project.clone()));
             assert_eq!(find_for_plugin(&project.join("other.wasm")), None);
             assert_eq!(find_for_plugin(&project), None);
-            assert_eq!(plugin_of(&project).unwrap(), dir.path().join("pick.wasm"));
-            assert_eq!(plugin_of(&project.join("../pick")).unwrap(), project.join("../pick.wasm"));
+            assert_eq!(plugin_path(&project).unwrap(), dir.path().join("pick.wasm"));
+            assert_eq!(plugin_path(&project.join("../pick")).unwrap(), project.join("../pick.wasm"));
         }
         let here = Path::new(".").canonicalize().unwrap();
         let name = format!("{}.wasm", here.file_name().unwrap().to_string_lossy());
-        assert_eq!(plugin_of(Path::new(".")).unwrap(), PathBuf::from(name));
+        assert_eq!(plugin_path(Path::new(".")).unwrap(), PathBuf::from(name));
     }
 
     #[test]
-    fn what_is_no_project_is_named() {
+    fn directory_without_a_manifest_is_rejected() {
         let dir = tempfile::tempdir().unwrap();
         let error = build(dir.path(), None, Rebuild::WhenChanged).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("{} is no plugin project: it has no Cargo.toml,", dir.path().display())));
+        assert!(error.starts_with(&format!("not a plugin project: {}: it has no Cargo.toml,", dir.path().display())));
     }
 }

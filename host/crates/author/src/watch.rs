@@ -59,7 +59,7 @@ fn is_rewritten(before: &Snapshot, after: &Snapshot) -> bool {
 /// The directory can't be watched.
 pub(super) fn watch(config: &BuildConfig, watch_config: &WatchConfig, services: &dyn Services) -> Result<(), Halt> {
     let failed = |error: anyhow::Error| Halt::internal(&error);
-    let plugin = config.output.clone().map_or_else(|| project::plugin_of(&config.dir), Ok).map_err(failed)?;
+    let plugin = config.output.clone().map_or_else(|| project::plugin_path(&config.dir), Ok).map_err(failed)?;
     let mut changes = Changes::new(&config.dir, cases::sibling_path(&plugin)).map_err(failed)?;
     build_on_change(&mut changes, || {
         if let Err(halt) = build_and_test(config, watch_config, services) {

@@ -14,7 +14,7 @@ pub(super) fn read_line(line: &[u8]) -> Result<JsonRecord, String> {
     if !is_record(line) {
         return Ok(JsonRecord { value: dead_letter::input_of(line)?, ..JsonRecord::default() });
     }
-    let mut letter = JsonRecord::read(std::str::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned())?)?;
+    let mut letter = JsonRecord::read(std::str::from_utf8(line).map_err(|_| "not UTF-8".to_owned())?)?;
     let headers = letter.headers.iter().map(|(name, value)| (name.as_slice(), value.as_deref()));
     letter.timestamp_ms = dead_letter::source_timestamp_ms(headers.clone()).or(letter.timestamp_ms);
     letter.key = letter.key.filter(|_| !dead_letter::has_generated_key(headers));

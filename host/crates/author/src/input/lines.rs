@@ -9,7 +9,7 @@ use crate::config::MapFormat;
 use crate::records::{DEFAULT_TOPIC, JsonRecord};
 use mapper_core::record::Batch;
 use mapper_core::shutdown::Halt;
-use mapper_state::files::{self, WithoutMark};
+use mapper_state::files::{self, WithoutBom};
 
 /// Bounds the memory of a batch.
 const MAX_LINE_BYTES: usize = 64 << 20;
@@ -42,7 +42,7 @@ struct PendingRecord {
 struct OpenFile {
     /// `None` is standard input.
     name: Option<String>,
-    reader: BufReader<WithoutMark<Box<dyn Read>>>,
+    reader: BufReader<WithoutBom<Box<dyn Read>>>,
     line: u64,
 }
 
@@ -78,7 +78,7 @@ impl Lines {
             let name = (path != Path::new("-")).then(|| path.display().to_string());
             files.push_back(OpenFile {
                 name,
-                reader: BufReader::with_capacity(BUFFER_BYTES, WithoutMark::new(reader)),
+                reader: BufReader::with_capacity(BUFFER_BYTES, WithoutBom::new(reader)),
                 line: 0,
             });
         }
@@ -93,9 +93,7 @@ impl Lines {
                 Ok(JsonRecord { value, ..JsonRecord::default() })
             }
             MapFormat::DeadLetter => dead_letters::read_line(&self.line),
-            MapFormat::Record => {
-                JsonRecord::read(std::str::from_utf8(&self.line).map_err(|_| "it is not UTF-8".to_owned())?)
-            }
+            MapFormat::Record => JsonRecord::read(std::str::from_utf8(&self.line).map_err(|_| "not UTF-8".to_owned())?),
         }
     }
 

@@ -1,4 +1,4 @@
-//! C: clang makes one module for WASI 0.1 of all source files, and the host a component of it.
+//! C: clang links all source files to a module for WASI 0.1, which the host converts to a component.
 
 mod objects;
 
@@ -10,56 +10,59 @@ use anyhow::{Context, bail};
 
 use objects::Objects;
 
-use super::tools::{output_of, run, tool};
+use super::tools::{read_output, run, tool};
 use super::{Language, MANIFEST_LIMIT, wit, wrap};
 use mapper_state::files;
 
-/// The compiler that plugins are tested with, and what another one is called.
+/// Compiler and linker, the tested version first.
 const COMPILERS: [(&str, &str); 2] = [("clang-14", "wasm-ld-14"), ("clang", "wasm-ld")];
 const INSTALL: &str =
     "install it with: apt-get install --no-install-recommends clang-14 lld-14 libclang-rt-14-dev-wasm32 wasi-libc";
-/// Where Debian has the C library of WASI: in `include/wasm32-wasi` and `lib/wasm32-wasi` below it.
+/// Debian installs wasi-libc in `include/wasm32-wasi` and `lib/wasm32-wasi` below this path.
 const SYSROOT: &str = "/usr";
 
 const STACK_BYTES: usize = 1 << 20;
-/// Folders whose sources are no part of the plugin: its unit tests, and what they leave behind.
-const OTHERS: [&str; 3] = ["test", "tests", "build"];
-/// Where compiled sources are kept in a project.
-const KEPT: &str = "build/wasm";
-/// The functions that `c/guard.c` has a word for: they never return NULL to a plugin.
+/// Directories with unit tests and build output, which are not part of the plugin.
+const EXCLUDED_DIRS: [&str; 3] = ["test", "tests", "build"];
+/// The object cache in a project.
+const OBJECT_DIR: &str = "build/wasm";
+/// `c/guard.c` wraps these functions, so that they never return NULL.
 const GUARD: &str = include_str!("c/guard.c");
-const GUARDED: [&str; 4] = ["malloc", "calloc", "realloc", "aligned_alloc"];
+const GUARDED_FUNCTIONS: [&str; 4] = ["malloc", "calloc", "realloc", "aligned_alloc"];
 
-/// Builds the project in `work`, and returns the plugin.
+/// Builds the project in `work`. Returns the path of the plugin.
 pub(super) fn build(dir: &Path, work: &Path) -> anyhow::Result<PathBuf> {
-    let sources = sources(dir).context("the source files of the project")?;
+    let sources = sources(dir).context("listing the source files")?;
     if sources.is_empty() {
-        let others = OTHERS.join(", ");
-        bail!("{} has no source file: all *.c in it are the plugin, but for those in {others}", dir.display());
+        let excluded = EXCLUDED_DIRS.join(", ");
+        bail!("no source files: {}: it has no *.c outside of {excluded}", dir.display());
     }
-    let (compiler, linker, version) = compiler(dir)?;
-    check_parts(compiler, linker, dir)?;
+    let Toolchain { compiler, linker, version } = find_toolchain(dir)?;
+    check_toolchain(compiler, linker, dir)?;
     let flags = dir.join(Language::C.manifest());
     let flags = files::read_text(&flags, MANIFEST_LIMIT).with_context(|| flags.display().to_string())?;
-    let mut objects = Objects::new(dir.join(KEPT), work, compiler, version + &flags);
-    std::fs::write(work.join("guard.c"), GUARD).context("the guard of malloc")?;
-    let mut linked = vec![objects.object(|| compile(compiler, work), Path::new("guard.c"))?];
+    let mut objects = Objects::new(dir.join(OBJECT_DIR), work, compiler, version + &flags);
+    std::fs::write(work.join("guard.c"), GUARD).context("writing guard.c")?;
+    let mut object_files = vec![objects.compile(|| compile(compiler, work), Path::new("guard.c"))?];
     for source in sources {
         let command = || {
             let mut command = compile(compiler, dir);
             command.arg(format!("@{}", Language::C.manifest()));
             command
         };
-        linked.push(objects.object(command, &source)?);
+        object_files.push(objects.compile(command, &source)?);
     }
     let output = work.join("plugin.wasm");
     let mut link = clang(compiler, dir);
-    // Below the stack there is nothing: who overflows it traps, instead of writing over his own data.
+    // With the stack first in memory, an overflow traps instead of overwriting data.
     link.arg("-mexec-model=reactor").arg(format!("-Wl,--stack-first,-z,stack-size={STACK_BYTES}"));
-    link.args(GUARDED.map(|function| format!("-Wl,--wrap={function}"))).arg("-o").arg(&output).args(linked);
+    link.args(GUARDED_FUNCTIONS.map(|function| format!("-Wl,--wrap={function}")))
+        .arg("-o")
+        .arg(&output)
+        .args(object_files);
     run(&mut link, compiler, INSTALL)?;
-    objects.tidy();
-    wrap::in_place(&output, &wit::folder(dir, work)?, wit::RECORD_WORLD)?;
+    objects.remove_unused();
+    wrap::convert_in_place(&output, &wit::dir(dir, work)?, wit::RECORD_WORLD)?;
     Ok(output)
 }
 
@@ -69,17 +72,17 @@ fn clang(compiler: &str, dir: &Path) -> Command {
     command
 }
 
-/// What the project itself says comes behind this, and may overrule it.
+/// The flags of the project follow, so they can override these.
 fn compile(compiler: &str, dir: &Path) -> Command {
     let mut command = clang(compiler, dir);
-    // An access through NULL, or beyond an array whose length is known, is a trap: the sandbox itself has bytes at both.
+    // Trap on NULL and out-of-bounds accesses, which are valid addresses in linear memory.
     command.args(["-fsanitize=null,bounds", "-fsanitize-trap=null,bounds"]);
-    // Where the project lies is no part of the plugin: the same source, the same digest.
+    // Keep the path of the project out of the plugin, for reproducible builds.
     command.args(["-O2", "-gline-tables-only", "-fdebug-compilation-dir=."]);
     command
 }
 
-/// Every `*.c` in the project and its folders, links followed, by their paths in it; in an order of their own.
+/// All `*.c` files by relative path, sorted. Follows symbolic links.
 fn sources(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     collect(dir, Path::new(""), &mut BTreeSet::new(), &mut found)?;
@@ -89,7 +92,7 @@ fn sources(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
 
 fn collect(dir: &Path, below: &Path, seen: &mut BTreeSet<PathBuf>, found: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     let here = dir.join(below);
-    // A folder that a link leads to again was taken already.
+    // A symbolic link can lead to a visited directory.
     if !seen.insert(here.canonicalize().with_context(|| here.display().to_string())?) {
         return Ok(());
     }
@@ -100,11 +103,11 @@ fn collect(dir: &Path, below: &Path, seen: &mut BTreeSet<PathBuf>, found: &mut V
         let path = below.join(&name);
         let is_hidden = name.to_string_lossy().starts_with('.');
         if here.join(&name).is_dir() {
-            if !is_hidden && !OTHERS.iter().any(|other| name == *other) {
+            if !is_hidden && !EXCLUDED_DIRS.iter().any(|excluded| name == *excluded) {
                 collect(dir, &path, seen, found)?;
             }
         } else if !is_hidden && path.extension().is_some_and(|extension| extension == "c") {
-            // The compiler would wait for a writer of a named pipe.
+            // Reject special files: the compiler would block on a named pipe.
             files::open(&here.join(&name)).with_context(|| here.join(&name).display().to_string())?;
             found.push(path);
         }
@@ -112,28 +115,34 @@ fn collect(dir: &Path, below: &Path, seen: &mut BTreeSet<PathBuf>, found: &mut V
     Ok(())
 }
 
-/// The compiler and its linker, by the names under which they are installed, and what the compiler says of itself.
-fn compiler(dir: &Path) -> anyhow::Result<(&'static str, &'static str, String)> {
+struct Toolchain {
+    compiler: &'static str,
+    linker: &'static str,
+    /// Output of `--version`.
+    version: String,
+}
+
+fn find_toolchain(dir: &Path) -> anyhow::Result<Toolchain> {
     let found = COMPILERS.into_iter().find_map(|(compiler, linker)| {
-        let said = tool(compiler, dir).arg("--version").output().ok()?;
-        Some((compiler, linker, String::from_utf8_lossy(&said.stdout).into_owned()))
+        let output = tool(compiler, dir).arg("--version").output().ok()?;
+        Some(Toolchain { compiler, linker, version: String::from_utf8_lossy(&output.stdout).into_owned() })
     });
     found.with_context(|| format!("'{}' is missing; {INSTALL}", COMPILERS[0].0))
 }
 
-/// Checks that there is what a compiler alone has not, each in a package of its own.
-fn check_parts(compiler: &str, linker: &str, dir: &Path) -> anyhow::Result<()> {
-    for (what, question) in [
-        ("its linker", format!("-print-prog-name={linker}")),
-        ("its own library for WebAssembly", "-print-libgcc-file-name".to_owned()),
-        ("the C library of WASI", "-print-file-name=libc.a".to_owned()),
+/// Checks for the linker and the libraries, which are in separate packages.
+fn check_toolchain(compiler: &str, linker: &str, dir: &Path) -> anyhow::Result<()> {
+    for (part, query) in [
+        ("the linker", format!("-print-prog-name={linker}")),
+        ("the compiler-rt library for WebAssembly", "-print-libgcc-file-name".to_owned()),
+        ("wasi-libc", "-print-file-name=libc.a".to_owned()),
     ] {
         let mut command = clang(compiler, dir);
-        let answer = output_of(command.args(["--rtlib=compiler-rt", &question]), compiler, INSTALL)?;
-        // What it doesn't find is answered with the bare name, or with where it should be.
+        let answer = read_output(command.args(["--rtlib=compiler-rt", &query]), compiler, INSTALL)?;
+        // For a missing file, clang prints the bare name or the expected path.
         let file = Path::new(answer.trim_end());
         if !(file.is_absolute() && file.exists()) {
-            bail!("'{compiler}' lacks {what} ({}); {INSTALL}", file.display());
+            bail!("'{compiler}' did not find {part}: {}; {INSTALL}", file.display());
         }
     }
     Ok(())
@@ -144,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sources_are_all_but_those_of_tests() {
+    fn sources_exclude_tests_and_build_output() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
         for file in ["b.c", "a.c", "a.h", "src/x/y.c", "tests/t.c", "src/test/t.c", "build/z.c", ".git/g.c", ".h.c"] {
@@ -161,16 +170,16 @@ mod tests {
     }
 
     #[test]
-    fn a_project_without_sources_is_refused() {
+    fn project_without_sources_is_rejected() {
         let dir = tempfile::tempdir().unwrap();
         let error = build(dir.path(), dir.path()).unwrap_err().to_string();
-        assert!(error.contains("has no source file") && error.contains("test, tests, build"), "{error}");
+        assert!(error.contains("no source files: ") && error.contains("test, tests, build"), "{error}");
     }
 
     #[test]
-    fn what_the_compiler_lacks_is_named_with_the_way_to_get_it() {
-        // It repeats the question, as a compiler does that finds nothing.
-        let error = check_parts("echo", "wasm-ld", Path::new("/")).unwrap_err().to_string();
-        assert!(error.starts_with("'echo' lacks its linker (") && error.ends_with(INSTALL), "{error}");
+    fn missing_linker_is_named_with_the_install_command() {
+        // `echo` repeats the query, as clang does for a missing file.
+        let error = check_toolchain("echo", "wasm-ld", Path::new("/")).unwrap_err().to_string();
+        assert!(error.starts_with("'echo' did not find the linker: ") && error.ends_with(INSTALL), "{error}");
     }
 }

@@ -1,5 +1,5 @@
-//! What a plugin is built from, as one digest: its sources, the SDK, the tools and their settings. Only contents count, never the times
-//! of files: a checkout, a copy or a clock that was set back can leave any time.
+//! A digest over all inputs of a build: sources, SDK, tools and their settings. It covers contents, not modification times, because a
+//! checkout, a copy or a clock change can set any time.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,19 +11,19 @@ use sha2::{Digest, Sha256};
 
 use mapper_state::files::{self, Limit};
 
-/// A larger project is built each time.
+/// A larger project is always rebuilt.
 const MAX_BYTES: u64 = 512 << 20;
 const LIMIT: Limit = Limit::new("a source", MAX_BYTES);
-/// Collects what a plugin is built from.
+/// Collects the inputs of a build.
 pub(super) struct Inputs {
     digest: Sha256,
     bytes: u64,
-    /// Folders and files that count already, by their real paths.
+    /// Real paths of the collected directories and files.
     seen: BTreeSet<PathBuf>,
 }
 
 impl Inputs {
-    /// Nothing but this host, which has the contract, scripts and adapters of every language in it.
+    /// Starts with this host, which contains the contract, scripts and adapters of every language.
     pub(super) fn new() -> anyhow::Result<Self> {
         let mut inputs = Self { digest: Sha256::new(), bytes: 0, seen: BTreeSet::new() };
         let program = fs::metadata(std::env::current_exe()?)?;
@@ -31,7 +31,7 @@ impl Inputs {
         Ok(inputs)
     }
 
-    /// Adds a text: what a tool says of itself, a setting.
+    /// Adds a text, such as the version of a tool or a setting.
     pub(super) fn text(&mut self, name: &str, text: &str) {
         for part in [name, text] {
             self.digest.update(part.len().to_le_bytes());
@@ -39,7 +39,7 @@ impl Inputs {
         }
     }
 
-    /// Adds the variables of the environment whose names begin with one of these.
+    /// Adds the environment variables with these prefixes.
     pub(super) fn environment(&mut self, prefixes: &[&str]) {
         let mut variables: Vec<_> = std::env::vars_os()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
@@ -49,7 +49,7 @@ impl Inputs {
         variables.iter().for_each(|(name, value)| self.text(name, value));
     }
 
-    /// Adds a file that may be absent.
+    /// Adds a file, or its absence.
     pub(super) fn file(&mut self, path: &Path) -> anyhow::Result<()> {
         match fs::metadata(path) {
             Ok(metadata) if metadata.is_file() => return self.content(path, &metadata),
@@ -60,17 +60,16 @@ impl Inputs {
         Ok(())
     }
 
-    /// Adds all files of a project, links followed, except for its cases, plugins, and what tools write beside the sources.
+    /// Adds all files of a project, except for cases, plugins and tool output. Follows symbolic links.
     pub(super) fn project(&mut self, dir: &Path) -> anyhow::Result<()> {
         self.folder(dir, true)
     }
 
-    /// Whether a file, by its real path, was added.
+    /// Whether a file was added. `file` is its real path.
     pub(super) fn has(&self, file: &Path) -> bool {
         self.seen.contains(file)
     }
 
-    /// The digest of all that was added.
     pub(super) fn finish(&self) -> String {
         format!("{:x}", self.digest.clone().finalize())
     }
@@ -88,13 +87,13 @@ impl Inputs {
         for name in names {
             let (path, name) = (dir.join(&name), name.to_string_lossy().into_owned());
             let is_cases = is_root && (name == "cases.jsonl" || name == "cases" && has_only_cases(&path));
-            let is_written_by_tools = name == "__pycache__" || path.join("pyvenv.cfg").is_file();
-            let is_skipped = is_written_by_tools || name.starts_with('.') || name.ends_with(".wasm");
+            let is_tool_output = name == "__pycache__" || path.join("pyvenv.cfg").is_file();
+            let is_skipped = is_tool_output || name.starts_with('.') || name.ends_with(".wasm");
             if is_cases || is_skipped || name.ends_with(".cases.jsonl") {
                 continue;
             }
             self.text("entry", &name);
-            // A link that leads nowhere is as good as absent.
+            // A broken link counts as absent.
             match fs::metadata(&path) {
                 Ok(metadata) if metadata.is_dir() => self.folder(&path, false)?,
                 _ => self.file(&path)?,
@@ -107,7 +106,7 @@ impl Inputs {
     fn content(&mut self, path: &Path, metadata: &fs::Metadata) -> anyhow::Result<()> {
         self.bytes += metadata.len();
         if self.bytes > MAX_BYTES {
-            bail!("the sources of the plugin have more than {MAX_BYTES} bytes");
+            bail!("sources too large: more than {MAX_BYTES} bytes");
         }
         let named = || path.display().to_string();
         self.seen.insert(path.canonicalize().with_context(named)?);
@@ -117,7 +116,7 @@ impl Inputs {
     }
 }
 
-/// A package that is called `cases` is a source as any other.
+/// A source package can have the name `cases`, too.
 fn has_only_cases(dir: &Path) -> bool {
     fs::read_dir(dir).is_ok_and(|entries| {
         entries.flatten().all(|entry| entry.path().extension().is_some_and(|extension| extension == "jsonl"))
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn only_contents_of_sources_count() {
+    fn digest_covers_contents_of_sources_only() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
         let write = |name: &str, text: &str| {
@@ -160,12 +159,12 @@ mod tests {
         }
         write("main.py", "1");
         assert_eq!(digest(dir), before);
-        // The same time and size.
+        // Same modification time and size.
         let time = fs::metadata(dir.join("main.py")).unwrap().modified().unwrap();
         write("main.py", "3");
         fs::File::options().write(true).open(dir.join("main.py")).unwrap().set_modified(time).unwrap();
         let mut seen = BTreeSet::from([before, digest(dir)]);
-        let mut is_new = |what: &str| assert!(seen.insert(digest(dir)), "{what}");
+        let mut is_new = |change: &str| assert!(seen.insert(digest(dir)), "{change}");
         write("added.py", "");
         is_new("a file was added");
         fs::rename(dir.join("added.py"), dir.join("renamed.py")).unwrap();
@@ -175,13 +174,13 @@ mod tests {
         fs::remove_file(dir.join("package/__init__.py")).unwrap();
         is_new("a file was deleted");
         write("package/cases.jsonl", "");
-        is_new("what is called cases elsewhere is a source");
+        is_new("cases.jsonl in a subdirectory is a source");
         write("cases/__init__.py", "");
-        is_new("a package that is called cases");
+        is_new("a package with the name cases");
     }
 
     #[test]
-    fn links_are_followed_and_loops_end() {
+    fn links_are_followed_and_loops_terminate() {
         let (dir, sdk) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::write(sdk.path().join("sdk.js"), "1").unwrap();
         std::os::unix::fs::symlink(sdk.path(), dir.path().join("sdk")).unwrap();
@@ -197,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_kept_apart() {
+    fn adjacent_texts_are_not_ambiguous() {
         let digest = |texts: &[(&str, &str)]| {
             let mut inputs = Inputs::new().unwrap();
             texts.iter().for_each(|(name, text)| inputs.text(name, text));

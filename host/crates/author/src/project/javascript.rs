@@ -1,5 +1,5 @@
-//! JavaScript and TypeScript: esbuild makes one module of the project and the SDK, and componentize-qjs puts it, with the engine
-//! QuickJS, into a component.
+//! JavaScript and TypeScript: esbuild bundles the project and the SDK into one module. componentize-qjs combines it with QuickJS into
+//! a component.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,38 +8,37 @@ use anyhow::{Context, bail};
 use serde::Deserialize;
 
 use super::inputs::Inputs;
-use super::tools::{self, output_of, tool};
+use super::tools::{self, read_output, tool};
 use super::{Language, MANIFEST_LIMIT, wit};
 use mapper_state::files;
 
-/// Pinned by version, for another one may make another plugin of the same source, and with all that they need by hash, for they are
-/// run. Their names and versions are also the name of the directory that they are installed in.
+/// Pinned by version for reproducible plugins, and with all dependencies by hash, because the host executes them. The names and
+/// versions are also the name of the installation directory.
 const TOOLS: [&str; 2] = ["componentize-qjs@0.4.5", "esbuild@0.28.2"];
-/// `npm install --package-lock-only --omit-lockfile-registry-resolved` makes the lock: it names no registry, so that of the user
-/// is asked, and what comes is checked.
+/// Created by `npm install --package-lock-only --omit-lockfile-registry-resolved`. The lock has hashes, but no registry, so npm uses
+/// the registry of the user.
 const TOOLS_MANIFEST: &str = include_str!("pins/package.json");
 const TOOLS_LOCK: &str = include_str!("pins/package-lock.json");
 const LOCK: &str = "package-lock.json";
 const INSTALL_NODE: &str = "install Node.js 18 or newer with npm: apt-get install nodejs npm";
 const MANIFEST: &str = Language::JavaScript.manifest();
-/// Where a mapper is looked for when the manifest doesn't say.
+/// Candidates for the module if the manifest has no `main`.
 const ENTRIES: [&str; 4] = ["src/index.ts", "src/index.js", "index.ts", "index.js"];
-/// Where the script says which files are in the plugin.
+/// The script writes the list of bundled files here.
 const BUNDLED: &str = "bundled.json";
-/// What runs the tools.
 const SCRIPT: &str = include_str!("javascript/build.mjs");
 
 #[derive(Deserialize)]
 struct Manifest {
     name: String,
     version: String,
-    /// The module that has `process`.
+    /// The module with `process`.
     main: Option<String>,
     #[serde(default)]
     dependencies: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Has npm install what the project depends on, unless it is there.
+/// Installs the dependencies of the project with npm, unless they are up to date.
 pub(super) fn install(dir: &Path) -> anyhow::Result<()> {
     let manifest = read(dir)?;
     manifest.module(dir)?;
@@ -49,20 +48,20 @@ pub(super) fn install(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Adds what the project is built from, with what npm has installed for it.
+/// Adds the inputs, including installed npm packages.
 pub(super) fn inputs(dir: &Path, inputs: &mut Inputs) -> anyhow::Result<()> {
     inputs.project(dir)?;
-    // esbuild looks for these in the folders around, too.
-    for around in dir.ancestors().skip(1) {
-        ["tsconfig.json", MANIFEST].iter().try_for_each(|name| inputs.file(&around.join(name)))?;
+    // esbuild reads these from all ancestors.
+    for ancestor in dir.ancestors().skip(1) {
+        ["tsconfig.json", MANIFEST].iter().try_for_each(|name| inputs.file(&ancestor.join(name)))?;
     }
     inputs.text("tools", TOOLS_LOCK);
-    inputs.text("node", &output_of(tool("node", dir).arg("--version"), "node", INSTALL_NODE)?);
+    inputs.text("node", &read_output(tool("node", dir).arg("--version"), "node", INSTALL_NODE)?);
     inputs.environment(&["ESBUILD", "NODE"]);
     Ok(())
 }
 
-/// Whether all files that esbuild put into the plugin built in `work` are among these inputs.
+/// Whether all bundled files of the build in `work` are among these inputs.
 pub(super) fn uses_only(work: &Path, inputs: &Inputs) -> bool {
     let read = || -> anyhow::Result<Vec<PathBuf>> {
         Ok(serde_json::from_slice(&files::read(&work.join(BUNDLED), MANIFEST_LIMIT)?)?)
@@ -70,23 +69,23 @@ pub(super) fn uses_only(work: &Path, inputs: &Inputs) -> bool {
     read().is_ok_and(|files| files.iter().all(|file| file.canonicalize().is_ok_and(|file| inputs.has(&file))))
 }
 
-/// Builds the project in `work`, and returns the plugin.
+/// Builds the project in `work`. Returns the path of the plugin.
 pub(super) fn build(dir: &Path, work: &Path) -> anyhow::Result<PathBuf> {
     install(dir)?;
     let manifest = read(dir)?;
     let module = manifest.module(dir)?;
-    let tools = tools::installed(&TOOLS.join("-").replace('@', "-"), |dir| {
+    let tools = tools::ensure_installed(&TOOLS.join("-").replace('@', "-"), |dir| {
         fs::create_dir(dir)?;
         fs::write(dir.join(MANIFEST), TOOLS_MANIFEST)?;
         fs::write(dir.join(LOCK), TOOLS_LOCK)?;
-        // Their programs come in packages of their own; nothing is left for a script to do.
+        // Their binaries are separate packages, so no install script is needed.
         npm(dir, &["ci", "--ignore-scripts"])
     })?;
     let (script, entry, output) = (work.join("build.mjs"), work.join("entry.js"), work.join("plugin.wasm"));
     fs::write(&script, SCRIPT)?;
     fs::write(&entry, manifest.entry(&module))?;
     let mut command = tool("node", dir);
-    command.arg(script).arg(tools).arg(entry).arg(wit::folder(dir, work)?).arg(wit::BATCH_WORLD).arg(&output);
+    command.arg(script).arg(tools).arg(entry).arg(wit::dir(dir, work)?).arg(wit::BATCH_WORLD).arg(&output);
     command.arg(work.join(BUNDLED));
     tools::run(&mut command, "node", INSTALL_NODE)?;
     Ok(output)
@@ -98,11 +97,11 @@ fn read(dir: &Path) -> anyhow::Result<Manifest> {
     serde_json::from_str(&files::read_text(&path, MANIFEST_LIMIT).with_context(named)?).with_context(named)
 }
 
-/// Whether npm has installed what the manifest asks for since it was written.
+/// Whether the last npm installation is newer than manifest and lock.
 fn is_up_to_date(dir: &Path) -> bool {
-    let written = |name: &str| fs::metadata(dir.join(name)).and_then(|file| file.modified()).ok();
-    let installed = written("node_modules/.package-lock.json");
-    installed.is_some() && [MANIFEST, LOCK].iter().all(|name| written(name) <= installed)
+    let modified = |name: &str| fs::metadata(dir.join(name)).and_then(|file| file.modified()).ok();
+    let installed = modified("node_modules/.package-lock.json");
+    installed.is_some() && [MANIFEST, LOCK].iter().all(|name| modified(name) <= installed)
 }
 
 fn npm(dir: &Path, args: &[&str]) -> anyhow::Result<()> {
@@ -112,25 +111,25 @@ fn npm(dir: &Path, args: &[&str]) -> anyhow::Result<()> {
 }
 
 impl Manifest {
-    /// The module that has `process`, relative to the project.
+    /// The module with `process`, relative to the project.
     fn module(&self, dir: &Path) -> anyhow::Result<String> {
         if let Some(main) = &self.main {
             if !dir.join(main).is_file() {
-                bail!("{}: there is no {main}, which {MANIFEST} names as its main", dir.display());
+                bail!("module not found: {main} in {}. Correct \"main\" in {MANIFEST}", dir.display());
             }
             return Ok(main.clone());
         }
         let found = ENTRIES.into_iter().find(|entry| dir.join(entry).is_file());
         found.map(str::to_owned).with_context(|| {
             format!(
-                "there is no {} in {}; if the mapper has another name, {MANIFEST} says it: \"main\": \"FILE\"",
+                "module not found: {} in {}. If the module has another name, set it in {MANIFEST}: \"main\": \"FILE\"",
                 ENTRIES.join(", "),
                 dir.display()
             )
         })
     }
 
-    /// The module that the plugin starts from: it makes the exports out of the author's.
+    /// The entry module. It creates the exports from the module of the project.
     fn entry(&self, module: &str) -> String {
         let text = |text: &str| serde_json::Value::from(text).to_string();
         let (name, version) = (text(&self.name), text(&self.version));
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn tools_are_pinned_by_hash_and_no_registry_is_named() {
+    fn tools_are_pinned_by_hash_without_a_registry() {
         let parsed = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         let (manifest, lock) = (parsed(TOOLS_MANIFEST), parsed(TOOLS_LOCK));
         let packages = lock["packages"].as_object().unwrap();
@@ -169,31 +168,31 @@ mod tests {
     }
 
     #[test]
-    fn the_module_is_main_or_found_in_the_usual_places() {
+    fn module_is_main_or_a_default_entry() {
         let dir = tempfile::tempdir().unwrap();
         let plain = manifest(r#"{"name": "a", "version": "1"}"#);
         let missing = plain.module(dir.path()).unwrap_err().to_string();
         assert!(
-            missing.starts_with("there is no src/index.ts, ") && missing.contains(r#""main": "FILE""#),
+            missing.starts_with("module not found: src/index.ts, ") && missing.contains(r#""main": "FILE""#),
             "{missing}"
         );
         fs::write(dir.path().join("index.js"), "").unwrap();
         assert_eq!(plain.module(dir.path()).unwrap(), "index.js");
         let main = manifest(r#"{"name": "a", "version": "1", "main": "./mapper.ts"}"#);
-        assert!(main.module(dir.path()).unwrap_err().to_string().contains("there is no ./mapper.ts"));
+        assert!(main.module(dir.path()).unwrap_err().to_string().contains("module not found: ./mapper.ts"));
         fs::write(dir.path().join("mapper.ts"), "").unwrap();
         assert_eq!(main.module(dir.path()).unwrap(), "./mapper.ts");
         assert!(main.entry("./mapper.ts").contains("import * as mapper from \"./mapper.ts\";"));
     }
 
     #[test]
-    fn a_name_can_not_break_out_of_the_entry() {
+    fn name_is_escaped_in_the_entry_module() {
         let entry = manifest(r#"{"name": "a\"b\\", "version": "1"}"#).entry("a.js");
         assert!(entry.contains(r#"guest.plugin(mapper, "a\"b\\", "1")"#), "{entry}");
     }
 
     #[test]
-    fn what_npm_installed_is_up_to_date_until_the_manifest_changes() {
+    fn npm_installation_is_outdated_after_manifest_or_lock_changes() {
         let dir = tempfile::tempdir().unwrap();
         let write = |name: &str, seconds: u64| {
             let path = dir.path().join(name);

@@ -1,4 +1,4 @@
-//! Python: componentize-py puts the module, with the interpreter and the SDK, into a component.
+//! Python: componentize-py bundles the module, the interpreter and the SDK into a component.
 
 use std::path::{Path, PathBuf};
 
@@ -10,13 +10,13 @@ use super::tools::{self, tool};
 use super::{Language, MANIFEST_LIMIT, wit};
 use mapper_state::files;
 
-/// Pinned by version, for another one may make another plugin of the same source, and by hash, for it is run.
+/// Pinned by version for reproducible plugins, and by hash because the host executes it.
 const COMPONENTIZE_PY: &str = "componentize-py";
 const VERSION: &str = "0.25.1";
 const REQUIREMENTS: &str = include_str!("pins/componentize-py.txt");
 const INSTALL_PYTHON: &str = "install Python 3.10 or newer: apt-get install python3 python3-venv";
 const MANIFEST: &str = Language::Python.manifest();
-/// The module that componentize-py starts from: it makes the exports out of the author's module.
+/// The entry module for componentize-py. It creates the exports from the module of the project.
 const ENTRY: &str = "mapper_host_entry";
 
 #[derive(Deserialize)]
@@ -45,14 +45,14 @@ struct Tool {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct Options {
-    /// The module that has `process`; the project's name when not given.
+    /// The module with `process`. The default is the name of the project.
     module: Option<String>,
-    /// More folders in which modules are found, relative to the project.
+    /// Additional module directories, relative to the project.
     #[serde(default)]
     path: Vec<PathBuf>,
 }
 
-/// Builds the project in `work`, and returns the plugin.
+/// Builds the project in `work`. Returns the path of the plugin.
 pub(super) fn build(dir: &Path, work: &Path) -> anyhow::Result<PathBuf> {
     let manifest = read(dir)?;
     let module = manifest.module();
@@ -63,32 +63,31 @@ pub(super) fn build(dir: &Path, work: &Path) -> anyhow::Result<PathBuf> {
     std::fs::create_dir(&entries)?;
     std::fs::write(entries.join(format!("{ENTRY}.py")), entry)?;
 
-    let tools = tools::installed(&tool_name(), |venv| install(dir, venv))?;
+    let tools = tools::ensure_installed(&tool_name(), |venv| install(dir, venv))?;
     let python = tools.join("bin/python");
     let output = work.join("plugin.wasm");
     let mut command = tool(tools.join("bin").join(COMPONENTIZE_PY), dir);
-    command.arg("--wit-path").arg(wit::folder(dir, work)?).args(["--world", wit::BATCH_WORLD, "componentize", ENTRY]);
+    command.arg("--wit-path").arg(wit::dir(dir, work)?).args(["--world", wit::BATCH_WORLD, "componentize", ENTRY]);
     command.arg("--output").arg(&output).arg("--python-path").arg(entries);
     for path in paths {
         command.arg("--python-path").arg(path);
     }
     if !manifest.project.dependencies.is_empty() {
-        command.arg("--python-path").arg(dependencies(dir, work, &python, &manifest.project.dependencies)?);
+        command.arg("--python-path").arg(install_dependencies(dir, work, &python, &manifest.project.dependencies)?);
     }
-    // Below the author's own traceback it would show that of the tool; and the source folders remain as they are.
+    // No Rust backtrace of the tool below the Python traceback, and no __pycache__ in the source directories.
     command.env("RUST_BACKTRACE", "0").env("PYTHONDONTWRITEBYTECODE", "1");
     tools::run(&mut command, COMPONENTIZE_PY, INSTALL_PYTHON)?;
     Ok(output)
 }
 
-/// Adds what the project is built from.
 pub(super) fn inputs(dir: &Path, inputs: &mut Inputs) -> anyhow::Result<()> {
     let manifest = read(dir)?;
     inputs.project(dir)?;
     manifest.paths(dir).iter().try_for_each(|path| inputs.project(path))?;
     inputs.text(COMPONENTIZE_PY, REQUIREMENTS);
-    // It has the version of Python, for which pip chooses what the project depends on.
-    let venv = tools::place(&tool_name())?;
+    // pyvenv.cfg has the Python version, which affects the resolution of dependencies.
+    let venv = tools::tool_dir(&tool_name())?;
     inputs.file(&venv.join("pyvenv.cfg"))?;
     inputs.environment(&["PIP_", "PYTHON"]);
     Ok(())
@@ -111,7 +110,7 @@ impl Manifest {
         self.tool.mapper_host.module.clone().unwrap_or_else(by_name)
     }
 
-    /// Where modules are found: as a Python project has them, in its folder or in `src`.
+    /// Module directories: `src`, the project, and the configured paths.
     fn paths(&self, dir: &Path) -> Vec<PathBuf> {
         let more = self.tool.mapper_host.path.iter().map(|path| dir.join(path));
         [dir.join("src"), dir.to_owned()].into_iter().chain(more).filter(|path| path.is_dir()).collect()
@@ -124,11 +123,11 @@ fn find_module(module: &str, paths: &[PathBuf]) -> anyhow::Result<()> {
     if paths.iter().any(found) {
         return Ok(());
     }
-    let places: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
+    let dirs: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
     bail!(
-        "there is no module '{module}' in {}; if the mapper has another name than the project, {MANIFEST} says it:\n\n    \
+        "module not found: '{module}' in {}. If the module has another name than the project, set it in {MANIFEST}:\n\n    \
          [tool.mapper-host]\n    module = \"NAME\"\n",
-        places.join(", ")
+        dirs.join(", ")
     )
 }
 
@@ -141,14 +140,14 @@ fn entry(project: &Project, module: &str) -> String {
     )
 }
 
-/// componentize-py in a virtual environment of its own, whatever the project has.
+/// Installs componentize-py into a virtual environment that is independent of the project.
 fn install(dir: &Path, venv: &Path) -> anyhow::Result<()> {
     tools::run(tool("python3", dir).args(["-m", "venv"]).arg(venv), "python3 -m venv", INSTALL_PYTHON)
         .context(INSTALL_PYTHON)?;
     let requirements = venv.join("requirements.txt");
     std::fs::write(&requirements, REQUIREMENTS)?;
-    let requirements = requirements.to_str().context("the directory of tools is not UTF-8")?;
-    // Without the source archive: to build that would take tools that are not pinned.
+    let requirements = requirements.to_str().context("the path of the tools directory is not UTF-8")?;
+    // Wheels only, because building the source archive needs tools that are not pinned.
     let args = ["--require-hashes", "--no-deps", "--only-binary=:all:", "--requirement", requirements];
     pip(dir, &venv.join("bin/python"), &args)
 }
@@ -159,11 +158,11 @@ fn pip(dir: &Path, python: &Path, args: &[&str]) -> anyhow::Result<()> {
     tools::run(&mut command, "pip install", INSTALL_PYTHON)
 }
 
-/// What the project depends on, unpacked into a folder. Only pure Python can work: other packages are for another machine.
-fn dependencies(dir: &Path, work: &Path, python: &Path, wanted: &[String]) -> anyhow::Result<PathBuf> {
+/// Installs the dependencies of the project into a directory. Only pure Python packages work in WebAssembly.
+fn install_dependencies(dir: &Path, work: &Path, python: &Path, requirements: &[String]) -> anyhow::Result<PathBuf> {
     let target = work.join("dependencies");
-    let mut args = vec!["--target", target.to_str().context("the folder to build in is not UTF-8")?];
-    args.extend(wanted.iter().map(String::as_str));
+    let mut args = vec!["--target", target.to_str().context("the path of the build directory is not UTF-8")?];
+    args.extend(requirements.iter().map(String::as_str));
     pip(dir, python, &args)?;
     Ok(target)
 }
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_module_is_that_of_the_project_unless_it_says_another() {
+    fn module_defaults_to_the_project_name() {
         let project = "[project]\nname = \"my-mapper\"\nversion = \"1.2\"\n";
         assert_eq!(manifest(project).unwrap().module(), "my_mapper");
         let other = format!("{project}[tool.mapper-host]\nmodule = \"pack.age\"\n");
@@ -188,12 +187,12 @@ mod tests {
     }
 
     #[test]
-    fn a_module_is_found_in_the_folder_or_in_src() {
+    fn module_is_found_in_the_project_or_in_src() {
         let dir = tempfile::tempdir().unwrap();
         let manifest = manifest("[project]\nname = \"a\"\nversion = \"1\"\n").unwrap();
         let find = |module| find_module(module, &manifest.paths(dir.path()));
         let missing = find("pack.age").unwrap_err().to_string();
-        assert!(missing.contains("there is no module 'pack.age' in") && missing.contains("module = \"NAME\""));
+        assert!(missing.contains("module not found: 'pack.age' in") && missing.contains("module = \"NAME\""));
         std::fs::create_dir_all(dir.path().join("src/pack")).unwrap();
         std::fs::write(dir.path().join("src/pack/age.py"), "").unwrap();
         find("pack.age").unwrap();
@@ -213,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_can_not_break_out_of_the_entry() {
+    fn name_is_escaped_in_the_entry_module() {
         let project = Project { name: "a\"b\\".to_owned(), version: "1".to_owned(), dependencies: vec![] };
         assert!(entry(&project, "a").contains(r#"_guest.plugin(a, "a\"b\\", "1")"#));
     }

@@ -1,4 +1,4 @@
-//! Remembers what a plugin was built from, so that it is not built again from the same.
+//! Stores the digests of a build, to skip a build with the same inputs.
 
 use std::path::{Path, PathBuf};
 
@@ -9,17 +9,17 @@ use mapper_state::files::PLUGIN_LIMIT;
 use mapper_state::files::folders::Folder;
 use mapper_state::files::{self, Limit, PrivateDir};
 
-/// Stamps that are kept. Without its stamp, a plugin is built again.
-const MOST_STAMPS: usize = 200;
+/// A plugin without a stamp is rebuilt, so old stamps can be dropped.
+const MAX_STAMPS: usize = 200;
 const LIMIT: Limit = Limit::new("a stamp of a build", 4 << 10);
 
-/// The stamp of one project and the place of its plugin.
+/// The stamp of a project and a plugin path.
 pub(super) struct Stamp {
     stamps: PathBuf,
     name: String,
 }
 
-/// What is remembered of a build, as digests.
+/// Digests of a build.
 #[derive(Debug, Serialize, Deserialize, PartialEq, Eq)]
 struct Content {
     inputs: String,
@@ -27,7 +27,7 @@ struct Content {
 }
 
 impl Stamp {
-    /// The stamp of the project in `dir` with its plugin at `output`; `None` where there is no directory for such things.
+    /// `None` if there is no cache directory.
     pub(super) fn find(dir: &Path, output: &Path) -> Option<Self> {
         let stamps = Folder::Cache.find(|name| std::env::var_os(name))?.join("builds");
         let output = std::path::absolute(output).ok()?;
@@ -39,7 +39,7 @@ impl Stamp {
         Self { stamps: stamps.to_owned(), name: format!("{}.json", &name[..32]) }
     }
 
-    /// Whether the file `plugin` is, to the byte, what was built from these inputs.
+    /// Whether the file `plugin` is the result of a build from these inputs.
     pub(super) fn is_current(&self, inputs: &str, plugin: &Path) -> bool {
         self.read().is_some_and(|stamp| stamp.inputs == inputs && Some(stamp.plugin) == digest_of_file(plugin))
     }
@@ -49,7 +49,7 @@ impl Stamp {
         serde_json::from_slice(&text).ok()
     }
 
-    /// Remembers that these inputs made this plugin. What can't be remembered is built again the next time.
+    /// Stores the stamp. On failure, the next build isn't skipped.
     pub(super) fn write(&self, inputs: String, plugin: &[u8]) {
         let content = Content { inputs, plugin: digest(plugin) };
         let written = || -> anyhow::Result<()> {
@@ -58,7 +58,7 @@ impl Stamp {
             drop_oldest(&stamps)
         };
         if let Err(error) = written() {
-            tracing::debug!(%error, dir = %self.stamps.display(), "could not write the stamp of the build");
+            tracing::debug!(%error, dir = %self.stamps.display(), "failed to write the stamp of the build");
         }
     }
 }
@@ -67,7 +67,7 @@ fn drop_oldest(stamps: &PrivateDir) -> anyhow::Result<()> {
     let files = stamps.files()?.into_iter();
     let mut files: Vec<_> = files.filter_map(|(name, metadata)| Some((metadata.modified().ok()?, name))).collect();
     files.sort();
-    let surplus = files.len().saturating_sub(MOST_STAMPS);
+    let surplus = files.len().saturating_sub(MAX_STAMPS);
     files.iter().take(surplus).try_for_each(|(_, name)| Ok(stamps.remove(name)?))
 }
 
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stamp_holds_for_the_same_inputs_and_the_same_plugin_only() {
+    fn stamp_matches_the_same_inputs_and_plugin_only() {
         let dir = tempfile::tempdir().unwrap();
         let (stamps, plugin) = (dir.path().join("stamps"), dir.path().join("x.wasm"));
         let stamp = Stamp::in_folder(&stamps, dir.path(), &plugin);
@@ -95,7 +95,7 @@ mod tests {
         assert!(!stamp.is_current("a", &plugin));
         stamp.write("a".to_owned(), b"built");
         assert!(stamp.is_current("a", &plugin) && !stamp.is_current("b", &plugin));
-        // Replaced by another file with the same size and time, or deleted.
+        // A replaced file with the same size and modification time, and a deleted file.
         let time = fs::metadata(&plugin).unwrap().modified().unwrap();
         fs::write(&plugin, "other").unwrap();
         fs::File::options().write(true).open(&plugin).unwrap().set_modified(time).unwrap();
@@ -104,7 +104,7 @@ mod tests {
         assert!(stamp.is_current("a", &plugin));
         fs::remove_file(&plugin).unwrap();
         assert!(!stamp.is_current("a", &plugin));
-        // Another place has another stamp.
+        // Another plugin path has another stamp.
         fs::write(&plugin, "built").unwrap();
         assert!(!Stamp::in_folder(&stamps, dir.path(), &dir.path().join("y.wasm")).is_current("a", &plugin));
         fs::write(stamps.join(&stamp.name), "no JSON").unwrap();
@@ -112,11 +112,11 @@ mod tests {
     }
 
     #[test]
-    fn stamps_are_bounded() {
+    fn number_of_stamps_is_limited() {
         let dir = tempfile::tempdir().unwrap();
-        for number in 0..MOST_STAMPS + 5 {
+        for number in 0..MAX_STAMPS + 5 {
             Stamp::in_folder(dir.path(), Path::new("/p"), Path::new(&format!("/{number}"))).write("a".to_owned(), b"");
         }
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), MOST_STAMPS);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), MAX_STAMPS);
     }
 }

@@ -1,4 +1,4 @@
-//! The contract that a project is built against: its own copy, or this host's.
+//! The contract of a build: the copy in the project, or that of this host.
 
 use std::path::{Path, PathBuf};
 
@@ -6,18 +6,20 @@ use anyhow::Context;
 
 /// The contract of this release.
 const WIT: &str = include_str!("../../../../../wit/mapper.wit");
-/// The world of one record a call.
+/// One record per call.
 pub(super) const RECORD_WORLD: &str = "mapper";
-/// The world of a batch a call.
+/// One batch per call.
 pub(super) const BATCH_WORLD: &str = "mapper-batch";
 
-/// The folder of the contract: `wit` of the project, or one made in `work` when the project has none.
-pub(super) fn folder(project: &Path, work: &Path) -> anyhow::Result<PathBuf> {
+/// Returns `wit` in the project, or creates it in `work`.
+pub(super) fn dir(project: &Path, work: &Path) -> anyhow::Result<PathBuf> {
     let own = project.join("wit");
     if own.is_dir() {
         return Ok(own);
     }
     let dir = work.join("wit");
-    std::fs::create_dir(&dir).and_then(|()| std::fs::write(dir.join("mapper.wit"), WIT)).context("the contract")?;
+    std::fs::create_dir(&dir)
+        .and_then(|()| std::fs::write(dir.join("mapper.wit"), WIT))
+        .context("writing the contract")?;
     Ok(dir)
 }

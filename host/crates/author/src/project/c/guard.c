@@ -1,6 +1,6 @@
 /*
- * Memory that can't be had is a trap. A NULL that nobody looked at would be an address like any
- * other: what is written through it goes over the memory of the plugin itself.
+ * Traps if an allocation fails. In linear memory, NULL is a valid address: a write through an
+ * unchecked NULL would corrupt the memory of the plugin.
  */
 #include <stddef.h>
 #include <stdint.h>
