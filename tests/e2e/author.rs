@@ -266,7 +266,9 @@ fn cases_with_a_byte_order_mark_and_crlf_are_read_and_blessed() {
     ] {
         let (code, _, err) = run(dir, args);
         assert!(
-            code == Some(2) && err.contains("it is UTF-16") && err.contains("iconv -f UTF-16 -t UTF-8"),
+            code == Some(2)
+                && err.contains("not UTF-8: the byte order mark of UTF-16")
+                && err.contains("iconv -f UTF-16 -t UTF-8"),
             "{args:?}: {err}"
         );
     }

@@ -45,7 +45,7 @@ fn a_plugin_that_can_not_be_used_ends_with_3_and_says_why() {
     cut.truncate(cut.len() / 2);
     for (plugin, words) in [
         (dir.path().join("absent.wasm").display().to_string(), "No such file"),
-        (large.display().to_string(), "it has 100000000 bytes; a plugin has 64MiB at most"),
+        (large.display().to_string(), "file too large: 100000000 bytes: the limit for a plugin is 64MiB"),
         (broken("text.wasm", b"hello"), "not WebAssembly"),
         (broken("empty.wasm", b""), "not WebAssembly"),
         (broken("module.wasm", b"\0asm\x01\0\0\0"), "not a component: a core WebAssembly module"),

@@ -156,5 +156,5 @@ fn a_record_that_takes_the_host_down_again_and_again_is_a_dead_letter_of_its_own
     assert_eq!(values(&job, &job.output), expected);
     // It is done with.
     let ended = job.run_to_end(&args);
-    assert!(!ended.output.contains("taken alone"), "{}", ended.output);
+    assert!(!ended.output.contains("mapping the records of that call one by one"), "{}", ended.output);
 }

@@ -102,7 +102,7 @@ fn exactly_once_without_a_private_state_directory_ends_with_2() {
         (None, &[][..], "neither XDG_STATE_HOME nor HOME is set"),
         (Some(open.as_path()), &[], "other users can write to it"),
         (None, &["--state-dir", &below], "other users can write to it"),
-        (None, &["--state-dir", &link], "it is a symbolic link to open"),
+        (None, &["--state-dir", &link], "a symbolic link to open"),
     ] {
         let ended = start(home, args);
         assert_eq!(ended.code, Some(2), "{home:?} {args:?}: {}", ended.output);

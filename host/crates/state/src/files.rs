@@ -1,5 +1,5 @@
-//! Files that users name, and files that the host keeps: only regular files are opened, every read has a limit, and what must
-//! not be tampered with lies in a directory that only this user can change.
+//! Safe access to files of users and of the host. Only regular files are opened, and every read has a limit. Files that other users
+//! must not change are in a directory that only this user can write to.
 
 pub mod folders;
 mod owner;
@@ -12,9 +12,8 @@ use mapper_core::identity::MAX_PLUGIN_BYTES;
 pub use owner::check_secret;
 pub use private::{NewFile, PrivateDir};
 pub use regular::{Limit, check, open, open_stream, read, read_opened, read_text, write};
-pub use text::{WithoutMark, decode_text};
+pub use text::{WithoutBom, decode_text};
 
-/// The file of a plugin.
 pub const PLUGIN_LIMIT: Limit = Limit::new("a plugin", MAX_PLUGIN_BYTES);
 
 #[cfg(test)]

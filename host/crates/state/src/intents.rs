@@ -1,8 +1,8 @@
-//! What the plugin is about to be given is written down first, so that a record that takes the whole host down is known at
-//! the next start.
+//! In-flight markers: the host writes the offsets of a call to a file before it calls the plugin. After a crash of the host, the next
+//! start finds the records that may have caused it.
 //!
-//! A page cache outlives a process, however that ends; so nothing is flushed, and writing an entry costs a few
-//! microseconds. Only a machine that goes down loses entries, and then no record is at fault.
+//! The page cache survives a crash of the process, so there is no fsync, and a marker costs a few microseconds. Only a crash of the
+//! machine loses markers, and no record causes that.
 
 mod entry;
 mod suspects;
@@ -23,127 +23,132 @@ use mapper_core::record::{Batch, Positions};
 use suspects::Suspects;
 pub use suspects::Taken;
 
-/// The most hosts of one group and user on a machine that write down what they do.
+/// Hosts per group and state folder with in-flight markers.
 const MAX_SLOTS: usize = 1000;
 const ENTRIES: &str = "calls";
 const SUSPECTS: &str = "suspects.json";
-/// What is suspected is bounded: a larger file is none of the host's.
+/// The host never writes a larger file, because the number of suspects is limited.
 const LIMIT: Limit = Limit::new("a file of suspected records", 64 << 20);
 
-/// The calls of this process, and the records that processes before it died with.
+/// The in-flight markers of this process, and the suspects of crashed processes.
 #[derive(Debug)]
 pub struct Intents {
-    place: Option<Place>,
+    slot: Option<Slot>,
     process: u64,
     poison_after: u32,
     suspects: Mutex<Suspects>,
-    /// Whether there is any suspect: asked for each batch.
-    any: AtomicBool,
+    /// Checked for each batch without locking.
+    has_suspects: AtomicBool,
 }
 
-/// Where it is written down. Nobody else does so there as long as the file is open.
+/// The files of one process. The lock on `entries` reserves the slot.
 #[derive(Debug)]
-struct Place {
+struct Slot {
     entries: File,
     dir: PrivateDir,
-    /// The name of the file of suspects.
-    suspects: String,
-    /// A write that failed is reported once.
-    failed: AtomicBool,
+    suspects_file: String,
+    /// A failed write is logged once.
+    is_failure_logged: AtomicBool,
 }
 
 impl Intents {
-    /// Nothing is written down, and nothing is known: for offsets that mean nothing to the next run.
+    /// No markers and no suspects, for a topic whose offsets are meaningless to the next run.
     pub fn none() -> Self {
-        Self { place: None, process: 0, poison_after: 0, suspects: Mutex::default(), any: AtomicBool::new(false) }
+        Self {
+            slot: None,
+            process: 0,
+            poison_after: 0,
+            suspects: Mutex::default(),
+            has_suspects: AtomicBool::new(false),
+        }
     }
 
-    /// Takes a place of its own in this folder, and takes over what processes have left that are gone. If that is not
-    /// possible it says so, and nothing is written down.
+    /// Claims a slot in this folder, and takes over the suspects and markers of crashed processes. On failure, logs a warning and
+    /// works without markers.
     pub fn open(dir: &Path, (group, topic): (&str, &str), poison_after: u32) -> Self {
-        let opened = open(dir, &name(group, topic));
-        let (place, suspects) = match opened {
-            Ok((place, suspects)) => (Some(place), suspects),
+        let (slot, suspects) = match open(dir, &file_prefix(group, topic)) {
+            Ok((slot, suspects)) => (Some(slot), suspects),
             Err(error) => {
                 tracing::warn!(
                     dir = %dir.display(),
                     error = format!("{error:#}"),
-                    "it can't be written down which records the plugin is given, so one that takes the host down is not \
-                     found. Give a --state-dir that can be written to"
+                    "failed to open the in-flight markers; a record that crashes the host will not be found. Set a \
+                     writable --state-dir"
                 );
                 (None, Suspects::default())
             }
         };
         if !suspects.is_empty() {
             tracing::warn!(
-                records = suspects.words(),
-                "a host died while the plugin was at work; the records that it had are taken alone"
+                records = suspects.describe(),
+                "a host crashed during a call of the plugin; mapping the records of that call one by one"
             );
         }
-        let any = AtomicBool::new(!suspects.is_empty());
-        Self { place, process: rand::random(), poison_after, suspects: Mutex::new(suspects), any }
+        let has_suspects = AtomicBool::new(!suspects.is_empty());
+        Self { slot, process: rand::random(), poison_after, suspects: Mutex::new(suspects), has_suspects }
     }
 
     fn suspects(&self) -> MutexGuard<'_, Suspects> {
         self.suspects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn changed(&self, suspects: &Suspects) {
-        self.any.store(!suspects.is_empty(), Ordering::Relaxed);
-        let Some(place) = &self.place else { return };
-        place.report(write(&place.dir, &place.suspects, suspects));
+    fn store(&self, suspects: &Suspects) {
+        self.has_suspects.store(!suspects.is_empty(), Ordering::Relaxed);
+        let Some(slot) = &self.slot else { return };
+        slot.log_failure(write(&slot.dir, &slot.suspects_file, suspects));
     }
 
-    /// Up to these offsets all is done.
+    /// Drops the suspects before these committed offsets.
     pub fn committed(&self, next: &Positions) {
-        if self.any.load(Ordering::Relaxed) {
+        if self.has_suspects.load(Ordering::Relaxed) {
             let mut suspects = self.suspects();
-            if suspects.committed(next) {
-                self.changed(&suspects);
+            if suspects.drop_committed(next) {
+                self.store(&suspects);
             }
         }
     }
 
-    /// The topic was created again, and offsets stand for other records: no record is suspected any more.
+    /// Drops all suspects. Call this when the topic was recreated, because the offsets identify other records then.
     pub fn forget_records(&self) {
         let mut suspects = self.suspects();
         suspects.clear();
-        self.changed(&suspects);
+        self.store(&suspects);
     }
 }
 
-impl Place {
-    fn report(&self, written: anyhow::Result<()>) {
+impl Slot {
+    fn log_failure(&self, written: anyhow::Result<()>) {
         if let Err(error) = written
-            && !self.failed.swap(true, Ordering::Relaxed)
+            && !self.is_failure_logged.swap(true, Ordering::Relaxed)
         {
             let error = format!("{error:#}");
-            tracing::warn!(error, "it could not be written down which records the plugin is given; this is said once");
+            tracing::warn!(error, "failed to write an in-flight marker; further failures are not logged");
         }
     }
 }
 
-/// What one worker writes down.
+/// The in-flight marker of one worker.
 #[derive(Debug)]
 pub struct Intent {
-    all: Arc<Intents>,
-    at: u64,
-    bytes: Vec<u8>,
+    shared: Arc<Intents>,
+    /// Position of the marker in the file.
+    file_offset: u64,
+    buffer: Vec<u8>,
 }
 
 impl Intent {
-    /// That of a worker, by its number.
-    pub fn of(all: Arc<Intents>, worker: usize) -> Self {
-        Self { all, at: (worker * ENTRY_BYTES) as u64, bytes: Vec::new() }
+    pub fn of(shared: Arc<Intents>, worker: usize) -> Self {
+        Self { shared, file_offset: (worker * ENTRY_BYTES) as u64, buffer: Vec::new() }
     }
 
-    /// How the next records of a batch are taken: so many, in this way.
+    /// The number of records for the next call, and how to map them.
     pub fn next(&self, batch: &Batch, records: Range<usize>) -> (usize, Taken) {
-        if !self.all.any.load(Ordering::Relaxed) {
+        if !self.shared.has_suspects.load(Ordering::Relaxed) {
             return (records.len(), Taken::Together);
         }
-        let suspects = self.all.suspects();
-        let taken = |index: usize| suspects.taken(batch.partitions[index], batch.offsets[index], self.all.poison_after);
+        let suspects = self.shared.suspects();
+        let taken =
+            |index: usize| suspects.classify(batch.partitions[index], batch.offsets[index], self.shared.poison_after);
         match taken(records.start) {
             Taken::Together => {
                 let suspect = records.clone().position(|index| taken(index) != Taken::Together);
@@ -153,46 +158,46 @@ impl Intent {
         }
     }
 
-    /// The plugin is about to be given these records.
+    /// Writes the marker. Call this before the plugin maps these records.
     pub fn begin(&mut self, batch: &Batch, records: Range<usize>) {
-        let Some(place) = &self.all.place else { return };
-        Entry::write(&mut self.bytes, self.all.process, batch, records);
-        place.report(place.entries.write_all_at(&self.bytes, self.at).map_err(Into::into));
+        let Some(slot) = &self.shared.slot else { return };
+        Entry::write(&mut self.buffer, self.shared.process, batch, records);
+        slot.log_failure(slot.entries.write_all_at(&self.buffer, self.file_offset).map_err(Into::into));
     }
 
-    /// The plugin came back.
+    /// Clears the marker. Call this when the plugin has returned.
     pub fn end(&mut self, batch: &Batch, records: Range<usize>) {
-        let Some(place) = &self.all.place else { return };
-        place.report(place.entries.write_all_at(&[0; 4], self.at).map_err(Into::into));
-        if records.len() == 1 && self.all.any.load(Ordering::Relaxed) {
-            let mut suspects = self.all.suspects();
-            if suspects.passed(batch.partitions[records.start], batch.offsets[records.start]) {
-                self.all.changed(&suspects);
+        let Some(slot) = &self.shared.slot else { return };
+        slot.log_failure(slot.entries.write_all_at(&[0; 4], self.file_offset).map_err(Into::into));
+        if records.len() == 1 && self.shared.has_suspects.load(Ordering::Relaxed) {
+            let mut suspects = self.shared.suspects();
+            if suspects.clear_record(batch.partitions[records.start], batch.offsets[records.start]) {
+                self.shared.store(&suspects);
             }
         }
     }
 
-    /// Up to these offsets all is done.
+    /// See [`Intents::committed`].
     pub fn committed(&self, next: &Positions) {
-        self.all.committed(next);
+        self.shared.committed(next);
     }
 }
 
-/// Groups and topics have places of their own: an offset means nothing without them.
-fn name(group: &str, topic: &str) -> String {
+/// Files are per group and topic, because offsets are meaningless without them.
+fn file_prefix(group: &str, topic: &str) -> String {
     let digest = Sha256::new().chain_update(group).chain_update([0]).chain_update(topic).finalize();
     digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn open(dir: &Path, name: &str) -> anyhow::Result<(Place, Suspects)> {
+fn open(dir: &Path, prefix: &str) -> anyhow::Result<(Slot, Suspects)> {
     let dir = PrivateDir::open(dir)?;
-    let file_name = |slot: usize, what: &str| format!("{name}-{slot}.{what}");
-    let mut mine = None;
+    let file_name = |number: usize, suffix: &str| format!("{prefix}-{number}.{suffix}");
+    let mut claimed = None;
     let mut all = Suspects::default();
-    let mut left = Vec::new();
-    for slot in 0..MAX_SLOTS {
-        let file = file_name(slot, ENTRIES);
-        if mine.is_some() && !dir.has(&file) {
+    let mut abandoned = Vec::new();
+    for number in 0..MAX_SLOTS {
+        let file = file_name(number, ENTRIES);
+        if claimed.is_some() && !dir.has(&file) {
             break;
         }
         let entries = dir.open_or_create(&file).with_context(|| dir.path().join(&file).display().to_string())?;
@@ -201,31 +206,32 @@ fn open(dir: &Path, name: &str) -> anyhow::Result<(Place, Suspects)> {
             Err(TryLockError::WouldBlock) => continue,
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
-        let suspects = file_name(slot, SUSPECTS);
-        all.merge(read(&dir, &suspects)?);
-        all.add(&calls(&entries)?);
-        if mine.is_none() {
-            mine = Some(Place { entries, dir: dir.clone(), suspects, failed: AtomicBool::new(false) });
+        let suspects_file = file_name(number, SUSPECTS);
+        all.merge(read(&dir, &suspects_file)?);
+        all.add(&read_entries(&entries)?);
+        if claimed.is_none() {
+            claimed =
+                Some(Slot { entries, dir: dir.clone(), suspects_file, is_failure_logged: AtomicBool::new(false) });
         } else {
-            left.push((entries, suspects));
+            abandoned.push((entries, suspects_file));
         }
     }
-    let Some(place) = mine else { anyhow::bail!("{MAX_SLOTS} hosts of this group are running already") };
-    // In this order: what is in the file of suspects is not counted again if the process ends in between.
-    write(&place.dir, &place.suspects, &all)?;
-    place.entries.set_len(0)?;
-    for (entries, suspects) in left {
+    let Some(slot) = claimed else { anyhow::bail!("all {MAX_SLOTS} slots of this group are in use by running hosts") };
+    // Write the suspects first: they list the processes that are counted, so a crash in between counts no marker twice.
+    write(&slot.dir, &slot.suspects_file, &all)?;
+    slot.entries.set_len(0)?;
+    for (entries, suspects_file) in abandoned {
         entries.set_len(0)?;
-        dir.remove(&suspects)?;
+        dir.remove(&suspects_file)?;
     }
-    Ok((place, all))
+    Ok((slot, all))
 }
 
-/// The calls that had not come back.
-fn calls(entries: &File) -> anyhow::Result<Vec<Entry>> {
+/// The markers of calls that did not return.
+fn read_entries(entries: &File) -> anyhow::Result<Vec<Entry>> {
     let mut bytes = vec![0; ENTRY_BYTES];
     let workers = entries.metadata()?.len().div_ceil(ENTRY_BYTES as u64);
-    let mut calls = Vec::new();
+    let mut found = Vec::new();
     for worker in 0..workers {
         let mut filled = 0;
         while filled < ENTRY_BYTES {
@@ -235,22 +241,22 @@ fn calls(entries: &File) -> anyhow::Result<Vec<Entry>> {
             }
             filled += read;
         }
-        calls.extend(Entry::read(&bytes[..filled]));
+        found.extend(Entry::read(&bytes[..filled]));
     }
-    Ok(calls)
+    Ok(found)
 }
 
 fn read(dir: &PrivateDir, name: &str) -> anyhow::Result<Suspects> {
     let path = || dir.path().join(name);
     match dir.read(name, LIMIT) {
         Ok(text) => serde_json::from_slice(&text)
-            .with_context(|| format!("{} can't be understood; remove it if nobody needs it", path().display())),
+            .with_context(|| format!("malformed file of suspected records: {}. Remove the file", path().display())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Suspects::default()),
         Err(error) => Err(error).with_context(|| path().display().to_string()),
     }
 }
 
-/// Whole or not at all.
+/// Replaces the file atomically.
 fn write(dir: &PrivateDir, name: &str, suspects: &Suspects) -> anyhow::Result<()> {
     let text = serde_json::to_vec(suspects)?;
     dir.write(name, &text).with_context(|| dir.path().join(name).display().to_string())

@@ -1,4 +1,4 @@
-//! What the host keeps in files: the state folder with its claims, records that were in flight, and how files are opened at all.
+//! Files of the host: opening files safely, the state folder with its slots, and in-flight markers of records.
 
 #![forbid(unsafe_code)]
 

@@ -1,9 +1,9 @@
-//! A transactional id that stays the same from run to run, and is no other process's at the same time.
+//! A transactional id that is stable over restarts and unique among running processes.
 //!
-//! The same id at the next start is what ends the transaction that a killed host left open at once, instead of after
-//! its timeout; a second host with the same id would fence the first. So the processes that share a state folder take numbers:
-//! the lowest whose lock file is free, and the kernel frees it whatever way a process ends. In that file is a random number,
-//! which no other folder has: hosts of one machine, or of containers with one name, may have folders of their own.
+//! After a crash, the same id at the next start aborts the open transaction at once, not after its timeout. A second host with the
+//! same id would fence the first. So the processes that share a state folder claim slots: each locks the lowest free lock file, and
+//! the kernel releases the lock when the process ends. The lock file has a random number, which distinguishes state folders:
+//! several folders can belong to one machine, or to containers with the same host name.
 
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
@@ -14,31 +14,32 @@ use sha2::{Digest, Sha256};
 
 use crate::files::PrivateDir;
 
-/// The most hosts of one group and state folder that get an id of their own that lasts.
+/// Hosts per group and state folder with a stable id.
 const MAX_SLOTS: usize = 1000;
 
-/// Of a number in a lock file, in hexadecimal.
+/// Hexadecimal digits of the number in a lock file.
 const DIGITS: usize = 16;
 
-/// An id, held as long as this lives.
+/// Holds the lock of its id until drop.
 #[derive(Debug)]
 pub struct TransactionalId {
-    /// The id; workers add their number.
+    /// Workers append their number.
     pub id: String,
     _lock: Option<File>,
 }
 
 impl TransactionalId {
-    /// An id that the user chose.
+    /// An id from the settings, without a lock.
     pub fn chosen(id: String) -> Self {
         Self { id, _lock: None }
     }
 
-    /// The id for this group. If no lock file can be made, it is a random one, with a warning: that is safe, but after a
-    /// kill readers wait for the transaction timeout.
+    /// Claims the id for a group. If no lock file can be created, logs a warning and uses a random id. That is safe, but after a
+    /// crash consumers wait for the transaction timeout.
     pub fn claim(dir: &Path, group: &str) -> Self {
         let host = hostname::get().map_or_else(|_| "unknown".to_owned(), |name| name.to_string_lossy().into_owned());
-        let claimed = claim_slot(dir, &group_digest(group)).and_then(|(_, file)| Ok((own_number(&file)?, file)));
+        let claimed =
+            claim_slot(dir, &group_digest(group)).and_then(|(_, file)| Ok((read_or_create_number(&file)?, file)));
         match claimed {
             Ok((number, file)) => {
                 Self { id: format!("mapper-host-{group}-{host}-{number:0DIGITS$x}"), _lock: Some(file) }
@@ -47,8 +48,8 @@ impl TransactionalId {
                 tracing::warn!(
                     dir = %dir.display(),
                     error = format!("{error:#}"),
-                    "no lock file, so the transactional id is a new one; after a kill, readers of the output wait for the \
-                     transaction timeout. Give a --state-dir that can be written to"
+                    "no lock file, so the transactional id is a new one; after a crash, consumers of the output wait for the \
+                     transaction timeout. Set a writable --state-dir"
                 );
                 Self::chosen(format!("mapper-host-{group}-{host}-{:016x}", rand::random::<u64>()))
             }
@@ -56,11 +57,11 @@ impl TransactionalId {
     }
 }
 
-/// The number in a lock file that is held. What is no number, as in a new file, is replaced by one.
-fn own_number(mut file: &File) -> anyhow::Result<u64> {
+/// The number in a locked file. A new or damaged file gets a new number.
+fn read_or_create_number(mut file: &File) -> anyhow::Result<u64> {
     let mut text = String::new();
-    let is_whole = file.take(64).read_to_string(&mut text).is_ok() && text.trim_end().len() == DIGITS;
-    if let Some(number) = is_whole.then(|| u64::from_str_radix(text.trim_end(), 16).ok()).flatten() {
+    let is_valid_length = file.take(64).read_to_string(&mut text).is_ok() && text.trim_end().len() == DIGITS;
+    if let Some(number) = is_valid_length.then(|| u64::from_str_radix(text.trim_end(), 16).ok()).flatten() {
         return Ok(number);
     }
     let number = rand::random();
@@ -71,15 +72,15 @@ fn own_number(mut file: &File) -> anyhow::Result<u64> {
     Ok(number)
 }
 
-/// A group as a part of a file's name.
+/// A group id as a part of a file name.
 pub fn group_digest(group: &str) -> String {
     Sha256::digest(group).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The lowest number that no other process has under this name, held as long as the file is open.
+/// Claims the lowest free slot. The open file holds the lock.
 ///
 /// # Errors
-/// When no lock file can be made, other users could change it, or there are too many.
+/// A lock file can't be created, other users can change it, or all slots are in use.
 pub fn claim_slot(dir: &Path, name: &str) -> anyhow::Result<(usize, File)> {
     let dir = PrivateDir::open(dir)?;
     for slot in 0..MAX_SLOTS {
@@ -91,7 +92,7 @@ pub fn claim_slot(dir: &Path, name: &str) -> anyhow::Result<(usize, File)> {
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
     }
-    anyhow::bail!("{MAX_SLOTS} hosts of this group are running already");
+    anyhow::bail!("all {MAX_SLOTS} slots of this group are in use by running hosts");
 }
 
 #[cfg(test)]
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_held_by_one_and_then_the_next() {
+    fn id_is_unique_while_held_and_reused_afterwards() {
         let dir = tempfile::tempdir().unwrap();
         let first = TransactionalId::claim(dir.path(), "visits_reader");
         let second = TransactionalId::claim(dir.path(), "visits_reader");
@@ -114,14 +115,14 @@ mod tests {
     }
 
     #[test]
-    fn folders_of_one_machine_have_ids_of_their_own() {
+    fn ids_of_two_state_folders_differ() {
         let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let ids = dirs.each_ref().map(|dir| TransactionalId::claim(dir.path(), "g").id);
         assert_ne!(ids[0], ids[1]);
     }
 
     #[test]
-    fn a_file_that_was_left_half_written_gets_a_new_number() {
+    fn damaged_lock_file_gets_a_new_number() {
         let dir = tempfile::tempdir().unwrap();
         let first = TransactionalId::claim(dir.path(), "g").id;
         let file = dir.path().join(format!("{}-0.lock", group_digest("g")));
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_lock_the_id_is_random() {
+    fn id_without_a_lock_file_is_random() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();

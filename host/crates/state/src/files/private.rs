@@ -1,5 +1,5 @@
-//! A directory that only this user can change. It is looked for from `/` on, one component after the other, each by the handle of
-//! the one before; what is in it is opened by its own handle. So nobody can exchange it after it was checked.
+//! A directory that only this user can write to. The path is resolved from `/` by handles, one component at a time, and files are
+//! opened relative to the handle of the directory. So nobody can replace a component after its check.
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -14,22 +14,22 @@ use std::sync::Arc;
 use rustix::fs::{Access as Permission, AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::owner::{Access, Place, Trusted};
+use super::owner::{Access, DirRole, Trusted};
 use super::regular::{self, Limit};
 
-/// As many as Linux follows.
+/// The limit of Linux (`path_resolution(7)`).
 const MAX_LINKS: usize = 40;
-/// For a directory that is only passed through: it need not be readable.
+/// Flags for an ancestor directory, which need not be readable.
 #[cfg(target_os = "linux")]
-const PASS: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const TRAVERSE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 #[cfg(not(target_os = "linux"))]
-const PASS: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-/// For files in the directory: never through a symbolic link, and never waiting for somebody.
-const DIRECT: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+const TRAVERSE: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+/// Flags for files in the directory: don't follow symbolic links, and don't block.
+const FILE_FLAGS: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 const OWN_DIR: Mode = Mode::RWXU;
 const OWN_FILE: Mode = Mode::RUSR.union(Mode::WUSR);
 
-/// A directory that only this user can change. Clones are the same directory.
+/// A directory that only this user can write to. Clones share the handle.
 #[derive(Debug, Clone)]
 pub struct PrivateDir {
     path: PathBuf,
@@ -38,11 +38,11 @@ pub struct PrivateDir {
 }
 
 impl PrivateDir {
-    /// Opens a directory, and makes it and its parents if need be.
+    /// Opens or creates a directory, with its parents.
     ///
     /// # Errors
-    /// When it can't be made or written to, or when another user could change what is in it; the message names the directory
-    /// that is at fault.
+    /// The directory can't be created or written to, or another user can change its content. The error names the directory or
+    /// ancestor that violates the rule.
     pub fn open(path: &Path) -> io::Result<Self> {
         let path = std::path::absolute(path)?;
         let mut walk = Walk::new()?;
@@ -50,7 +50,7 @@ impl PrivateDir {
         Self::new(path, walk.handle, walk.trusted)
     }
 
-    /// Opens a directory in it, and makes it if need be.
+    /// Opens or creates a subdirectory.
     ///
     /// # Errors
     /// See [`PrivateDir::open`].
@@ -58,35 +58,35 @@ impl PrivateDir {
         let mut walk = Walk {
             handle: rustix::io::fcntl_dupfd_cloexec(&*self.handle, 0)?,
             trusted: self.trusted,
-            shown: self.path.clone(),
+            path: self.path.clone(),
         };
-        walk.enter(OsStr::new(name), Place::Last)?;
+        walk.enter(OsStr::new(name), DirRole::Target)?;
         Self::new(self.path.join(name), walk.handle, self.trusted)
     }
 
-    fn new(path: PathBuf, passed: OwnedFd, trusted: Trusted) -> io::Result<Self> {
-        let named = |error: Errno| at(&path, &error.into());
+    fn new(path: PathBuf, traversed: OwnedFd, trusted: Trusted) -> io::Result<Self> {
+        let named = |error: Errno| with_path(&path, &error.into());
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let handle = rustix::fs::openat(&passed, c".", flags, Mode::empty()).map_err(named)?;
+        let handle = rustix::fs::openat(&traversed, c".", flags, Mode::empty()).map_err(named)?;
         let permission = Permission::WRITE_OK | Permission::EXEC_OK;
         rustix::fs::accessat(&handle, c".", permission, AtFlags::EACCESS).map_err(named)?;
         Ok(Self { path, handle: Arc::new(handle), trusted })
     }
 
-    /// Where it is, for messages.
+    /// The path, for messages.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Opens a file in it to read it.
+    /// Opens a file for reading.
     ///
     /// # Errors
-    /// When it can't be opened, or is not a regular file of this user.
+    /// The file can't be opened, is not a regular file, or belongs to another user.
     pub fn open_file(&self, name: &str) -> io::Result<File> {
         self.open_with(name, OFlags::RDONLY)
     }
 
-    /// Opens a file in it to read and write, and makes it if need be.
+    /// Opens or creates a file for reading and writing.
     ///
     /// # Errors
     /// See [`PrivateDir::open_file`].
@@ -95,24 +95,22 @@ impl PrivateDir {
     }
 
     fn open_with(&self, name: &str, flags: OFlags) -> io::Result<File> {
-        let opened = rustix::fs::openat(&*self.handle, name, flags | DIRECT, OWN_FILE);
+        let opened = rustix::fs::openat(&*self.handle, name, flags | FILE_FLAGS, OWN_FILE);
         let file = File::from(opened.map_err(|error| match error {
-            Errno::LOOP => {
-                io::Error::new(ErrorKind::InvalidInput, "it is a symbolic link, not a regular file; remove it")
-            }
-            Errno::NXIO => io::Error::new(ErrorKind::InvalidInput, "it is a socket, not a regular file; remove it"),
+            Errno::LOOP => io::Error::new(ErrorKind::InvalidInput, "not a regular file: a symbolic link. Remove it"),
+            Errno::NXIO => io::Error::new(ErrorKind::InvalidInput, "not a regular file: a socket. Remove it"),
             error => error.into(),
         })?);
         regular::check(&file)?;
         let owner = file.metadata()?.uid();
         if !self.trusted.is_trusted(owner) {
-            let message = format!("it belongs to another user (uid {owner}); remove it");
+            let message = format!("owned by another user (uid {owner}). Remove it");
             return Err(io::Error::new(ErrorKind::PermissionDenied, message));
         }
         Ok(file)
     }
 
-    /// The whole of a file in it.
+    /// Reads a complete file.
     ///
     /// # Errors
     /// See [`PrivateDir::open_file`] and [`regular::read_opened`].
@@ -120,39 +118,39 @@ impl PrivateDir {
         regular::read_opened(&self.open_file(name)?, limit)
     }
 
-    /// A new file, which nobody sees before it is given its name.
+    /// Creates a temporary file, to be renamed when it is complete.
     ///
     /// # Errors
-    /// When it can't be made.
+    /// The file can't be created.
     pub fn new_file(&self) -> io::Result<NewFile> {
         let temporary = format!(".{:016x}.new", rand::random::<u64>());
-        let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL | DIRECT;
+        let flags = OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL | FILE_FLAGS;
         let file = rustix::fs::openat(&*self.handle, &temporary, flags, OWN_FILE)?;
         Ok(NewFile { file: File::from(file), dir: self.clone(), temporary: Some(temporary) })
     }
 
-    /// Writes a file in one step, in the place of one that may be there. It outlives the process, but not a power failure.
+    /// Creates or replaces a file atomically. The file survives a crash of the process, but not a power failure.
     ///
     /// # Errors
-    /// When it can't be written; what was there before is still there then.
+    /// The file can't be written. The previous file is unchanged then.
     pub fn write(&self, name: &str, content: &[u8]) -> io::Result<()> {
         let mut new = self.new_file()?;
         new.file.write_all(content)?;
         new.rename(name).map(|_| ())
     }
 
-    /// Makes durable which files are in it.
+    /// Makes the directory entries durable (fsync).
     ///
     /// # Errors
-    /// When a disk fails.
+    /// The disk failed.
     pub fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&*self.handle)?)
     }
 
-    /// Removes a file; one that is not there is removed already.
+    /// Removes a file. A missing file is not an error.
     ///
     /// # Errors
-    /// When it can't be removed.
+    /// The file can't be removed.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         match rustix::fs::unlinkat(&*self.handle, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -160,23 +158,23 @@ impl PrivateDir {
         }
     }
 
-    /// Whether there is something of this name, be it a broken link.
+    /// Whether an entry of any type has this name.
     pub fn has(&self, name: &str) -> bool {
         rustix::fs::statat(&*self.handle, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
-    /// The names of the regular files in it, with what is known of them.
+    /// Names and metadata of the regular files.
     ///
     /// # Errors
-    /// When it can't be read.
+    /// The directory can't be read.
     pub fn files(&self) -> io::Result<Vec<(String, Metadata)>> {
         let mut files = Vec::new();
         for entry in rustix::fs::Dir::read_from(&*self.handle)? {
             let entry = entry?;
-            // The host's own files have names of ASCII.
+            // The host creates ASCII names only, so other files can be ignored.
             let Ok(name) = entry.file_name().to_str() else { continue };
             let is_file = matches!(entry.file_type(), FileType::RegularFile | FileType::Unknown);
-            // What is gone meanwhile is gone.
+            // The file may have been removed since.
             if let Some(file) = is_file.then(|| self.open_file(name).ok()).flatten() {
                 files.push((name.to_owned(), file.metadata()?));
             }
@@ -185,20 +183,20 @@ impl PrivateDir {
     }
 }
 
-/// A file that is being written. If it is not given a name, it is removed.
+/// A temporary file. Drop removes it unless it was renamed.
 #[derive(Debug)]
 pub struct NewFile {
-    /// Every write appends.
+    /// Opened with O_APPEND.
     pub file: File,
     dir: PrivateDir,
     temporary: Option<String>,
 }
 
 impl NewFile {
-    /// Gives the file its name, in the place of one that may be there. The file stays open.
+    /// Renames the file, replacing an existing one. The file stays open.
     ///
     /// # Errors
-    /// When it can't be renamed.
+    /// The rename failed.
     pub fn rename(mut self, name: &str) -> io::Result<File> {
         let file = self.file.try_clone()?;
         if let Some(temporary) = &self.temporary {
@@ -208,10 +206,10 @@ impl NewFile {
         Ok(file)
     }
 
-    /// As [`NewFile::rename`]; then the content and the name are durable.
+    /// As [`NewFile::rename`], and makes content and name durable (fsync).
     ///
     /// # Errors
-    /// When it can't be renamed, or a disk fails.
+    /// The rename or the disk failed.
     pub fn persist(self, name: &str) -> io::Result<File> {
         self.file.sync_all()?;
         let dir = self.dir.clone();
@@ -224,60 +222,61 @@ impl NewFile {
 impl Drop for NewFile {
     fn drop(&mut self) {
         if let Some(temporary) = &self.temporary {
-            // Nothing depends on it.
+            // A leftover temporary file is harmless.
             let _ = self.dir.remove(temporary);
         }
     }
 }
 
-/// The way to a directory.
+/// Resolves a path by handles.
 struct Walk {
     handle: OwnedFd,
     trusted: Trusted,
-    /// Where it is at the moment.
-    shown: PathBuf,
+    /// The current directory, for messages.
+    path: PathBuf,
 }
 
 impl Walk {
     fn new() -> io::Result<Self> {
-        let shown = PathBuf::from("/");
-        let handle = rustix::fs::openat(CWD, c"/", PASS, Mode::empty()).map_err(|error| at(&shown, &error.into()))?;
+        let path = PathBuf::from("/");
+        let handle =
+            rustix::fs::openat(CWD, c"/", TRAVERSE, Mode::empty()).map_err(|error| with_path(&path, &error.into()))?;
         let root = Access::from(&rustix::fs::fstat(&handle)?);
-        let walk = Self { handle, trusted: Trusted::with_root(root.owner), shown };
-        walk.check(root, Place::Parent)?;
+        let walk = Self { handle, trusted: Trusted::with_root(root.owner), path };
+        walk.check(root, DirRole::Ancestor)?;
         Ok(walk)
     }
 
-    /// Goes to an absolute path.
+    /// Walks to an absolute path.
     fn follow(&mut self, path: &Path) -> io::Result<()> {
-        let mut left: VecDeque<OsString> = components(path);
+        let mut remaining: VecDeque<OsString> = components(path);
         let mut links = 0;
-        while let Some(name) = left.pop_front() {
-            let place = if left.is_empty() { Place::Last } else { Place::Parent };
-            let Some(target) = self.enter(&name, place)? else { continue };
+        while let Some(name) = remaining.pop_front() {
+            let role = if remaining.is_empty() { DirRole::Target } else { DirRole::Ancestor };
+            let Some(target) = self.enter(&name, role)? else { continue };
             links += 1;
             if links > MAX_LINKS {
-                return Err(at(&self.shown.join(name), &Errno::LOOP.into()));
+                return Err(with_path(&self.path.join(name), &Errno::LOOP.into()));
             }
             if target.is_absolute() {
                 let root = Self::new()?;
-                (self.handle, self.shown) = (root.handle, root.shown);
+                (self.handle, self.path) = (root.handle, root.path);
             }
             for component in components(&target).into_iter().rev() {
-                left.push_front(component);
+                remaining.push_front(component);
             }
         }
         Ok(())
     }
 
-    /// Goes into a directory here, which is made if it is not there. If it is a symbolic link on the way, returns its target.
-    fn enter(&mut self, name: &OsStr, place: Place) -> io::Result<Option<PathBuf>> {
-        let shown = self.shown.join(name);
-        let named = |error: Errno| at(&shown, &error.into());
+    /// Enters a subdirectory, and creates it if it is missing. Returns the target of a symbolic link instead of entering it.
+    fn enter(&mut self, name: &OsStr, role: DirRole) -> io::Result<Option<PathBuf>> {
+        let path = self.path.join(name);
+        let named = |error: Errno| with_path(&path, &error.into());
         let stat = match rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => {
                 match rustix::fs::mkdirat(&self.handle, name, OWN_DIR) {
-                    // Somebody else was first.
+                    // EXIST: another process created it first.
                     Ok(()) | Err(Errno::EXIST) => {}
                     Err(error) => return Err(named(error)),
                 }
@@ -289,29 +288,29 @@ impl Walk {
             let target = rustix::fs::readlinkat(&self.handle, name, Vec::new()).map_err(named)?;
             let target = PathBuf::from(OsStr::from_bytes(target.as_bytes()));
             let owner = Access::from(&stat).owner;
-            if place == Place::Last {
-                let message = format!("it is a symbolic link to {}; give the directory itself", target.display());
-                return Err(at(&shown, &io::Error::new(ErrorKind::InvalidInput, message)));
+            if role == DirRole::Target {
+                let message = format!("a symbolic link to {}. Set the path of the directory itself", target.display());
+                return Err(with_path(&path, &io::Error::new(ErrorKind::InvalidInput, message)));
             }
             if !self.trusted.is_trusted(owner) {
-                let message = format!("it is a symbolic link of another user (uid {owner})");
-                return Err(at(&shown, &io::Error::new(ErrorKind::PermissionDenied, message)));
+                let message = format!("a symbolic link owned by another user (uid {owner})");
+                return Err(with_path(&path, &io::Error::new(ErrorKind::PermissionDenied, message)));
             }
             return Ok(Some(target));
         }
-        self.handle = rustix::fs::openat(&self.handle, name, PASS, Mode::empty()).map_err(named)?;
-        self.shown = shown;
-        self.check(Access::from(&rustix::fs::fstat(&self.handle)?), place)?;
+        self.handle = rustix::fs::openat(&self.handle, name, TRAVERSE, Mode::empty()).map_err(named)?;
+        self.path = path;
+        self.check(Access::from(&rustix::fs::fstat(&self.handle)?), role)?;
         Ok(None)
     }
 
-    fn check(&self, access: Access, place: Place) -> io::Result<()> {
-        let Some(why) = self.trusted.refuse_dir(access, place) else { return Ok(()) };
-        Err(at(&self.shown, &io::Error::new(ErrorKind::PermissionDenied, why)))
+    fn check(&self, access: Access, role: DirRole) -> io::Result<()> {
+        let Some(reason) = self.trusted.dir_violation(access, role) else { return Ok(()) };
+        Err(with_path(&self.path, &io::Error::new(ErrorKind::PermissionDenied, reason)))
     }
 }
 
-/// Without `.` and the root.
+/// Components without `.` and the root.
 fn components(path: &Path) -> VecDeque<OsString> {
     let name = |component| match component {
         Component::Normal(name) => Some(name.to_owned()),
@@ -321,6 +320,6 @@ fn components(path: &Path) -> VecDeque<OsString> {
     path.components().filter_map(name).collect()
 }
 
-fn at(path: &Path, error: &io::Error) -> io::Error {
+fn with_path(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

@@ -1,4 +1,4 @@
-//! Files that are no files, and directories that are not private.
+//! Special files, and directories that are not private.
 
 use std::fs::{self, File, Permissions};
 use std::io::{ErrorKind, Read, Write};
@@ -16,7 +16,7 @@ fn fifo(path: &Path) {
 }
 
 #[test]
-fn only_regular_files_are_read_and_the_message_says_what_it_is() {
+fn special_file_is_rejected_with_its_type() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
     fifo(&at("fifo"));
@@ -37,7 +37,7 @@ fn only_regular_files_are_read_and_the_message_says_what_it_is() {
         ("proc", "a file of the kernel"),
     ] {
         let error = read(&at(name), LIMIT).unwrap_err().to_string();
-        assert!(error.contains(expected) && error.contains("give the path of a regular file"), "{name}: {error}");
+        assert!(error.contains(expected) && error.contains("Set the path of a regular file"), "{name}: {error}");
     }
     assert_eq!(read(&at("none"), LIMIT).unwrap_err().kind(), ErrorKind::NotFound);
     fs::write(at("file"), "content").unwrap();
@@ -46,15 +46,15 @@ fn only_regular_files_are_read_and_the_message_says_what_it_is() {
 }
 
 #[test]
-fn read_ends_at_its_limit() {
+fn file_above_the_limit_is_rejected() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("file");
     fs::write(&path, [b'x'; LIMIT_BYTES as usize]).unwrap();
     assert_eq!(read_text(&path, LIMIT).unwrap().len() as u64, LIMIT_BYTES);
     let error = read(&path, Limit::new("a test", LIMIT_BYTES - 1)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::FileTooLarge);
-    assert!(error.to_string().contains("it has 16 bytes; a test has 15 at most"), "{error}");
-    // As large as no memory is, and without a block on a disk.
+    assert!(error.to_string().contains("file too large: 16 bytes: the limit for a test is 15"), "{error}");
+    // A sparse file that is larger than any memory.
     File::options().write(true).open(&path).unwrap().set_len(1 << 42).unwrap();
     assert_eq!(read(&path, LIMIT).unwrap_err().kind(), ErrorKind::FileTooLarge);
     fs::write(&path, [0xff]).unwrap();
@@ -62,7 +62,7 @@ fn read_ends_at_its_limit() {
 }
 
 #[test]
-fn stream_takes_a_pipe_of_the_shell_and_no_named_pipe() {
+fn stream_accepts_an_anonymous_pipe_and_rejects_a_named_pipe() {
     let dir = tempfile::tempdir().unwrap();
     let named = dir.path().join("fifo");
     fifo(&named);
@@ -71,7 +71,7 @@ fn stream_takes_a_pipe_of_the_shell_and_no_named_pipe() {
     use std::os::fd::AsRawFd;
     let (reader, mut writer) = std::io::pipe().unwrap();
     let mut stream = open_stream(Path::new(&format!("/dev/fd/{}", reader.as_raw_fd()))).unwrap();
-    // It waits for what is written later.
+    // The read waits for the writer.
     let writing = std::thread::spawn(move || writer.write_all(b"late"));
     let mut content = String::new();
     drop(reader);
@@ -81,7 +81,7 @@ fn stream_takes_a_pipe_of_the_shell_and_no_named_pipe() {
 }
 
 #[test]
-fn private_directory_is_made_with_its_parents_for_this_user_alone() {
+fn private_dir_and_its_parents_are_created_with_mode_700() {
     let base = tempfile::tempdir().unwrap();
     let path = base.path().join("a/b");
     let dir = PrivateDir::open(&path).unwrap();
@@ -99,7 +99,7 @@ fn private_directory_is_made_with_its_parents_for_this_user_alone() {
 }
 
 #[test]
-fn directory_that_others_can_change_is_refused_with_the_one_at_fault() {
+fn dir_writable_by_others_is_rejected_and_named() {
     let base = tempfile::tempdir().unwrap();
     let open = base.path().join("open");
     fs::create_dir_all(open.join("below/dir")).unwrap();
@@ -121,7 +121,7 @@ fn directory_that_others_can_change_is_refused_with_the_one_at_fault() {
 }
 
 #[test]
-fn directory_that_is_a_link_is_refused_and_a_link_on_the_way_is_followed() {
+fn symlink_as_target_is_rejected_and_as_ancestor_is_followed() {
     let base = tempfile::tempdir().unwrap();
     let at = |name: &str| base.path().join(name);
     fs::create_dir_all(at("real/dir")).unwrap();
@@ -131,7 +131,7 @@ fn directory_that_is_a_link_is_refused_and_a_link_on_the_way_is_followed() {
     symlink("nothing", at("broken")).unwrap();
     for name in ["link", "real/absolute", "broken", "link/absolute", "link/../link"] {
         let error = PrivateDir::open(&at(name)).unwrap_err().to_string();
-        assert!(error.contains("it is a symbolic link to"), "{name}: {error}");
+        assert!(error.contains("a symbolic link to"), "{name}: {error}");
     }
     assert!(PrivateDir::open(&at("loop/dir")).is_err());
     for name in ["link/dir", "real/absolute/deeper", "link/../real/dir"] {
@@ -145,7 +145,7 @@ fn directory_that_is_a_link_is_refused_and_a_link_on_the_way_is_followed() {
 }
 
 #[test]
-fn what_is_planted_in_a_private_directory_is_not_followed() {
+fn special_file_in_a_private_dir_is_not_opened() {
     let base = tempfile::tempdir().unwrap();
     let (victim, path) = (base.path().join("victim"), base.path().join("dir"));
     fs::write(&victim, "kept").unwrap();
@@ -167,9 +167,9 @@ fn what_is_planted_in_a_private_directory_is_not_followed() {
     assert!(!base.path().join("nothing").exists());
 }
 
-/// Only root can give a file away; what the rule says of owners is tested beside it, for everybody.
+/// Needs root for chown. The tests of `owner` cover the rule for all users.
 #[test]
-fn what_another_user_owns_is_refused() {
+fn file_or_dir_of_another_user_is_rejected() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
@@ -179,19 +179,19 @@ fn what_another_user_owns_is_refused() {
     let dir = PrivateDir::open(&path).unwrap();
     dir.write("file", b"").unwrap();
     chown(path.join("file"), Some(OTHER), None).unwrap();
-    assert!(dir.open_file("file").unwrap_err().to_string().contains("belongs to another user (uid 65533)"));
+    assert!(dir.open_file("file").unwrap_err().to_string().contains("owned by another user (uid 65533)"));
     symlink("theirs", base.path().join("link")).unwrap();
     std::os::unix::fs::lchown(base.path().join("link"), Some(OTHER), None).unwrap();
     let error = PrivateDir::open(&base.path().join("link/dir")).unwrap_err().to_string();
-    assert!(error.contains("a symbolic link of another user"), "{error}");
+    assert!(error.contains("a symbolic link owned by another user"), "{error}");
     chown(base.path().join("theirs"), Some(OTHER), None).unwrap();
     let error = PrivateDir::open(&path).unwrap_err().to_string();
-    let expected = format!("{}: it belongs to another user (uid 65533)", base.path().join("theirs").display());
+    let expected = format!("{}: owned by another user (uid 65533)", base.path().join("theirs").display());
     assert_eq!(error, expected);
 }
 
 #[test]
-fn new_file_that_is_not_persisted_leaves_nothing_behind() {
+fn dropped_new_file_is_removed() {
     let base = tempfile::tempdir().unwrap();
     let dir = PrivateDir::open(&base.path().join("dir")).unwrap();
     dir.write("file", b"before").unwrap();
@@ -207,12 +207,12 @@ fn new_file_that_is_not_persisted_leaves_nothing_behind() {
 }
 
 #[test]
-fn folder_is_that_of_the_xdg_specification_or_none() {
+fn folder_follows_the_xdg_specification() {
     use super::folders::Folder;
     use std::path::PathBuf;
     let find = |folder: Folder, variables: &[(&str, &str)]| {
-        let of = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
-        folder.find(of)
+        let variable = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
+        folder.find(variable)
     };
     let home = ("HOME", "/home/me");
     assert_eq!(find(Folder::Cache, &[home]), Some(PathBuf::from("/home/me/.cache/mapper-host")));

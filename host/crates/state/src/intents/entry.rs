@@ -1,58 +1,57 @@
-//! What is written down of a call: which records are in it, in a few bytes that are one write.
+//! The binary format of an in-flight marker: the offsets of one call, written with a single write.
 
 use std::ops::Range;
 
 use mapper_core::record::Batch;
 
-/// The room of a worker. A page is written whole or not at all, in whatever way a process ends.
+/// Size of a marker in the file. A crash of the process doesn't tear a write within one page.
 pub(super) const ENTRY_BYTES: usize = 4096;
 /// Length and checksum.
 const HEADER_BYTES: usize = 8;
-/// Whose, and whether alone.
+/// Process id and the flag for a single record.
 const FIXED_BYTES: usize = 9;
 const SPAN_BYTES: usize = 20;
-/// Partitions that are named. Of a call with records of more, the others are not.
-const MOST_SPANS: usize = (ENTRY_BYTES - HEADER_BYTES - FIXED_BYTES) / SPAN_BYTES;
+/// Partitions per marker. Further partitions of a call are omitted.
+const MAX_SPANS: usize = (ENTRY_BYTES - HEADER_BYTES - FIXED_BYTES) / SPAN_BYTES;
 
-/// Records of one partition.
+/// A range of offsets in one partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Span {
     pub(super) partition: i32,
-    /// The offset of the first.
     pub(super) first: i64,
-    /// The offset of the last.
+    /// Inclusive.
     pub(super) last: i64,
 }
 
-/// A call into the plugin that had not come back.
+/// A call of the plugin that did not return.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// The process that made it.
+    /// A random number that identifies the process.
     pub(super) process: u64,
-    /// Whether a single record was in it.
-    pub(super) alone: bool,
+    /// The call had a single record.
+    pub(super) is_alone: bool,
     pub(super) spans: Vec<Span>,
 }
 
 impl Entry {
-    /// Replaces `bytes` with the entry of a call with some records of a batch.
+    /// Replaces `bytes` with the marker of a call.
     pub(super) fn write(bytes: &mut Vec<u8>, process: u64, batch: &Batch, records: Range<usize>) {
         bytes.clear();
         bytes.extend_from_slice(&[0; HEADER_BYTES]);
         bytes.extend_from_slice(&process.to_le_bytes());
         bytes.push(u8::from(records.len() == 1));
         let body = bytes.len();
-        // Where the partition of the record before is.
-        let mut at: Option<(i32, usize)> = None;
+        // Partition and position of the span of the previous record.
+        let mut previous: Option<(i32, usize)> = None;
         for (&partition, &offset) in batch.partitions[records.clone()].iter().zip(&batch.offsets[records]) {
-            let known = at.filter(|(last, _)| *last == partition).map(|(_, start)| start);
+            let known = previous.filter(|(last, _)| *last == partition).map(|(_, start)| start);
             let known = known.or_else(|| {
                 let found = |span: &[u8]| span[..4] == partition.to_le_bytes();
                 bytes[body..].chunks(SPAN_BYTES).position(found).map(|index| body + index * SPAN_BYTES)
             });
             let start = match known {
                 Some(start) => start,
-                None if (bytes.len() - body) / SPAN_BYTES < MOST_SPANS => {
+                None if (bytes.len() - body) / SPAN_BYTES < MAX_SPANS => {
                     let start = bytes.len();
                     bytes.extend_from_slice(&partition.to_le_bytes());
                     bytes.extend_from_slice(&offset.to_le_bytes());
@@ -62,7 +61,7 @@ impl Entry {
                 None => continue,
             };
             bytes[start + 12..start + SPAN_BYTES].copy_from_slice(&offset.to_le_bytes());
-            at = Some((partition, start));
+            previous = Some((partition, start));
         }
         let length = (bytes.len() - HEADER_BYTES) as u32;
         let sum = checksum(&bytes[HEADER_BYTES..]);
@@ -70,7 +69,7 @@ impl Entry {
         bytes[4..HEADER_BYTES].copy_from_slice(&sum.to_le_bytes());
     }
 
-    /// Reads an entry; `None` if there is none, or none that is whole.
+    /// `None` if there is no marker, or it is incomplete.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let header = bytes.get(..HEADER_BYTES)?;
         let length = u32::from_le_bytes(header[..4].try_into().ok()?) as usize;
@@ -87,11 +86,11 @@ impl Entry {
             })
         };
         let spans = spans.chunks(SPAN_BYTES).map(span).collect::<Option<Vec<_>>>()?;
-        Some(Self { process: u64::from_le_bytes(fixed[..8].try_into().ok()?), alone: fixed[8] == 1, spans })
+        Some(Self { process: u64::from_le_bytes(fixed[..8].try_into().ok()?), is_alone: fixed[8] == 1, spans })
     }
 }
 
-/// FNV-1a: enough to tell an entry from what is none.
+/// FNV-1a, which suffices to detect incomplete markers.
 fn checksum(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |sum, byte| (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
@@ -117,24 +116,24 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_read_as_it_was_written() {
+    fn marker_round_trips() {
         let entry = Entry::read(&written(&[(1, 5), (1, 6), (0, 9), (1, 8)])).unwrap();
         let spans = vec![Span { partition: 1, first: 5, last: 8 }, Span { partition: 0, first: 9, last: 9 }];
-        assert_eq!(entry, Entry { process: 99, alone: false, spans });
-        assert!(Entry::read(&written(&[(0, 3)])).unwrap().alone);
+        assert_eq!(entry, Entry { process: 99, is_alone: false, spans });
+        assert!(Entry::read(&written(&[(0, 3)])).unwrap().is_alone);
     }
 
     #[test]
-    fn more_partitions_than_there_is_room_for_are_left_out() {
+    fn partitions_beyond_the_maximum_are_omitted() {
         let records: Vec<(i32, i64)> = (0..1000).map(|partition| (partition, 1)).collect();
         let bytes = written(&records);
         assert!(bytes.len() <= ENTRY_BYTES);
-        assert_eq!(Entry::read(&bytes).unwrap().spans.len(), MOST_SPANS);
+        assert_eq!(Entry::read(&bytes).unwrap().spans.len(), MAX_SPANS);
     }
 
     proptest! {
         #[test]
-        fn what_is_no_entry_is_none(bytes in proptest::collection::vec(any::<u8>(), 0..60), at in 0_usize..49) {
+        fn damaged_marker_is_none(bytes in proptest::collection::vec(any::<u8>(), 0..60), at in 0_usize..49) {
             prop_assert_eq!(Entry::read(&bytes), None);
             let mut entry = written(&[(0, 3), (2, 4)]);
             let at = at % entry.len();

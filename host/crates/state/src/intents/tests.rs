@@ -1,4 +1,4 @@
-//! Processes that end in the middle of a call, one after the other and side by side, in a folder.
+//! Processes that crash during a call, sequentially and concurrently, with one state folder.
 
 use std::fs;
 
@@ -16,13 +16,13 @@ fn start(dir: &Path) -> Arc<Intents> {
     Arc::new(Intents::open(dir, ("readers", "visits"), 3))
 }
 
-/// How a process that starts now takes a record.
+/// How the next process maps a record.
 fn taken(dir: &Path, record: (i32, i64)) -> Taken {
     Intent::of(start(dir), 0).next(&batch(&[record]), 0..1).1
 }
 
 #[test]
-fn what_was_in_a_call_when_its_process_ended_is_taken_alone() {
+fn in_flight_records_of_a_crashed_process_are_mapped_alone() {
     let dir = tempfile::tempdir().unwrap();
     let records = batch(&[(0, 4), (0, 5), (1, 9)]);
     {
@@ -45,7 +45,7 @@ fn what_was_in_a_call_when_its_process_ended_is_taken_alone() {
 }
 
 #[test]
-fn a_record_that_is_alone_each_time_is_not_given_a_fourth_time() {
+fn record_is_quarantined_after_three_crashes_alone() {
     let dir = tempfile::tempdir().unwrap();
     let record = batch(&[(0, 5)]);
     for _ in 0..3 {
@@ -54,14 +54,14 @@ fn a_record_that_is_alone_each_time_is_not_given_a_fourth_time() {
         intent.begin(&record, 0..1);
     }
     assert_eq!(taken(dir.path(), (0, 5)), Taken::Never(3));
-    // As long as its dead letter is not committed.
+    // Until its dead letter is committed.
     assert_eq!(taken(dir.path(), (0, 5)), Taken::Never(3));
     start(dir.path()).committed(&Positions::from([(0, 6)]));
     assert_eq!(taken(dir.path(), (0, 5)), Taken::Together);
 }
 
 #[test]
-fn a_record_that_passes_has_a_clean_slate() {
+fn succeeded_record_is_cleared() {
     let dir = tempfile::tempdir().unwrap();
     let record = batch(&[(0, 5)]);
     for _ in 0..2 {
@@ -75,25 +75,25 @@ fn a_record_that_passes_has_a_clean_slate() {
 }
 
 #[test]
-fn processes_side_by_side_have_places_of_their_own_and_the_next_takes_over_from_all_that_are_gone() {
+fn concurrent_processes_have_separate_slots_and_the_next_takes_over_abandoned_ones() {
     let dir = tempfile::tempdir().unwrap();
     let (first, second) = (start(dir.path()), start(dir.path()));
     Intent::of(first.clone(), 0).begin(&batch(&[(0, 1), (0, 2)]), 0..2);
     Intent::of(second.clone(), 0).begin(&batch(&[(1, 1)]), 0..1);
-    // Neither is gone.
+    // Both processes are alive.
     assert_eq!(taken(dir.path(), (0, 1)), Taken::Together);
     drop((first, second));
     let next = start(dir.path());
     assert_eq!(Intent::of(next.clone(), 0).next(&batch(&[(0, 1)]), 0..1).1, Taken::Alone);
     assert_eq!(Intent::of(next, 1).next(&batch(&[(1, 1)]), 0..1).1, Taken::Alone);
-    // Counted once, whoever is next.
+    // Each crash is counted once.
     for _ in 0..3 {
         assert_eq!(taken(dir.path(), (1, 1)), Taken::Alone);
     }
 }
 
 #[test]
-fn other_groups_and_topics_are_not_concerned() {
+fn other_groups_and_topics_are_unaffected() {
     let dir = tempfile::tempdir().unwrap();
     Intent::of(start(dir.path()), 0).begin(&batch(&[(0, 1)]), 0..1);
     for other in [("others", "visits"), ("readers", "orders")] {
@@ -104,7 +104,7 @@ fn other_groups_and_topics_are_not_concerned() {
 }
 
 #[test]
-fn without_a_folder_it_works_on_without() {
+fn unusable_folder_disables_the_markers() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
