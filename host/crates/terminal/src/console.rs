@@ -1,6 +1,6 @@
-//! What a person sees: a live line at a terminal, plain lines elsewhere, and the log, which must not run into either.
+//! Coordinates stdout, the status line of a terminal, and the log.
 //!
-//! A line of the log is one line, whatever is in the event.
+//! A log event is always one line, whatever its text.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -11,114 +11,110 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::output::{self, Colour, Line, escape};
 
-/// What is logged, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogConfig {
-    /// How a line looks.
     pub format: LogFormat,
-    /// A level, or directives of `tracing_subscriber::EnvFilter`, which were parsed once already.
+    /// A level, or validated directives of `tracing_subscriber::EnvFilter`.
     pub filter: String,
 }
 
-/// How a line of the log looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Standard output and the log. Cheap to clone: all clones share the live line.
+/// Stdout and the log. Clones share the status line.
 #[derive(Clone)]
 pub struct Console {
-    /// There is one at a terminal only.
+    /// The status line; only on a terminal.
     live: Option<ProgressBar>,
     format: LogFormat,
-    /// Whether lines of the log begin with the time.
-    timed: bool,
+    /// Log lines start with the time.
+    has_timestamps: bool,
 }
 
 impl Console {
-    /// Begins to log, to stderr, what passes this filter (`info`, `host=debug,kafka=warn`, …).
+    /// Starts the log on stderr with this filter (`info`, `host=debug,kafka=warn`, …).
     ///
     /// # Errors
-    /// When the filter can't be read.
+    /// The filter is invalid.
     pub fn start(format: LogFormat, filter: &str) -> Result<Self, String> {
-        let terminal = output::stdout_is_terminal() && format == LogFormat::Text;
-        let live = terminal.then(|| {
+        let is_live = output::stdout_is_terminal() && format == LogFormat::Text;
+        let live = is_live.then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
-            bar.set_style(ProgressStyle::with_template("{spinner} {wide_msg}").expect("a template of ours"));
+            bar.set_style(ProgressStyle::with_template("{spinner} {wide_msg}").expect("a valid template"));
             bar.enable_steady_tick(Duration::from_millis(250));
             bar
         });
-        Self::log_to(Self { live, format, timed: true }, filter)
+        Self::log_to(Self { live, format, has_timestamps: true }, filter)
     }
 
-    /// As [`Console::start`], for a command whose standard output is all its own: there is no live line, and lines for a person
-    /// have no time: they are read as they come.
+    /// As [`Console::start`], for a short command: without a status line, and without timestamps in text lines.
     ///
     /// # Errors
-    /// When the filter can't be read.
+    /// The filter is invalid.
     pub fn log_only(format: LogFormat, filter: &str) -> Result<Self, String> {
-        Self::log_to(Self { live: None, format, timed: false }, filter)
+        Self::log_to(Self { live: None, format, has_timestamps: false }, filter)
     }
 
     fn log_to(console: Self, filter: &str) -> Result<Self, String> {
-        let filter = EnvFilter::try_new(filter).map_err(|error| format!("the log filter '{filter}': {error}"))?;
+        let filter = EnvFilter::try_new(filter).map_err(|error| format!("invalid log filter: '{filter}': {error}"))?;
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(console.clone());
-        // A second start in one process, as in tests, keeps the first log.
+        // Tests start several consoles in one process; the first log stays active.
         let _ = match console.format {
             LogFormat::Json => log.json().flatten_event(true).try_init(),
             LogFormat::Text => {
-                // Colours are added where the line is escaped.
+                // `log_line` adds colours after escaping.
                 let log = log.with_ansi(false).with_target(false);
-                if console.timed { log.try_init() } else { log.without_time().try_init() }
+                if console.has_timestamps { log.try_init() } else { log.without_time().try_init() }
             }
         };
         Ok(console)
     }
 
-    /// Whether a person is watching a terminal.
+    /// Whether stdout is a terminal with a status line.
     pub fn is_live(&self) -> bool {
         self.live.is_some()
     }
 
-    /// Whether standard output is for people; with JSON logs it is for nobody.
+    /// With JSON logs, stdout stays empty.
     pub fn is_for_people(&self) -> bool {
         self.format == LogFormat::Text
     }
 
-    /// How wide the terminal is; `None` when standard output is none.
+    /// Width of the terminal; `None` if stdout is not a terminal.
     pub fn columns(&self) -> Option<usize> {
         self.live.as_ref().and_then(|_| output::stdout_columns())
     }
 
-    /// Prints one line on standard output, above the live line.
+    /// Prints one line to stdout, above the status line.
     pub fn print(&self, line: impl Into<Line>) {
-        self.apart(|| output::print_line(line));
+        self.suspend_live(|| output::print_line(line));
     }
 
-    /// Prints text of our own that is laid out in lines.
+    /// Prints trusted text with line breaks.
     pub fn print_text(&self, text: &str) {
-        self.apart(|| output::print_text(text));
+        self.suspend_live(|| output::print_text(text));
     }
 
-    /// Replaces the live line.
+    /// Replaces the status line.
     pub fn live(&self, line: &str) {
         if let Some(live) = &self.live {
             live.set_message(escape::line(line).into_owned());
         }
     }
 
-    /// Takes the live line away.
+    /// Removes the status line.
     pub fn finish(&self) {
         if let Some(live) = &self.live {
             live.finish_and_clear();
         }
     }
 
-    fn apart<T>(&self, write: impl FnOnce() -> T) -> T {
+    /// Hides the status line during a write.
+    fn suspend_live<T>(&self, write: impl FnOnce() -> T) -> T {
         match &self.live {
             Some(live) => live.suspend(write),
             None => write(),
@@ -127,17 +123,17 @@ impl Console {
 }
 
 impl Write for Console {
-    /// Takes one event, which is all that the subscriber ever writes at once.
+    /// The subscriber writes one event per call.
     ///
-    /// It never fails: the subscriber would report that to stderr by a macro that panics when stderr is closed.
+    /// Never fails: the subscriber would report an error with a macro that panics if stderr is closed.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         let text = text.strip_suffix('\n').unwrap_or(&text);
         let line = match self.format {
             LogFormat::Json => escape::json(text).into_owned(),
-            LogFormat::Text => log_line(text, self.timed).rendered(output::stderr_has_colours()),
+            LogFormat::Text => log_line(text, self.has_timestamps).rendered(output::stderr_has_colours()),
         };
-        self.apart(|| output::write_stderr(&format!("{line}\n")));
+        self.suspend_live(|| output::write_stderr(&format!("{line}\n")));
         Ok(event.len())
     }
 
@@ -146,10 +142,10 @@ impl Write for Console {
     }
 }
 
-/// Colours the time and the level, with which the subscriber begins a line.
-fn log_line(text: &str, timed: bool) -> Line {
+/// Colours the timestamp and the level, which are at the start of the line.
+fn log_line(text: &str, has_timestamp: bool) -> Line {
     let (time, rest) = match text.split_once(' ') {
-        Some((time, rest)) if timed => (time, rest),
+        Some((time, rest)) if has_timestamp => (time, rest),
         _ => ("", text),
     };
     let level = rest.trim_start_matches(' ').split(' ').next().unwrap_or_default();
@@ -160,7 +156,7 @@ fn log_line(text: &str, timed: bool) -> Line {
         _ => Colour::Blue,
     };
     let (padding, rest) = rest.split_once(level).unwrap_or(("", rest));
-    let line = if timed { Line::default().coloured(Colour::Faint, time).text(" ") } else { Line::default() };
+    let line = if has_timestamp { Line::default().coloured(Colour::Faint, time).text(" ") } else { Line::default() };
     line.text(padding).coloured(colour, level).text(rest)
 }
 

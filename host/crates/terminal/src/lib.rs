@@ -1,4 +1,4 @@
-//! What people see: stdout, stderr, and the log.
+//! Terminal output: stdout, stderr, and the log.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 #![forbid(unsafe_code)]

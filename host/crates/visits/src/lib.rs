@@ -1,4 +1,4 @@
-//! Generates visits the way the reference generator does, from a seed and nothing else.
+//! Generates visits with the distributions of the reference generator, deterministically from a seed.
 
 #![forbid(unsafe_code)]
 
@@ -14,32 +14,32 @@ use rand::{Rng, SeedableRng};
 #[cfg(test)]
 mod tests;
 
-/// Rows the reference generator sends before it pauses: one of each visit in progress.
+/// Rows per burst of the reference generator: one row per visit in progress.
 pub const BURST_ROWS: usize = 50;
 
-/// How long the reference generator pauses after a burst, in whole seconds, every value as likely.
+/// Pause of the reference generator after a burst, in whole seconds, uniformly distributed.
 pub const PAUSE_SECONDS: RangeInclusive<u64> = 1..=7;
 
-/// How far behind its visit a late row is, in minutes. The reference data has no late rows, so this range is our own:
-/// more than the 5 minutes between two events of a visit, so that the row is really out of order.
+/// Delay of a late row, in minutes. The reference data has no late rows. The range exceeds the 5 minutes between two events of a
+/// visit, so that a late row is out of order.
 pub const LATE_MINUTES: RangeInclusive<i64> = 30..=120;
 
-/// Minutes between two events of a visit (measured: every whole minute as likely).
+/// Minutes between two events of a visit (measured: uniformly distributed).
 const STEP_MINUTES: RangeInclusive<i64> = 1..=5;
 
-/// When every visit starts, one that takes the place of an ended one too: 2023-11-01T00:00:00Z, in seconds since 1970.
+/// Start time of every visit, including replacements of ended visits: 2023-11-01T00:00:00Z.
 const START: i64 = 1_698_796_800;
 
-/// One row in this many is the last of its visit (measured: 5 visits ended in 2 880 rows).
+/// Mean number of rows per visit (measured: 5 visits ended in 2 880 rows).
 const ROWS_PER_VISIT: u32 = 600;
 
-/// What the reference generator puts in every id of one run: the id of an object in its memory.
-const RUN: &str = "140381404666752";
+/// Constant part of all ids in the reference data: the address of a Python object.
+const RUN_ID: &str = "140381404666752";
 
-/// What an unparseable row holds instead of a visit.
+/// The value of an unparseable row.
 const UNPARSEABLE: &str = "{........";
 
-// The fields of a visit that can be null, one bit each. Below them nothing is ever nulled.
+// Bits for the nullable top-level fields. Nested fields are never null.
 const VISIT_ID: u8 = 1 << 0;
 const EVENT_TIME: u8 = 1 << 1;
 const USER_ID: u8 = 1 << 2;
@@ -48,8 +48,7 @@ const PAGE: u8 = 1 << 4;
 const CONTEXT: u8 = 1 << 5;
 const FIELDS: [u8; 6] = [VISIT_ID, EVENT_TIME, USER_ID, KEEP_PRIVATE, PAGE, CONTEXT];
 
-/// The standard pages. A row is as likely to be on any one of these as on all of `category_1…20` together, or on all
-/// of `page_1…20`.
+/// Each of these pages is as likely as all of `category_1…20` together, and as all of `page_1…20` together.
 const PAGES: [&str; 6] = ["index", "contact", "home", "main", "about", "categories"];
 const NUMBERED_PAGES: [&str; 2] = ["category", "page"];
 
@@ -65,7 +64,7 @@ const REFERRALS: [Option<&str>; 9] = [
     Some("YouTube"),
 ];
 
-/// Four of nine visits come without an ad (measured: 16 of 36).
+/// Four of nine visits have no ad (measured: 16 of 36).
 const ADS: [Option<&str>; 9] =
     [None, None, None, None, Some("ad 1"), Some("ad 2"), Some("ad 3"), Some("ad 4"), Some("ad 5")];
 
@@ -75,7 +74,7 @@ const NETWORK_TYPES: [&str; 4] = ["4G", "5G", "LAN", "Wi-Fi"];
 const DEVICE_TYPES: [&str; 5] = ["MacBook", "PC", "Smartphone", "iPad", "iPhone"];
 const DEVICE_VERSIONS: [&str; 6] = ["1.0", "2.0", "3.0", "4.0", "5.0", "6.0"];
 
-/// A login is a given name and a surname, or a given name and two digits.
+/// A login is a given name with a surname or with two digits.
 const GIVEN_NAMES: [&str; 16] = [
     "butler",
     "christopher",
@@ -99,49 +98,48 @@ const SURNAMES: [&str; 12] = [
     "rivera", "walls",
 ];
 
-/// Share of visits that must be kept private (measured: 4 of 36).
+/// Share of visits with `keep_private` (measured: 4 of 36).
 const KEEP_PRIVATE_SHARE: f64 = 0.1;
 
-/// Share of users with a known `connected_since` (measured: 13 of 36); for the others the field is absent, not null.
+/// Share of users with `connected_since` (measured: 13 of 36). For other users the field is absent, not null.
 const CONNECTED_SHARE: f64 = 0.36;
 
-/// How many days before the first of the visits a user connected (measured).
+/// Days between `connected_since` and the start of the visits (measured).
 const CONNECTED_DAYS: RangeInclusive<i64> = 5..=24;
 
-/// What a [`Generator`] makes. All shares are 0.0..=1.0.
+/// The configuration of a [`Generator`]. All shares are 0.0..=1.0.
 #[derive(Debug, Clone)]
 pub struct Profile {
-    /// Where the randomness starts: the same seed gives the same rows and the same pauses.
+    /// The same seed gives the same rows and pauses.
     pub seed: u64,
-    /// Share of rows with a random sample of their fields nulled. As in the reference data these are always the same
-    /// visits, and what a row of a visit has lost, apart from its page, stays lost for the rest of the visit.
+    /// Share of rows with a random sample of null fields. As in the reference data, these rows belong to the same visits, and a null
+    /// field other than the page stays null for the rest of the visit.
     pub missing_fields: f64,
-    /// Share of rows that are not JSON and have no key. Where it leaves too little room for `missing_fields`, it wins.
+    /// Share of rows that are not JSON and have no key. It takes precedence over `missing_fields`.
     pub unparseable: f64,
-    /// Share of rows that repeat the row before them, key and value.
+    /// Share of rows that repeat key and value of the previous row.
     pub duplicates: f64,
-    /// Share of the rows with an event time whose time is [`LATE_MINUTES`] behind their visit.
+    /// Share of the rows with an event time that is late by [`LATE_MINUTES`].
     pub late: f64,
 }
 
 impl Default for Profile {
-    /// The reference behaviour, measured: of every 50 rows 25 are missing fields, 2 are unparseable, 23 are complete;
-    /// none is a duplicate or late.
+    /// The measured distribution of the reference: 25 of 50 rows have null fields, 2 are unparseable, 23 are complete. No row is
+    /// a duplicate or late.
     fn default() -> Self {
         Self { seed: 0, missing_fields: 0.5, unparseable: 0.04, duplicates: 0.0, late: 0.0 }
     }
 }
 
-/// One row of the topic of visits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VisitRow {
-    /// The `visit_id`, or a UUID of its own where the `visit_id` was nulled, or none where the row is unparseable.
+    /// The `visit_id`, a UUID if the `visit_id` is null, or none if the row is unparseable.
     pub key: Option<String>,
-    /// The visit as JSON, spaced as Python's `json.dumps` does, or text that is not JSON.
+    /// JSON with the spacing of Python's `json.dumps`, or text that is not JSON.
     pub value: String,
 }
 
-/// An endless source of [`VisitRow`]s: [`BURST_ROWS`] visits in progress that take turns, a row each.
+/// An endless iterator over [`VisitRow`]s. [`BURST_ROWS`] visits are in progress; each burst has one row of each.
 #[derive(Debug)]
 pub struct Generator {
     profile: Profile,
@@ -152,7 +150,7 @@ pub struct Generator {
     previous: Option<VisitRow>,
 }
 
-/// A visit in progress. What does not change from row to row is kept as the JSON it is written as.
+/// A visit in progress. Constant parts are stored as JSON text.
 #[derive(Debug)]
 struct Visit {
     id: String,
@@ -163,7 +161,6 @@ struct Visit {
     nulled: u8,
 }
 
-/// What the shares of a profile make of one row.
 enum Kind {
     MissingFields,
     Unparseable,
@@ -171,22 +168,21 @@ enum Kind {
 }
 
 impl Generator {
-    /// A generator at the first row of `profile`.
     pub fn new(profile: Profile) -> Self {
         let mut random = SmallRng::seed_from_u64(profile.seed);
         let visits = (0..BURST_ROWS).map(|index| Visit::new(index, &mut random)).collect();
-        // Of their own, so that a run without pauses makes the same rows as a run with them.
+        // A separate generator, so that pauses don't change the rows.
         let pauses = SmallRng::seed_from_u64(!profile.seed);
         Self { profile, random, pauses, visits, turn: 0, previous: None }
     }
 
-    /// How long to wait after a burst: one of [`PAUSE_SECONDS`], which depends on the seed but leaves the rows alone.
+    /// The pause after a burst. Drawing it doesn't change the rows.
     pub fn pause(&mut self) -> Duration {
         Duration::from_secs(self.pauses.random_range(PAUSE_SECONDS))
     }
 
-    /// The kinds lie in the burst as in the reference data: missing fields, then unparseable, then complete. A share
-    /// that ends within a visit's turn is drawn for each of its rows.
+    /// The kinds have the same order in a burst as in the reference data: missing fields, unparseable, complete. At a fractional
+    /// boundary, the kind is drawn for each row.
     fn kind(&mut self) -> Kind {
         let at = (self.turn as f64 + self.random.random::<f64>()) / BURST_ROWS as f64;
         let missing = self.profile.missing_fields.min(1.0 - self.profile.unparseable);
@@ -208,7 +204,7 @@ impl Generator {
             Kind::Complete => 0,
             Kind::MissingFields => {
                 let nulled = visit.nulled | sample_of_fields(&mut self.random);
-                // The page is drawn anew for every row, so it alone can come back.
+                // The page is drawn for each row, so it is the only field that doesn't stay null.
                 visit.nulled = nulled & !PAGE;
                 nulled
             }
@@ -242,12 +238,11 @@ impl Iterator for Generator {
 }
 
 impl Visit {
-    /// A visit about to send its first row. `index` ends its id: the place in the burst or, for every visit that takes
-    /// the place of an ended one, the number of places.
+    /// A visit before its first row. `index` is the suffix of its id: the index in the burst, or [`BURST_ROWS`] for a replacement.
     fn new(index: usize, random: &mut SmallRng) -> Self {
         Self {
-            id: format!("{}{RUN}_{index}", random.random_range(10_000..400_000)),
-            user_id: format!("{RUN}_{}", uuid(random)),
+            id: format!("{}{RUN_ID}_{index}", random.random_range(10_000..400_000)),
+            user_id: format!("{RUN_ID}_{}", uuid(random)),
             keep_private: random.random::<f64>() < KEEP_PRIVATE_SHARE,
             context: context(random),
             minutes: 0,
@@ -284,7 +279,7 @@ impl Visit {
     }
 }
 
-/// At least one field, every number of fields as likely, every field as likely.
+/// At least one field. The number of fields and the fields are uniformly distributed.
 fn sample_of_fields(random: &mut SmallRng) -> u8 {
     let amount = random.random_range(1..=FIELDS.len());
     let mut fields = FIELDS;
@@ -303,7 +298,7 @@ fn push_page(json: &mut String, random: &mut SmallRng) {
     }
 }
 
-/// Writes text as JSON. Nothing that is generated needs escaping.
+/// Writes a JSON string. Generated text needs no escaping.
 fn push_text<T: AsRef<str> + ?Sized>(json: &mut String, text: Option<&T>) {
     let Some(text) = text else { return json.push_str("null") };
     json.push('"');
@@ -344,7 +339,7 @@ fn login(random: &mut SmallRng) -> String {
     }
 }
 
-/// The time `after` the start of the visits, as Python's `datetime.isoformat` writes it.
+/// The start of the visits plus `after`, in the format of Python's `datetime.isoformat`.
 fn timestamp(after: TimeDelta) -> String {
     DateTime::from_timestamp(START, 0).map_or_else(String::new, |start| (start + after).to_rfc3339())
 }

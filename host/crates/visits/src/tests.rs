@@ -1,4 +1,4 @@
-//! Holds the generator against what was measured in 3 000 rows of the reference generator.
+//! Compares the generator with measurements of 3 000 rows of the reference generator.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::*;
 
-/// As many rows as were measured: the share of nulls depends on how long the visits have been in progress.
+/// The number of measured rows. The share of nulls depends on the age of the visits, so the tests use the same number.
 const MEASURED_ROWS: usize = 3_000;
 
 fn rows(profile: Profile, amount: usize) -> Vec<VisitRow> {
@@ -32,23 +32,23 @@ fn time(visit: &Value) -> Option<DateTime<Utc>> {
     Some(text.parse().unwrap())
 }
 
-fn share(count: usize, of: usize) -> f64 {
-    count as f64 / of as f64
+fn share(count: usize, total: usize) -> f64 {
+    count as f64 / total as f64
 }
 
-fn assert_near(what: &str, actual: f64, measured: f64, tolerance: f64) {
-    assert!((actual - measured).abs() <= tolerance, "{what}: {actual:.4} where the reference has {measured:.4}");
+fn assert_near(name: &str, actual: f64, measured: f64, tolerance: f64) {
+    assert!((actual - measured).abs() <= tolerance, "{name}: {actual:.4}, reference: {measured:.4}");
 }
 
 #[test]
-fn the_seed_decides_every_row() {
+fn same_seed_gives_the_same_rows() {
     let profile = Profile { duplicates: 0.1, late: 0.1, ..seeded(7) };
     assert_eq!(rows(profile.clone(), 5_000), rows(profile, 5_000));
     assert_ne!(rows(seeded(7), 50), rows(seeded(8), 50));
 }
 
 #[test]
-fn pauses_are_in_range_repeatable_and_leave_the_rows_alone() {
+fn pauses_are_repeatable_in_range_and_do_not_change_rows() {
     let (mut paused, mut again) = (Generator::new(seeded(3)), Generator::new(seeded(3)));
     let mut seen = HashSet::new();
     for expected in rows(seeded(3), 1_000) {
@@ -61,8 +61,8 @@ fn pauses_are_in_range_repeatable_and_leave_the_rows_alone() {
 }
 
 #[test]
-fn nulls_are_as_frequent_as_in_the_reference() {
-    // Of 3 000 rows: how many had this field null, unparseable rows not counted.
+fn null_shares_match_the_reference() {
+    // Number of nulls in 3 000 rows, without unparseable rows.
     let measured =
         [("visit_id", 1465), ("event_time", 1477), ("user_id", 1478), ("keep_private", 1474), ("context", 1476)];
     for seed in 0..20 {
@@ -73,13 +73,13 @@ fn nulls_are_as_frequent_as_in_the_reference() {
         }
         let pages = visits.iter().filter(|visit| visit["page"].is_null()).count();
         assert_near("page", share(pages, MEASURED_ROWS), share(845, MEASURED_ROWS), 0.03);
-        let whole = visits.iter().filter(|visit| visit.as_object().unwrap().values().all(|field| !field.is_null()));
-        assert_eq!(whole.count(), 1_380, "seed {seed}");
+        let complete = visits.iter().filter(|visit| visit.as_object().unwrap().values().all(|field| !field.is_null()));
+        assert_eq!(complete.count(), 1_380, "seed {seed}");
     }
 }
 
 #[test]
-fn unparseable_rows_are_as_frequent_as_in_the_reference_and_have_no_key() {
+fn unparseable_share_matches_the_reference_and_rows_have_no_key() {
     let rows = rows(seeded(1), MEASURED_ROWS);
     let unparseable: Vec<_> = rows.iter().filter(|row| parsed(row).is_none()).collect();
     assert_eq!(unparseable.len(), 120);
@@ -87,7 +87,7 @@ fn unparseable_rows_are_as_frequent_as_in_the_reference_and_have_no_key() {
 }
 
 #[test]
-fn a_share_finer_than_a_visit_is_kept() {
+fn fractional_share_of_a_burst_is_kept() {
     let profile = Profile { missing_fields: 0.253, unparseable: 0.001, ..seeded(5) };
     let rows = rows(profile, 100_000);
     let (mut unparseable, mut missing) = (0, 0);
@@ -104,7 +104,7 @@ fn a_share_finer_than_a_visit_is_kept() {
 }
 
 #[test]
-fn unparseable_wins_over_missing_fields() {
+fn unparseable_takes_precedence_over_missing_fields() {
     let all = Profile { unparseable: 1.0, ..seeded(0) };
     assert!(rows(all, 1_000).iter().all(|row| row.key.is_none()));
     let none = rows(complete(0), 1_000);
@@ -112,8 +112,8 @@ fn unparseable_wins_over_missing_fields() {
 }
 
 #[test]
-fn the_key_is_the_visit_id_or_a_uuid_of_its_own() {
-    let mut own = HashSet::new();
+fn key_is_the_visit_id_or_a_unique_uuid() {
+    let mut uuids = HashSet::new();
     for row in rows(seeded(2), MEASURED_ROWS) {
         let Some(visit) = parsed(&row) else { continue };
         let key = row.key.unwrap();
@@ -123,19 +123,19 @@ fn the_key_is_the_visit_id_or_a_uuid_of_its_own() {
                 let groups: Vec<_> = key.split('-').map(str::len).collect();
                 assert_eq!(groups, [8, 4, 4, 4, 12], "{key}");
                 assert!(key.as_bytes()[14] == b'4' && b"89ab".contains(&key.as_bytes()[19]), "{key}");
-                assert!(own.insert(key), "a key that was used before");
+                assert!(uuids.insert(key), "duplicate key");
             }
         }
     }
-    assert!(!own.is_empty());
+    assert!(!uuids.is_empty());
 }
 
 #[test]
-fn what_a_visit_has_lost_stays_lost_except_the_page() {
+fn null_field_stays_null_except_the_page() {
     let rows = rows(seeded(4), MEASURED_ROWS);
     for turn in 0..25 {
         let visits: Vec<_> = rows.iter().skip(turn).step_by(BURST_ROWS).filter_map(parsed).collect();
-        // A visit that takes the place of an ended one is told by starting over; over 25 places that is rare.
+        // A replacement of an ended visit has all fields again. That is rare.
         let restored = visits.windows(2).filter(|pair| pair[0]["user_id"].is_null() && !pair[1]["user_id"].is_null());
         assert!(restored.count() <= 2, "turn {turn}");
         assert!(visits.windows(2).any(|pair| pair[0]["page"].is_null() && !pair[1]["page"].is_null()), "turn {turn}");
@@ -143,7 +143,7 @@ fn what_a_visit_has_lost_stays_lost_except_the_page() {
 }
 
 #[test]
-fn a_visit_advances_by_one_to_five_minutes_and_keeps_all_but_time_and_page() {
+fn visit_advances_by_one_to_five_minutes_with_constant_fields() {
     let mut last: HashMap<String, Value> = HashMap::new();
     let mut steps: BTreeMap<i64, usize> = BTreeMap::new();
     let start: DateTime<Utc> = "2023-11-01T00:00:00Z".parse().unwrap();
@@ -163,20 +163,20 @@ fn a_visit_advances_by_one_to_five_minutes_and_keeps_all_but_time_and_page() {
     assert_eq!(steps.keys().copied().collect::<Vec<_>>(), [60, 120, 180, 240, 300]);
     let all: usize = steps.values().sum();
     assert!(steps.values().all(|&count| (share(count, all) - 0.2).abs() < 0.01), "{steps:?}");
-    // 50 to begin with, and 60 000 / 600 that took the place of an ended one.
+    // 50 initial visits, and 60 000 / 600 replacements.
     assert!((110..190).contains(&last.len()), "{} visits", last.len());
     assert!(last.keys().any(|id| id.ends_with("140381404666752_50")));
 }
 
 #[test]
-fn pages_are_as_frequent_as_in_the_reference() {
+fn page_shares_match_the_reference() {
     let rows = rows(complete(9), 40_000);
     let mut pages: HashMap<String, usize> = HashMap::new();
     for row in &rows {
         *pages.entry(parsed(row).unwrap()["page"].as_str().unwrap().to_owned()).or_default() += 1;
     }
     assert_eq!(pages.len(), 6 + 20 + 20);
-    // Of 1 380 complete rows of the reference; the numbered pages together.
+    // Counts in 1 380 complete rows of the reference. Numbered pages are grouped.
     for (page, measured) in
         [("index", 182), ("contact", 161), ("home", 177), ("main", 176), ("about", 165), ("categories", 183)]
     {
@@ -189,15 +189,16 @@ fn pages_are_as_frequent_as_in_the_reference() {
 }
 
 #[test]
-fn visitors_are_as_varied_as_in_the_reference() {
+fn visitor_shares_match_the_reference() {
     // The first rows of many generators: 50 visits each.
     let visits: Vec<_> = (0..60).flat_map(|seed| rows(complete(seed), 50)).map(|row| parsed(&row).unwrap()).collect();
-    let of = |test: &dyn Fn(&Value) -> bool| share(visits.iter().filter(|visit| test(visit)).count(), visits.len());
-    assert_near("ad_id", of(&|visit| visit["context"]["ad_id"].is_null()), 16.0 / 36.0, 0.05);
-    assert_near("referral", of(&|visit| visit["context"]["referral"].is_null()), 3.0 / 36.0, 0.05);
-    let connected = of(&|visit| visit["context"]["user"].get("connected_since").is_some());
+    let share_of =
+        |test: &dyn Fn(&Value) -> bool| share(visits.iter().filter(|visit| test(visit)).count(), visits.len());
+    assert_near("ad_id", share_of(&|visit| visit["context"]["ad_id"].is_null()), 16.0 / 36.0, 0.05);
+    assert_near("referral", share_of(&|visit| visit["context"]["referral"].is_null()), 3.0 / 36.0, 0.05);
+    let connected = share_of(&|visit| visit["context"]["user"].get("connected_since").is_some());
     assert_near("connected_since", connected, 13.0 / 36.0, 0.04);
-    assert_near("keep_private", of(&|visit| visit["keep_private"] == true), 4.0 / 36.0, 0.04);
+    assert_near("keep_private", share_of(&|visit| visit["keep_private"] == true), 4.0 / 36.0, 0.04);
     for visit in &visits {
         let Some(since) = visit["context"]["user"].get("connected_since") else { continue };
         let since = since.as_str().unwrap();
@@ -207,7 +208,7 @@ fn visitors_are_as_varied_as_in_the_reference() {
 }
 
 #[test]
-fn fields_are_in_the_order_and_the_spacing_of_the_reference() {
+fn field_order_and_spacing_match_the_reference() {
     let names = [
         "visit_id",
         "event_time",
@@ -230,7 +231,7 @@ fn fields_are_in_the_order_and_the_spacing_of_the_reference() {
     ];
     for row in rows(complete(10), 200) {
         let found: Vec<_> = row.value.split('"').zip(row.value.split('"').skip(1)).collect();
-        // A name is a string before a colon; every separator is exactly Python's.
+        // A name is a string before a colon. Separators are those of Python.
         let found: Vec<_> = found.iter().filter(|(_, after)| after.starts_with(':')).map(|(name, _)| *name).collect();
         let expected: Vec<_> =
             names.into_iter().filter(|name| *name != "connected_since" || row.value.contains(name)).collect();
@@ -246,13 +247,13 @@ fn fields_are_in_the_order_and_the_spacing_of_the_reference() {
 }
 
 #[test]
-fn the_mean_size_is_that_of_the_reference() {
+fn mean_size_matches_the_reference() {
     let bytes: usize = rows(seeded(11), MEASURED_ROWS).iter().map(|row| row.value.len()).sum();
     assert_near("bytes per row", share(bytes, MEASURED_ROWS), 264.7, 5.0);
 }
 
 #[test]
-fn duplicates_repeat_the_row_before() {
+fn duplicate_repeats_the_previous_row() {
     assert!(rows(complete(12), 10_000).windows(2).all(|pair| pair[0] != pair[1]));
     let repeated = rows(Profile { duplicates: 0.2, ..complete(12) }, 20_000);
     let count = repeated.windows(2).filter(|pair| pair[0] == pair[1]).count();
@@ -260,7 +261,7 @@ fn duplicates_repeat_the_row_before() {
 }
 
 #[test]
-fn late_rows_are_behind_their_visit() {
+fn late_row_is_older_than_its_visit() {
     let rows = rows(Profile { late: 0.1, ..complete(13) }, 20_000);
     let mut reached: HashMap<String, DateTime<Utc>> = HashMap::new();
     let mut late = 0;

@@ -1,13 +1,13 @@
-//! Escapes characters that a terminal, a log or a reader could take for something else than text.
+//! Escapes control characters in untrusted text.
 //!
-//! Records, errors, plugin names and settings are written by others. An escape sequence in them would be executed by the terminal, a
-//! line break would start a line that looks like one of ours, and a bidirectional mark would show text in another order.
+//! Records, errors, plugin names and settings are untrusted. The terminal would execute an escape sequence in them. A line break could
+//! forge a log line. A bidirectional mark would reorder the displayed text.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Whether a character is shown as something else than itself, or not at all: control characters, bidirectional marks
-/// (<https://trojansource.codes>), characters without width, line separators of Unicode, tags and noncharacters.
+/// Control characters, bidirectional marks (<https://trojansource.codes>), zero-width characters, Unicode line separators, tags and
+/// noncharacters.
 pub fn is_unsafe(c: char) -> bool {
     if c.is_ascii() {
         return c.is_ascii_control();
@@ -29,17 +29,17 @@ pub fn is_unsafe(c: char) -> bool {
     ) || u32::from(c) & 0xfffe == 0xfffe
 }
 
-/// A text as a part of one line: line breaks and tabs are escaped, too.
+/// Escapes text for one line, including line breaks and tabs.
 pub fn line(text: &str) -> Cow<'_, str> {
     escape(text, is_unsafe, push_escaped)
 }
 
-/// A text of several lines: line breaks (LF) and tabs stay.
+/// Escapes text for several lines: keeps LF and tabs.
 pub fn text(text: &str) -> Cow<'_, str> {
     escape(text, |c| is_unsafe(c) && !is_layout(c), push_escaped)
 }
 
-/// JSON: what is escaped has the same meaning to a parser. Line breaks and tabs are layout there, as JSON has none in its strings.
+/// Escapes JSON without changing its meaning. LF and tabs are whitespace, because JSON strings can't contain them.
 pub fn json(text: &str) -> Cow<'_, str> {
     escape(
         text,
@@ -53,7 +53,7 @@ pub fn json(text: &str) -> Cow<'_, str> {
     )
 }
 
-/// Bytes as a text of several lines; those that are not UTF-8 as `\xff`.
+/// Escapes bytes as text for several lines. Invalid UTF-8 becomes `\xff`.
 pub fn bytes(bytes: &[u8]) -> String {
     let mut escaped = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -97,7 +97,7 @@ fn push_escaped(to: &mut String, c: char) {
 mod tests {
     use super::*;
 
-    /// Every kind of character that is escaped, and how.
+    /// One example for each kind of escaped character.
     const ESCAPED: [(char, &str); 22] = [
         ('\0', "\\x00"),
         ('\u{7}', "\\x07"),
@@ -124,7 +124,7 @@ mod tests {
     ];
 
     #[test]
-    fn unsafe_characters_are_escaped_everywhere() {
+    fn unsafe_characters_are_escaped() {
         for (c, escaped) in ESCAPED {
             let given = format!("a{c}b");
             assert_eq!(line(&given), format!("a{escaped}b"));
@@ -137,21 +137,21 @@ mod tests {
     }
 
     #[test]
-    fn line_breaks_and_tabs_stay_in_a_text_only() {
+    fn only_text_and_bytes_keep_line_breaks_and_tabs() {
         assert_eq!(line("a\n\tb"), "a\\n\\tb");
         assert_eq!(text("a\n\tb"), "a\n\tb");
         assert_eq!(bytes(b"a\n\tb"), "a\n\tb");
     }
 
     #[test]
-    fn plain_text_is_borrowed_as_it_is() {
+    fn plain_text_is_borrowed_unchanged() {
         for plain in ["", "plain", "Größe 10 µs → ✓ \u{1f600}", "\\x1b is text", "日本語", "فارسی"] {
             assert!(matches!(line(plain), Cow::Borrowed(same) if same == plain), "{plain}");
         }
     }
 
     #[test]
-    fn invalid_utf8_is_shown_by_its_bytes() {
+    fn invalid_utf8_is_shown_as_hex_bytes() {
         assert_eq!(bytes(b"a\xff\xc3(\x9bz"), "a\\xff\\xc3(\\x9bz");
     }
 

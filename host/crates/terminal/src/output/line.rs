@@ -1,21 +1,20 @@
-//! One line for people, parts of which may be coloured.
+//! One line of output with optional colours.
 
 use std::fmt;
 
 use super::escape;
 
-/// A colour of a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colour {
-    /// For what is right.
+    /// Success.
     Green,
-    /// For what is wrong.
+    /// Failure.
     Red,
-    /// For what needs a look.
+    /// Warning.
     Yellow,
-    /// For what is only information.
+    /// Information.
     Blue,
-    /// For what is less important.
+    /// Details.
     Faint,
 }
 
@@ -32,26 +31,24 @@ impl Colour {
     }
 }
 
-/// One line for people. Its text may come from anywhere: it is escaped when the line is written, the colours are not.
+/// One line of output. Its text may be untrusted: rendering escapes the text, but not the colours.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Line(Vec<(Option<Colour>, String)>);
 
 impl Line {
-    /// Adds a text.
     #[must_use]
     pub fn text(mut self, text: impl fmt::Display) -> Self {
         self.0.push((None, text.to_string()));
         self
     }
 
-    /// Adds a coloured text.
     #[must_use]
     pub fn coloured(mut self, colour: Colour, text: impl fmt::Display) -> Self {
         self.0.push((Some(colour), text.to_string()));
         self
     }
 
-    /// Puts a text in front.
+    /// Prepends a text.
     #[must_use]
     pub fn indented(mut self, by: &str) -> Self {
         self.0.insert(0, (None, by.to_owned()));
@@ -63,7 +60,7 @@ impl Line {
         self.rendered(false)
     }
 
-    /// The escaped line, with its colours if they are shown.
+    /// The escaped line.
     pub fn rendered(&self, with_colours: bool) -> String {
         let mut rendered = String::new();
         for (colour, text) in &self.0 {
@@ -94,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_colours_of_ours_are_escape_sequences() {
+    fn escape_sequences_in_text_are_escaped_and_colours_are_not() {
         let line = Line::default().coloured(Colour::Red, "FAILED").text("  \x1b[32mok\nFAILED  other");
         assert_eq!(line.rendered(true), "\x1b[31mFAILED\x1b[0m  \\x1b[32mok\\nFAILED  other");
         assert_eq!(line.indented("  ").rendered(false), "  FAILED  \\x1b[32mok\\nFAILED  other");
