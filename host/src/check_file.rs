@@ -62,7 +62,7 @@ fn print_summary(config: &CheckFileConfig) {
 /// What is wrong if the plugin of a pipeline is neither there nor can be built.
 fn missing_plugin(spec: &PipelineSpec) -> Option<String> {
     let path = &spec.plugin;
-    if path.as_os_str().is_empty() || path.exists() || project::of_plugin(path).is_some() {
+    if path.as_os_str().is_empty() || path.exists() || project::find_for_plugin(path).is_some() {
         return None;
     }
     let path = path.display();
