@@ -1,5 +1,5 @@
-//! Blocking calls of a Kafka client, on a thread of their own. librdkafka has calls that ignore their timeout
-//! (librdkafka#5456, librdkafka#5511), so a worker waits for the answer with a limit, and abandons the client when the limit passes.
+//! Runs the blocking calls of a Kafka client on a thread of their own. Some calls of librdkafka ignore their timeout
+//! (librdkafka#5456, librdkafka#5511). A worker waits with a timeout of its own, and abandons the client after it.
 
 use std::convert::Infallible;
 use std::io;
@@ -9,17 +9,17 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-/// Clients with a call that has not returned, in the whole process. Each keeps its memory, threads and connections.
+/// The number of abandoned clients of the process. Each keeps its memory, threads and connections until its call returns.
 static ABANDONED: AtomicUsize = AtomicUsize::new(0);
 
 type Call<C> = Box<dyn FnOnce(&C) + Send>;
 
-/// A client, and the thread on which its blocking calls run and on which it is destroyed.
+/// A client, and the thread that runs its blocking calls and destroys it.
 pub(super) struct CallThread<C> {
-    // Before the sender: the thread must be the last one that has the client.
+    // Dropped before the sender, so that the thread drops the last reference.
     client: Arc<C>,
     calls: mpsc::Sender<Call<C>>,
-    /// Disconnected when the client is destroyed.
+    /// The channel disconnects when the client is destroyed.
     ended: mpsc::Receiver<Infallible>,
     abandoned: Arc<AtomicBool>,
 }
@@ -45,26 +45,25 @@ impl<C: Send + Sync + 'static> CallThread<C> {
         Ok(Self { client, calls, ended, abandoned })
     }
 
-    /// The client, for calls that don't block.
+    /// The client, for calls that do not block.
     pub(super) fn client(&self) -> &C {
         &self.client
     }
 
-    /// Runs the call; `None` when it has not returned within the limit. Then the thread is busy, and [`Self::abandon`] is all that
-    /// is left to do.
+    /// Runs the call; returns `None` after the limit. Then the thread is still busy: the caller must [`Self::abandon`] the client.
     pub(super) fn call<R: Send + 'static>(
         &self,
         limit: Duration,
         call: impl FnOnce(&C) -> R + Send + 'static,
     ) -> Option<R> {
         let (reply, answer) = mpsc::sync_channel(1);
-        // Whoever waited may be gone.
+        // The receiver is gone if the call exceeded its limit.
         let call = Box::new(move |client: &C| drop(reply.send(call(client))));
         self.calls.send(call).ok()?;
         answer.recv_timeout(limit).ok()
     }
 
-    /// Destroys the client on its thread; waits for it no longer than the limit. Returns whether it is destroyed.
+    /// Destroys the client on its thread, and waits at most for the limit. Returns whether the client is destroyed.
     pub(super) fn close(self, limit: Duration) -> bool {
         let Self { client, calls, ended, .. } = self;
         drop(client);
@@ -72,14 +71,14 @@ impl<C: Send + Sync + 'static> CallThread<C> {
         ended.recv_timeout(limit) == Err(RecvTimeoutError::Disconnected)
     }
 
-    /// Leaves the client to its thread, which destroys it when the call returns. Tells how many there are by now.
+    /// Leaves the client to its thread, which destroys it when the call returns. Returns the number of abandoned clients.
     pub(super) fn abandon(self) -> usize {
         self.abandoned.store(true, Ordering::Release);
         ABANDONED.fetch_add(1, Ordering::AcqRel) + 1
     }
 }
 
-/// Destroys what the last reference is given of on a thread of its own; waits no longer than the limit. Tells whether it is destroyed.
+/// Drops a client on a new thread, and waits at most for the limit. Returns whether the client is destroyed.
 pub(super) fn destroy_within<C: Send + Sync + 'static>(name: &str, client: Arc<C>, limit: Duration) -> bool {
     let (ending, ended) = mpsc::channel::<Infallible>();
     let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
@@ -97,7 +96,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(60);
 
-    /// Reports where it was dropped.
+    /// Sends the name of the thread that drops it.
     struct Client(mpsc::Sender<String>);
 
     impl Drop for Client {
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn call_that_returns_is_answered_and_the_client_is_destroyed_on_its_thread() {
+    fn call_returns_its_result_and_the_thread_destroys_the_client() {
         let (calls, dropped) = start();
         assert_eq!(calls.call(LONG, |_| 7), Some(7));
         assert_eq!(calls.call(LONG, |_| "next"), Some("next"));
@@ -121,27 +120,27 @@ mod tests {
     }
 
     #[test]
-    fn call_that_does_not_return_is_abandoned_and_its_client_destroyed_when_it_returns() {
+    fn abandoned_client_is_destroyed_after_its_call_returns() {
         let (calls, dropped) = start();
         let (go_on, blocked) = mpsc::channel::<()>();
         let asked = Instant::now();
         assert_eq!(calls.call(Duration::from_millis(20), move |_| blocked.recv().is_ok()), None);
         assert!(asked.elapsed() < LONG);
         assert!(calls.abandon() >= 1);
-        assert!(dropped.try_recv().is_err(), "a client is never destroyed while it is in a call");
+        assert!(dropped.try_recv().is_err(), "the client must not be destroyed during its call");
         go_on.send(()).unwrap();
         assert_eq!(dropped.recv_timeout(LONG).as_deref(), Ok("calls-of-test"));
     }
 
     #[test]
-    fn client_that_is_slow_to_destroy_is_not_waited_for() {
+    fn slow_destruction_does_not_block_the_caller() {
         struct Slow(mpsc::Receiver<()>);
         impl Drop for Slow {
             fn drop(&mut self) {
                 let _ = self.0.recv();
             }
         }
-        // A receiver can't be shared; the lock makes it so.
+        // A receiver is not Sync; the mutex is.
         let (go_on, blocked) = mpsc::channel();
         let client = Arc::new(std::sync::Mutex::new(Slow(blocked)));
         assert!(!destroy_within("slow", client, Duration::from_millis(20)));

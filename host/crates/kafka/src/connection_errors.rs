@@ -1,4 +1,4 @@
-//! Why connections to brokers fail: what librdkafka reports, in order of how much it explains, and in words that name the cause.
+//! Finds the cause of failed connections in the messages of librdkafka.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::RDKafkaErrorCode;
 
-/// A cause of failed connections; the one that explains most comes first.
+/// A cause of failed connections, the most specific one first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Cause {
     WrongPassword,
@@ -25,9 +25,9 @@ pub(super) enum Cause {
     Disconnected,
 }
 
-/// What librdkafka and OpenSSL write for each cause. The first line that is found in a message decides.
+/// Texts of librdkafka and OpenSSL for each cause. The first text that a message contains decides.
 const TEXTS: &[(&str, Cause)] = &[
-    // The mechanism is refused before any password is sent.
+    // The broker refuses the mechanism before the client sends a password.
     ("unsupported sasl mechanism", Cause::WrongMechanism),
     ("not valid in current sasl state", Cause::NoSasl),
     ("sasl authentication error", Cause::WrongPassword),
@@ -59,8 +59,8 @@ const TEXTS: &[(&str, Cause)] = &[
 ];
 
 impl Cause {
-    /// The cause that a message of librdkafka tells of, if it is about a connection.
-    pub(super) fn of(code: Option<RDKafkaErrorCode>, message: &str) -> Option<Self> {
+    /// The cause of a message, if the message is about a connection.
+    pub(super) fn classify(code: Option<RDKafkaErrorCode>, message: &str) -> Option<Self> {
         let message = message.to_ascii_lowercase();
         if let Some((_, cause)) = TEXTS.iter().find(|(text, _)| message.contains(text)) {
             return Some(*cause);
@@ -74,16 +74,16 @@ impl Cause {
         }
     }
 
-    /// Whether waiting can't help: somebody must change a setting.
+    /// Whether a retry cannot succeed until someone changes a setting.
     pub(super) fn is_permanent(self) -> bool {
-        // A port that closes connections may be a proxy whose broker is about to come.
+        // A port that closes connections can be a proxy whose broker is starting.
         !matches!(
             self,
             Self::UnknownHost | Self::ConnectionRefused | Self::Unreachable | Self::Disconnected | Self::PortWithTls
         )
     }
 
-    /// The cause, and what to do about it.
+    /// The text of the cause, and how to fix it.
     pub(super) fn explain(self) -> (&'static str, &'static str) {
         match self {
             Self::WrongPassword => (
@@ -137,60 +137,59 @@ impl Cause {
     }
 }
 
-struct Seen {
-    first: Instant,
+struct FirstError {
+    at: Instant,
     message: String,
 }
 
-/// The causes seen by one client. Cheap to clone: all clones are the same.
+/// The causes of one client, each with its first message. Clones share the state.
 #[derive(Clone, Default)]
-pub(super) struct ConnectionErrors(Arc<Mutex<BTreeMap<Cause, Seen>>>);
+pub(super) struct ConnectionErrors(Arc<Mutex<BTreeMap<Cause, FirstError>>>);
 
 impl ConnectionErrors {
-    /// Takes note of a message of librdkafka, if it is about a connection.
-    pub(super) fn note(&self, code: Option<RDKafkaErrorCode>, message: &str) {
-        let Some(cause) = Cause::of(code, message) else { return };
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Records a message of librdkafka, if it is about a connection.
+    pub(super) fn record(&self, code: Option<RDKafkaErrorCode>, message: &str) {
+        let Some(cause) = Cause::classify(code, message) else { return };
+        let mut errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let message = message.to_owned();
-        seen.entry(cause).or_insert_with(|| Seen { first: Instant::now(), message });
+        errors.entry(cause).or_insert_with(|| FirstError { at: Instant::now(), message });
     }
 
-    /// The cause that explains most, with what librdkafka said about it.
-    pub(super) fn likeliest(&self) -> Option<(Cause, String)> {
-        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.iter().next().map(|(cause, seen)| (*cause, seen.message.clone()))
+    /// The most specific cause, with its first message.
+    pub(super) fn most_specific(&self) -> Option<(Cause, String)> {
+        let errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        errors.iter().next().map(|(cause, first)| (*cause, first.message.clone()))
     }
 
-    /// Whether there is a cause that waiting can't help, for so long by now.
-    pub(super) fn are_permanent(&self, since: Duration) -> bool {
-        let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.iter().any(|(cause, seen)| cause.is_permanent() && seen.first.elapsed() >= since)
+    /// Whether a permanent cause has persisted for this time.
+    pub(super) fn has_permanent(&self, min_age: Duration) -> bool {
+        let errors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        errors.iter().any(|(cause, first)| cause.is_permanent() && first.at.elapsed() >= min_age)
     }
 
-    /// Whether this cause was seen.
     pub(super) fn has(&self, cause: Cause) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&cause)
     }
 }
 
-/// How often the same cause is logged at most.
-const LOG_EVERY: Duration = Duration::from_secs(30);
+/// The minimum interval between two log lines of the same cause.
+const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
-/// When each cause was logged last, by any client of the process, and how many messages were left out since.
+/// The time of the last log line of each cause in the process, and the number of messages that were suppressed since.
 static LOGGED: Mutex<BTreeMap<Cause, (Instant, u64)>> = Mutex::new(BTreeMap::new());
 
-/// How many messages of this cause were left out before this one; `None`: this one is left out too. Librdkafka writes each failure of
-/// each connection of each client, and again as an event.
-pub(super) fn take_turn(cause: Cause, now: Instant) -> Option<u64> {
+/// Returns the number of suppressed messages before this one, or `None` to suppress this one, too. librdkafka reports each failed
+/// connection of each client twice: as a log line and as an event.
+pub(super) fn throttle_log(cause: Cause, now: Instant) -> Option<u64> {
     let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
     match logged.get_mut(&cause) {
-        Some((last, left_out)) if now.saturating_duration_since(*last) < LOG_EVERY => {
-            *left_out += 1;
+        Some((last, suppressed)) if now.saturating_duration_since(*last) < LOG_INTERVAL => {
+            *suppressed += 1;
             None
         }
-        Some((last, left_out)) => {
+        Some((last, suppressed)) => {
             *last = now;
-            Some(std::mem::take(left_out))
+            Some(std::mem::take(suppressed))
         }
         None => {
             logged.insert(cause, (now, 0));
@@ -203,9 +202,9 @@ pub(super) fn take_turn(cause: Cause, now: Instant) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// Messages as librdkafka 2.12 with OpenSSL 3 writes them.
+    /// Messages of librdkafka 2.12 with OpenSSL 3.
     #[test]
-    fn message_of_librdkafka_names_its_cause() {
+    fn message_of_librdkafka_maps_to_its_cause() {
         for (message, expected) in [
             (
                 "sasl_plaintext://127.0.0.1:9093/bootstrap: SASL authentication error: Authentication failed: Invalid username or \
@@ -252,34 +251,34 @@ mod tests {
             ),
             ("1/1 brokers are down", None),
         ] {
-            assert_eq!(Cause::of(None, message), expected, "{message}");
+            assert_eq!(Cause::classify(None, message), expected, "{message}");
         }
-        assert_eq!(Cause::of(Some(RDKafkaErrorCode::Authentication), "whatever"), Some(Cause::WrongPassword));
-        assert_eq!(Cause::of(Some(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down"), None);
+        assert_eq!(Cause::classify(Some(RDKafkaErrorCode::Authentication), "whatever"), Some(Cause::WrongPassword));
+        assert_eq!(Cause::classify(Some(RDKafkaErrorCode::AllBrokersDown), "1/1 brokers are down"), None);
     }
 
     #[test]
-    fn cause_that_explains_most_is_the_likeliest() {
+    fn most_specific_cause_is_reported() {
         let errors = ConnectionErrors::default();
-        assert_eq!(errors.likeliest(), None);
-        errors.note(None, "a/1: Disconnected");
-        assert!(!errors.are_permanent(Duration::ZERO));
-        errors.note(None, "a/1: Connect to a:1 failed: Connection refused");
-        errors.note(Some(RDKafkaErrorCode::Authentication), "a/1: SASL authentication error: the first");
-        errors.note(Some(RDKafkaErrorCode::Authentication), "a/1: SASL authentication error: the second");
+        assert_eq!(errors.most_specific(), None);
+        errors.record(None, "a/1: Disconnected");
+        assert!(!errors.has_permanent(Duration::ZERO));
+        errors.record(None, "a/1: Connect to a:1 failed: Connection refused");
+        errors.record(Some(RDKafkaErrorCode::Authentication), "a/1: SASL authentication error: the first");
+        errors.record(Some(RDKafkaErrorCode::Authentication), "a/1: SASL authentication error: the second");
         let expected = (Cause::WrongPassword, "a/1: SASL authentication error: the first".to_owned());
-        assert_eq!(errors.likeliest(), Some(expected));
-        assert!(errors.are_permanent(Duration::ZERO) && !errors.are_permanent(Duration::from_secs(3600)));
+        assert_eq!(errors.most_specific(), Some(expected));
+        assert!(errors.has_permanent(Duration::ZERO) && !errors.has_permanent(Duration::from_secs(3600)));
     }
 
     #[test]
-    fn same_cause_is_logged_again_only_after_a_while_with_the_number_left_out() {
-        // No other test makes messages of this cause.
+    fn repeated_cause_is_logged_after_the_interval_with_the_suppressed_count() {
+        // No other test logs this cause.
         let (cause, now) = (Cause::NoSasl, Instant::now());
-        assert_eq!(take_turn(cause, now), Some(0));
-        assert_eq!(take_turn(cause, now), None);
-        assert_eq!(take_turn(cause, now + LOG_EVERY / 2), None);
-        assert_eq!(take_turn(cause, now + LOG_EVERY), Some(2));
-        assert_eq!(take_turn(cause, now + LOG_EVERY * 2), Some(0));
+        assert_eq!(throttle_log(cause, now), Some(0));
+        assert_eq!(throttle_log(cause, now), None);
+        assert_eq!(throttle_log(cause, now + LOG_INTERVAL / 2), None);
+        assert_eq!(throttle_log(cause, now + LOG_INTERVAL), Some(2));
+        assert_eq!(throttle_log(cause, now + LOG_INTERVAL * 2), Some(0));
     }
 }

@@ -1,4 +1,4 @@
-//! Which records a producer could not deliver, by the number that each was produced with.
+//! The failed deliveries of a producer. Each record has the number that it was produced with.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,27 +13,26 @@ use super::client;
 use super::native::events::DeliveryReport;
 use mapper_core::rejection::RejectionCause;
 
-/// What failed since it was last asked.
+/// The failures since the last [`Deliveries::take`].
 #[derive(Default)]
 pub(super) struct Deliveries {
-    failed: AtomicBool,
+    has_failures: AtomicBool,
     has_rejection: AtomicBool,
     failures: Mutex<Failures>,
     changed: Condvar,
 }
 
-/// The deliveries that failed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Failures {
-    /// Records that the broker rejected for what they are.
+    /// Records that the broker rejected for their content.
     pub(super) rejected: Vec<RejectedRecords>,
     /// The first record that failed for another reason, and its error.
     pub(super) other: Option<(RDKafkaErrorCode, usize)>,
-    /// The address of the text that librdkafka gives to records that were in a request with a rejected one.
-    innocent: Option<usize>,
+    /// The address of the error text of valid records in a request with a rejected one.
+    valid_record_text: Option<usize>,
 }
 
-/// Records of one produce request of which one at least is rejected; if there is one only, that one.
+/// Records of one produce request, of which at least one is rejected. It has one record if the rejected one is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct RejectedRecords {
     pub(super) code: RDKafkaErrorCode,
@@ -42,35 +41,36 @@ pub(super) struct RejectedRecords {
 }
 
 impl Deliveries {
-    /// Notes the records of a produce request that were not delivered.
-    pub(super) fn note(&self, reports: &[DeliveryReport]) {
+    /// Records the failed deliveries of a produce request.
+    pub(super) fn record(&self, reports: &[DeliveryReport]) {
         let mut failures = self.lock();
-        if failures.note(reports) {
+        if failures.record(reports) {
             self.has_rejection.fetch_or(!failures.rejected.is_empty(), Ordering::AcqRel);
-            self.failed.store(true, Ordering::Release);
+            self.has_failures.store(true, Ordering::Release);
             self.changed.notify_all();
         }
     }
 
-    /// Whether a request of the producer was rejected, ever. Its next one has a gap in its sequence numbers, which no broker takes.
+    /// Whether a request of the producer was ever rejected. Then its next request has a gap in its sequence numbers, which every
+    /// broker refuses.
     pub(super) fn has_rejection(&self) -> bool {
         self.has_rejection.load(Ordering::Acquire)
     }
 
-    /// What failed since the last call.
+    /// Takes the failures since the last call.
     pub(super) fn take(&self) -> Option<Failures> {
-        if !self.failed.swap(false, Ordering::Acquire) {
+        if !self.has_failures.swap(false, Ordering::Acquire) {
             return None;
         }
         let mut failures = self.lock();
-        let innocent = failures.innocent;
-        Some(std::mem::replace(&mut failures, Failures { innocent, ..Failures::default() }))
+        let valid_record_text = failures.valid_record_text;
+        Some(std::mem::replace(&mut failures, Failures { valid_record_text, ..Failures::default() }))
     }
 
-    /// The same; waits for it, as librdkafka makes a transaction fail a moment before it reports the record that did it.
+    /// The same, but waits for a failure. librdkafka fails a transaction shortly before it reports the failed record.
     pub(super) fn take_within(&self, wait: Duration) -> Option<Failures> {
-        let none_yet = |_: &mut Failures| !self.failed.load(Ordering::Acquire);
-        drop(self.changed.wait_timeout_while(self.lock(), wait, none_yet));
+        let has_none = |_: &mut Failures| !self.has_failures.load(Ordering::Acquire);
+        drop(self.changed.wait_timeout_while(self.lock(), wait, has_none));
         self.take()
     }
 
@@ -80,10 +80,10 @@ impl Deliveries {
 }
 
 impl Failures {
-    /// Whether there was anything to note.
-    fn note(&mut self, reports: &[DeliveryReport]) -> bool {
+    /// Returns whether there was a failure.
+    fn record(&mut self, reports: &[DeliveryReport]) -> bool {
         use RDKafkaErrorCode as Code;
-        // What is purged is purged because of what failed before.
+        // A record is purged only after another record failed.
         let is_failure = |report: &&DeliveryReport| !matches!(report.code, Code::PurgeQueue | Code::PurgeInflight);
         let Some(first) = reports.iter().filter(is_failure).find(|report| report.code != Code::InvalidDifferentRecord)
         else {
@@ -94,32 +94,32 @@ impl Failures {
             return true;
         };
         let rejected = |numbers| RejectedRecords { code: first.code, cause, numbers };
-        // With several rejected records in a request, their codes tell them from the others; with one, only the text does.
-        let named: Vec<usize> = if reports.iter().any(|report| report.code == Code::InvalidDifferentRecord) {
+        // If a request has several rejected records, their codes differ from the others. If it has one, only its text differs.
+        let known: Vec<usize> = if reports.iter().any(|report| report.code == Code::InvalidDifferentRecord) {
             reports
                 .iter()
                 .filter(|report| report.code != Code::InvalidDifferentRecord)
                 .map(|report| report.number)
                 .collect()
         } else {
-            self.innocent = self.innocent.or_else(|| innocent_address(reports));
-            let is_innocent = |report: &&DeliveryReport| Some(report.message_address) == self.innocent;
-            match reports.iter().filter(is_innocent).count() {
+            self.valid_record_text = self.valid_record_text.or_else(|| find_valid_record_text(reports));
+            let is_valid = |report: &&DeliveryReport| Some(report.message_address) == self.valid_record_text;
+            match reports.iter().filter(is_valid).count() {
                 0 => Vec::new(),
-                _ => reports.iter().filter(|report| !is_innocent(report)).map(|report| report.number).collect(),
+                _ => reports.iter().filter(|report| !is_valid(report)).map(|report| report.number).collect(),
             }
         };
-        match named.is_empty() {
+        match known.is_empty() {
             true => self.rejected.push(rejected(reports.iter().map(|report| report.number).collect())),
-            false => self.rejected.extend(named.into_iter().map(|number| rejected(vec![number]))),
+            false => self.rejected.extend(known.into_iter().map(|number| rejected(vec![number]))),
         }
         true
     }
 }
 
-/// The address of the text of the records that are not at fault, in a request with one rejected record: it is the one that
-/// several have, while another record has another.
-fn innocent_address(reports: &[DeliveryReport]) -> Option<usize> {
+/// Finds the address of the error text of valid records in a request with one rejected record. Several records share it, and
+/// the rejected one has another.
+fn find_valid_record_text(reports: &[DeliveryReport]) -> Option<usize> {
     let mut addresses: Vec<usize> = reports.iter().map(|report| report.message_address).collect();
     addresses.sort_unstable();
     let differ = addresses.first() != addresses.last();
@@ -127,7 +127,7 @@ fn innocent_address(reports: &[DeliveryReport]) -> Option<usize> {
     differ.then_some(shared[0])
 }
 
-/// Why a broker rejects a record for what it is; `None` for an error that is about anything else.
+/// The cause of a rejection by the content of a record; `None` for any other error.
 pub(super) fn rejection_cause(code: RDKafkaErrorCode) -> Option<RejectionCause> {
     use RDKafkaErrorCode as Code;
     match code {
@@ -148,14 +148,14 @@ impl ClientContext for Deliveries {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        client::report(&error, reason);
+        client::log_error(&error, reason);
     }
 }
 
 impl ProducerContext for Deliveries {
     type DeliveryOpaque = usize;
 
-    /// Only called while the producer is dropped, for what is purged then.
+    /// rdkafka calls it only for records that are purged when the producer is dropped.
     fn delivery(&self, _: &DeliveryResult<'_>, _: usize) {}
 }
 
@@ -165,9 +165,9 @@ mod tests {
 
     use super::*;
 
-    const INNOCENT: usize = 0x1000;
+    const VALID: usize = 0x1000;
 
-    fn noted(requests: &[&[(Code, usize)]]) -> Vec<(Code, Vec<usize>)> {
+    fn rejected_numbers(requests: &[&[(Code, usize)]]) -> Vec<(Code, Vec<usize>)> {
         let deliveries = Deliveries::default();
         let mut number = 0;
         for request in requests {
@@ -175,55 +175,63 @@ mod tests {
                 number += 1;
                 DeliveryReport { number, code, message_address }
             };
-            deliveries.note(&request.iter().map(report).collect::<Vec<_>>());
+            deliveries.record(&request.iter().map(report).collect::<Vec<_>>());
         }
         let failures = deliveries.take().unwrap_or_default();
-        assert_eq!(deliveries.take(), None, "told once");
+        assert_eq!(deliveries.take(), None, "a failure is taken once");
         assert_eq!(deliveries.has_rejection(), !failures.rejected.is_empty());
         failures.rejected.into_iter().map(|rejected| (rejected.code, rejected.numbers)).collect()
     }
 
     #[test]
-    fn rejected_records_of_a_request_are_named_where_librdkafka_tells() {
+    fn rejected_record_is_identified_if_the_report_allows_it() {
         use Code::{InvalidDifferentRecord, InvalidRecord, MessageSizeTooLarge};
         let several =
             [(InvalidDifferentRecord, 1), (InvalidRecord, 2), (InvalidRecord, 3), (InvalidDifferentRecord, 1)];
-        assert_eq!(noted(&[&several]), [(InvalidRecord, vec![2]), (InvalidRecord, vec![3])]);
-        let one_of_three = [(InvalidRecord, INNOCENT), (InvalidRecord, 7), (InvalidRecord, INNOCENT)];
-        assert_eq!(noted(&[&one_of_three]), [(InvalidRecord, vec![2])]);
-        let without_text = [(InvalidRecord, INNOCENT), (InvalidRecord, INNOCENT), (InvalidRecord, 0)];
-        assert_eq!(noted(&[&without_text]), [(InvalidRecord, vec![3])]);
-        let one_of_two = [(InvalidRecord, INNOCENT), (InvalidRecord, 7)];
-        assert_eq!(noted(&[&one_of_two]), [(InvalidRecord, vec![1, 2])], "either may be the one");
+        assert_eq!(rejected_numbers(&[&several]), [(InvalidRecord, vec![2]), (InvalidRecord, vec![3])]);
+        let one_of_three = [(InvalidRecord, VALID), (InvalidRecord, 7), (InvalidRecord, VALID)];
+        assert_eq!(rejected_numbers(&[&one_of_three]), [(InvalidRecord, vec![2])]);
+        let without_text = [(InvalidRecord, VALID), (InvalidRecord, VALID), (InvalidRecord, 0)];
+        assert_eq!(rejected_numbers(&[&without_text]), [(InvalidRecord, vec![3])]);
+        let one_of_two = [(InvalidRecord, VALID), (InvalidRecord, 7)];
         assert_eq!(
-            noted(&[&one_of_three, &one_of_two]),
-            [(InvalidRecord, vec![2]), (InvalidRecord, vec![5])],
-            "what is known of librdkafka's text is remembered"
+            rejected_numbers(&[&one_of_two]),
+            [(InvalidRecord, vec![1, 2])],
+            "either record can be the rejected one"
         );
-        assert_eq!(noted(&[&[(InvalidRecord, 7)]]), [(InvalidRecord, vec![1])]);
+        assert_eq!(
+            rejected_numbers(&[&one_of_three, &one_of_two]),
+            [(InvalidRecord, vec![2]), (InvalidRecord, vec![5])],
+            "the text of valid records is remembered"
+        );
+        assert_eq!(rejected_numbers(&[&[(InvalidRecord, 7)]]), [(InvalidRecord, vec![1])]);
         for address in [0, 7] {
             let request = [(MessageSizeTooLarge, address); 3];
-            assert_eq!(noted(&[&request]), [(MessageSizeTooLarge, vec![1, 2, 3])], "nobody is named");
+            assert_eq!(
+                rejected_numbers(&[&request]),
+                [(MessageSizeTooLarge, vec![1, 2, 3])],
+                "the rejected record is unknown"
+            );
         }
     }
 
     #[test]
-    fn what_is_purged_is_no_failure_and_the_first_other_error_is_kept() {
+    fn purged_record_is_no_failure_and_the_first_other_error_is_kept() {
         let deliveries = Deliveries::default();
-        let note = |number, code| deliveries.note(&[DeliveryReport { number, code, message_address: 0 }]);
-        note(1, Code::PurgeQueue);
-        note(2, Code::PurgeInflight);
-        note(3, Code::InvalidDifferentRecord);
-        deliveries.note(&[]);
+        let record = |number, code| deliveries.record(&[DeliveryReport { number, code, message_address: 0 }]);
+        record(1, Code::PurgeQueue);
+        record(2, Code::PurgeInflight);
+        record(3, Code::InvalidDifferentRecord);
+        deliveries.record(&[]);
         assert_eq!(deliveries.take_within(Duration::ZERO), None);
-        note(4, Code::MessageTimedOut);
-        note(5, Code::UnknownTopic);
+        record(4, Code::MessageTimedOut);
+        record(5, Code::UnknownTopic);
         let failures = deliveries.take_within(Duration::from_secs(60)).expect("a failure");
         assert_eq!((failures.other, failures.rejected), (Some((Code::MessageTimedOut, 4)), vec![]));
     }
 
     #[test]
-    fn only_an_error_about_the_record_is_a_rejection() {
+    fn only_an_error_about_the_content_is_a_rejection() {
         for (code, expected) in [
             (Code::MessageSizeTooLarge, Some(RejectionCause::TooLarge)),
             (Code::MessageBatchTooLarge, Some(RejectionCause::TooLarge)),

@@ -1,4 +1,4 @@
-//! Asks a cluster for the ids of topics, for which the rdkafka crate has no call.
+//! Reads the ids of topics. The rdkafka crate has no call for it.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
@@ -12,24 +12,21 @@ use rdkafka_sys as sys;
 
 use mapper_core::topics::{TopicId, TopicIdentity};
 
-/// A topic as the cluster describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Described {
-    /// Which topic it is.
+pub(super) struct TopicDescription {
     pub(super) identity: TopicIdentity,
-    /// How many partitions it has.
     pub(super) partitions: i32,
 }
 
-/// Describes those of the topics that exist.
+/// Describes the topics; a topic that does not exist is missing in the result.
 ///
 /// # Errors
-/// When the cluster does not answer in time, or refuses.
+/// If the cluster does not answer in time, or refuses the request.
 pub(super) fn describe_topics<C: ClientContext>(
     client: &Client<C>,
     topics: &[&str],
     timeout: Duration,
-) -> KafkaResult<BTreeMap<String, Described>> {
+) -> KafkaResult<BTreeMap<String, TopicDescription>> {
     let cluster = client.fetch_cluster_id(timeout);
     let event = request(client, topics, timeout)?;
     let mut described = BTreeMap::new();
@@ -58,13 +55,13 @@ pub(super) fn describe_topics<C: ClientContext>(
             let id = topic_id(sys::rd_kafka_TopicDescription_topic_id(topic));
             let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
             let identity = TopicIdentity { cluster: cluster.clone(), id };
-            described.insert(name, Described { identity, partitions });
+            described.insert(name, TopicDescription { identity, partitions });
         }
     }
     Ok(described)
 }
 
-/// The id as text; `None` for the zero that stands for a broker without topic ids.
+/// The id as text; `None` for zero, which is the answer of a broker without topic ids.
 ///
 /// # Safety
 /// `id` is null or points at a valid id.
@@ -81,12 +78,12 @@ unsafe fn topic_id(id: *const sys::rd_kafka_Uuid_t) -> Option<TopicId> {
     }
 }
 
-/// An answer, which is destroyed with this value.
+/// Owns an event of librdkafka.
 struct Event(NonNull<sys::rd_kafka_event_t>);
 
 impl Drop for Event {
     fn drop(&mut self) {
-        // SAFETY: it is ours, and destroyed once.
+        // SAFETY: the value owns the event and destroys it once.
         unsafe { sys::rd_kafka_event_destroy(self.0.as_ptr()) }
     }
 }
@@ -104,7 +101,7 @@ fn request<C: ClientContext>(client: &Client<C>, topics: &[&str], timeout: Durat
         sys::rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, ptr::null_mut(), 0);
         let queue = sys::rd_kafka_queue_new(native);
         sys::rd_kafka_DescribeTopics(native, collection, options, queue);
-        // librdkafka answers with an error of its own when the time is over; a little later at the latest.
+        // librdkafka itself answers with an error shortly after the timeout.
         let event = sys::rd_kafka_queue_poll(queue, timeout_ms.saturating_add(1000));
         sys::rd_kafka_queue_destroy(queue);
         sys::rd_kafka_AdminOptions_destroy(options);

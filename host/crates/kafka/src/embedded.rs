@@ -1,21 +1,21 @@
 //! The embedded broker of the demo: librdkafka's mock cluster, in this process.
 //!
-//! It has consumer groups, but its transactions are only for show, and it keeps 5 MiB per partition and silently drops
-//! what is older: good for a first look, and never for a test of delivery.
+//! It has consumer groups, but its transactions have no effect. It keeps 5 MiB per partition and silently drops older records.
+//! So it is fit for the demo, but not for a test of delivery.
 
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
 use mapper_core::shutdown::Halt;
 
-/// A broker that is gone with this value.
+/// The broker ends when this value is dropped.
 pub struct EmbeddedBroker(MockCluster<'static, DefaultProducerContext>);
 
 impl EmbeddedBroker {
-    /// Starts the broker, with these topics.
+    /// Starts the broker and creates the topics.
     ///
     /// # Errors
-    /// When it can't be started, as when there is no free port.
+    /// If it cannot start, for example because there is no free port.
     pub fn start<'a>(topics: impl IntoIterator<Item = &'a str>, partitions: i32) -> Result<Self, Halt> {
         let failed = |error| Halt::kafka(format!("the embedded broker could not be started: {error}"));
         let cluster = MockCluster::new(1).map_err(failed)?;
@@ -25,12 +25,12 @@ impl EmbeddedBroker {
         Ok(Self(cluster))
     }
 
-    /// Keeps the broker up to the end of the process: clients that are still closing would report that it is gone.
+    /// Keeps the broker until the process ends. Otherwise clients that are closing log that it is unavailable.
     pub fn outlive_clients(self) {
         std::mem::forget(self);
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn brokers(&self) -> String {
         self.0.bootstrap_servers()
     }

@@ -1,4 +1,4 @@
-//! Files that librdkafka reads by itself, as a certificate: it would wait for ever for a named pipe.
+//! Checks files that librdkafka reads, such as certificates. librdkafka would block for ever on a named pipe.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use mapper_core::shutdown::Halt;
 use mapper_state::files;
 
-/// The properties that name a file (CONFIGURATION.md of librdkafka).
+/// The properties with a path (CONFIGURATION.md of librdkafka).
 const FILES: [&str; 9] = [
     "sasl.kerberos.keytab",
     "sasl.oauthbearer.assertion.file",
@@ -19,11 +19,10 @@ const FILES: [&str; 9] = [
     "ssl.keystore.location",
 ];
 
-/// Checks the files that the properties name. One that is not there, and a directory, which some of them may be, are for
-/// librdkafka to judge.
+/// Checks the files of the properties. librdkafka itself reports a missing file, and some properties allow a directory.
 ///
 /// # Errors
-/// When one is a named pipe, a device or the like.
+/// If a file is a named pipe, a device or another special file.
 pub(super) fn check(properties: &[(String, String)]) -> Result<(), Halt> {
     for (key, path) in properties.iter().filter(|(key, _)| FILES.contains(&key.as_str())) {
         match files::open(Path::new(path)) {
@@ -41,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn file_of_a_property_is_not_waited_for() {
+    fn named_pipe_in_a_property_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let fifo = dir.path().join("fifo");
         rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, rustix::fs::Mode::RWXU).unwrap();

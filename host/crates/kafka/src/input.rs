@@ -1,8 +1,8 @@
-//! What the workers of a host know in common of the input topic, and what they do when it is another one or lacks records.
+//! The input topic, shared by the workers, and the policy for a recreated topic and for missing records.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::describe::Described;
+use super::describe::TopicDescription;
 use super::until::Until;
 use crate::policy::{InputPolicy, OnGap, OnTopicRecreated};
 use mapper_core::dead_letter::DeadLetterDetector;
@@ -12,28 +12,26 @@ use mapper_state::intents::Intents;
 
 use crate::topic_events::TopicEvents;
 
-/// The input topic of a run.
 pub struct InputTopic {
-    /// Its name.
     pub topic: Arc<str>,
-    /// Where the run ends, if it ends by itself.
+    /// The end offsets of a run that ends at them.
     pub until: Option<Arc<Until>>,
     policy: InputPolicy,
     events: Arc<dyn TopicEvents>,
     intents: Arc<Intents>,
-    /// Partitions from this one on were added while the host ran.
+    /// Partitions from this number on were added after the start.
     partitions_at_start: i32,
-    /// The topic that the last run read, or this one at its start.
+    /// The identity in the last run, or at the start of this run.
     known: TopicIdentity,
-    /// The topic that is read now.
+    /// The identity of the topic that the workers read now.
     current: Mutex<TopicIdentity>,
 }
 
 impl InputTopic {
-    /// The topic as the cluster describes it at the start; `None` if it does not.
+    /// `described` is `None` if the cluster has no topic ids.
     pub(super) fn new(
         topic: &str,
-        described: Option<&Described>,
+        described: Option<&TopicDescription>,
         until: Option<Arc<Until>>,
         policy: InputPolicy,
         (events, intents): (Arc<dyn TopicEvents>, Arc<Intents>),
@@ -51,17 +49,17 @@ impl InputTopic {
         }
     }
 
-    /// The topic that offsets are committed for now.
+    /// The identity of the topic that the workers read now.
     pub fn identity(&self) -> TopicIdentity {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The topic that a worker has to do with when it starts.
+    /// The identity that a worker expects at its start.
     pub(super) fn known(&self) -> &TopicIdentity {
         &self.known
     }
 
-    /// Whether the brokers tell the ids of topics. The embedded broker and brokers before Kafka 2.8 do not.
+    /// Whether the brokers have topic ids. The embedded broker and brokers before Kafka 2.8 have none.
     pub(super) fn has_id(&self) -> bool {
         self.identity().id.is_some()
     }
@@ -70,27 +68,27 @@ impl InputTopic {
         partition >= self.partitions_at_start
     }
 
-    /// From now on this topic is read.
-    pub(super) fn adopt(&self, identity: &TopicIdentity) {
+    /// Sets the identity of the topic that the workers read from now on.
+    pub(super) fn set_identity(&self, identity: &TopicIdentity) {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = identity.clone();
         self.events.keep(&self.topic, identity);
     }
 
-    /// What finds dead letters among the first records; `None` if they are allowed.
-    pub(super) fn detector(&self) -> Option<DeadLetterDetector> {
+    /// Creates a detector of dead letters; `None` if dead letters are allowed.
+    pub(super) fn create_detector(&self) -> Option<DeadLetterDetector> {
         (!self.policy.input_is_dead_letters).then(DeadLetterDetector::default)
     }
 
-    /// Whether the host ends when the topic was created again.
+    /// Whether the host ends when the topic was recreated.
     pub(super) fn halts_on_recreation(&self) -> bool {
         self.policy.on_topic_recreated == OnTopicRecreated::Halt
     }
 
-    /// The topic was deleted and created again.
+    /// Reports that the topic was deleted and recreated.
     ///
     /// # Errors
-    /// If the host is to end then.
-    pub(super) fn recreated(&self, old: &TopicIdentity, new: &TopicIdentity) -> Result<(), Halt> {
+    /// If the policy ends the host.
+    pub(super) fn report_recreated(&self, old: &TopicIdentity, new: &TopicIdentity) -> Result<(), Halt> {
         let (old, new) = (old.id.as_ref(), new.id.as_ref());
         if self.halts_on_recreation() {
             self.events.recreated(&self.topic, old, new, "the host ends (--on-topic-recreated halt)");
@@ -114,11 +112,11 @@ impl InputTopic {
         Ok(())
     }
 
-    /// A partition ends before the offset that is to be read next, though the topic is the same as far as anyone can tell.
+    /// Reports that a partition ends before the next offset, although the topic has the same id.
     ///
     /// # Errors
-    /// If the host is to end then.
-    pub(super) fn shortened(&self, partition: i32, offset: i64, to: i64) -> Result<(), Halt> {
+    /// If the policy ends the host.
+    pub(super) fn report_truncated(&self, partition: i32, offset: i64, to: i64) -> Result<(), Halt> {
         let topic = &*self.topic;
         if self.halts_on_recreation() {
             return Err(Halt::kafka(format!(
@@ -131,11 +129,11 @@ impl InputTopic {
         Ok(())
     }
 
-    /// Records were removed before they were read: the offsets from `from` up to, but without, `to`.
+    /// Reports that the records from `from` up to, but without, `to` were removed before the host read them.
     ///
     /// # Errors
-    /// If the host is to end then.
-    pub(super) fn missed(&self, partition: i32, from: i64, to: i64) -> Result<(), Halt> {
+    /// If the policy ends the host.
+    pub(super) fn report_missed(&self, partition: i32, from: i64, to: i64) -> Result<(), Halt> {
         let topic = &*self.topic;
         if self.policy.on_gap == OnGap::Halt {
             return Err(Halt::kafka(format!(
@@ -150,8 +148,8 @@ impl InputTopic {
         Ok(())
     }
 
-    /// Records of a topic were not read before it was deleted.
-    pub(super) fn deleted_unread(&self, partition: i32, from: i64, to: i64) {
+    /// Reports records that were deleted with their topic before the host read them.
+    pub(super) fn report_deleted_unread(&self, partition: i32, from: i64, to: i64) {
         self.events.deleted_unread(&self.topic, partition, from, to);
     }
 }

@@ -1,5 +1,4 @@
-//! Everything about Kafka: the source and sink of the pipeline, and what must be there before they start. Only this crate
-//! imports rdkafka.
+//! Kafka: the source and the sink of the pipeline, and the checks before their start. Only this crate imports rdkafka.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
@@ -7,6 +6,7 @@ mod call_thread;
 mod client;
 mod connection_errors;
 mod deliveries;
+mod delivery_errors;
 mod describe;
 mod diagnosis;
 pub mod embedded;
@@ -31,7 +31,6 @@ mod source;
 mod start;
 mod topic_events;
 mod topic_limits;
-mod undelivered;
 mod until;
 
 #[cfg(test)]

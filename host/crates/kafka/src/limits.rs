@@ -1,49 +1,48 @@
-//! How long the record path waits for Kafka, each time it does.
+//! The timeouts of the record path for Kafka.
 
 use std::time::Duration;
 
 use mapper_pipeline::activity::StepLimits;
 
-/// A call to the coordinator of the group or of the transactions: sending offsets, ending a transaction, committing offsets.
+/// A request to a coordinator: send offsets, end a transaction, commit offsets.
 pub(super) const COORDINATOR_LIMIT: Duration = Duration::from_secs(8);
-/// Making a producer ready: once for the metadata, once for its producer id.
+/// The initialization of a producer: this limit applies to the metadata and to the producer id.
 pub(super) const INIT_LIMIT: Duration = Duration::from_secs(10);
-/// The same while the host ends.
+/// The same during a shutdown.
 pub(super) const INIT_LIMIT_AT_END: Duration = Duration::from_secs(2);
-/// A question about offsets, or a seek.
+/// A request for offsets, or a seek.
 pub(super) const OFFSETS_LIMIT: Duration = Duration::from_secs(10);
-/// Destroying a client, which for a consumer includes leaving the group.
+/// The destruction of a client. A consumer also leaves its group.
 pub(super) const CLOSE_LIMIT: Duration = Duration::from_secs(3);
-/// How much later than its own timeout a call may return, before it counts as one that ignores it.
+/// A call that returns later than this after its timeout counts as stuck.
 pub(super) const CALL_GRACE: Duration = Duration::from_secs(2);
-/// Producers whose calls don't return, for each worker, before the host ends: each keeps its memory, threads and connections.
-pub(super) const MOST_ABANDONED: usize = 8;
+/// The host ends if a worker has more abandoned producers: each keeps its memory, threads and connections.
+pub(super) const MAX_ABANDONED: usize = 8;
 
-/// How long no record is delivered before the producer is taken for stuck: messages of a deleted partition are never delivered, and
-/// never fail.
+/// A producer without a delivery for this time counts as stuck. Records for a deleted partition are never delivered and never fail.
 pub(super) fn delivery_stall(transaction_timeout: Duration) -> Duration {
     transaction_timeout / 2
 }
 
-/// How long an output topic may be missing before the host ends: it may be about to be created anew.
+/// The host ends if an output topic is missing for longer. A shorter time allows to recreate the topic.
 pub(super) fn topic_absence(transaction_timeout: Duration) -> Duration {
     transaction_timeout * 2
 }
 
-/// How long each step of a worker takes at most: the limits of the waits in it.
+/// The longest duration of each step of a worker, from the timeouts in it.
 pub fn step_limits(connect_timeout: Duration, mapping: Duration, transaction_timeout: Duration) -> StepLimits {
     let coordinator = COORDINATOR_LIMIT + CALL_GRACE;
     let init = 2 * INIT_LIMIT + CALL_GRACE;
     StepLimits {
         starting: connect_timeout + init,
         mapping,
-        // Room in the queue of the producer, and the begin of a transaction with a new producer.
+        // The wait for room in the producer queue, and the begin of a transaction with a new producer.
         producing: transaction_timeout + init + coordinator,
-        // Delivery, then the offsets, then the end of the transaction; it may begin with a new producer.
+        // Delivery, offsets, end of the transaction; and a new producer.
         committing: transaction_timeout + init + 3 * coordinator,
-        // The pause, the abort, a new producer, the committed offsets, and the seek.
+        // The back-off, the abort, a new producer, the committed offsets, and the seek.
         recovering: Duration::from_secs(5) + coordinator + init + 2 * OFFSETS_LIMIT,
-        // The end of joining, the producer, the consumer.
+        // The end of the join, the producer, the consumer.
         leaving: 3 * CLOSE_LIMIT,
     }
 }

@@ -1,4 +1,4 @@
-//! A member of the consumer group: its client, and what its callbacks leave for the source.
+//! A member of the consumer group: its client, and the events of its callbacks.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,7 +16,6 @@ use super::native::RecordQueue;
 use mapper_core::record::Positions;
 use mapper_core::topics::{TopicId, TopicIdentity};
 
-/// A consumer in a group.
 pub type GroupConsumer = BaseConsumer<GroupContext>;
 
 #[derive(Clone)]
@@ -25,25 +24,24 @@ pub(super) enum Rebalance {
     Revoke { partitions: TopicPartitionList, lost: bool },
 }
 
-/// Keeps rebalances until the pipeline has time for them, and which topic the client reads.
+/// Queues rebalances until the pipeline applies them, and tracks the id of the topic that the client fetches.
 pub struct GroupContext {
     rebalances: Mutex<VecDeque<Rebalance>>,
     closing: AtomicBool,
-    /// Whether the group has given this client partitions, be it none.
+    /// Whether the group has answered with an assignment, even an empty one.
     has_joined: AtomicBool,
     topic: Arc<str>,
-    /// The topic that the client fetches from now on; `None` until it knows.
+    /// The id of the topic that the client fetches; `None` until the client reports a change.
     topic_id: Mutex<Option<TopicId>>,
-    /// Counts the changes of `topic_id`, so that looking for one costs a load.
+    /// The number of changes of `topic_id`. The record path checks it without a lock.
     topic_id_changes: AtomicU64,
-    /// Commits without an answer to wait for that failed.
+    /// The number of failed asynchronous commits.
     failed_commits: AtomicU64,
-    /// Whether the user asked for librdkafka's debug messages.
+    /// Whether the user enabled the debug messages of librdkafka.
     shows_debug: bool,
 }
 
 impl GroupContext {
-    /// For a client that reads this topic.
     pub(super) fn new(topic: Arc<str>, shows_debug: bool) -> Self {
         Self {
             rebalances: Mutex::default(),
@@ -66,18 +64,17 @@ impl GroupContext {
         self.has_joined.load(Ordering::Relaxed)
     }
 
-    /// How often the client began to fetch from another topic of the same name. No record of the new topic is handed on
-    /// before this changes.
+    /// The number of changes to a recreated topic. It changes before the client returns a record of the new topic.
     pub(super) fn topic_id_changes(&self) -> u64 {
         self.topic_id_changes.load(Ordering::Acquire)
     }
 
-    /// The topic that the client fetches from.
+    /// The id of the topic that the client fetches.
     pub(super) fn topic_id(&self) -> Option<TopicId> {
         self.topic_id.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How many commits failed of those that nobody waited for.
+    /// The number of failed asynchronous commits.
     pub(super) fn failed_commits(&self) -> u64 {
         self.failed_commits.load(Ordering::Relaxed)
     }
@@ -86,7 +83,7 @@ impl GroupContext {
 impl ClientContext for GroupContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         if facility == "METADATA"
-            && let Some(id) = changed_topic_id(message, &self.topic)
+            && let Some(id) = parse_changed_topic_id(message, &self.topic)
         {
             *self.topic_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
             self.topic_id_changes.fetch_add(1, Ordering::Release);
@@ -97,14 +94,14 @@ impl ClientContext for GroupContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        client::report(&error, reason);
+        client::log_error(&error, reason);
     }
 }
 
-/// The id of a topic from librdkafka's debug message that the client fetches by another id from now on. librdkafka has no call
-/// for it and goes on at the old offset (`rd_kafka_topic_metadata_update`). It logs the change before it fetches by the new id, so
-/// the message waits among the events before any record of the new topic is in a queue.
-fn changed_topic_id(message: &str, topic: &str) -> Option<TopicId> {
+/// Parses the new topic id in a debug message of librdkafka. librdkafka has no call for it, and continues at the old offset
+/// (`rd_kafka_topic_metadata_update`). It logs the change before it fetches by the new id. So the message is in the event queue
+/// before a record of the new topic is in a record queue.
+fn parse_changed_topic_id(message: &str, topic: &str) -> Option<TopicId> {
     // "[thrd:main]: Topic visits changed id from REm6l2J9TL+1OtDPaltrPQ to jz6OVoovQq6Zg1wsTJ434g"
     let (before, ids) = message.rsplit_once(" changed id from ")?;
     let is_ours = before.strip_suffix(topic).is_some_and(|before| before.ends_with("Topic "));
@@ -123,21 +120,21 @@ impl ConsumerContext for GroupContext {
         };
         if !self.closing.load(Ordering::Relaxed) {
             self.rebalances().push_back(rebalance);
-        } else if let Err(error) = carry_out(consumer, &rebalance) {
-            // The consumer is being dropped; the group notices by itself that it is gone.
-            tracing::debug!(%error, "a rebalance at the end");
+        } else if let Err(error) = apply_rebalance(consumer, &rebalance) {
+            // The consumer is closing. The group removes it after the session timeout.
+            tracing::debug!(%error, "failed to apply a rebalance during the close");
         }
     }
 
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
         if let Err(error) = result {
-            tracing::debug!(target: "kafka", %error, "could not commit the end of a partition");
+            tracing::debug!(target: "kafka", %error, "failed to commit the end of a partition");
             self.failed_commits.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-/// A new member of the group.
+/// Joins the group.
 pub(super) fn join(
     settings: &KafkaSettings,
     topic: &Arc<str>,
@@ -148,7 +145,7 @@ pub(super) fn join(
     Ok((RecordQueue::new(consumer.clone()), consumer))
 }
 
-pub(super) fn carry_out(consumer: &GroupConsumer, rebalance: &Rebalance) -> KafkaResult<()> {
+pub(super) fn apply_rebalance(consumer: &GroupConsumer, rebalance: &Rebalance) -> KafkaResult<()> {
     match rebalance {
         Rebalance::Assign(partitions) if is_cooperative(consumer) => consumer.incremental_assign(partitions),
         Rebalance::Assign(partitions) => consumer.assign(partitions),
@@ -157,29 +154,29 @@ pub(super) fn carry_out(consumer: &GroupConsumer, rebalance: &Rebalance) -> Kafk
     }
 }
 
-/// Whether partitions come and go one by one, not all at once.
+/// Whether a rebalance changes single partitions (cooperative protocol).
 pub(super) fn is_cooperative(consumer: &GroupConsumer) -> bool {
     matches!(consumer.rebalance_protocol(), RebalanceProtocol::Cooperative)
 }
 
-/// From here on rebalances are carried out at once: there is no pipeline to wait for.
+/// Applies all rebalances at once from now on, because the pipeline has ended.
 pub(super) fn close(consumer: &GroupConsumer) {
     consumer.context().closing.store(true, Ordering::Relaxed);
-    // One that is waiting would keep the consumer from leaving the group.
+    // A pending rebalance blocks the consumer from leaving the group.
     for rebalance in consumer.context().rebalances().drain(..) {
-        let _ = carry_out(consumer, &rebalance);
+        let _ = apply_rebalance(consumer, &rebalance);
     }
 }
 
-/// The membership of a worker, which the source and the sink share: the source reads, the sink commits.
+/// The group membership of a worker. The source reads with it, and the sink commits with it.
 #[derive(Clone)]
 pub struct Member(Arc<Mutex<State>>);
 
 struct State {
     consumer: Arc<GroupConsumer>,
-    /// The topic that offsets are committed for.
+    /// The identity of the topic of the committed offsets.
     identity: TopicIdentity,
-    /// The offsets that this member has committed.
+    /// The offsets that this member committed.
     committed: Positions,
 }
 
@@ -192,19 +189,19 @@ impl Member {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The consumer, which may be another one later.
+    /// The current consumer. A recreated topic replaces it.
     pub fn consumer(&self) -> Arc<GroupConsumer> {
         self.state().consumer.clone()
     }
 
-    /// Replaces the consumer. Returns the old one.
+    /// Replaces the consumer and returns the old one.
     pub(super) fn replace_consumer(&self, consumer: Arc<GroupConsumer>) -> Arc<GroupConsumer> {
         let mut state = self.state();
         state.committed.clear();
         std::mem::replace(&mut state.consumer, consumer)
     }
 
-    /// The topic that offsets are committed for.
+    /// The identity of the topic of the committed offsets.
     pub(super) fn identity(&self) -> TopicIdentity {
         self.state().identity.clone()
     }
@@ -213,7 +210,7 @@ impl Member {
         self.state().identity = identity;
     }
 
-    /// These offsets as they are committed: with the topic that they belong to.
+    /// The offsets for a commit, with the topic identity as metadata.
     pub(super) fn offsets(&self, topic: &str, next: &Positions) -> KafkaResult<TopicPartitionList> {
         let metadata = self.identity().to_offset_metadata();
         let mut list = TopicPartitionList::new();
@@ -227,17 +224,16 @@ impl Member {
         Ok(list)
     }
 
-    /// Up to these offsets all is committed.
-    pub(super) fn note_committed(&self, next: &Positions) {
+    pub(super) fn record_committed(&self, next: &Positions) {
         self.state().committed.extend(next);
     }
 
-    /// The offset that was committed last of a partition, as far as this member knows.
+    /// The last offset that this member committed for a partition.
     pub(super) fn committed(&self, partition: i32) -> Option<i64> {
         self.state().committed.get(&partition).copied()
     }
 
-    pub(super) fn forget_committed(&self, partition: i32) {
+    pub(super) fn remove_committed(&self, partition: i32) {
         self.state().committed.remove(&partition);
     }
 }
@@ -250,9 +246,9 @@ mod tests {
     fn changed_topic_id_is_read_from_the_message_of_librdkafka() {
         let message = "[thrd:main]: Topic visits changed id from AAAAAAAAAAAAAAAAAAAAAA to jz6OVoovQq6Zg1wsTJ434g";
         let id = Some(TopicId("jz6OVoovQq6Zg1wsTJ434g".into()));
-        assert_eq!(changed_topic_id(message, "visits"), id);
-        assert_eq!(changed_topic_id(message, "sits"), None);
-        assert_eq!(changed_topic_id(message, "visits2"), None);
-        assert_eq!(changed_topic_id("[thrd:main]: Topic visits [0] Leader 1 Epoch 0", "visits"), None);
+        assert_eq!(parse_changed_topic_id(message, "visits"), id);
+        assert_eq!(parse_changed_topic_id(message, "sits"), None);
+        assert_eq!(parse_changed_topic_id(message, "visits2"), None);
+        assert_eq!(parse_changed_topic_id("[thrd:main]: Topic visits [0] Leader 1 Epoch 0", "visits"), None);
     }
 }

@@ -1,6 +1,5 @@
-//! What the record path needs of librdkafka that the rdkafka crate has no call for, each behind a safe type: records from a
-//! queue apart from rebalances, header names that are not UTF-8, producing to a topic by its handle, a producer's events,
-//! and where a partition ends without asking.
+//! Safe wrappers of librdkafka calls that the rdkafka crate does not have: a record queue apart from rebalances, header names
+//! that are not UTF-8, a producer that uses topic handles, producer events, and cached end offsets.
 
 pub(super) mod events;
 
@@ -20,14 +19,14 @@ use rdkafka_sys::rd_kafka_vtype_t as vtype;
 use super::reporting::ReportingProducer;
 use mapper_core::record::{Header, NO_TIMESTAMP};
 
-/// Where a partition ends (its high watermark), as far as the client heard with the last fetch; asks nobody.
-pub(super) fn end_heard_of<C: ConsumerContext>(
+/// The end offset (high watermark) of a partition from the last fetch. It sends no request.
+pub(super) fn cached_end_offset<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &CStr,
     partition: i32,
 ) -> Option<i64> {
     let (mut low, mut high) = (0, 0);
-    // SAFETY: the client and the name are alive, and the offsets are ours to write.
+    // SAFETY: the client and the name are alive, and the offsets are local variables.
     let error = unsafe {
         sys::rd_kafka_get_watermark_offsets(
             consumer.client().native_ptr(),
@@ -37,11 +36,11 @@ pub(super) fn end_heard_of<C: ConsumerContext>(
             &raw mut high,
         )
     };
-    // Negative means not known yet (`RD_KAFKA_OFFSET_INVALID`).
+    // A negative offset is unknown (`RD_KAFKA_OFFSET_INVALID`).
     (error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR && high >= 0).then_some(high)
 }
 
-/// Commits offsets, and waits for the answer within the limit. The crate's synchronous commit waits without one.
+/// Commits offsets and waits at most for the limit. The synchronous commit of rdkafka has no limit.
 pub(super) fn commit_within<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     offsets: &TopicPartitionList,
@@ -49,8 +48,8 @@ pub(super) fn commit_within<C: ConsumerContext>(
 ) -> KafkaResult<()> {
     let client = consumer.client().native_ptr();
     let limit_ms = i32::try_from(limit.as_millis()).unwrap_or(i32::MAX);
-    // SAFETY: the client and the offsets are alive; the queue and the event are ours, each destroyed once. An answer that comes
-    // after the queue is destroyed is dropped by librdkafka.
+    // SAFETY: the client and the offsets are alive. The queue and the event are destroyed once. librdkafka drops an answer that
+    // arrives after the queue is destroyed.
     let code = unsafe {
         let queue = sys::rd_kafka_queue_new(client);
         let mut code = sys::rd_kafka_commit_queue(client, offsets.ptr(), queue, None, ptr::null_mut());
@@ -71,10 +70,10 @@ pub(super) fn commit_within<C: ConsumerContext>(
     }
 }
 
-/// A queue that the records of partitions are sent to, so that fetching them never runs into a rebalance.
+/// A queue for the records of partitions. Rebalances are in another queue, so that a fetch never triggers one.
 pub(super) struct RecordQueue<C: ConsumerContext + 'static> {
     queue: NonNull<sys::rd_kafka_queue_t>,
-    /// Where everything else goes, which [`BaseConsumer::poll`] serves.
+    /// The queue of all other events; [`BaseConsumer::poll`] serves it.
     events: Option<NonNull<sys::rd_kafka_queue_t>>,
     /// The queue must not outlive its client.
     consumer: Arc<BaseConsumer<C>>,
@@ -84,23 +83,22 @@ pub(super) struct RecordQueue<C: ConsumerContext + 'static> {
 unsafe impl<C: ConsumerContext> Send for RecordQueue<C> {}
 
 impl<C: ConsumerContext> RecordQueue<C> {
-    /// A new queue of this consumer.
     pub(super) fn new(consumer: Arc<BaseConsumer<C>>) -> Self {
         // SAFETY: the consumer's client is alive.
         let queue = unsafe { sys::rd_kafka_queue_new(consumer.client().native_ptr()) };
         let queue = NonNull::new(queue).expect("librdkafka makes a queue or aborts");
-        // SAFETY: as above. A client without a group has none.
+        // SAFETY: as above. The result is null for a client without a group.
         let events = NonNull::new(unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) });
         Self { queue, events, consumer }
     }
 
-    /// Whether events wait to be served. A poll returns after the first, also if it has nothing to hand on.
+    /// Whether the event queue is not empty. A poll can return nothing although more events are queued.
     pub(super) fn has_events(&self) -> bool {
         // SAFETY: the queue is alive.
         self.events.is_some_and(|events| unsafe { sys::rd_kafka_queue_length(events.as_ptr()) > 0 })
     }
 
-    /// Sends the records of a partition here. Holds for all its later assignments too.
+    /// Forwards the records of a partition to this queue, also after later assignments.
     pub(super) fn route(&self, topic: &str, partition: i32) -> KafkaResult<()> {
         let topic = CString::new(topic)?;
         // SAFETY: the client, the name and both queues are alive during these calls.
@@ -116,17 +114,17 @@ impl<C: ConsumerContext> RecordQueue<C> {
         Ok(())
     }
 
-    /// Hands on records and events until `take` doesn't want more, or there are none; waits for the first one only.
+    /// Passes records and events to `take` until it breaks or the queue is empty. Waits only for the first one.
     ///
-    /// One call a record: the call for many (`rd_kafka_consume_batch_queue`) takes an event, such as the end of a partition, for a
-    /// record at that offset, and the next rebalance then goes on behind what is not there yet, or over a record that is.
+    /// It makes one call per record. `rd_kafka_consume_batch_queue` treats an event, such as the end of a partition, as a record at
+    /// that offset; after the next rebalance, the consumer would skip a record.
     pub(super) fn fetch(&mut self, wait: Duration, mut take: impl FnMut(Fetched<'_>) -> ControlFlow<()>) {
         let mut wait_ms = i32::try_from(wait.as_millis().max(u128::from(!wait.is_zero()))).unwrap_or(i32::MAX);
         loop {
             // SAFETY: the queue is alive.
             let message = unsafe { sys::rd_kafka_consume_queue(self.queue.as_ptr(), std::mem::take(&mut wait_ms)) };
             let Some(message) = NonNull::new(message) else { return };
-            // SAFETY: the message is valid until it is destroyed, which is once, here.
+            // SAFETY: the message is valid until it is destroyed here, once.
             let wanted = unsafe {
                 let wanted = take(Fetched(message.as_ref()));
                 sys::rd_kafka_message_destroy(message.as_ptr());
@@ -156,14 +154,14 @@ impl<C: ConsumerContext> Drop for RecordQueue<C> {
 pub(super) struct Fetched<'a>(&'a sys::rd_kafka_message_t);
 
 impl<'a> Fetched<'a> {
-    /// What the event is, if it is no record.
+    /// The error code of an event; `None` for a record.
     pub(super) fn error(&self) -> Option<RDKafkaErrorCode> {
         (self.0.err != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| self.0.err.into())
     }
 
-    /// What librdkafka says about the event.
+    /// The error text of an event.
     pub(super) fn error_text(&self) -> String {
-        // SAFETY: the message is valid; the text is null or a C string of its own.
+        // SAFETY: the message is valid and owns the text, which is null or a C string.
         unsafe {
             let text = sys::rd_kafka_message_errstr(self.0);
             if text.is_null() { String::new() } else { CStr::from_ptr(text).to_string_lossy().into_owned() }
@@ -186,7 +184,7 @@ impl<'a> Fetched<'a> {
     }
 
     pub(super) fn key(&self) -> Option<&'a [u8]> {
-        // SAFETY: the message owns that many bytes there, for as long as it is borrowed.
+        // SAFETY: the message owns these bytes while it is borrowed.
         unsafe { bytes(self.0.key, self.0.key_len) }
     }
 
@@ -197,15 +195,15 @@ impl<'a> Fetched<'a> {
 
     pub(super) fn headers(&self) -> impl Iterator<Item = Header<'a>> + use<'a> {
         let mut headers = ptr::null_mut();
-        // SAFETY: the message is valid; the headers stay its own.
+        // SAFETY: the message is valid and owns the headers.
         let error = unsafe { sys::rd_kafka_message_headers(self.0, &mut headers) };
-        let there = error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+        let has_headers = error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
         let mut index = 0;
         std::iter::from_fn(move || {
             let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
-            // SAFETY: only called when there are headers; an index beyond the last one is answered with an error.
+            // SAFETY: only called if there are headers. An index beyond the last one returns an error.
             let error = unsafe {
-                there
+                has_headers
                     .then(|| sys::rd_kafka_header_get_all(headers, index, &mut name, &mut value, &mut size))
                     .filter(|error| *error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR)
             };
@@ -224,7 +222,7 @@ unsafe fn bytes<'a>(start: *const c_void, size: usize) -> Option<&'a [u8]> {
     (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start.cast(), size) })
 }
 
-/// Waits until each record of a producer is delivered, or is known not to be, while another thread reads its events.
+/// Waits until each record of a producer is delivered or has failed. Another thread reads its events.
 pub(super) fn flush<C: ProducerContext>(producer: &BaseProducer<C>, wait: Duration) -> Result<(), RDKafkaErrorCode> {
     let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: the client is alive.
@@ -253,8 +251,8 @@ impl TopicHandle {
         Ok(Self { topic: handle, producer })
     }
 
-    /// Queues a record; its bytes are copied. What becomes of it is reported by this number. While the queue is full, it is tried
-    /// again as long as `wait` says so.
+    /// Queues a copy of a record. Its delivery report has this number. While the queue is full, retries as long as `wait` returns
+    /// true.
     pub(super) fn produce<'h>(
         &self,
         number: usize,
@@ -276,20 +274,20 @@ impl TopicHandle {
         add(vtype::RD_KAFKA_VTYPE_OPAQUE, Union { ptr: number as *mut c_void });
         add(vtype::RD_KAFKA_VTYPE_VALUE, Union { mem: memory(value) });
         add(vtype::RD_KAFKA_VTYPE_KEY, Union { mem: memory(key) });
-        // Zero, librdkafka's word for now, is all that a record of 1970-01-01T00:00:00Z can be given.
+        // librdkafka treats 0 as the current time, so a record cannot have the timestamp 1970-01-01T00:00:00Z.
         add(vtype::RD_KAFKA_VTYPE_TIMESTAMP, Union { i64_: timestamp_ms.unwrap_or(0) });
         if let Some(headers) = &headers {
             add(vtype::RD_KAFKA_VTYPE_HEADERS, Union { headers: headers.0.as_ptr() });
         }
         loop {
-            // SAFETY: `set` fields are filled, each as its type wants it; key and value are copied before the call returns.
+            // SAFETY: `set` fields are filled according to their types. Key and value are copied before the call returns.
             let error = unsafe { sys::rd_kafka_produceva(self.producer.client().native_ptr(), fields.as_ptr(), set) };
             if error.is_null() {
                 // The headers belong to the queued record now.
                 std::mem::forget(headers);
                 return Ok(());
             }
-            // SAFETY: an error that is ours to destroy.
+            // SAFETY: the caller owns the error and destroys it once.
             let code = unsafe {
                 let code = sys::rd_kafka_error_code(error);
                 sys::rd_kafka_error_destroy(error);
@@ -346,7 +344,7 @@ impl NativeHeaders {
 
 impl Drop for NativeHeaders {
     fn drop(&mut self) {
-        // SAFETY: only dropped while they are still ours.
+        // SAFETY: the value still owns the headers; `produce` forgets it otherwise.
         unsafe { sys::rd_kafka_headers_destroy(self.0.as_ptr()) }
     }
 }

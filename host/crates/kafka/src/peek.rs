@@ -1,4 +1,4 @@
-//! Reads a topic from its beginning without a group, to show what is in it.
+//! Reads topics from the beginning, without a group, to show their records.
 
 use std::time::Duration;
 
@@ -8,29 +8,28 @@ use rdkafka::error::KafkaResult;
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::client::{KafkaSettings, Quiet};
+use super::client::{ConnectionContext, KafkaSettings};
 
-/// A reader of some topics that leaves no trace.
-pub struct Peek(BaseConsumer<Quiet>);
+/// A reader that commits nothing.
+pub struct Peek(BaseConsumer<ConnectionContext>);
 
-/// A record, as it is shown.
+/// A record for display.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peeked {
-    /// Its topic.
     pub topic: String,
     /// Milliseconds since 1970.
     pub timestamp_ms: Option<i64>,
-    /// Its value; what is not UTF-8 is replaced. `None` is Kafka's null.
+    /// The value as text; invalid UTF-8 is replaced. `None` is a tombstone.
     pub value: Option<String>,
 }
 
 impl Peek {
-    /// Reads that many partitions of each topic from the beginning.
+    /// Reads this number of partitions of each topic.
     ///
     /// # Errors
-    /// When librdkafka refuses a property.
+    /// If librdkafka refuses a property.
     pub fn new(settings: &KafkaSettings, topics: &[&str], partitions: i32) -> KafkaResult<Self> {
-        let consumer = BaseConsumer::from_config_and_context(&settings.asking(), Quiet::default())?;
+        let consumer = BaseConsumer::from_config_and_context(&settings.query_client(), ConnectionContext::default())?;
         let mut list = TopicPartitionList::new();
         for topic in topics {
             for partition in 0..partitions {
@@ -41,7 +40,7 @@ impl Peek {
         Ok(Self(consumer))
     }
 
-    /// The next record, if there is one within the time.
+    /// Waits for the next record; returns `None` after the time.
     pub fn next(&self, wait: Duration) -> Option<Peeked> {
         let record = self.0.poll(wait)?.ok()?;
         let value = record.payload().map(|value| String::from_utf8_lossy(value).into_owned());

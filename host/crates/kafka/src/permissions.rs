@@ -1,4 +1,4 @@
-//! The permissions (ACLs) that the host needs: asked for at the start as far as Kafka tells them, and named when one is missing.
+//! The permissions (ACLs) of the host: it checks them at the start, and names a missing one in an error.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
@@ -11,7 +11,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka_sys as sys;
 use rdkafka_sys::rd_kafka_AclOperation_t as Acl;
 
-/// An operation, by the name that Kafka's tools use.
+/// An operation, with the name of Kafka's tools.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Operation {
     Describe,
@@ -21,7 +21,6 @@ pub(super) enum Operation {
     IdempotentWrite,
 }
 
-/// What an operation is done to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resource<'a> {
     Topic(&'a str),
@@ -30,14 +29,14 @@ pub(super) enum Resource<'a> {
     Cluster,
 }
 
-/// A permission that is missing. Its text names it, and how to grant it.
+/// A missing permission. Its text has the command that grants it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Missing<'a> {
+pub(super) struct MissingPermission<'a> {
     pub(super) operations: Vec<Operation>,
     pub(super) resource: Resource<'a>,
 }
 
-impl<'a> Missing<'a> {
+impl<'a> MissingPermission<'a> {
     pub(super) fn new(operations: impl Into<Vec<Operation>>, resource: Resource<'a>) -> Self {
         Self { operations: operations.into(), resource }
     }
@@ -49,7 +48,7 @@ impl fmt::Display for Operation {
     }
 }
 
-impl fmt::Display for Missing<'_> {
+impl fmt::Display for MissingPermission<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<String> = self.operations.iter().map(|operation| operation.to_string().to_uppercase()).collect();
         write!(f, "missing permission: {} on ", names.join(" and "))?;
@@ -67,8 +66,8 @@ impl fmt::Display for Missing<'_> {
     }
 }
 
-/// Whether Kafka refuses something for want of a permission; asked again, it refuses again.
-pub(super) fn is_refused(code: RDKafkaErrorCode) -> bool {
+/// Whether a permission is missing. A retry does not help.
+pub(super) fn is_authorization_error(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
         RDKafkaErrorCode::TopicAuthorizationFailed
@@ -78,9 +77,9 @@ pub(super) fn is_refused(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-/// What the client may do to each of the topics, as far as Kafka tells: not before 2.3, and not of a topic that isn't there. Nothing
-/// can be asked so about transactional ids.
-pub(super) fn granted<'t, C: ClientContext>(
+/// Reads the permitted operations for each topic. Brokers before 2.3 and missing topics give no answer. Kafka has no such request for
+/// transactional ids.
+pub(super) fn fetch_granted<'t, C: ClientContext>(
     client: &Client<C>,
     topics: &[&'t str],
     timeout: Duration,
@@ -89,8 +88,8 @@ pub(super) fn granted<'t, C: ClientContext>(
     let mut pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
     let timeout_ms = i32::try_from(timeout.as_millis()).unwrap_or(i32::MAX);
     let mut granted = BTreeMap::new();
-    // SAFETY: the client and the names are alive. What is made here is ours, and destroyed once; the descriptions live as long as the
-    // event. An answer that comes after the queue is destroyed is dropped by librdkafka.
+    // SAFETY: the client and the names are alive. Each object is created and destroyed once here. The descriptions live as long as
+    // the event. librdkafka drops an answer that arrives after the queue is destroyed.
     unsafe {
         let rk = client.native_ptr();
         let options = sys::rd_kafka_AdminOptions_new(rk, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
@@ -133,7 +132,7 @@ pub(super) fn granted<'t, C: ClientContext>(
 /// The description is valid.
 unsafe fn operations(description: *const sys::rd_kafka_TopicDescription_t) -> Option<Vec<Operation>> {
     let mut count = 0;
-    // SAFETY: the description is valid, and an array of that many operations belongs to it.
+    // SAFETY: the description is valid and owns an array of this length.
     let operations = unsafe {
         let error = sys::rd_kafka_TopicDescription_error(description);
         let operations = sys::rd_kafka_TopicDescription_authorized_operations(description, &raw mut count);
@@ -158,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn missing_permission_is_named_with_the_command_that_grants_it() {
+    fn missing_permission_has_the_command_that_grants_it() {
         let grant = ". Grant it, as by kafka-acls --add --allow-principal User:NAME";
         for (operations, resource, named, options) in [
             (
@@ -186,7 +185,7 @@ mod tests {
                 " --operation IdempotentWrite --cluster",
             ),
         ] {
-            assert_eq!(Missing::new(operations, resource).to_string(), format!("{named}{grant}{options}"));
+            assert_eq!(MissingPermission::new(operations, resource).to_string(), format!("{named}{grant}{options}"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A plain producer to one topic, for the generator of visits.
+//! A producer without transactions for the generator of visits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,26 +12,23 @@ use super::native::TopicHandle;
 use super::reporting::ReportingProducer;
 use mapper_core::shutdown::{Halt, Shutdown};
 
-/// Produces keyed values to a topic.
 pub struct TopicProducer {
     topic: TopicHandle,
     producer: Arc<ReportingProducer>,
 }
 
 impl TopicProducer {
-    /// A producer to this topic.
-    ///
     /// # Errors
-    /// When librdkafka refuses a property.
+    /// If librdkafka refuses a property.
     pub fn new(settings: &KafkaSettings, topic: &str) -> KafkaResult<Self> {
         let producer = Arc::new(ReportingProducer::new(&settings.producer(None, None))?);
         Ok(Self { topic: TopicHandle::new(producer.clone(), topic)?, producer })
     }
 
-    /// Queues a record, with this timestamp or else the present time; waits while the queue is full.
+    /// Queues a record; waits while the queue is full. Without a timestamp, the record gets the current time.
     ///
     /// # Errors
-    /// When Kafka refuses it, or there is a shutdown while it waits.
+    /// If Kafka refuses the record, or if a shutdown interrupts the wait.
     pub fn send(
         &self,
         key: Option<&[u8]>,
@@ -45,21 +42,21 @@ impl TopicProducer {
         };
         self.topic
             .produce(0, key, Some(value), timestamp_ms, &mut std::iter::empty(), wait)
-            .map_err(|code| Halt::kafka(format!("a visit could not be produced: {code}")))
+            .map_err(|code| Halt::kafka(format!("failed to produce a visit: {code}")))
     }
 
     /// Waits until all records are acknowledged.
     ///
     /// # Errors
-    /// When one of them was refused.
+    /// If a record was not delivered.
     pub fn finish(&self) -> Result<(), Halt> {
         let flushed = self.producer.flush(Timeout::Never);
-        flushed.map_err(|error| Halt::kafka(format!("the last visits could not be produced: {error}")))?;
+        flushed.map_err(|error| Halt::kafka(format!("failed to produce the last visits: {error}")))?;
         let Some(failures) = self.producer.context().take() else { return Ok(()) };
         let rejected = failures.rejected.first().map(|rejected| rejected.code);
         let code = rejected.or(failures.other.map(|(code, _)| code));
         Err(Halt::kafka(format!(
-            "a visit could not be produced: {}",
+            "failed to produce a visit: {}",
             code.map_or_else(String::new, |code| code.to_string())
         )))
     }

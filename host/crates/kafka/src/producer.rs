@@ -1,4 +1,4 @@
-//! A producer whose blocking calls have a limit: after it, the answer is an error and the producer is to be replaced.
+//! A producer with a limit for each blocking call. After the limit, the caller must replace the producer.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,45 +14,43 @@ use super::client::{DEFAULT_BATCH_BYTES, KafkaSettings};
 use super::deliveries::Deliveries;
 use super::limits::{CALL_GRACE, CLOSE_LIMIT, COORDINATOR_LIMIT, delivery_stall};
 use super::native::TopicHandle;
-use super::permissions::{Operation, granted};
+use super::permissions::{Operation, fetch_granted};
 use super::reporting::ReportingProducer;
 use mapper_core::decision::Routes;
 
-/// Pause before a call that failed is made again.
+/// The pause before a retry.
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
-/// How often it is looked whether records are delivered.
+/// The interval in which a flush checks its progress.
 const FLUSH_SLICE: Duration = Duration::from_millis(500);
 
-/// Why a call did not succeed.
 #[derive(Debug)]
 pub(super) enum CallError {
-    /// Kafka or librdkafka refused it.
+    /// Kafka or librdkafka returned an error.
     Refused(KafkaError),
-    /// It was not finished within its limit, and may still be on its way: the producer must be replaced.
+    /// The result is unknown: a request may still be in flight. The caller must replace the producer.
     TimedOut(String),
-    /// It did not return within its limit: the producer must be abandoned.
+    /// The call has not returned. The caller must abandon the producer.
     Stuck(String),
 }
 
 struct Client {
-    // Before the producer, so that they are dropped first.
+    // Before the producer, so that Rust drops them first.
     topics: Vec<TopicHandle>,
     producer: Arc<ReportingProducer>,
 }
 
-/// A producer to the topics of some routes.
+/// A producer to the topics of the routes.
 pub(super) struct BoundedProducer {
     calls: CallThread<Client>,
     transaction_timeout: Duration,
 }
 
-/// The largest request of a producer.
 pub(super) fn batch_bytes(config: &ClientConfig) -> usize {
     config.get("batch.size").and_then(|bytes| bytes.parse().ok()).unwrap_or(DEFAULT_BATCH_BYTES)
 }
 
 impl BoundedProducer {
-    /// A producer that is not connected yet, with requests of at most that many bytes.
+    /// Creates the producer without a connection. `max_batch_bytes` limits its requests.
     pub(super) fn new(
         settings: &KafkaSettings,
         transactional_id: Option<&str>,
@@ -80,29 +78,29 @@ impl BoundedProducer {
         self.producer().context()
     }
 
-    /// The error after which the producer is of no use any more.
+    /// The error that makes the producer unusable.
     pub(super) fn fatal_error(&self) -> Option<(RDKafkaErrorCode, String)> {
         self.producer().client().fatal_error()
     }
 
-    /// The first of these topics to which the producer may not write, if Kafka tells.
-    pub(super) fn not_writable<'t>(&self, topics: &[&'t str]) -> Option<&'t str> {
-        let granted = granted(self.producer().client(), topics, COORDINATOR_LIMIT).ok()?;
-        let is_refused =
+    /// The first topic without write permission, if Kafka reports permissions.
+    pub(super) fn find_not_writable<'t>(&self, topics: &[&'t str]) -> Option<&'t str> {
+        let granted = fetch_granted(self.producer().client(), topics, COORDINATOR_LIMIT).ok()?;
+        let lacks_write =
             |topic: &&&str| granted.get(**topic).is_none_or(|granted| !granted.contains(&Operation::Write));
-        topics.iter().find(is_refused).copied()
+        topics.iter().find(lacks_write).copied()
     }
 
     pub(super) fn topic(&self, route: usize) -> &TopicHandle {
         &self.calls.client().topics[route]
     }
 
-    /// Gets the producer id of a transactional producer, which fences others of its transactional id and ends what they left
-    /// open. Takes up to twice the limit.
+    /// Gets the producer id. This fences other producers with the transactional id and aborts their transactions. Takes up to
+    /// twice the limit.
     pub(super) fn init_transactions(&self, topic: &str, limit: Duration) -> Result<(), CallError> {
         let topic = topic.to_owned();
         let answer = self.calls.call(2 * limit + CALL_GRACE, move |client| {
-            // Asked before any broker is known, the transaction coordinator is only looked for again after half a second.
+            // Without known brokers, librdkafka repeats the search for the coordinator only after half a second.
             client.producer.client().fetch_metadata(Some(&topic), limit)?;
             client.producer.init_transactions(limit)
         });
@@ -126,14 +124,14 @@ impl BoundedProducer {
         })
     }
 
-    /// Waits until all records are delivered or have failed, as long as there is progress.
+    /// Waits until all records are delivered or have failed. Ends early if no record is delivered for some time.
     pub(super) fn flush(&self) -> Result<(), CallError> {
         let (limit, stall) = (self.transaction_timeout, delivery_stall(self.transaction_timeout));
         let flush = move |client: &Client| flush(&client.producer, limit, stall);
         self.calls.call(limit + CALL_GRACE, flush).unwrap_or_else(|| Err(stuck("flush", limit)))
     }
 
-    /// Commits the transaction, all of whose records are delivered.
+    /// Commits the transaction. All records must be delivered before.
     pub(super) fn commit_transaction(&self) -> Result<(), CallError> {
         self.call("commit_transaction", COORDINATOR_LIMIT, |client, left| client.producer.commit_transaction(left))
     }
@@ -142,7 +140,7 @@ impl BoundedProducer {
         self.call("abort_transaction", COORDINATOR_LIMIT, |client, left| client.producer.abort_transaction(left))
     }
 
-    /// Makes the call, and makes it again as long as librdkafka says that this is the thing to do.
+    /// Makes a call, and repeats it while its error is retriable.
     fn call(
         &self,
         name: &'static str,
@@ -158,7 +156,7 @@ impl BoundedProducer {
                     Err(error) => error,
                 };
                 let KafkaError::Transaction(native) = &error else { return Err(CallError::Refused(error)) };
-                if !is_called_again(native.code(), native.is_retriable(), native.txn_requires_abort()) {
+                if !should_retry(native.code(), native.is_retriable(), native.txn_requires_abort()) {
                     return Err(CallError::Refused(error));
                 }
                 if Instant::now() >= deadline {
@@ -174,7 +172,7 @@ impl BoundedProducer {
         answer.unwrap_or_else(|| Err(stuck(name, limit)))
     }
 
-    /// Destroys the producer. What it still holds is not sent any more, whether its destruction takes long or not.
+    /// Purges the queued records and destroys the producer.
     pub(super) fn close(self) {
         let purge = PurgeConfig::default().queue().inflight();
         self.calls.call(CLOSE_LIMIT, move |client| client.producer.purge(purge));
@@ -183,7 +181,7 @@ impl BoundedProducer {
         }
     }
 
-    /// Leaves the producer to the call that does not return. Tells how many there are of its kind.
+    /// Leaves the producer to its call. Returns the number of abandoned producers.
     pub(super) fn abandon(self) -> usize {
         self.calls.abandon()
     }
@@ -214,9 +212,9 @@ fn flush(producer: &ReportingProducer, limit: Duration, stall: Duration) -> Resu
     }
 }
 
-/// Whether the same call is to be made again after this error.
-fn is_called_again(code: RDKafkaErrorCode, retriable: bool, requires_abort: bool) -> bool {
-    // Another call is not finished, and only that same one can finish it: this one would be told so for ever.
+/// Whether the same call can succeed after this error.
+fn should_retry(code: RDKafkaErrorCode, retriable: bool, requires_abort: bool) -> bool {
+    // `Conflict`: another call is in progress. Only a repetition of that call can finish it.
     retriable && !requires_abort && code != RDKafkaErrorCode::Conflict
 }
 
@@ -225,7 +223,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn call_is_repeated_only_if_it_can_succeed_and_nothing_must_be_aborted() {
+    fn call_is_retried_only_if_it_is_retriable_and_needs_no_abort() {
         use RDKafkaErrorCode::{Conflict, CoordinatorNotAvailable, OperationTimedOut};
         let cases = [
             (CoordinatorNotAvailable, true, false, true),
@@ -234,8 +232,8 @@ mod tests {
             (CoordinatorNotAvailable, false, false, false),
             (Conflict, true, false, false),
         ];
-        for (code, retriable, requires_abort, again) in cases {
-            assert_eq!(is_called_again(code, retriable, requires_abort), again, "{code:?}");
+        for (code, retriable, requires_abort, expected) in cases {
+            assert_eq!(should_retry(code, retriable, requires_abort), expected, "{code:?}");
         }
     }
 }

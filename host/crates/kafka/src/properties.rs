@@ -1,5 +1,5 @@
-//! The librdkafka properties that a user may set: by which names, which of them the host owns, which run code, and which values may
-//! be shown.
+//! The librdkafka properties of the user: names and aliases, properties that the host owns, properties that run code, and values
+//! that are secret.
 
 mod table;
 
@@ -9,7 +9,7 @@ mod tests;
 pub use table::Form;
 use table::{ALIASES, PROPERTIES, TOPIC_PROPERTIES};
 
-/// What the host owns, and why. All others are the user's.
+/// The properties that the host owns, each with the reason. The user may set all others.
 const OWNED: [(&[&str], &str); 22] = [
     (&["bootstrap.servers"], "give the brokers with --brokers"),
     (&["group.id"], "give the consumer group with --group"),
@@ -50,43 +50,42 @@ const OWNED: [(&[&str], &str); 22] = [
     ),
 ];
 
-/// Properties whose values librdkafka puts into a shell command (`sasl.kerberos.kinit.cmd`).
+/// librdkafka inserts the values of these properties into a shell command (`sasl.kerberos.kinit.cmd`).
 const IN_COMMAND: [&str; 2] = ["sasl.kerberos.principal", "sasl.kerberos.keytab"];
 
 /// A property of librdkafka.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Property {
-    /// The name that stands for all of its aliases.
+    /// The name; its aliases are replaced by it.
     pub name: &'static str,
-    /// What its value is.
     pub form: Form,
 }
 
-/// The property of this name or alias; `None` if there is none. Names are case-sensitive, as they are to librdkafka.
+/// Finds a property by name or alias. Names are case-sensitive, as in librdkafka.
 pub fn find(name: &str) -> Option<Property> {
-    named(name).or_else(|| {
-        // librdkafka drops this prefix from the names of topic properties (`rd_kafka_topic_conf_set`).
-        named(name.strip_prefix("topic.")?).filter(|property| TOPIC_PROPERTIES.contains(&property.name))
+    find_name(name).or_else(|| {
+        // librdkafka ignores this prefix of topic properties (`rd_kafka_topic_conf_set`).
+        find_name(name.strip_prefix("topic.")?).filter(|property| TOPIC_PROPERTIES.contains(&property.name))
     })
 }
 
-fn named(name: &str) -> Option<Property> {
+fn find_name(name: &str) -> Option<Property> {
     let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| name);
     PROPERTIES.iter().find(|(known, _)| *known == name).map(|(name, form)| Property { name, form: *form })
 }
 
-/// Every name that [`find`] knows without the prefix `topic.`.
+/// All names and aliases, without the prefix `topic.`.
 pub fn names() -> impl Iterator<Item = &'static str> {
     PROPERTIES.iter().map(|(name, _)| *name).chain(ALIASES.iter().map(|(alias, _)| *alias))
 }
 
 impl Property {
-    /// Why it is not the user's to set; `None` if it is.
+    /// The reason why the user must not set it; `None` if the user may.
     pub fn owned(self) -> Option<&'static str> {
         OWNED.iter().find(|(names, _)| names.contains(&self.name)).map(|(_, reason)| *reason)
     }
 
-    /// How this value makes librdkafka run code that is neither its own nor the host's.
+    /// The reason why this value makes librdkafka run other code; `None` if it does not.
     pub fn runs_code(self, value: &str) -> Option<&'static str> {
         match self.form {
             Form::Code if self.name == "sasl.kerberos.kinit.cmd" => Some("it is a shell command that librdkafka runs"),
@@ -98,7 +97,7 @@ impl Property {
         }
     }
 
-    /// Whether this value may be shown in messages. Where credentials are set no text is: one of them may be in the wrong place.
+    /// Whether messages may contain this value. Text of credential properties is hidden, because a user can confuse them.
     pub fn shows(self, value: &str) -> bool {
         match self.form {
             Form::Number => value.parse::<f64>().is_ok(),
@@ -108,7 +107,7 @@ impl Property {
         }
     }
 
-    /// The value without blanks around it, if they can't be a part of it.
+    /// The value without surrounding white space, unless it can be part of the value.
     pub fn trimmed(self, value: &str) -> &str {
         if matches!(self.form, Form::Number | Form::Switch | Form::Word) || self.name == "sasl.mechanism" {
             value.trim()

@@ -1,4 +1,4 @@
-//! Reads a topic from its beginning to where it ends, without a group and without a trace.
+//! Reads a topic from its beginning to its end offsets, without a group and without commits.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::client::{KafkaSettings, Quiet};
+use super::client::{ConnectionContext, KafkaSettings};
 use super::native::RecordQueue;
-use super::permissions::{Missing, Operation, Resource};
+use super::permissions::{MissingPermission, Operation, Resource};
 use super::setup::Setup;
 use super::until::Until;
 use mapper_core::record::Batch;
@@ -19,20 +19,20 @@ use mapper_core::shutdown::{Halt, Shutdown};
 
 const NO_GROUP: &str = "mapper-host-reads-without-a-group";
 
-/// A reader of one topic; of its partitions, each in order.
+/// A reader of one topic. It keeps the order within each partition.
 pub struct TopicReader {
-    // Before the consumer, so that it is dropped first.
-    queue: RecordQueue<Quiet>,
-    consumer: Arc<BaseConsumer<Quiet>>,
+    // Before the consumer, so that Rust drops it first.
+    queue: RecordQueue<ConnectionContext>,
+    consumer: Arc<BaseConsumer<ConnectionContext>>,
     topic: Arc<str>,
     until: Until,
 }
 
 impl TopicReader {
-    /// Connects, and takes the ends of all partitions for the end.
+    /// Connects, and reads the end offsets of all partitions.
     ///
     /// # Errors
-    /// When Kafka can't be reached in time, or there is no such topic.
+    /// If Kafka does not answer in time, or the topic does not exist.
     pub fn open(settings: &KafkaSettings, topic: &str, within: Duration, shutdown: &Shutdown) -> Result<Self, Halt> {
         let setup = Setup::connect(settings, within, shutdown)?;
         let until = setup.until(topic)?;
@@ -43,13 +43,14 @@ impl TopicReader {
             )));
         }
         let failed = |error: KafkaError| Halt::kafka(format!("the topic '{topic}' can't be read: {error}"));
-        let mut config = settings.asking();
+        let mut config = settings.query_client();
         config.set("enable.partition.eof", "true");
         if settings.group.is_empty() {
-            // librdkafka assigns no partitions without a name; with them assigned, the group is neither joined nor asked.
+            // librdkafka requires a group for an assignment. It does not use the group here.
             config.set("group.id", NO_GROUP);
         }
-        let consumer = Arc::new(BaseConsumer::from_config_and_context(&config, Quiet::default()).map_err(failed)?);
+        let consumer =
+            Arc::new(BaseConsumer::from_config_and_context(&config, ConnectionContext::default()).map_err(failed)?);
         let queue = RecordQueue::new(consumer.clone());
         let mut list = TopicPartitionList::new();
         for partition in until.partitions() {
@@ -60,16 +61,22 @@ impl TopicReader {
         Ok(Self { queue, consumer, topic: topic.into(), until })
     }
 
-    /// Adds the next records, up to `most` of them or about `bytes`; waits for the first one only. `false`: that was the end.
+    /// Adds up to `max_records` records and about `max_bytes` to the batch. Waits only for the first one. Returns false at the end.
     ///
     /// # Errors
-    /// When Kafka refuses to let the topic be read.
-    pub fn fetch(&mut self, batch: &mut Batch, most: usize, bytes: usize, wait: Duration) -> Result<bool, Halt> {
+    /// If Kafka refuses a read.
+    pub fn fetch(
+        &mut self,
+        batch: &mut Batch,
+        max_records: usize,
+        max_bytes: usize,
+        wait: Duration,
+    ) -> Result<bool, Halt> {
         let Self { queue, consumer, topic, until } = self;
-        // What is no record: brokers that are away, mostly; librdkafka goes on by itself.
+        // Events other than records, usually an unavailable broker. librdkafka retries by itself.
         while let Some(event) = consumer.poll(Duration::ZERO) {
             if let Err(error) = event {
-                complain(topic, &error.to_string(), error.rdkafka_error_code())?;
+                handle_error(topic, &error.to_string(), error.rdkafka_error_code())?;
             }
         }
         let mut refused = Ok(());
@@ -77,7 +84,7 @@ impl TopicReader {
             let (partition, offset) = (fetched.partition(), fetched.offset());
             match fetched.error() {
                 Some(RDKafkaErrorCode::PartitionEOF) => until.reach(partition, offset),
-                Some(code) => refused = complain(topic, &format!("partition {partition}: {code}"), Some(code)),
+                Some(code) => refused = handle_error(topic, &format!("partition {partition}: {code}"), Some(code)),
                 None if until.is_beyond(partition, offset) => {}
                 None => {
                     let headers = fetched.headers();
@@ -85,7 +92,7 @@ impl TopicReader {
                     until.reach(partition, offset + 1);
                 }
             }
-            if refused.is_ok() && !until.all_reached() && batch.len() < most && batch.bytes() < bytes {
+            if refused.is_ok() && !until.all_reached() && batch.len() < max_records && batch.bytes() < max_bytes {
                 ControlFlow::Continue(())
             } else {
                 ControlFlow::Break(())
@@ -96,10 +103,10 @@ impl TopicReader {
     }
 }
 
-fn complain(topic: &str, what: &str, code: Option<RDKafkaErrorCode>) -> Result<(), Halt> {
+fn handle_error(topic: &str, what: &str, code: Option<RDKafkaErrorCode>) -> Result<(), Halt> {
     match code {
         Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
-            let missing = Missing::new([Operation::Read], Resource::Topic(topic));
+            let missing = MissingPermission::new([Operation::Read], Resource::Topic(topic));
             Err(Halt::kafka(format!("Kafka refuses to let the topic '{topic}' be read: {what}: {missing}")))
         }
         Some(

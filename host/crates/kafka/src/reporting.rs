@@ -16,12 +16,12 @@ use super::deliveries::Deliveries;
 use super::native;
 use super::native::events::{Event, EventQueue};
 
-/// How long the thread waits for an event at a time.
+/// The longest wait for an event.
 const POLL: Duration = Duration::from_secs(1);
-/// How long librdkafka flushes at a time.
+/// The longest flush call of librdkafka.
 const FLUSH: Duration = Duration::from_millis(100);
 
-/// A producer whose [`Deliveries`] are kept up to date by a thread of its own.
+/// A producer with a thread that updates its [`Deliveries`].
 pub(super) struct ReportingProducer {
     producer: Arc<BaseProducer<Deliveries>>,
     events: Arc<EventQueue<Deliveries>>,
@@ -40,7 +40,7 @@ impl ReportingProducer {
             move || {
                 while !is_ending.load(Ordering::Acquire) {
                     events.poll(POLL, |event| match event {
-                        Event::Undelivered(reports) => context.note(reports),
+                        Event::Undelivered(reports) => context.record(reports),
                         Event::Error(code, reason) => context.error(KafkaError::Global(code), reason.trim()),
                         Event::Log(level, facility, line) => context.log(level, facility, line),
                     });
@@ -49,12 +49,11 @@ impl ReportingProducer {
         };
         let thread = std::thread::Builder::new().name("producer-events".to_owned()).spawn(read);
         let thread =
-            thread.map_err(|error| KafkaError::ClientCreation(format!("no thread for its events: {error}")))?;
+            thread.map_err(|error| KafkaError::ClientCreation(format!("failed to start the event thread: {error}")))?;
         Ok(Self { producer, events, is_ending, thread: Some(thread) })
     }
 
-    /// Waits until each record is delivered, or is known not to be. This hides rdkafka's own flush, which would read the
-    /// events itself.
+    /// Waits until each record is delivered or has failed. It replaces the flush of rdkafka, which would read the events itself.
     pub(super) fn flush(&self, timeout: impl Into<Timeout>) -> KafkaResult<()> {
         let deadline = match timeout.into() {
             Timeout::Never => None,
@@ -70,7 +69,7 @@ impl ReportingProducer {
         }
     }
 
-    /// Commits the transaction once all of its records are delivered.
+    /// Flushes the records and commits the transaction.
     pub(super) fn commit_transaction(&self, timeout: impl Into<Timeout>) -> KafkaResult<()> {
         let timeout = timeout.into();
         self.flush(timeout)?;
@@ -93,7 +92,7 @@ impl Drop for ReportingProducer {
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            tracing::error!(target: "kafka", "the thread that reads a producer's events panicked");
+            tracing::error!(target: "kafka", "the event thread of a producer panicked");
         }
     }
 }

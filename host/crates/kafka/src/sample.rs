@@ -1,4 +1,4 @@
-//! Looks at the last records of the input topic before the start.
+//! Reads the last records of the input topic before the start.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -9,37 +9,37 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-use super::client::{KafkaSettings, Quiet};
+use super::client::{ConnectionContext, KafkaSettings};
 use super::native::RecordQueue;
 use mapper_core::record::{Batch, Positions};
 
-/// How many partitions are looked at, of those that have records.
-const MOST_PARTITIONS: usize = 32;
-/// How many of the last offsets of each.
-const LAST_OFFSETS: i64 = 20;
-const MOST_RECORDS: usize = 200;
-/// How long it may take; what was read until then is the sample.
+/// The most partitions in the sample.
+const MAX_PARTITIONS: usize = 32;
+/// The most offsets of each partition.
+const MAX_OFFSETS: i64 = 20;
+const MAX_RECORDS: usize = 200;
+/// The sample has the records that were read within this time.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// The last records of some partitions, which begin and end at these offsets.
+/// Reads the last records of partitions. Each range has a partition, its first offset and its end offset.
 ///
 /// # Errors
-/// When librdkafka refuses a property.
+/// If librdkafka refuses a property, or if every read fails.
 pub(super) fn last_records(settings: &KafkaSettings, topic: &str, ranges: &[(i32, i64, i64)]) -> KafkaResult<Batch> {
     let mut batch = Batch::new(topic);
-    let ranges = ranges.iter().filter(|(_, first, end)| first < end).take(MOST_PARTITIONS);
+    let ranges = ranges.iter().filter(|(_, first, end)| first < end).take(MAX_PARTITIONS);
     let mut list = TopicPartitionList::new();
     let mut ends = Positions::new();
     for (partition, first, end) in ranges {
-        list.add_partition_offset(topic, *partition, Offset::Offset((end - LAST_OFFSETS).max(*first)))?;
+        list.add_partition_offset(topic, *partition, Offset::Offset((end - MAX_OFFSETS).max(*first)))?;
         ends.insert(*partition, *end);
     }
     if ends.is_empty() {
         return Ok(batch);
     }
-    let mut config = settings.asking();
+    let mut config = settings.query_client();
     config.set("enable.partition.eof", "true").set("auto.offset.reset", "earliest").set("fetch.wait.max.ms", "10");
-    let consumer = Arc::new(BaseConsumer::from_config_and_context(&config, Quiet::default())?);
+    let consumer = Arc::new(BaseConsumer::from_config_and_context(&config, ConnectionContext::default())?);
     let mut queue = RecordQueue::new(consumer.clone());
     for partition in ends.keys() {
         queue.route(topic, *partition)?;
@@ -47,8 +47,8 @@ pub(super) fn last_records(settings: &KafkaSettings, topic: &str, ranges: &[(i32
     consumer.assign(&list)?;
     let deadline = Instant::now() + TIME_LIMIT;
     let mut failed = None;
-    while !ends.is_empty() && batch.len() < MOST_RECORDS && failed.is_none() && Instant::now() < deadline {
-        // Errors of brokers come here: librdkafka goes on by itself.
+    while !ends.is_empty() && batch.len() < MAX_RECORDS && failed.is_none() && Instant::now() < deadline {
+        // Drops broker errors. librdkafka retries by itself.
         while consumer.poll(Duration::ZERO).is_some() {}
         queue.fetch(Duration::from_millis(20), |fetched| {
             let (partition, offset) = (fetched.partition(), fetched.offset());
@@ -60,7 +60,7 @@ pub(super) fn last_records(settings: &KafkaSettings, topic: &str, ranges: &[(i32
                     batch.push((partition, offset), fetched.timestamp_ms(), fetched.key(), fetched.value(), headers);
                 }
             }
-            if batch.len() < MOST_RECORDS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if batch.len() < MAX_RECORDS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
     }
     match failed {

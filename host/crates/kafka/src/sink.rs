@@ -1,4 +1,4 @@
-//! The sink of the pipeline on Kafka: outputs, dead letters and offsets in one transaction; or, at least once, offsets
+//! The sink of the pipeline on Kafka. Exactly once: outputs, dead letters and offsets in one transaction. At least once: offsets
 //! after the outputs are acknowledged.
 
 mod errors;
@@ -15,19 +15,19 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 use self::errors::MissingTopic;
 use super::client::KafkaSettings;
 use super::deliveries::{RejectedRecords, rejection_cause};
-use super::limits::{COORDINATOR_LIMIT, INIT_LIMIT, INIT_LIMIT_AT_END, MOST_ABANDONED};
+use super::delivery_errors::create_rejection;
+use super::limits::{COORDINATOR_LIMIT, INIT_LIMIT, INIT_LIMIT_AT_END, MAX_ABANDONED};
 use super::member::Member;
 use super::native::commit_within;
 use super::producer::{BoundedProducer, CallError};
-use super::undelivered::rejection;
 use mapper_core::decision::{RouteIndex, Routes, TopicLimits};
 use mapper_core::record::{Header, Position, Positions};
 use mapper_core::shutdown::{Halt, Shutdown};
 use mapper_pipeline::contracts::{Outgoing, STEP, Sink, SinkError};
 
-/// How long a full buffer is waited for at a time.
-const FULL_WAIT: Duration = Duration::from_millis(1);
-/// How long a record's failure may come after that of its transaction.
+/// The pause before a retry while the producer queue is full.
+const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(1);
+/// A delivery report can follow the failure of its transaction within this time.
 const REPORT_WAIT: Duration = Duration::from_millis(200);
 
 /// Produces and commits for one worker.
@@ -38,24 +38,24 @@ pub struct KafkaSink {
     topic: Arc<str>,
     member: Member,
     shutdown: Shutdown,
-    /// None before the first transaction, and after an error that the producer does not survive.
+    /// `None` before the first transaction, and after an error that ends the producer.
     open: Option<BoundedProducer>,
     in_transaction: bool,
-    /// What each record of the transaction was made of, and where it goes, by its number.
+    /// The input and the route of each record of the transaction, by its number.
     sent: Vec<(Position, RouteIndex)>,
-    /// The producer was made for larger or smaller records, or for larger requests.
+    /// Whether the limits have changed since the producer was created.
     is_outdated: bool,
-    /// The largest request, once the broker rejected a larger one of several records.
+    /// The limit of a request, after the broker rejected a larger request of several records.
     max_batch_bytes: Option<usize>,
-    /// The producer must be replaced before the next transaction: a request to end the last one had no answer in time, and may still
-    /// be on its way; or a topic is missing, which a producer that has noticed it does not look for any more.
-    is_spent: bool,
+    /// Whether the sink must replace the producer before the next transaction. Either a request to end the last transaction may be in
+    /// flight. Or a topic was missing, and this producer does not look for it again.
+    is_unusable: bool,
     missing: Option<MissingTopic>,
     fenced: VecDeque<Instant>,
 }
 
 impl KafkaSink {
-    /// A sink that commits in the name of this member. With a transactional id it does so exactly once.
+    /// Commits as this member: exactly once with a transactional id, at least once without.
     pub fn new(
         settings: KafkaSettings,
         transactional_id: Option<String>,
@@ -75,16 +75,16 @@ impl KafkaSink {
             sent: Vec::new(),
             is_outdated: false,
             max_batch_bytes: None,
-            is_spent: false,
+            is_unusable: false,
             missing: None,
             fenced: VecDeque::new(),
         }
     }
 
-    /// Makes the producer ready before the first record needs it.
+    /// Initializes the producer before the first record.
     ///
     /// # Errors
-    /// [`SinkError::Retriable`] only after a shutdown; when it is not ready within the time, the host must end.
+    /// [`SinkError::Retriable`] only after a shutdown. [`SinkError::Fatal`] after the limit.
     pub fn connect_within(&mut self, limit: Duration) -> Result<(), SinkError> {
         let deadline = Instant::now() + limit;
         loop {
@@ -94,7 +94,7 @@ impl KafkaSink {
             };
             if Instant::now() >= deadline {
                 return Err(Halt::kafka(format!(
-                    "the producer could not be made ready within {} (--connect-timeout): {reason:#}. Check the brokers, above \
+                    "failed to initialize the producer within {} (--connect-timeout): {reason:#}. Check the brokers, above \
                      all the transaction coordinator (the topic __transaction_state)",
                     humantime::format_duration(limit)
                 ))
@@ -105,14 +105,15 @@ impl KafkaSink {
         }
     }
 
-    /// Makes the producer ready if it is not, by one attempt.
+    /// Initializes the producer, with one attempt, if there is none.
     fn connect(&mut self) -> Result<(), SinkError> {
         if self.open.is_some() {
             return Ok(());
         }
         let id = self.transactional_id.as_deref();
         let producer = BoundedProducer::new(&self.settings, id, &self.routes, self.max_batch_bytes);
-        let producer = producer.map_err(|error| Halt::configuration(format!("the producer can't be made: {error}")))?;
+        let producer =
+            producer.map_err(|error| Halt::configuration(format!("failed to create the producer: {error}")))?;
         (self.open, self.is_outdated) = (Some(producer), false);
         if self.transactional_id.is_none() {
             return Ok(());
@@ -121,22 +122,22 @@ impl KafkaSink {
         let topic = self.routes.get(0).topic.clone();
         let ready = self.call(|producer| producer.init_transactions(&topic, limit));
         if ready.is_err() {
-            self.forget_producer();
+            self.close_producer();
         }
         ready
     }
 
-    /// Closes the producer; waits no longer than a few seconds.
+    /// Closes the producer; waits for a few seconds at most.
     pub fn close(mut self) {
-        self.forget_producer();
+        self.close_producer();
     }
 
-    fn forget_producer(&mut self) {
+    fn close_producer(&mut self) {
         if let Some(open) = self.open.take() {
             open.close();
         }
         self.in_transaction = false;
-        self.is_spent = false;
+        self.is_unusable = false;
     }
 
     fn offsets(&self, next: &Positions) -> Result<TopicPartitionList, KafkaError> {
@@ -144,25 +145,25 @@ impl KafkaSink {
     }
 
     fn call(&mut self, call: impl FnOnce(&BoundedProducer) -> Result<(), CallError>) -> Result<(), SinkError> {
-        let Some(open) = &self.open else { return Err(SinkError::Retriable(anyhow::anyhow!("the producer is gone"))) };
+        let Some(open) = &self.open else { return Err(SinkError::Retriable(anyhow::anyhow!("there is no producer"))) };
         match call(open) {
             Ok(()) => Ok(()),
             Err(CallError::Refused(error)) => Err(self.classify(&error)),
             Err(CallError::TimedOut(reason)) => {
-                self.is_spent = true;
+                self.is_unusable = true;
                 Err(self
-                    .missing_for_good()
+                    .missing_topic_timeout()
                     .map_or_else(|| SinkError::Retriable(anyhow::Error::msg(reason)), SinkError::Fatal))
             }
             Err(CallError::Stuck(reason)) => Err(self.abandon_producer(reason)),
         }
     }
 
-    /// A new producer of the same transactional id fences this one, so whatever its call still does has no effect.
+    /// A new producer with the same transactional id fences this one. So the call of this one has no effect any more.
     fn abandon_producer(&mut self, reason: String) -> SinkError {
         let abandoned = self.open.take().map_or(0, BoundedProducer::abandon);
-        self.forget_producer();
-        if abandoned > MOST_ABANDONED * self.settings.workers {
+        self.close_producer();
+        if abandoned > MAX_ABANDONED * self.settings.workers {
             return Halt::kafka(format!(
                 "{abandoned} calls of the Kafka client library do not return, the last one: {reason}. Start the host again; nothing \
                  is lost"
@@ -176,9 +177,9 @@ impl KafkaSink {
     fn commit_exactly_once(&mut self, next: &Positions) -> Result<(), SinkError> {
         if !next.is_empty() {
             let offsets = self.offsets(next).map_err(|error| SinkError::Retriable(error.into()))?;
-            // Of this very moment: it has the generation of the group, which is what fences a zombie.
+            // Read now, because it has the group generation, which fences a zombie.
             let Some(member) = self.member.consumer().group_metadata() else {
-                return Err(SinkError::Retriable(anyhow::anyhow!("this worker is in no group at the moment")));
+                return Err(SinkError::Retriable(anyhow::anyhow!("this worker is not in the group")));
             };
             self.call(|producer| producer.send_offsets(offsets, member))?;
         }
@@ -191,13 +192,13 @@ impl KafkaSink {
 
     fn commit_at_least_once(&mut self, next: &Positions) -> Result<(), SinkError> {
         self.call(BoundedProducer::flush)?;
-        if let Some(trouble) = self.failure(Duration::ZERO) {
-            return Err(trouble);
+        if let Some(error) = self.take_failure(Duration::ZERO) {
+            return Err(error);
         }
         if !next.is_empty() {
             let offsets = self.offsets(next).map_err(|error| SinkError::Retriable(error.into()))?;
             commit_within(&self.member.consumer(), &offsets, COORDINATOR_LIMIT).map_err(|error| {
-                SinkError::Retriable(anyhow::Error::new(error).context("the offsets could not be committed"))
+                SinkError::Retriable(anyhow::Error::new(error).context("failed to commit the offsets"))
             })?;
         }
         (self.in_transaction, self.missing) = (false, None);
@@ -208,7 +209,7 @@ impl KafkaSink {
 impl Sink for KafkaSink {
     fn begin(&mut self) -> Result<(), SinkError> {
         if self.is_outdated {
-            self.forget_producer();
+            self.close_producer();
         }
         self.sent.clear();
         self.connect()?;
@@ -224,10 +225,10 @@ impl Sink for KafkaSink {
         record: Outgoing<'_>,
         headers: &mut dyn Iterator<Item = Header<'h>>,
     ) -> Result<(), SinkError> {
-        let Some(open) = &self.open else { return Err(SinkError::Retriable(anyhow::anyhow!("the producer is gone"))) };
+        let Some(open) = &self.open else { return Err(SinkError::Retriable(anyhow::anyhow!("there is no producer"))) };
         let mut full_since: Option<Instant> = None;
         let wait_for_room = || {
-            self.shutdown.sleep(FULL_WAIT);
+            self.shutdown.sleep(QUEUE_FULL_PAUSE);
             let waited = full_since.get_or_insert_with(Instant::now).elapsed();
             !self.shutdown.requested() && waited < self.settings.transaction_timeout
         };
@@ -238,15 +239,15 @@ impl Sink for KafkaSink {
         let Err(code) = produced else { return Ok(()) };
         let topic = self.routes.get(route).topic.clone();
         if let Some(cause) = rejection_cause(code) {
-            // librdkafka's own check of this very record.
+            // librdkafka itself has rejected this record.
             let rejected = RejectedRecords { code, cause, numbers: vec![number] };
-            return Err(self.rejected(vec![rejection(&rejected, route, &topic, vec![input])]));
+            return Err(self.reject(vec![create_rejection(&rejected, route, &topic, vec![input])]));
         }
-        // Usually this is not about this record, but about one before it, which has made the transaction fail. A producer that
-        // failed for good says why only when it is asked.
+        // Usually an earlier record has failed the transaction. A producer with a fatal error returns its cause only by
+        // `fatal_error`.
         let fatal = open.fatal_error().map(|(fatal, _)| fatal);
         let wait = if code == RDKafkaErrorCode::State { REPORT_WAIT } else { Duration::ZERO };
-        Err(self.failure(wait).unwrap_or_else(|| self.undelivered(fatal.unwrap_or(code), &topic)))
+        Err(self.take_failure(wait).unwrap_or_else(|| self.classify_delivery(fatal.unwrap_or(code), &topic)))
     }
 
     fn commit(&mut self, next: &Positions) -> Result<(), SinkError> {
@@ -255,30 +256,30 @@ impl Sink for KafkaSink {
         } else {
             self.commit_at_least_once(next)?;
         }
-        self.member.note_committed(next);
+        self.member.record_committed(next);
         Ok(())
     }
 
     fn abort(&mut self) -> Result<(), SinkError> {
         let transactional = self.transactional_id.is_some();
-        if self.is_spent {
-            // An end of the old transaction that arrives late must not end a new one (librdkafka#5423): a new producer has a
-            // new epoch, and leaves nothing open.
-            self.forget_producer();
+        if self.is_unusable {
+            // A late request to end the old transaction must not end a new one (librdkafka#5423). A new producer has a new epoch
+            // and aborts the old transaction.
+            self.close_producer();
         }
         if self.in_transaction && transactional && self.open.is_some() {
-            // If it can't be aborted, a new producer does it: initialising it ends what the old one left open.
+            // If the abort fails, the initialization of a new producer aborts the transaction.
             match self.call(BoundedProducer::abort_transaction) {
                 Ok(()) => {}
                 Err(SinkError::Fatal(halt)) => return Err(halt.into()),
-                Err(_) => self.forget_producer(),
+                Err(_) => self.close_producer(),
             }
         }
         let has_rejection = self.open.as_ref().is_some_and(|open| open.context().has_rejection());
         if self.in_transaction && !transactional || has_rejection {
-            // Whatever it still holds must not come out after what is produced again; and after a request that was rejected, librdkafka
-            // needs several aborts until it has a sequence again that the broker takes.
-            self.forget_producer();
+            // Its queued records must not follow the records of the retry. And after a rejected request, librdkafka needs several aborts
+            // until the broker accepts its sequence numbers again.
+            self.close_producer();
         }
         if let Some(open) = &self.open {
             open.context().take();

@@ -1,7 +1,7 @@
 //! The source of the pipeline on Kafka: a member of a consumer group.
 //!
-//! Records come through a queue apart from everything else, so a rebalance is only ever met between two batches, and is
-//! carried out when the pipeline says so: it commits what is done first.
+//! Records have a queue of their own. So a rebalance occurs only between two batches. The source applies it after the pipeline has
+//! committed.
 
 mod leaving;
 mod position;
@@ -22,24 +22,24 @@ use super::client::{self, KafkaSettings};
 use super::input::InputTopic;
 use super::limits::OFFSETS_LIMIT;
 use super::member::{GroupConsumer, GroupContext, Member, Rebalance, join};
-use super::native::{RecordQueue, end_heard_of};
+use super::native::{RecordQueue, cached_end_offset};
 use super::setup::dead_letters_as_input;
-use super::start::{ResetPolicy, truncated_to};
+use super::start::{ResetPolicy, parse_truncated_to};
 use mapper_core::dead_letter::DeadLetterDetector;
 use mapper_core::record::{Batch, Positions, SourcePositions};
 use mapper_core::shutdown::Halt;
 use mapper_core::topics::TopicId;
 use mapper_pipeline::contracts::{Fetched, PartitionPosition, Source, SourceError, SourceObserver};
-use state::{Announced, Assigned, Displaced, Event, NewTopic, complain};
+use state::{Announcement, Assigned, Event, NewTopic, OutOfRangeOffset, handle_error};
 
-/// A batch is handed on once it has this many bytes, however few records that are.
+/// A batch ends at this size.
 const BATCH_BYTES: usize = 1 << 20;
-/// How often it is told where this worker is in its partitions.
-const TELL_EVERY: Duration = Duration::from_millis(500);
+/// The interval in which the source reports its positions.
+const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Records of one topic, from the partitions that the group gives this worker.
+/// Reads the partitions that the group assigns to this worker.
 pub struct KafkaSource {
-    // Before the consumer, so that it is dropped first.
+    // Before the consumer, so that Rust drops it first.
     queue: RecordQueue<GroupContext>,
     consumer: Arc<GroupConsumer>,
     member: Member,
@@ -48,26 +48,26 @@ pub struct KafkaSource {
     input: Arc<InputTopic>,
     native_topic: CString,
     observer: Arc<dyn SourceObserver>,
-    told: Instant,
+    last_report: Instant,
     assigned: BTreeMap<i32, Assigned>,
     events: Vec<Event>,
-    announced: Option<Announced>,
-    /// How many changes of the topic's id were looked at.
+    announced: Option<Announcement>,
+    /// The number of topic id changes that the source has checked.
     topic_id_changes: u64,
     new_topic: Option<NewTopic>,
-    /// Topics that were read before: a broker that is behind may still tell of them.
+    /// Deleted topics that the source read. A broker with old metadata can still return them.
     retired: BTreeSet<TopicId>,
-    out_of_range: BTreeMap<i32, Displaced>,
+    out_of_range: BTreeMap<i32, OutOfRangeOffset>,
     detector: Option<DeadLetterDetector>,
-    /// Ends that were committed without waiting for the answer, and the failures that were counted before.
+    /// End offsets that were committed asynchronously, and the number of failed commits before that.
     committed_ends: (Positions, u64),
 }
 
 impl KafkaSource {
-    /// Joins the group, for the worker of that number. If the input has an end, it ends there.
+    /// Joins the group.
     ///
     /// # Errors
-    /// When librdkafka refuses a property.
+    /// If librdkafka refuses a property.
     pub fn new(
         settings: &KafkaSettings,
         input: Arc<InputTopic>,
@@ -81,10 +81,10 @@ impl KafkaSource {
             settings: settings.clone(),
             reset: ResetPolicy::from_properties(&settings.properties),
             native_topic: CString::new(&*input.topic)?,
-            detector: input.detector(),
+            detector: input.create_detector(),
             input,
             observer,
-            told: Instant::now(),
+            last_report: Instant::now(),
             assigned: BTreeMap::new(),
             events: Vec::new(),
             announced: None,
@@ -96,13 +96,12 @@ impl KafkaSource {
         })
     }
 
-    /// The membership, for the sink: offsets are committed in its name.
+    /// The group membership; the sink commits with it.
     pub fn member(&self) -> Member {
         self.member.clone()
     }
 
-    /// Serves everything that is not records until there is nothing left; the rebalances among it are kept by the context. Waits
-    /// for the first.
+    /// Serves all events except records. The context queues the rebalances. Waits only for the first event.
     fn serve_events(&self, wait: Duration) -> Result<(), SourceError> {
         let mut wait = wait;
         loop {
@@ -113,13 +112,13 @@ impl KafkaSource {
                 return Ok(());
             };
             match event {
-                // A partition's queue is routed before its first fetch, so this can't be; if it is, nothing is lost by ending.
+                // A partition is routed to the record queue before its first fetch. Otherwise the host ends, and no record is lost.
                 Ok(record) => {
                     let (partition, offset) = (record.partition(), record.offset());
-                    let mistake = anyhow::anyhow!("partition {partition}, offset {offset} came outside of its queue");
+                    let mistake = anyhow::anyhow!("partition {partition}, offset {offset} is not in the record queue");
                     return Err(Halt::internal(&mistake).into());
                 }
-                Err(error) => self.complain(&error.to_string(), error.rdkafka_error_code())?,
+                Err(error) => self.handle_error(&error.to_string(), error.rdkafka_error_code())?,
             }
         }
     }
@@ -129,61 +128,61 @@ impl KafkaSource {
             Rebalance::Assign(_) => Fetched::Assigned,
             Rebalance::Revoke { lost, .. } => Fetched::Revoked { lost: *lost },
         });
-        self.announced = announced.is_some().then_some(Announced::Rebalance);
+        self.announced = announced.is_some().then_some(Announcement::Rebalance);
         announced
     }
 
-    /// What the pipeline must commit for before anything else is fetched.
+    /// An event that requires a commit before the next fetch.
     fn announce(&mut self) -> Option<Fetched> {
-        let is_new = self.is_new_topic();
+        let is_new = self.check_new_topic();
         match self.announced_rebalance() {
-            // What goes is committed as it was read.
+            // Partitions are revoked with the committed offsets of the old topic.
             Some(announced) if !is_new || announced != Fetched::Assigned => return Some(announced),
             _ => {}
         }
         if is_new {
-            self.announced = Some(Announced::NewTopic);
+            self.announced = Some(Announcement::NewTopic);
             let partitions = self.new_topic.as_ref().and_then(|topic| topic.partitions);
             return Some(Fetched::TopicRecreated { partitions });
         }
         if self.out_of_range.is_empty() {
             return None;
         }
-        self.announced = Some(Announced::OutOfRange);
+        self.announced = Some(Announcement::OutOfRange);
         Some(Fetched::OffsetOutOfRange)
     }
 
-    /// Tells where it is, now and then, or at once after a rebalance.
-    fn tell(&mut self, at_once: bool) {
-        if !at_once && self.told.elapsed() < TELL_EVERY {
+    /// Reports the positions: from time to time, or at once after a rebalance.
+    fn report_positions(&mut self, at_once: bool) {
+        if !at_once && self.last_report.elapsed() < REPORT_INTERVAL {
             return;
         }
-        self.told = Instant::now();
-        let places = self.assigned.iter().map(|(partition, assigned)| {
-            let end = end_heard_of(&self.consumer, &self.native_topic, *partition);
-            // Behind the last record there may be markers of transactions: there is nothing left to fetch.
+        self.last_report = Instant::now();
+        let positions = self.assigned.iter().map(|(partition, assigned)| {
+            let end = cached_end_offset(&self.consumer, &self.native_topic, *partition);
+            // After the last record there can be transaction markers, which a consumer does not return.
             let position = assigned.next.map(|next| assigned.end.map_or(next, |end| next.max(end)));
             PartitionPosition { partition: *partition, position, end }
         });
-        self.observer.set_positions(&mut { places });
+        self.observer.set_positions(&mut { positions });
     }
 
-    fn partitions(&self, of: impl Iterator<Item = (i32, Offset)>) -> KafkaResult<TopicPartitionList> {
+    fn partition_list(&self, offsets: impl Iterator<Item = (i32, Offset)>) -> KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
-        for (partition, offset) in of {
+        for (partition, offset) in offsets {
             list.add_partition_offset(&self.input.topic, partition, offset)?;
         }
         Ok(list)
     }
 
-    /// The group's offsets of the topic that is read, not of a deleted one.
-    fn committed(&self, partitions: impl Iterator<Item = i32>) -> KafkaResult<Positions> {
-        let committed = client::committed(&self.consumer, &self.input.topic, partitions, OFFSETS_LIMIT)?;
-        Ok(client::of_topic(committed, &self.member.identity()))
+    /// Reads the committed offsets. Offsets of a deleted topic are missing.
+    fn read_committed(&self, partitions: impl Iterator<Item = i32>) -> KafkaResult<Positions> {
+        let committed = client::read_committed(&self.consumer, &self.input.topic, partitions, OFFSETS_LIMIT)?;
+        Ok(client::filter_by_topic(committed, &self.member.identity()))
     }
 
-    fn complain(&self, what: &str, code: Option<RDKafkaErrorCode>) -> Result<(), SourceError> {
-        complain((&self.input.topic, &self.settings.group), what, code)
+    fn handle_error(&self, what: &str, code: Option<RDKafkaErrorCode>) -> Result<(), SourceError> {
+        handle_error((&self.input.topic, &self.settings.group), what, code)
     }
 
     fn take_events(&mut self) -> Result<(), SourceError> {
@@ -199,27 +198,27 @@ impl KafkaSource {
                 }
                 RDKafkaErrorCode::AutoOffsetReset => {
                     let position = self.assigned.get(&partition).and_then(Assigned::position);
-                    // It is negative if the partition was truncated.
+                    // librdkafka reports a negative offset for a truncated partition.
                     let offset = if offset >= 0 { offset } else { position.unwrap_or(0) };
-                    let truncated_to = truncated_to(&text);
-                    self.out_of_range.insert(partition, Displaced { offset, truncated_to });
+                    let truncated_to = parse_truncated_to(&text);
+                    self.out_of_range.insert(partition, OutOfRangeOffset { offset, truncated_to });
                 }
-                _ => self.complain(&format!("partition {partition}: {code}"), Some(code))?,
+                _ => self.handle_error(&format!("partition {partition}: {code}"), Some(code))?,
             }
         }
         Ok(())
     }
 
-    /// These records and events may be of another topic: they were not fetched.
-    fn give_back(&mut self, batch: &mut Batch) {
+    /// Undoes the fetch of a batch, because its records can be from a recreated topic.
+    fn discard_batch(&mut self, batch: &mut Batch) {
         self.events.clear();
-        // Backwards, so that the first of each partition is what stays.
+        // Backwards, so that the first offset of each partition remains.
         for index in (0..batch.len()).rev() {
             if let Some(assigned) = self.assigned.get_mut(&batch.partitions[index]) {
                 assigned.next = Some(batch.offsets[index]);
             }
             if let Some(until) = &self.input.until {
-                until.unreach(batch.partitions[index]);
+                until.reopen(batch.partitions[index]);
             }
         }
         batch.clear();
@@ -227,7 +226,7 @@ impl KafkaSource {
 }
 
 impl Source for KafkaSource {
-    fn fetch(&mut self, batch: &mut Batch, most: usize, wait: Duration) -> Result<Fetched, SourceError> {
+    fn fetch(&mut self, batch: &mut Batch, max_records: usize, wait: Duration) -> Result<Fetched, SourceError> {
         batch.clear();
         self.serve_events(Duration::ZERO)?;
         if let Some(announced) = self.announce() {
@@ -235,7 +234,7 @@ impl Source for KafkaSource {
         }
         let Self { queue, assigned, input, events, .. } = self;
         let until = &input.until;
-        let mut left = most;
+        let mut left = max_records;
         queue.fetch(wait, |fetched| {
             let (partition, offset) = (fetched.partition(), fetched.offset());
             if let Some(code) = fetched.error() {
@@ -256,22 +255,22 @@ impl Source for KafkaSource {
             if left > 0 && batch.bytes() < BATCH_BYTES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         if batch.is_empty() && self.events.is_empty() {
-            self.tell(false);
+            self.report_positions(false);
             return Ok(Fetched::Idle);
         }
-        // After the records were taken: all of them are of the topic that was known until now, or there is an event before them.
+        // Checked after the fetch: the event of a recreated topic precedes its records.
         if self.queue.has_events() {
             self.serve_events(Duration::ZERO)?;
         }
-        if self.is_new_topic() {
-            self.give_back(batch);
+        if self.check_new_topic() {
+            self.discard_batch(batch);
             return Ok(self.announce().unwrap_or(Fetched::Idle));
         }
         self.take_events()?;
         if self.detector.as_mut().is_some_and(|detector| detector.detects(batch)) {
             return Err(dead_letters_as_input(&self.input.topic).into());
         }
-        self.tell(false);
+        self.report_positions(false);
         Ok(if batch.is_empty() { Fetched::Idle } else { Fetched::Records })
     }
 
@@ -279,45 +278,45 @@ impl Source for KafkaSource {
         self.serve_events(Duration::ZERO)?;
         let mut announced = self.announced_rebalance();
         if announced.is_none() && !wait.is_zero() {
-            // A rebalance is no event, so it doesn't cut this short.
+            // A rebalance does not end this wait early.
             self.serve_events(wait)?;
             announced = self.announced_rebalance();
         }
-        self.tell(false);
+        self.report_positions(false);
         Ok(announced.unwrap_or(Fetched::Idle))
     }
 
     fn settle(&mut self) -> Result<(), SourceError> {
         match self.announced.take() {
-            Some(Announced::Rebalance) => self.settle_rebalance(),
-            Some(Announced::NewTopic) => self.restart(),
-            Some(Announced::OutOfRange) => self.settle_out_of_range(),
+            Some(Announcement::Rebalance) => self.settle_rebalance(),
+            Some(Announcement::NewTopic) => self.restart(),
+            Some(Announcement::OutOfRange) => self.settle_out_of_range(),
             None => Ok(()),
         }
     }
 
     fn rewind(&mut self, firsts: &Positions) -> Result<(), SourceError> {
-        let mine: Vec<(i32, i64)> = firsts
+        let assigned: Vec<(i32, i64)> = firsts
             .iter()
             .map(|(p, o)| (*p, *o))
             .filter(|(partition, _)| self.assigned.contains_key(partition))
             .collect();
-        if mine.is_empty() {
+        if assigned.is_empty() {
             return Ok(());
         }
         let failed = |error: KafkaError| {
-            SourceError::Retriable(anyhow::Error::new(error).context("could not go back to the committed offsets"))
+            SourceError::Retriable(anyhow::Error::new(error).context("failed to rewind to the committed offsets"))
         };
-        // The broker's word counts, not ours: a commit whose answer was lost may have happened.
-        let committed = self.committed(mine.iter().map(|(partition, _)| *partition)).map_err(failed)?;
-        let targets = mine.iter().map(|(partition, first)| {
+        // The broker has the valid offsets: a commit can have succeeded although its answer was lost.
+        let committed = self.read_committed(assigned.iter().map(|(partition, _)| *partition)).map_err(failed)?;
+        let targets = assigned.iter().map(|(partition, first)| {
             let committed = committed.get(partition).copied();
             (*partition, committed.unwrap_or(*first))
         });
         let targets: Vec<(i32, i64)> = targets.collect();
-        // librdkafka has stopped to fetch those whose offset is out of range; settling that begins at the target.
+        // librdkafka does not fetch a partition whose offset is out of range. `settle_out_of_range` starts at the target.
         let seekable = targets.iter().filter(|(partition, _)| !self.out_of_range.contains_key(partition));
-        let list = self.partitions(seekable.map(|(p, o)| (*p, Offset::Offset(*o)))).map_err(failed)?;
+        let list = self.partition_list(seekable.map(|(p, o)| (*p, Offset::Offset(*o)))).map_err(failed)?;
         if list.count() > 0 {
             let sought = self.consumer.seek_partitions(list, OFFSETS_LIMIT).map_err(failed)?;
             sought.elements().iter().try_for_each(|element| element.error()).map_err(failed)?;
@@ -328,7 +327,7 @@ impl Source for KafkaSource {
             }
             self.assigned.insert(partition, Assigned { next: Some(offset), ..Assigned::new(Offset::Offset(offset)) });
             if let Some(until) = &self.input.until {
-                until.unreach(partition);
+                until.reopen(partition);
             }
         }
         Ok(())
@@ -338,7 +337,7 @@ impl Source for KafkaSource {
         let failures = self.consumer.context().failed_commits();
         let (ends, failures_before) = std::mem::take(&mut self.committed_ends);
         if failures != failures_before {
-            ends.keys().for_each(|partition| self.member.forget_committed(*partition));
+            ends.keys().for_each(|partition| self.member.remove_committed(*partition));
         }
         let ends: Positions = self
             .assigned
@@ -351,12 +350,12 @@ impl Source for KafkaSource {
         let commits = !ends.is_empty();
         if commits {
             let failed = |error: KafkaError| {
-                SourceError::Retriable(anyhow::Error::new(error).context("could not commit the ends of partitions"))
+                SourceError::Retriable(anyhow::Error::new(error).context("failed to commit the ends of partitions"))
             };
             let offsets = self.member.offsets(&self.input.topic, &ends).map_err(failed)?;
-            // Nobody waits for it: it is tried again when it fails.
+            // Asynchronous; the next call retries a failed commit.
             self.consumer.commit(&offsets, CommitMode::Async).map_err(failed)?;
-            self.member.note_committed(&ends);
+            self.member.record_committed(&ends);
         }
         self.committed_ends = (ends, failures);
         Ok(commits)
@@ -367,8 +366,8 @@ impl Source for KafkaSource {
         if !until.all_reached() {
             return None;
         }
-        // Behind the last record there may be markers of transactions: the group's offset is moved over these.
-        let committed = self.committed(self.assigned.keys().copied()).ok()?;
+        // After the last record there can be transaction markers. The committed offset moves beyond them.
+        let committed = self.read_committed(self.assigned.keys().copied()).ok()?;
         let ends = self.assigned.iter().filter_map(|(partition, assigned)| {
             let at = assigned.next.max(committed.get(partition).copied())?;
             let end = until.end(*partition)?;

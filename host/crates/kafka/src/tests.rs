@@ -1,4 +1,4 @@
-//! The properties of our clients, checked by the librdkafka that is linked: no broker is needed.
+//! The properties of the clients, checked by the linked librdkafka. The tests need no broker.
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
@@ -9,7 +9,7 @@ use rdkafka::consumer::BaseConsumer;
 use rdkafka::producer::ThreadedProducer;
 use rdkafka_sys as sys;
 
-use super::client::{KafkaSettings, Quiet};
+use super::client::{ConnectionContext, KafkaSettings};
 use super::deliveries::Deliveries;
 use crate::properties::{self, Form};
 use mapper_core::decision::Routes;
@@ -31,16 +31,16 @@ fn settings(properties: &[(&str, &str)]) -> KafkaSettings {
 
 fn clients(settings: &KafkaSettings) -> [ClientConfig; 3] {
     let routes = Routes::with_default_limits(&["o"], "d");
-    [settings.asking(), settings.consumer(), settings.producer(Some("t"), Some(&routes))]
+    [settings.query_client(), settings.consumer(), settings.producer(Some("t"), Some(&routes))]
 }
 
-/// Makes all clients with these properties of the user, and returns what they have in the end.
-fn made(properties: &[(&str, &str)]) -> [ClientConfig; 3] {
+/// Creates all clients with these properties of the user, and returns their configurations.
+fn create_clients(properties: &[(&str, &str)]) -> [ClientConfig; 3] {
     let settings = settings(properties);
     let configs = clients(&settings);
-    let made = |error| panic!("{properties:?}: {error}");
+    let failed = |error| panic!("{properties:?}: {error}");
     for config in &configs[..2] {
-        BaseConsumer::from_config_and_context(config, Quiet::default()).unwrap_or_else(made);
+        BaseConsumer::from_config_and_context(config, ConnectionContext::default()).unwrap_or_else(failed);
     }
     ThreadedProducer::from_config_and_context(&configs[2], Deliveries::default())
         .map(|_: ThreadedProducer<Deliveries>| ())
@@ -51,7 +51,7 @@ fn made(properties: &[(&str, &str)]) -> [ClientConfig; 3] {
 #[test]
 fn every_property_of_librdkafka_is_in_the_table() {
     let mut names = BTreeSet::new();
-    // SAFETY: each configuration is dumped while it is alive, the arrays have as many strings as is said, and each is freed once.
+    // SAFETY: each configuration is dumped while it is alive. The arrays have `count` strings, and each is freed once.
     unsafe {
         let mut count = 0;
         let mut collect = |dump: *mut *const std::ffi::c_char, count: usize| {
@@ -75,7 +75,7 @@ fn every_property_of_librdkafka_is_in_the_table() {
 }
 
 #[test]
-fn names_of_the_table_are_known_to_librdkafka_and_aliases_set_the_same_property() {
+fn librdkafka_knows_all_names_and_aliases_set_the_same_property() {
     // SAFETY: the configuration and the strings are alive during each call, and it is destroyed once.
     let set = |name: &str, value: &str| unsafe {
         let conf = sys::rd_kafka_conf_new();
@@ -87,7 +87,7 @@ fn names_of_the_table_are_known_to_librdkafka_and_aliases_set_the_same_property(
     for name in properties::names().filter(|name| properties::find(name).unwrap().form != Form::Callback) {
         assert_ne!(set(name, "1"), sys::rd_kafka_conf_res_t::RD_KAFKA_CONF_UNKNOWN, "{name}");
     }
-    // A number that one has, each of its aliases has, too.
+    // A value that an alias sets is the value of its property.
     for (alias, name, value) in [
         ("queue.buffering.max.ms", "linger.ms", "17"),
         ("fetch.message.max.bytes", "max.partition.fetch.bytes", "1717"),
@@ -106,7 +106,7 @@ fn names_of_the_table_are_known_to_librdkafka_and_aliases_set_the_same_property(
 }
 
 #[test]
-fn properties_of_the_host_have_no_alias_among_them() {
+fn properties_of_the_host_are_no_aliases() {
     for config in clients(&settings(&[])) {
         for name in config.config_map().keys() {
             assert_eq!(properties::find(name).map(|property| property.name), Some(*name));
@@ -115,7 +115,7 @@ fn properties_of_the_host_have_no_alias_among_them() {
 }
 
 #[test]
-fn clients_are_made_whatever_the_user_sets_beside_the_properties_of_the_host() {
+fn clients_accept_properties_of_the_user_beside_those_of_the_host() {
     for properties in [
         &[][..],
         &[("message.max.bytes", "5000000")],
@@ -144,41 +144,41 @@ fn clients_are_made_whatever_the_user_sets_beside_the_properties_of_the_host() {
         &[("compression.type", "none")],
         &[("socket.timeout.ms", "10000")],
     ] {
-        for config in made(properties) {
+        for config in create_clients(properties) {
             for (key, value) in properties {
-                assert_eq!(config.get(key), Some(*value), "the value of the user stays");
+                assert_eq!(config.get(key), Some(*value), "the client keeps the value of the user");
             }
         }
     }
 }
 
 #[test]
-fn properties_of_the_host_follow_those_of_the_user() {
-    let [_, consumer, _] = made(&[("message.max.bytes", "5000000")]);
+fn properties_of_the_host_adapt_to_those_of_the_user() {
+    let [_, consumer, _] = create_clients(&[("message.max.bytes", "5000000")]);
     assert_eq!(consumer.get("fetch.max.bytes"), Some("5000000"));
-    let [_, consumer, _] = made(&[("receive.message.max.bytes", "2000000")]);
+    let [_, consumer, _] = create_clients(&[("receive.message.max.bytes", "2000000")]);
     assert_eq!(consumer.get("fetch.max.bytes"), Some("1999488"));
-    let [asking, ..] = made(&[("reconnect.backoff.ms", "5000")]);
-    assert_eq!(asking.get("reconnect.backoff.max.ms"), Some("5000"));
-    let [.., producer] = made(&[("delivery.timeout.ms", "3")]);
+    let [query, ..] = create_clients(&[("reconnect.backoff.ms", "5000")]);
+    assert_eq!(query.get("reconnect.backoff.max.ms"), Some("5000"));
+    let [.., producer] = create_clients(&[("delivery.timeout.ms", "3")]);
     assert_eq!(producer.get("linger.ms"), Some("2"));
-    // Without a word of the user nothing changes.
-    let [_, consumer, producer] = made(&[]);
+    // The defaults, without properties of the user.
+    let [_, consumer, producer] = create_clients(&[]);
     assert_eq!(consumer.get("fetch.max.bytes"), Some("4194304"));
     assert_eq!(producer.get("linger.ms"), Some("5"));
 }
 
 #[test]
-fn messages_have_no_secrets() {
+fn messages_are_redacted() {
     let settings = settings(&[("sasl.password", "hunter2"), ("linger.ms", "1000"), ("sasl.passwrd", "hunter3")]);
     assert!(!format!("{settings:?}").contains("hunter"));
-    assert_eq!(settings.without_secrets("hunter2, hunter3 and 1000"), "…, … and 1000");
+    assert_eq!(settings.redact("hunter2, hunter3 and 1000"), "…, … and 1000");
 }
 
 #[test]
-fn added_partitions_are_noticed_within_half_a_minute_unless_the_user_says_otherwise() {
+fn metadata_refresh_is_30_seconds_unless_the_user_sets_it() {
     let refresh = |properties: &[(&str, &str)]| {
-        made(properties).map(|config| config.get("topic.metadata.refresh.interval.ms").map(str::to_owned))
+        create_clients(properties).map(|config| config.get("topic.metadata.refresh.interval.ms").map(str::to_owned))
     };
     assert!(refresh(&[]).iter().all(|interval| interval.as_deref() == Some("30000")));
     let users = refresh(&[("topic.metadata.refresh.interval.ms", "1000")]);
@@ -186,9 +186,9 @@ fn added_partitions_are_noticed_within_half_a_minute_unless_the_user_says_otherw
 }
 
 #[test]
-fn a_consumer_never_skips_an_offset_by_itself() {
-    let [_, consumer, _] = made(&[("auto.offset.reset", "latest"), ("debug", "cgrp")]);
+fn consumer_never_resets_an_offset_by_itself() {
+    let [_, consumer, _] = create_clients(&[("auto.offset.reset", "latest"), ("debug", "cgrp")]);
     assert_eq!(consumer.get("auto.offset.reset"), Some("error"));
-    // Its own debug messages are needed to notice another topic of the same name.
+    // A debug message of the client reports a recreated topic.
     assert_eq!(consumer.get("debug"), Some("cgrp,metadata"));
 }

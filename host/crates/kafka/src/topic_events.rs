@@ -1,19 +1,19 @@
-//! Gets what happens to topics.
+//! The receiver of topic events.
 
 use mapper_core::topics::{TopicId, TopicIdentity};
 
-/// Reports what happened to topics, and keeps which topic a name stood for.
+/// Reports topic events, and stores the identities of topics.
 pub trait TopicEvents: Send + Sync {
-    /// What the last run of this host knew of a topic.
+    /// The identity of a topic in the last run.
     fn known(&self, topic: &str) -> Option<TopicIdentity>;
 
-    /// From now on the name stands for this topic.
+    /// Stores the identity of a topic.
     fn keep(&self, topic: &str, identity: &TopicIdentity);
 
-    /// A topic was deleted and created again. `consequence` is what the host does about it.
+    /// A topic was deleted and recreated. `consequence` is the reaction of the host.
     fn recreated(&self, topic: &str, old: Option<&TopicId>, new: Option<&TopicId>, consequence: &str);
 
-    /// A partition ends before the offset that was to be read next; it is read from `to` on.
+    /// A partition ends before the next offset. The source continues at `to`.
     fn shortened(&self, topic: &str, partition: i32, offset: i64, to: i64);
 
     /// Records were deleted with their topic before the host read them: the offsets from `from` up to, but without, `to`.

@@ -1,4 +1,4 @@
-//! Where a run that ends by itself ends: at the end offsets that were seen at its start.
+//! The end of a run with `--until-end`: the end offsets at its start.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,16 +6,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use mapper_core::record::Positions;
 use mapper_core::topics::TopicId;
 
-/// The ends of all partitions, and which of them were reached. Shared by the workers.
+/// The end offsets of all partitions, and the partitions that have reached theirs. The workers share it.
 #[derive(Debug)]
 pub struct Until(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
-    /// Per partition, the offset after its last record.
+    /// The offset after the last record of each partition.
     ends: Positions,
     reached: BTreeSet<i32>,
-    /// The topic that the ends are of, if it was created again during the run.
+    /// The topic of the end offsets, if it was recreated during the run.
     recreated: Option<TopicId>,
 }
 
@@ -27,7 +27,7 @@ impl State {
 }
 
 impl Until {
-    /// These ends; a partition that is empty is reached already.
+    /// An empty partition, with the end 0, is reached from the start.
     pub fn new(ends: Positions) -> Self {
         Self(Mutex::new(State::new(ends, None)))
     }
@@ -36,10 +36,10 @@ impl Until {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a record came after the start; then its partition is done.
+    /// Whether a record is beyond the end of its partition. Then the partition is reached.
     pub(super) fn is_beyond(&self, partition: i32, offset: i64) -> bool {
         let mut state = self.state();
-        // A partition that was added since then has no end: it is left for another run.
+        // A partition that was added later has no end. Another run reads it.
         let beyond = state.ends.get(&partition).is_none_or(|end| offset >= *end);
         if beyond {
             state.reached.insert(partition);
@@ -47,7 +47,7 @@ impl Until {
         beyond
     }
 
-    /// There is nothing at this offset yet.
+    /// The source has read up to, but without, this offset.
     pub(super) fn reach(&self, partition: i32, offset: i64) {
         let mut state = self.state();
         if state.ends.get(&partition).is_some_and(|end| offset >= *end) {
@@ -55,17 +55,17 @@ impl Until {
         }
     }
 
-    /// The partition is gone through again.
-    pub(super) fn unreach(&self, partition: i32) {
+    /// The source reads the partition again.
+    pub(super) fn reopen(&self, partition: i32) {
         self.state().reached.remove(&partition);
     }
 
-    /// Whether the ends are those of this topic, which was created again during the run.
+    /// Whether the end offsets are those of this recreated topic.
     pub(super) fn is_of_recreated(&self, topic: &TopicId) -> bool {
         self.state().recreated.as_ref() == Some(topic)
     }
 
-    /// The topic was created again: the run ends at these ends of the new one.
+    /// Sets the end offsets of a recreated topic.
     pub(super) fn restart(&self, topic: &TopicId, ends: Positions) {
         let mut state = self.state();
         if state.recreated.as_ref() != Some(topic) {
@@ -73,7 +73,7 @@ impl Until {
         }
     }
 
-    /// The partition ends at this offset, which is before the end that was seen.
+    /// Lowers the end of a truncated partition.
     pub(super) fn shorten(&self, partition: i32, end: i64) {
         let mut state = self.state();
         if let Some(known) = state.ends.get_mut(&partition) {
@@ -82,29 +82,26 @@ impl Until {
         state.reached.remove(&partition);
     }
 
-    /// Whether all partitions are done.
     pub(super) fn all_reached(&self) -> bool {
         let state = self.state();
         state.ends.keys().all(|partition| state.reached.contains(partition))
     }
 
-    /// The end of a partition.
     pub(super) fn end(&self, partition: i32) -> Option<i64> {
         self.state().ends.get(&partition).copied()
     }
 
-    /// All partitions.
     pub fn partitions(&self) -> Vec<i32> {
         self.state().ends.keys().copied().collect()
     }
 
-    /// Whether these committed offsets show that all is done, by whichever host.
+    /// Whether these committed offsets have reached all ends. Another host may have committed them.
     pub fn done_by(&self, committed: &BTreeMap<i32, i64>) -> bool {
         let state = self.state();
         state.ends.iter().all(|(partition, end)| *end == 0 || committed.get(partition).is_some_and(|at| at >= end))
     }
 
-    /// Whether none of these offsets is beyond the end of its partition.
+    /// Whether each offset is within its partition.
     pub fn covers(&self, committed: &BTreeMap<i32, i64>) -> bool {
         let state = self.state();
         committed.iter().all(|(partition, at)| state.ends.get(partition).is_some_and(|end| at <= end))
@@ -119,12 +116,12 @@ mod tests {
     fn offset_beyond_the_end_is_not_covered() {
         let until = Until::new(Positions::from([(0, 50), (1, 0)]));
         assert!(until.covers(&Positions::from([(0, 50)])) && until.covers(&Positions::new()));
-        assert!(!until.covers(&Positions::from([(0, 51)])), "the records before it are gone");
-        assert!(!until.covers(&Positions::from([(2, 0)])), "the partition is not known");
+        assert!(!until.covers(&Positions::from([(0, 51)])), "records before the offset were removed");
+        assert!(!until.covers(&Positions::from([(2, 0)])), "the partition is unknown");
     }
 
     #[test]
-    fn topic_created_again_is_read_to_its_own_ends() {
+    fn recreated_topic_is_read_to_its_own_ends() {
         let until = Until::new(Positions::from([(0, 50), (1, 0)]));
         until.reach(0, 50);
         assert!(until.all_reached());
@@ -133,7 +130,7 @@ mod tests {
         until.restart(&topic, Positions::from([(0, 20), (1, 5), (2, 0)]));
         assert!(until.is_of_recreated(&topic) && !until.all_reached());
         assert!(!until.done_by(&Positions::from([(0, 20)])));
-        // Each worker notices by itself; the first decides.
+        // Each worker detects the new topic by itself. The first one sets the ends.
         until.reach(0, 20);
         until.restart(&topic, Positions::from([(0, 30), (1, 5)]));
         until.reach(1, 5);

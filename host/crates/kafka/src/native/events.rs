@@ -1,5 +1,5 @@
-//! The events of a producer, with delivery reports by produce request. The rdkafka crate reports records one by one and without
-//! the detail that tells the rejected record of a request from the others.
+//! The events of a producer, with the delivery reports of each produce request. The rdkafka crate reports single records,
+//! without the detail that identifies the rejected record of a request.
 
 use std::ffi::{CStr, c_char};
 use std::ptr::{self, NonNull};
@@ -11,28 +11,28 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
 use rdkafka_sys as sys;
 
-/// What a producer has to say.
+/// An event of a producer.
 pub(crate) enum Event<'e> {
-    /// The records of one produce request that could not be delivered.
+    /// The failed deliveries of one produce request.
     Undelivered(&'e [DeliveryReport]),
     /// An error of the client.
     Error(RDKafkaErrorCode, &'e str),
-    /// A line of its log: its level, its facility and its text.
+    /// A log line: level, facility and text.
     Log(RDKafkaLogLevel, &'e str, &'e str),
 }
 
-/// Why a record could not be delivered.
+/// The failed delivery of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DeliveryReport {
     /// The number that the record was produced with.
     pub(crate) number: usize,
     pub(crate) code: RDKafkaErrorCode,
-    /// The address of the broker's message on this record, 0 if there is none. It may only be compared with others: librdkafka
-    /// 2.12 has freed the text before it hands out the report.
+    /// The address of the broker's error text for this record, or 0. It must only be compared: librdkafka 2.12 frees the text before
+    /// it returns the report.
     pub(crate) message_address: usize,
 }
 
-/// The queue of a producer's events.
+/// The event queue of a producer.
 pub(crate) struct EventQueue<C: ProducerContext + 'static> {
     queue: NonNull<sys::rd_kafka_queue_t>,
     /// The queue must not outlive its client.
@@ -52,7 +52,7 @@ impl<C: ProducerContext> EventQueue<C> {
         Self { queue, _producer: producer }
     }
 
-    /// Waits for an event, and handles it before anyone who flushes the producer goes on.
+    /// Waits for an event and handles it. A flush of the producer returns only after that.
     pub(crate) fn poll(&self, wait: Duration, handle: impl FnOnce(Event<'_>)) {
         let wait_ms = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: the queue is alive.
@@ -60,7 +60,7 @@ impl<C: ProducerContext> EventQueue<C> {
             return;
         };
         let event = OwnedEvent(event);
-        // SAFETY: the event is alive, and each call fits its type; texts live as long as the event.
+        // SAFETY: the event is alive, and each call matches its type. Texts live as long as the event.
         unsafe {
             match sys::rd_kafka_event_type(event.0.as_ptr()) {
                 sys::RD_KAFKA_EVENT_DR => handle(Event::Undelivered(&event.delivery_reports())),
@@ -73,13 +73,13 @@ impl<C: ProducerContext> EventQueue<C> {
                     sys::rd_kafka_event_log(event.0.as_ptr(), &mut facility, &mut line, &mut level);
                     handle(Event::Log(log_level(level), text(facility).trim(), text(line).trim()));
                 }
-                // Statistics, which the user may have switched on for librdkafka's own log.
+                // Statistics, if the user enabled them.
                 _ => {}
             }
         }
     }
 
-    /// Makes a poll that waits return.
+    /// Makes a blocked poll return.
     pub(crate) fn wake(&self) {
         // SAFETY: the queue is alive.
         unsafe { sys::rd_kafka_queue_yield(self.queue.as_ptr()) }
@@ -100,7 +100,7 @@ impl OwnedEvent {
     /// The event is one of delivery reports.
     unsafe fn delivery_reports(&self) -> Vec<DeliveryReport> {
         let mut reports = Vec::new();
-        // SAFETY: the messages live as long as the event. The address of the message's text is not followed.
+        // SAFETY: the messages live as long as the event. The address of the text is not dereferenced.
         unsafe {
             while let Some(message) = sys::rd_kafka_event_message_next(self.0.as_ptr()).as_ref() {
                 if message.err == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
@@ -119,7 +119,7 @@ impl OwnedEvent {
 
 impl Drop for OwnedEvent {
     fn drop(&mut self) {
-        // SAFETY: ours, destroyed once.
+        // SAFETY: the value owns the event and destroys it once.
         unsafe { sys::rd_kafka_event_destroy(self.0.as_ptr()) }
     }
 }

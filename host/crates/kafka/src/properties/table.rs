@@ -1,27 +1,27 @@
-//! The properties of librdkafka 2.12: their names, their aliases, and what their values are.
+//! The properties of librdkafka 2.12: names, aliases and value types.
 //!
-//! From `CONFIGURATION.md` and `src/rdkafka_conf.c`; `kafka::tests` compares it with the library that is linked.
+//! The source is `CONFIGURATION.md` and `src/rdkafka_conf.c`. `kafka::tests` compares the table with the linked library.
 
 use Form::{Callback, Code, Number, Private, Switch, Text, Word};
 
-/// What the value of a property is, as far as the host needs to know.
+/// The type of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
     Number,
     Switch,
     /// One or more words of a fixed list.
     Word,
-    /// A text that is no secret, such as a name.
+    /// A text without secrets, such as a name.
     Text,
-    /// A password, a key, or something else that may be one, such as a path into which a key was pasted.
+    /// A secret, or a value that a user can confuse with one, such as a path.
     Private,
-    /// What code is loaded or which command is run.
+    /// A library or a command that librdkafka runs.
     Code,
-    /// A callback or a pointer: it has no form as text.
+    /// A callback or a pointer, which has no text.
     Callback,
 }
 
-/// Other names of a property, each with the name that is used here: the one that the Java client has, too.
+/// Aliases, each with the name of the property, which is the name in the Java client.
 pub(super) const ALIASES: [(&str, &str); 12] = [
     ("metadata.broker.list", "bootstrap.servers"),
     ("max.in.flight", "max.in.flight.requests.per.connection"),

@@ -1,11 +1,11 @@
-//! The table is consistent, and what is known of a property is found by each of its names.
+//! The table of properties is consistent, and `find` knows each name.
 
 use std::collections::BTreeSet;
 
 use super::*;
 
 #[test]
-fn table_is_sorted_without_doubles_and_aliases_lead_to_properties() {
+fn table_is_sorted_and_unique_and_aliases_refer_to_properties() {
     let names: Vec<_> = PROPERTIES.iter().map(|(name, _)| *name).collect();
     assert!(names.is_sorted_by(|one, next| one < next), "{names:?}");
     for (alias, name) in ALIASES {
@@ -36,7 +36,7 @@ fn property_is_found_by_alias_and_topic_prefix() {
 }
 
 #[test]
-fn values_are_shown_only_where_no_secret_is_expected() {
+fn value_is_shown_only_if_it_cannot_be_a_secret() {
     let hidden: Vec<_> = PROPERTIES
         .iter()
         .map(|(name, form)| Property { name, form: *form })
@@ -50,7 +50,7 @@ fn values_are_shown_only_where_no_secret_is_expected() {
 }
 
 #[test]
-fn properties_that_run_code_are_found() {
+fn value_that_runs_code_is_detected() {
     for name in
         ["plugin.library.paths", "ssl.engine.location", "ssl.engine.id", "ssl.providers", "sasl.kerberos.kinit.cmd"]
     {

@@ -1,4 +1,4 @@
-//! How a source leaves the group, and what becomes of its client then.
+//! Leaves the group and destroys the client of a source.
 
 use std::time::{Duration, Instant};
 
@@ -9,12 +9,12 @@ use super::super::limits::CLOSE_LIMIT;
 use super::super::member::close;
 use super::KafkaSource;
 
-/// How long a client that joins or leaves is served at a time.
+/// The time slice for events of a client that joins or leaves.
 const SERVE_SLICE: Duration = Duration::from_millis(10);
 
 impl KafkaSource {
-    /// Waits until the group has answered for the first time, no longer than a few seconds. A client of librdkafka that is closed
-    /// before, in its state `wait-sync`, stays a member, and the next host waits for its session timeout.
+    /// Waits for the first answer of the group, for a few seconds at most. librdkafka does not leave the group if it is closed before,
+    /// in the state `wait-sync`. Then the next host waits for the session timeout of this member.
     pub fn finish_joining(&self) {
         let deadline = Instant::now() + CLOSE_LIMIT;
         while !self.consumer.context().has_joined() && Instant::now() < deadline {
@@ -24,8 +24,8 @@ impl KafkaSource {
         }
     }
 
-    /// Leaves the group, and destroys the consumer unless somebody else has it. Neither is waited for longer than a few seconds: the
-    /// group notices by itself that a member is gone.
+    /// Leaves the group and destroys the consumer. Waits for a few seconds at most: the group removes a missing member after its
+    /// session timeout.
     pub fn close(self) {
         let consumer = self.consumer.clone();
         drop(self);
@@ -35,8 +35,8 @@ impl KafkaSource {
         }
     }
 
-    /// Answers the group until all workers have made their last commit, no longer than a few seconds, and destroys the consumer without
-    /// waiting for it: a member that leaves earlier makes the group rebalance, and the last commits of the others fail.
+    /// Serves the group until all workers have made their last commit, for a few seconds at most. Then destroys the consumer in the
+    /// background. A member that leaves earlier triggers a rebalance, in which the last commits of the others fail.
     pub fn leave_last(self, is_last_commit_made: impl Fn() -> bool) {
         close(&self.consumer);
         let deadline = Instant::now() + CLOSE_LIMIT;
@@ -48,8 +48,7 @@ impl KafkaSource {
 }
 
 impl Drop for KafkaSource {
-    /// From here on rebalances are carried out at once, as there is no pipeline to wait for. One that waits would keep the consumer
-    /// from leaving the group, and whoever destroys it waits for that.
+    /// Applies pending rebalances. A pending one blocks the consumer from leaving the group, and so blocks its destruction.
     fn drop(&mut self) {
         close(&self.consumer);
     }

@@ -1,5 +1,4 @@
-//! Where the source reads its partitions from: after a rebalance, when the topic was created again, and when an offset is out of
-//! range.
+//! The offsets to read partitions from: after a rebalance, after the topic was recreated, and for an offset out of range.
 
 use std::time::Duration;
 
@@ -8,25 +7,25 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::KafkaSource;
-use super::state::{Assigned, Displaced, NewTopic};
+use super::state::{Assigned, NewTopic, OutOfRangeOffset};
 use crate::call_thread::destroy_within;
 use crate::client;
-use crate::describe::{Described, describe_topics};
+use crate::describe::{TopicDescription, describe_topics};
 use crate::limits::{COORDINATOR_LIMIT, OFFSETS_LIMIT};
-use crate::member::{Rebalance, carry_out, close, is_cooperative, join};
-use crate::native::{commit_within, end_heard_of};
-use crate::start::{OutOfRange, Start, out_of_range, start};
+use crate::member::{Rebalance, apply_rebalance, close, is_cooperative, join};
+use crate::native::{cached_end_offset, commit_within};
+use crate::start::{OutOfRange, Start, choose_start, classify_out_of_range};
 use mapper_core::record::Positions;
 use mapper_core::shutdown::Halt;
 use mapper_core::topics::TopicIdentity;
 use mapper_pipeline::contracts::SourceError;
 
-/// How long the question may take how many partitions a new topic has; without an answer, all are tried.
+/// The timeout of the request for the partition count of a new topic. Without an answer, the count is unknown.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl KafkaSource {
-    /// Whether the client reads another topic of the same name since the last assignment.
-    pub(super) fn is_new_topic(&mut self) -> bool {
+    /// Whether the client reads a recreated topic since the last assignment.
+    pub(super) fn check_new_topic(&mut self) -> bool {
         let changes = self.consumer.context().topic_id_changes();
         if changes != self.topic_id_changes && !self.assigned.is_empty() {
             self.topic_id_changes = changes;
@@ -41,8 +40,8 @@ impl KafkaSource {
         self.new_topic.is_some()
     }
 
-    /// The topic as the cluster describes it; `None` if there is no such topic, or it has no id.
-    fn describe(&self, timeout: Duration) -> KafkaResult<Option<Described>> {
+    /// Describes the topic; `None` if it does not exist or has no id.
+    fn describe(&self, timeout: Duration) -> KafkaResult<Option<TopicDescription>> {
         if !self.input.has_id() {
             return Ok(None);
         }
@@ -53,32 +52,32 @@ impl KafkaSource {
     pub(super) fn settle_rebalance(&mut self) -> Result<(), SourceError> {
         let Some(rebalance) = self.consumer.context().rebalances().front().cloned() else { return Ok(()) };
         let failed = |error: KafkaError| {
-            SourceError::Retriable(anyhow::Error::new(error).context("a rebalance could not be carried out"))
+            SourceError::Retriable(anyhow::Error::new(error).context("failed to apply a rebalance"))
         };
         let rebalance = match rebalance {
             Rebalance::Assign(partitions) => Rebalance::Assign(self.prepare(&partitions)?),
             revoke @ Rebalance::Revoke { .. } => revoke,
         };
-        carry_out(&self.consumer, &rebalance).map_err(failed)?;
+        apply_rebalance(&self.consumer, &rebalance).map_err(failed)?;
         self.consumer.context().rebalances().pop_front();
-        // Who loses its partitions was put out of the group.
+        // A member that lost its partitions is not in the group any more.
         let is_member = !matches!(rebalance, Rebalance::Revoke { lost: true, .. });
         match &rebalance {
             Rebalance::Assign(partitions) => {
                 for element in partitions.elements() {
                     self.assigned.insert(element.partition(), Assigned::new(element.offset()));
                 }
-                // The client may have heard of a new topic while the cluster still described the old one.
+                // The client can have the new topic id although the cluster still described the old one.
                 self.topic_id_changes = u64::MAX;
             }
             Rebalance::Revoke { partitions, .. } => {
                 for partition in partitions.elements().iter().map(|element| element.partition()) {
                     self.assigned.remove(&partition);
                     self.out_of_range.remove(&partition);
-                    self.member.forget_committed(partition);
+                    self.member.remove_committed(partition);
                     // What of it was given up is done again by whoever has it next, and who then sees its end.
                     if let Some(until) = &self.input.until {
-                        until.unreach(partition);
+                        until.reopen(partition);
                     }
                 }
             }
@@ -86,14 +85,14 @@ impl KafkaSource {
         let kind = if matches!(rebalance, Rebalance::Assign(_)) { "assigned" } else { "revoked" };
         tracing::debug!(target: "kafka", partitions = ?self.assigned.keys(), "{kind}");
         self.observer.set_member(is_member);
-        self.tell(true);
+        self.report_positions(true);
         Ok(())
     }
 
-    /// These partitions with the offsets to begin at.
+    /// Adds the start offsets to assigned partitions.
     fn prepare(&mut self, partitions: &TopicPartitionList) -> Result<TopicPartitionList, SourceError> {
         let failed = |error: KafkaError| {
-            SourceError::Retriable(anyhow::Error::new(error).context("it is not known where to read partitions from"))
+            SourceError::Retriable(anyhow::Error::new(error).context("failed to read the start offsets of partitions"))
         };
         let numbers: Vec<i32> = partitions.elements().iter().map(|element| element.partition()).collect();
         self.route(numbers.iter().copied()).map_err(failed)?;
@@ -102,15 +101,16 @@ impl KafkaSource {
         }
         let before = self.member.identity();
         let described = self.describe(OFFSETS_LIMIT).map_err(failed)?;
-        // A topic that is deleted at this moment is none; what becomes of it shows later.
+        // The topic can be deleted just now. A later event reports its successor.
         let identity = described.as_ref().map_or_else(|| before.clone(), |described| described.identity.clone());
-        let committed = client::committed(&self.consumer, &self.input.topic, numbers.iter().copied(), OFFSETS_LIMIT)
-            .map_err(failed)?;
+        let committed =
+            client::read_committed(&self.consumer, &self.input.topic, numbers.iter().copied(), OFFSETS_LIMIT)
+                .map_err(failed)?;
         let is_new = before.differs_from(&identity);
         let (mut starts, mut recreated) = (Vec::new(), None);
         for partition in numbers {
             let is_new = is_new || self.input.is_added(partition);
-            let offset = match start(committed.get(&partition), &identity, is_new) {
+            let offset = match choose_start(committed.get(&partition), &identity, is_new) {
                 Start::Committed(offset) => Offset::Offset(offset),
                 Start::Reset => self.reset.offset().ok_or_else(|| self.nothing_committed(partition))?,
                 Start::New => {
@@ -127,22 +127,22 @@ impl KafkaSource {
         if let Some(old) = recreated {
             if self.input.halts_on_recreation() {
                 let nothing = starts.iter().filter(|(partition, _)| !committed.contains_key(partition));
-                self.leave_offsets(&nothing.map(|(partition, _)| (*partition, 0)).collect());
+                self.commit_offsets_of_deleted_topic(&nothing.map(|(partition, _)| (*partition, 0)).collect());
             }
-            self.input.recreated(&old, &identity)?;
+            self.input.report_recreated(&old, &identity)?;
             self.restart_until(&identity, described.map_or(0, |described| described.partitions)).map_err(failed)?;
             self.retired.extend(old.id);
         }
         if is_new {
             self.retired.extend(before.id);
         }
-        let list = self.partitions(starts.iter().copied()).map_err(failed)?;
+        let list = self.partition_list(starts.iter().copied()).map_err(failed)?;
         for (partition, offset) in starts {
             if let Offset::Offset(offset) = offset {
-                self.member.note_committed(&Positions::from([(partition, offset)]));
+                self.member.record_committed(&Positions::from([(partition, offset)]));
             }
         }
-        self.input.adopt(&identity);
+        self.input.set_identity(&identity);
         self.member.set_identity(identity);
         Ok(list)
     }
@@ -155,7 +155,7 @@ impl KafkaSource {
         ))
     }
 
-    /// A run that ends by itself ends where the new topic ends now.
+    /// Replaces the end offsets of the run by those of the recreated topic.
     fn restart_until(&self, identity: &TopicIdentity, partitions: i32) -> KafkaResult<()> {
         let (Some(until), Some(id)) = (&self.input.until, &identity.id) else { return Ok(()) };
         if until.is_of_recreated(id) {
@@ -170,39 +170,41 @@ impl KafkaSource {
         Ok(())
     }
 
-    /// The topic was created again: joins the group anew, with a client that knows nothing of the old topic. (The old one would
-    /// compare the leader epochs of the two, and wait for ever if that of the new topic is lower.) Where it then reads from is
-    /// decided when partitions are assigned.
+    /// Joins the group with a new client after the topic was recreated. The old client would compare the leader epochs of both topics
+    /// and block for ever if the new epoch is lower. [`Self::prepare`] decides the start offsets.
     pub(super) fn restart(&mut self) -> Result<(), SourceError> {
         let Some(new) = self.new_topic.clone() else { return Ok(()) };
         let old = self.member.identity();
         let identity = TopicIdentity { cluster: old.cluster.clone(), id: Some(new.id) };
         if self.input.halts_on_recreation() {
             let exists = |partition: &i32| new.partitions.is_none_or(|count| *partition < count);
-            let own = self.assigned.iter().filter(|(partition, _)| exists(partition));
-            let mut next: Positions = own.filter_map(|(partition, at)| Some((*partition, at.position()?))).collect();
-            next.extend(self.uncommitted((0..new.partitions.unwrap_or(0)).filter(|p| !next.contains_key(p)).collect()));
-            self.leave_offsets(&next);
+            let assigned = self.assigned.iter().filter(|(partition, _)| exists(partition));
+            let mut next: Positions =
+                assigned.filter_map(|(partition, at)| Some((*partition, at.position()?))).collect();
+            next.extend(
+                self.find_uncommitted((0..new.partitions.unwrap_or(0)).filter(|p| !next.contains_key(p)).collect()),
+            );
+            self.commit_offsets_of_deleted_topic(&next);
         }
-        self.input.recreated(&old, &identity)?;
+        self.input.report_recreated(&old, &identity)?;
         for (partition, assigned) in &self.assigned {
-            let end = end_heard_of(&self.consumer, &self.native_topic, *partition);
+            let end = cached_end_offset(&self.consumer, &self.native_topic, *partition);
             if let (Some(from), Some(to)) = (assigned.position(), end)
                 && from < to
             {
-                self.input.deleted_unread(*partition, from, to);
+                self.input.report_deleted_unread(*partition, from, to);
             }
         }
         let failed = |error: KafkaError| {
-            SourceError::Retriable(anyhow::Error::new(error).context("could not join the group anew"))
+            SourceError::Retriable(anyhow::Error::new(error).context("failed to join the group again"))
         };
         let (queue, consumer) = join(&self.settings, &self.input.topic).map_err(failed)?;
-        // In this order: a queue must not outlive its client.
+        // The old queue is dropped first: it must not outlive its client.
         self.queue = queue;
         let old = std::mem::replace(&mut self.consumer, consumer.clone());
         drop(self.member.replace_consumer(consumer));
         close(&old);
-        // Leaving the group may take a while: nobody waits for it.
+        // In the background, because leaving the group can take some time.
         destroy_within("consumer-close", old, Duration::ZERO);
         self.assigned.clear();
         self.out_of_range.clear();
@@ -210,50 +212,50 @@ impl KafkaSource {
         (self.new_topic, self.topic_id_changes) = (None, 0);
         self.committed_ends = (Positions::new(), 0);
         self.observer.set_member(false);
-        self.tell(true);
+        self.report_positions(true);
         Ok(())
     }
 
-    /// Those of these partitions without a committed offset, from their beginning. Their workers may end, because this one does,
-    /// before they see that the topic is another one; the next host would take such a partition for one that was never read.
-    fn uncommitted(&self, partitions: Vec<i32>) -> Positions {
-        match client::committed(&self.consumer, &self.input.topic, partitions.iter().copied(), OFFSETS_LIMIT) {
+    /// The partitions without a committed offset, with offset 0. Their workers can end with this one before they detect the new topic.
+    /// The next host would treat such a partition as never read.
+    fn find_uncommitted(&self, partitions: Vec<i32>) -> Positions {
+        match client::read_committed(&self.consumer, &self.input.topic, partitions.iter().copied(), OFFSETS_LIMIT) {
             Ok(committed) => partitions.into_iter().filter(|p| !committed.contains_key(p)).map(|p| (p, 0)).collect(),
             Err(error) => {
-                tracing::warn!(target: "kafka", %error, "could not ask for the offsets of the other partitions");
+                tracing::warn!(target: "kafka", %error, "failed to read the committed offsets of the other partitions");
                 Positions::new()
             }
         }
     }
 
-    /// Commits offsets of the deleted topic, so that every host of the group finds that its offsets belong to a
-    /// deleted topic, however often it is started. The broker has forgotten them with the topic.
-    fn leave_offsets(&self, next: &Positions) {
+    /// Commits offsets for the deleted topic, because the broker has deleted them with the topic. So each later start of a host detects
+    /// that its offsets belong to a deleted topic.
+    fn commit_offsets_of_deleted_topic(&self, next: &Positions) {
         let offsets = self.member.offsets(&self.input.topic, next);
         if let Err(error) = offsets.and_then(|offsets| commit_within(&self.consumer, &offsets, COORDINATOR_LIMIT)) {
-            tracing::warn!(target: "kafka", %error, "the offsets of the deleted topic could not be committed");
+            tracing::warn!(target: "kafka", %error, "failed to commit the offsets of the deleted topic");
         }
     }
 
-    /// Looks where the partitions begin and end that do not have the next offset, and goes on where there are records.
+    /// Reads the offset range of each partition whose next offset is out of range, and continues within it.
     pub(super) fn settle_out_of_range(&mut self) -> Result<(), SourceError> {
         let failed = |error: KafkaError| {
-            SourceError::Retriable(anyhow::Error::new(error).context("could not go on from an offset out of range"))
+            SourceError::Retriable(anyhow::Error::new(error).context("failed to continue from an offset out of range"))
         };
-        for (partition, Displaced { offset, truncated_to }) in self.out_of_range.clone() {
+        for (partition, OutOfRangeOffset { offset, truncated_to }) in self.out_of_range.clone() {
             let range = self.consumer.fetch_watermarks(&self.input.topic, partition, OFFSETS_LIMIT).map_err(failed)?;
-            let to = match out_of_range(offset, range, truncated_to) {
+            let to = match classify_out_of_range(offset, range, truncated_to) {
                 OutOfRange::InRange => offset,
                 OutOfRange::Gap(first) => {
-                    self.input.missed(partition, offset, first)?;
+                    self.input.report_missed(partition, offset, first)?;
                     first
                 }
-                OutOfRange::Shorter(to) => {
-                    self.input.shortened(partition, offset, to)?;
+                OutOfRange::Truncated(to) => {
+                    self.input.report_truncated(partition, offset, to)?;
                     if let Some(until) = &self.input.until {
                         until.shorten(partition, range.1);
                     }
-                    // Or going back after a failure would lead to the offset that is out of range.
+                    // Otherwise a rewind after a failure returns to the offset that is out of range.
                     let offsets = self.member.offsets(&self.input.topic, &Positions::from([(partition, to)]));
                     offsets
                         .and_then(|offsets| commit_within(&self.consumer, &offsets, COORDINATOR_LIMIT))
@@ -261,23 +263,23 @@ impl KafkaSource {
                     to
                 }
             };
-            self.go_on_at(partition, to).map_err(failed)?;
+            self.resume_at(partition, to).map_err(failed)?;
             self.out_of_range.remove(&partition);
             self.assigned.insert(partition, Assigned::new(Offset::Offset(to)));
-            self.member.forget_committed(partition);
+            self.member.remove_committed(partition);
         }
         Ok(())
     }
 
-    /// Sends the records of partitions to our queue. librdkafka undoes that when it stops to fetch them, which it has done when the
-    /// answer to the next assignment is there; records that came meanwhile wait in the queue of their partition.
+    /// Routes partitions to the record queue. librdkafka removes the route when it stops to fetch a partition, at the latest with the
+    /// next assignment. Records that arrive in between stay in the queue of their partition.
     fn route(&self, partitions: impl IntoIterator<Item = i32>) -> KafkaResult<()> {
         partitions.into_iter().try_for_each(|partition| self.queue.route(&self.input.topic, partition))
     }
 
-    /// Assigns a partition again: librdkafka cannot seek in one whose offset is out of range.
-    fn go_on_at(&self, partition: i32, offset: i64) -> KafkaResult<()> {
-        let at = self.partitions([(partition, Offset::Offset(offset))].into_iter())?;
+    /// Assigns a partition again. librdkafka cannot seek in a partition whose offset is out of range.
+    fn resume_at(&self, partition: i32, offset: i64) -> KafkaResult<()> {
+        let at = self.partition_list([(partition, Offset::Offset(offset))].into_iter())?;
         if is_cooperative(&self.consumer) {
             self.consumer.incremental_unassign(&at)?;
             self.consumer.incremental_assign(&at)?;
@@ -288,7 +290,7 @@ impl KafkaSource {
             Some(position) => (*number, Offset::Offset(position)),
             None => (*number, assigned.start),
         });
-        let all = self.partitions(all)?;
+        let all = self.partition_list(all)?;
         self.consumer.unassign()?;
         self.consumer.assign(&all)?;
         self.route(self.assigned.keys().copied())

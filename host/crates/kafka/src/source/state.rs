@@ -1,22 +1,20 @@
-//! What the source keeps of each partition, and what it has to settle.
+//! The state of each partition of the source, and its pending events.
 
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::topic_partition_list::Offset;
 
-use crate::permissions::{Missing, Operation, Resource};
+use crate::permissions::{MissingPermission, Operation, Resource};
 use mapper_core::shutdown::Halt;
 use mapper_core::topics::TopicId;
 use mapper_pipeline::contracts::SourceError;
 
-/// A partition that this worker has.
+/// A partition that is assigned to this worker.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Assigned {
-    /// Where reading it began.
     pub(super) start: Offset,
-    /// The offset after the last record fetched, once there is one.
+    /// The offset after the last fetched record.
     pub(super) next: Option<i64>,
-    /// Where it ends for a reader of committed records, as of the last time that it was read to its end: behind the last
-    /// record and what transactions left there.
+    /// The end for a read_committed consumer when it last reached it: after the last record and the transaction markers.
     pub(super) end: Option<i64>,
 }
 
@@ -25,38 +23,37 @@ impl Assigned {
         Self { start, next: None, end: None }
     }
 
-    /// The offset to be read next, if it is known.
+    /// The next offset, if it is known.
     pub(super) fn position(&self) -> Option<i64> {
         let start = if let Offset::Offset(offset) = self.start { Some(offset) } else { None };
         self.next.or(start).max(self.end)
     }
 }
 
-/// What the last fetch announced, and settling carries out.
+/// An event that the last fetch announced. `settle` handles it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Announced {
+pub(super) enum Announcement {
     Rebalance,
     NewTopic,
     OutOfRange,
 }
 
-/// The client reads another topic of the same name.
+/// The recreated topic that the client reads.
 #[derive(Debug, Clone)]
 pub(super) struct NewTopic {
     pub(super) id: TopicId,
     pub(super) partitions: Option<i32>,
 }
 
-/// A broker does not have the offset that is to be read next.
+/// The next offset of a partition, which the broker does not have.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Displaced {
-    /// The offset.
+pub(super) struct OutOfRangeOffset {
     pub(super) offset: i64,
-    /// Where the partition was truncated, if it was.
+    /// The end offset after a truncation.
     pub(super) truncated_to: Option<i64>,
 }
 
-/// Something else in the place of a record.
+/// An event in the record queue.
 pub(super) struct Event {
     pub(super) partition: i32,
     pub(super) offset: i64,
@@ -64,8 +61,8 @@ pub(super) struct Event {
     pub(super) text: String,
 }
 
-/// An error that a consumer of the group reports about a topic: most pass, and librdkafka goes on by itself.
-pub(super) fn complain(
+/// Handles an error of the consumer. librdkafka retries most of them by itself; an error of configuration is fatal.
+pub(super) fn handle_error(
     (topic, group): (&str, &str),
     what: &str,
     code: Option<RDKafkaErrorCode>,
@@ -73,7 +70,7 @@ pub(super) fn complain(
     let refused = |why: String| Err(Halt::kafka(format!("Kafka refuses to let this host read: {what}{why}")).into());
     match code {
         Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
-            refused(format!(": {}", Missing::new([Operation::Describe, Operation::Read], Resource::Topic(topic))))
+            refused(format!(": {}", MissingPermission::new([Operation::Describe, Operation::Read], Resource::Topic(topic))))
         }
         Some(RDKafkaErrorCode::InvalidSessionTimeout) => refused(
             ". Give a --session-timeout within what the broker allows (its group.min.session.timeout.ms, 6 s by default, and \
@@ -81,7 +78,7 @@ pub(super) fn complain(
                 .to_owned(),
         ),
         Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {
-            refused(format!(": {}", Missing::new([Operation::Read], Resource::Group(group))))
+            refused(format!(": {}", MissingPermission::new([Operation::Read], Resource::Group(group))))
         }
         Some(
             RDKafkaErrorCode::ClusterAuthorizationFailed
@@ -102,9 +99,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn session_timeout_that_the_broker_does_not_allow_ends_the_host_and_names_the_setting() {
-        let ended = complain(("visits", "readers"), "JoinGroup failed", Some(RDKafkaErrorCode::InvalidSessionTimeout));
+    fn session_timeout_out_of_range_is_fatal_and_names_the_setting() {
+        let ended =
+            handle_error(("visits", "readers"), "JoinGroup failed", Some(RDKafkaErrorCode::InvalidSessionTimeout));
         assert!(matches!(ended, Err(SourceError::Fatal(halt)) if halt.to_string().contains("--session-timeout")));
-        assert!(complain(("visits", "readers"), "a broker is away", Some(RDKafkaErrorCode::AllBrokersDown)).is_ok());
+        assert!(
+            handle_error(("visits", "readers"), "a broker is away", Some(RDKafkaErrorCode::AllBrokersDown)).is_ok()
+        );
     }
 }

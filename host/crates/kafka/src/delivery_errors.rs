@@ -1,25 +1,25 @@
-//! What a failed delivery means for the pipeline.
+//! Classifies failed deliveries for the pipeline.
 
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::deliveries::RejectedRecords;
-use super::permissions::{Missing, Operation, Resource};
+use super::permissions::{MissingPermission, Operation, Resource};
 use mapper_core::decision::RouteIndex;
 use mapper_core::record::Position;
 use mapper_core::shutdown::Halt;
 use mapper_pipeline::contracts::{Rejection, SinkError};
 
-/// What must be done when a record could not be delivered, though not for what it is. The codes are those of Kafka's protocol.
-pub(super) fn undelivered(code: RDKafkaErrorCode, topic: &str) -> SinkError {
+/// Classifies a failed delivery whose cause is not the content of the record.
+pub(super) fn classify_delivery_error(code: RDKafkaErrorCode, topic: &str) -> SinkError {
     use RDKafkaErrorCode as Code;
     match code {
         Code::TopicAuthorizationFailed => SinkError::Fatal(Halt::kafka(format!(
             "the topic '{topic}' can't be written to: {code}. Nothing was committed since then, so nothing is lost: {}",
-            Missing::new([Operation::Write], Resource::Topic(topic))
+            MissingPermission::new([Operation::Write], Resource::Topic(topic))
         ))),
         Code::ClusterAuthorizationFailed => SinkError::Fatal(Halt::kafka(format!(
             "the topic '{topic}' can't be written to: {code}. Nothing was committed since then, so nothing is lost: {}",
-            Missing::new([Operation::IdempotentWrite], Resource::Cluster)
+            MissingPermission::new([Operation::IdempotentWrite], Resource::Cluster)
         ))),
         Code::UnknownTopic
         | Code::UnknownTopicOrPartition
@@ -31,13 +31,13 @@ pub(super) fn undelivered(code: RDKafkaErrorCode, topic: &str) -> SinkError {
              topic writable and start again"
         ))),
         _ => SinkError::Retriable(
-            anyhow::Error::new(code).context(format!("a record could not be delivered to the topic '{topic}'")),
+            anyhow::Error::new(code).context(format!("failed to deliver a record to the topic '{topic}'")),
         ),
     }
 }
 
-/// The rejection of the records of these inputs.
-pub(super) fn rejection(
+/// Creates the rejection of the outputs of these inputs.
+pub(super) fn create_rejection(
     rejected: &RejectedRecords,
     route: RouteIndex,
     topic: &str,
@@ -45,7 +45,7 @@ pub(super) fn rejection(
 ) -> Rejection {
     use RDKafkaErrorCode as Code;
     let code = rejected.code;
-    let usual = match code {
+    let usual_cause = match code {
         Code::MessageSizeTooLarge | Code::InvalidMessageSize => " (max.message.bytes of the topic)",
         Code::MessageBatchTooLarge => " (segment.bytes of the topic)",
         Code::InvalidTimestamp => " (message.timestamp.before.max.ms and message.timestamp.after.max.ms of the topic)",
@@ -57,7 +57,7 @@ pub(super) fn rejection(
         route,
         inputs,
         cause: rejected.cause,
-        reason: format!("the broker rejected the record for the topic '{topic}': {code}{usual}"),
+        reason: format!("the broker rejected the record for the topic '{topic}': {code}{usual_cause}"),
     }
 }
 
@@ -69,29 +69,29 @@ mod tests {
     use crate::deliveries::rejection_cause;
 
     #[test]
-    fn a_record_that_was_not_delivered_is_waited_for_or_ends_the_host() {
+    fn failed_delivery_is_retriable_or_fatal() {
         use RDKafkaErrorCode as Code;
-        let means = |code| match undelivered(code, "visits_dlq") {
+        let classify = |code| match classify_delivery_error(code, "visits_dlq") {
             SinkError::RecordsRejected(rejections) => panic!("{rejections:?}"),
-            SinkError::Retriable(why) => ("again", format!("{why:#}")),
-            SinkError::Fatal(halt) => ("halt", halt.to_string()),
+            SinkError::Retriable(why) => ("retriable", format!("{why:#}")),
+            SinkError::Fatal(halt) => ("fatal", halt.to_string()),
         };
         for (code, expected) in [
-            (Code::UnknownTopic, "halt"),
-            (Code::UnknownTopicOrPartition, "halt"),
-            (Code::TopicAuthorizationFailed, "halt"),
-            (Code::MessageTimedOut, "again"),
-            (Code::AllBrokersDown, "again"),
-            (Code::NotEnoughReplicas, "again"),
+            (Code::UnknownTopic, "fatal"),
+            (Code::UnknownTopicOrPartition, "fatal"),
+            (Code::TopicAuthorizationFailed, "fatal"),
+            (Code::MessageTimedOut, "retriable"),
+            (Code::AllBrokersDown, "retriable"),
+            (Code::NotEnoughReplicas, "retriable"),
         ] {
-            let (meaning, why) = means(code);
-            assert_eq!(meaning, expected, "{code:?}");
+            let (actual, why) = classify(code);
+            assert_eq!(actual, expected, "{code:?}");
             assert!(why.contains("'visits_dlq'"), "{why}");
         }
     }
 
     #[test]
-    fn a_rejection_names_the_inputs_the_topic_and_its_setting() {
+    fn rejection_names_the_inputs_the_topic_and_its_setting() {
         for (code, setting) in [
             (Code::MessageSizeTooLarge, "max.message.bytes"),
             (Code::MessageBatchTooLarge, "segment.bytes"),
@@ -102,8 +102,8 @@ mod tests {
             let cause = rejection_cause(code).expect("a rejection");
             let rejected = RejectedRecords { code, cause, numbers: vec![0, 1, 2] };
             let inputs = vec![(0, 7), (0, 7), (1, 7)];
-            let Rejection { route, inputs, cause: said, reason } = rejection(&rejected, 1, "reduced", inputs);
-            assert_eq!((route, inputs, said), (1, vec![(0, 7), (1, 7)], cause));
+            let Rejection { route, inputs, cause: actual, reason } = create_rejection(&rejected, 1, "reduced", inputs);
+            assert_eq!((route, inputs, actual), (1, vec![(0, 7), (1, 7)], cause));
             assert!(reason.contains("'reduced'") && reason.contains(setting), "{reason}");
             assert!(reason.contains(&format!("{code:?}")), "{reason}");
         }
