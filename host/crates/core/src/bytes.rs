@@ -1,9 +1,9 @@
-//! Sizes as people write them.
+//! Sizes with units.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Units, the larger ones first; `B` and nothing at all are bytes.
+/// Units, from large to small. A number without a unit is in bytes.
 const UNITS: [(&str, u64); 7] = [
     ("GiB", 1 << 30),
     ("MiB", 1 << 20),
@@ -18,7 +18,7 @@ const UNITS: [(&str, u64); 7] = [
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Bytes(pub u64);
 
-/// A text is not a size.
+/// The error for a text that is not a size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a size is a whole number with KiB, MiB, GiB, kB, MB, GB or nothing (bytes) after it")]
 pub struct NotBytes;
@@ -27,14 +27,14 @@ impl FromStr for Bytes {
     type Err = NotBytes;
 
     /// # Errors
-    /// When the text is anything else than a whole number with a unit, or more than 2^64 bytes.
+    /// If the text is not a whole number with an optional unit, or exceeds 2^64 bytes.
     fn from_str(text: &str) -> Result<Self, NotBytes> {
         let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         let (number, unit) = text.split_at(digits);
         let unit = unit.trim_start();
         let factor = match unit {
             "" => 1,
-            // `16Mib` can't mean bits here, so letter case is no reason to refuse it.
+            // Letter case is ignored, because `16Mib` cannot mean bits here.
             unit => UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).ok_or(NotBytes)?.1,
         };
         number.parse().ok().and_then(|number: u64| number.checked_mul(factor)).map(Self).ok_or(NotBytes)
@@ -42,7 +42,7 @@ impl FromStr for Bytes {
 }
 
 impl fmt::Display for Bytes {
-    /// With the largest binary unit that divides it, so that what is shown is exact.
+    /// Uses the largest binary unit that divides the size, so that the text is exact.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, factor) in &UNITS[..3] {
             if self.0 >= *factor && self.0.is_multiple_of(*factor) {

@@ -1,10 +1,12 @@
-//! The dead letter of a record: its envelope, as the reference job writes it, and its headers.
+//! The dead letter of a record: the envelope of the reference job, and headers.
 //!
-//! Headers: first those of the input, byte for byte and in order; then those that Kafka Connect writes (KIP-298:
-//! `__connect.errors.*`), so that tools for its dead letters read ours; then our own versioned set. A record that was a
-//! dead letter before gets these replaced, not added to.
+//! The headers are, in this order:
+//! - the headers of the input, byte for byte;
+//! - the headers of Kafka Connect (KIP-298: `__connect.errors.*`), for tools that read its dead letters;
+//! - the versioned headers of the host.
 //!
-//! A dead letter can always be written: what its topic would not take is replaced or cut, and a header says so.
+//! If the input is a dead letter itself, the new headers replace the old ones.
+//! A dead letter can always be written: parts that exceed a limit of the topic are replaced or cut, and a header lists them.
 
 mod envelope;
 mod fingerprint;
@@ -33,50 +35,43 @@ use layout::{ESSENTIAL, FIELDS, Field, Value, layout};
 const CONNECT_PREFIX: &[u8] = b"__connect.errors.";
 const OWN_PREFIX: &[u8] = b"mapper-host.";
 const ATTEMPT: &[u8] = b"mapper-host.attempt";
-/// Whose key a dead letter has, if it is not its record's.
+/// The header of a dead letter with a generated key.
 const KEY: &str = "mapper-host.key";
 const GENERATED: &str = "generated";
 const SOURCE_TIMESTAMP: &str = "mapper-host.source.timestamp-ms";
-/// What a message, or a message with its backtrace, takes at most, in bytes.
+/// The longest message, and the longest message with backtrace.
 const MAX_TEXT_BYTES: usize = 16 << 10;
-/// The same where there is no room for the record otherwise.
+/// The same if the record does not fit otherwise.
 const SHORT_TEXT_BYTES: usize = 256;
-/// The beginning of a key that is cut.
+/// The header with the beginning of a cut key.
 const SOURCE_KEY: &[u8] = b"mapper-host.source.key";
-/// What is kept of a key that is cut, in bytes.
+/// The longest beginning of a cut key.
 const MAX_SOURCE_KEY_BYTES: usize = 256;
 
-/// What is the same in all dead letters of a worker.
+/// The origin of all dead letters of a worker.
 #[derive(Debug, Clone)]
 pub struct Origin {
-    /// The consumer group.
     pub group: String,
-    /// The worker's number.
     pub worker: usize,
-    /// The input topic.
     pub topic: String,
-    /// The plugin's name.
     pub plugin_name: String,
-    /// The plugin's version.
     pub plugin_version: String,
-    /// The SHA-256 of the plugin's file.
+    /// The SHA-256 of the plugin file.
     pub plugin_digest: String,
-    /// The version of the contract.
     pub contract: &'static str,
 }
 
-/// Writes dead letters, one at a time, into buffers of its own.
+/// Writes dead letters, one at a time, into reused buffers.
 pub struct DeadLetters {
     origin: Origin,
     layout: Vec<(&'static str, Value)>,
     fields: [String; FIELDS],
-    /// What the dead-letter topic takes.
     limits: TopicLimits,
-    /// What every dead letter does without since some were rejected.
-    least: LetterForm,
-    /// Brokers don't take the present time: theirs is too different.
+    /// The reduction of every dead letter, from earlier rejections.
+    min_reduction: LetterForm,
+    /// Whether brokers rejected the current time, because their clocks differ too much.
     is_present_rejected: bool,
-    /// Only the essential headers are written.
+    /// Whether only the essential headers fit.
     is_essential: bool,
     now_ms: i64,
     generated_key: String,
@@ -84,7 +79,7 @@ pub struct DeadLetters {
     fingerprints: Fingerprints,
 }
 
-/// What is kept beside the value of a record.
+/// The parts of a record that a dead letter keeps beside the value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Kept {
     text: bool,
@@ -95,7 +90,7 @@ struct Kept {
 impl Kept {
     const ALL: Self = Self { text: true, key: true, headers: true };
     const NOTHING: Self = Self { text: false, key: false, headers: false };
-    /// In the order in which it is tried: what is the record's own goes last.
+    /// In the order of the attempts: parts of the record itself are dropped last.
     const CHOICES: [Self; 5] = [
         Self::ALL,
         Self { text: false, ..Self::ALL },
@@ -105,13 +100,12 @@ impl Kept {
     ];
 }
 
-/// A dead letter.
 pub struct Letter<'a> {
-    /// The key of the record, or one that is generated because the topic takes no record without.
+    /// The key of the record, or a generated key if the topic requires one.
     pub key: Option<&'a [u8]>,
     /// The envelope.
     pub value: &'a [u8],
-    /// The timestamp of the record, unless the topic does not take it; as in [`Outgoing`](crate::pipeline::Outgoing).
+    /// The timestamp of the record, if the topic accepts it. `None` is the time of the send.
     pub timestamp_ms: Option<i64>,
     record: Record<'a>,
     kept: Kept,
@@ -120,12 +114,12 @@ pub struct Letter<'a> {
 }
 
 impl<'a> Letter<'a> {
-    /// The same for failures of the same making: 16 hexadecimal digits.
+    /// 16 hexadecimal digits; failures with the same cause have the same fingerprint.
     pub fn fingerprint(&self) -> &'a str {
         &self.letters.fields[Field::Fingerprint as usize]
     }
 
-    /// All headers in order.
+    /// All headers, in order.
     pub fn headers(&self) -> impl Iterator<Item = Header<'a>> + use<'a> {
         let kept = kept_headers(self.record).take(if self.kept.headers { usize::MAX } else { 0 });
         kept.chain(self.letters.own_headers()).chain(source_key_header(self.source_key))
@@ -136,36 +130,36 @@ fn source_key_header(source_key: Option<&[u8]>) -> impl Iterator<Item = Header<'
     source_key.map(|key| (SOURCE_KEY, Some(key))).into_iter()
 }
 
-/// The headers of a record without those that make it a dead letter.
+/// The headers of a record, without those of a dead letter.
 pub fn kept_headers(record: Record<'_>) -> impl Iterator<Item = Header<'_>> {
     record.headers().filter(|(name, _)| !is_own_header(name))
 }
 
-/// Whether a header with this name is one that makes a record a dead letter.
+/// Whether a header with this name belongs to a dead letter.
 pub fn is_own_header(name: &[u8]) -> bool {
     name.starts_with(CONNECT_PREFIX) || name.starts_with(OWN_PREFIX)
 }
 
-/// The timestamp of the input of a dead letter, as its headers have it.
+/// The timestamp of the input, from the headers of its dead letter.
 pub fn source_timestamp_ms<'h>(headers: impl Iterator<Item = Header<'h>>) -> Option<i64> {
     let timestamp = headers.filter(|(name, _)| *name == SOURCE_TIMESTAMP.as_bytes()).last()?;
     std::str::from_utf8(timestamp.1?).ok()?.parse().ok().filter(|timestamp| *timestamp >= 0)
 }
 
-/// Whether a dead letter has a key that its record had not.
+/// Whether the key of a dead letter is generated.
 pub fn has_generated_key<'h>(mut headers: impl Iterator<Item = Header<'h>>) -> bool {
     headers.any(|(name, value)| name == KEY.as_bytes() && value == Some(GENERATED.as_bytes()))
 }
 
 impl DeadLetters {
-    /// Dead letters for a topic with these limits.
+    /// `limits` are those of the dead-letter topic.
     pub fn new(origin: Origin, limits: TopicLimits) -> Self {
         Self {
             layout: layout(&origin),
             origin,
             fields: Default::default(),
             limits,
-            least: LetterForm::default(),
+            min_reduction: LetterForm::default(),
             is_present_rejected: false,
             is_essential: false,
             now_ms: 0,
@@ -175,42 +169,44 @@ impl DeadLetters {
         }
     }
 
-    /// From now on the topic takes this.
     pub fn set_limits(&mut self, limits: TopicLimits) {
         self.limits = limits;
     }
 
-    /// How a dead letter of this form is written at the moment.
+    /// The form, reduced by earlier rejections.
     pub fn effective(&self, form: LetterForm) -> LetterForm {
-        form.and(self.least)
+        form.and(self.min_reduction)
     }
 
-    /// The form to write a dead letter in that was rejected in this effective form, and what is learned from that for others;
-    /// `None` if there is none left.
+    /// The next form after a rejection of this effective form; `None` if no form is left. Later dead letters are reduced
+    /// accordingly.
     pub fn after_rejection(&mut self, form: LetterForm, cause: RejectionCause) -> Option<LetterForm> {
         let next = form.after(cause, self.limits.max_record_bytes)?;
         self.is_present_rejected |= next.timestamp == LetterTimestamp::Absent;
-        self.least =
-            self.least.and(LetterForm { has_key: next.has_key, shrinks: next.shrinks, ..LetterForm::default() });
+        self.min_reduction = self.min_reduction.and(LetterForm {
+            has_key: next.has_key,
+            shrinks: next.shrinks,
+            ..LetterForm::default()
+        });
         Some(next)
     }
 
-    /// From now on another version of the plugin is who failed.
-    pub fn set_plugin(&mut self, speaker: &ActiveVersion) {
-        let Version { name, version, digest } = speaker.version.clone();
+    /// Sets the version in the headers.
+    pub fn set_plugin(&mut self, active: &ActiveVersion) {
+        let Version { name, version, digest } = active.version.clone();
         (self.origin.plugin_name, self.origin.plugin_version, self.origin.plugin_digest) = (name, version, digest);
-        self.origin.contract = speaker.contract;
+        self.origin.contract = active.contract;
         self.layout = layout(&self.origin);
     }
 
-    /// The time at which the next records were processed: once per batch.
+    /// Sets the processing time of the next dead letters, once per batch.
     pub fn set_time(&mut self, now: DateTime<Utc>) {
         self.envelope.set_time(now);
         self.now_ms = now.timestamp_millis();
     }
 
-    /// The dead letter of a record. One that would be larger than its topic takes is cut, and a header says so: its
-    /// `input_json` first; then the message, the headers of the record, its key.
+    /// Writes the dead letter of a record. One that exceeds the limit of its topic is cut: first `input_json`, then the message, the
+    /// headers and the key. A header lists the cut parts.
     pub fn write<'a>(&'a mut self, record: Record<'a>, failure: &Failure<'_>, form: LetterForm) -> Letter<'a> {
         let form = self.effective(form);
         let max_bytes = form.max_bytes(self.limits.max_record_bytes);
@@ -229,8 +225,8 @@ impl DeadLetters {
     }
 
     fn timestamp(&self, record: Record<'_>, timestamp: LetterTimestamp) -> Option<i64> {
-        let is_taken = |at: &i64| *at >= 0 && self.limits.takes_timestamp(*at, self.now_ms);
-        let source = record.timestamp_ms().filter(is_taken);
+        let is_accepted = |at: &i64| *at >= 0 && self.limits.accepts_timestamp(*at, self.now_ms);
+        let source = record.timestamp_ms().filter(is_accepted);
         match timestamp {
             LetterTimestamp::Source if source.is_some() => source,
             LetterTimestamp::Source | LetterTimestamp::Present if !self.is_present_rejected => None,
@@ -238,13 +234,13 @@ impl DeadLetters {
         }
     }
 
-    /// The key of a letter that is written.
+    /// The key of the dead letter.
     fn key<'a>(&'a self, record: Record<'a>, kept: Kept) -> Option<&'a [u8]> {
         let is_generated = !self.fields[Field::Key as usize].is_empty();
         if is_generated { Some(self.generated_key.as_bytes()) } else { record.key().filter(|_| kept.key) }
     }
 
-    /// Notes whether the key is generated.
+    /// Sets the header of a generated key.
     fn choose_key(&mut self, key: Option<&[u8]>, needs_key: bool) {
         let field = self.field(Field::Key);
         field.clear();
@@ -253,7 +249,7 @@ impl DeadLetters {
         }
     }
 
-    /// Writes a letter that keeps this. Returns whether it is small enough, possibly with a part of its `input_json` only.
+    /// Writes a dead letter with these parts. Cuts `input_json` if necessary. Returns whether the dead letter fits.
     fn write_keeping(
         &mut self,
         record: Record<'_>,
@@ -278,27 +274,27 @@ impl DeadLetters {
                 }
             }
             if lost.is_empty() {
-                // There is nothing to win.
+                // Nothing is dropped, so the size is the same.
                 return false;
             }
         }
         let message = if kept.text { cut(&failure.message, MAX_TEXT_BYTES) } else { self.shorten(failure) };
         self.choose_key(record.key().filter(|_| kept.key), needs_key);
-        self.say_cut(&lost);
+        self.set_cut_header(&lost);
         self.envelope.write(record.value(), message, usize::MAX);
         if self.bytes(record, kept) <= max_bytes {
             return true;
         }
         let Some(input) = record.value() else { return false };
         let comma = if lost.is_empty() { "" } else { ", " };
-        self.say_cut(&format!("input_json: {} bytes{comma}{lost}", input.len()));
+        self.set_cut_header(&format!("input_json: {} bytes{comma}{lost}", input.len()));
         self.envelope.write(Some(input), message, 0);
         let Some(room) = max_bytes.checked_sub(self.bytes(record, kept)) else { return false };
         self.envelope.write(Some(input), message, room);
         true
     }
 
-    /// Cuts the texts of a letter that is filled to the beginning of the message.
+    /// Shortens the texts to the beginning of the message.
     fn shorten<'f>(&mut self, failure: &'f Failure<'_>) -> &'f str {
         let message = cut(&failure.message, SHORT_TEXT_BYTES);
         self.set_text(failure.kind.name(), message, "");
@@ -311,14 +307,14 @@ impl DeadLetters {
         text.push_str(message);
         let trace = self.field(Field::Trace);
         trace.clear();
-        // As a Java stack trace begins: with the class of the exception and its message.
+        // A Java stack trace begins with the class and the message of the exception.
         trace.extend([kind, ": ", message]);
         if !details.is_empty() {
             trace.extend(["\n", details]);
         }
     }
 
-    /// The size of what is written.
+    /// The size of the dead letter.
     fn bytes(&self, record: Record<'_>, kept: Kept) -> usize {
         let headers = if kept.headers { headers_bytes(kept_headers(record)) } else { 0 };
         let source_key = headers_bytes(source_key_header(source_key(record, kept)));
@@ -347,7 +343,7 @@ impl DeadLetters {
         self.generated_key.clear();
         let _ = write!(self.generated_key, "{}-{}-{}", record.topic(), record.partition(), record.offset());
         let kind = failure.kind.name();
-        // Writing to a string can't fail.
+        // A write to a string cannot fail.
         let _ = write!(self.field(Field::Partition), "{}", record.partition());
         let _ = write!(self.field(Field::Offset), "{}", record.offset());
         let _ = write!(self.field(Field::Attempt), "{}", attempts_before(record).saturating_add(1));
@@ -356,37 +352,37 @@ impl DeadLetters {
         }
         self.field(Field::Kind).push_str(kind);
         self.set_text(kind, cut(&failure.message, MAX_TEXT_BYTES), cut(&failure.details, MAX_TEXT_BYTES));
-        let fingerprint = self.fingerprints.of(&self.fields[Field::Trace as usize], failure);
+        let fingerprint = self.fingerprints.get(&self.fields[Field::Trace as usize], failure);
         self.fields[Field::Fingerprint as usize].push_str(fingerprint);
     }
 
-    /// Leaves out all of the record, and as much of the rest as it takes; one that is wordless has no message either.
-    fn write_bare(&mut self, failure: &Failure<'_>, is_wordless: bool, needs_key: bool, max_bytes: usize) {
+    /// Writes a dead letter without the parts of the record, and drops texts and headers until it fits.
+    fn write_bare(&mut self, failure: &Failure<'_>, drops_message: bool, needs_key: bool, max_bytes: usize) {
         self.choose_key(None, needs_key);
-        self.say_cut("input_json, headers and key");
+        self.set_cut_header("input_json, headers and key");
         let message = self.shorten(failure);
         self.envelope.write(None, message, 0);
         let key_bytes = if needs_key { self.generated_key.len() } else { 0 };
-        let is_over = |letters: &Self| {
+        let exceeds_limit = |letters: &Self| {
             let headers = headers_bytes(letters.own_headers());
             record_bytes(None, Some(letters.envelope.bytes()), headers) + key_bytes > max_bytes
         };
-        if is_wordless || is_over(self) {
+        if drops_message || exceeds_limit(self) {
             self.field(Field::Trace).clear();
             self.field(Field::Message).clear();
             self.envelope.write(None, "(cut)", 0);
         }
-        self.is_essential = is_over(self);
+        self.is_essential = exceeds_limit(self);
     }
 
-    fn say_cut(&mut self, what: &str) {
+    fn set_cut_header(&mut self, what: &str) {
         let field = self.field(Field::Cut);
         field.clear();
         field.push_str(what);
     }
 }
 
-/// The beginning of the record's key, if that is not kept.
+/// The beginning of the key, if the dead letter does not keep the key.
 fn source_key<'a>(record: Record<'a>, kept: Kept) -> Option<&'a [u8]> {
     let key = record.key().filter(|_| !kept.key)?;
     Some(&key[..key.len().min(MAX_SOURCE_KEY_BYTES)])

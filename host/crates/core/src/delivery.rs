@@ -1,13 +1,13 @@
-//! What delivery guarantees.
+//! Delivery guarantees.
 
 use std::fmt;
 
-/// How sure it is that each record is handled exactly once.
+/// A delivery guarantee.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
     /// Outputs, dead letters and offsets in one transaction.
     ExactlyOnce,
-    /// Offsets are committed once the outputs are acknowledged; after a crash, some come again.
+    /// Offsets are committed after the outputs are acknowledged. A crash can repeat outputs.
     AtLeastOnce,
 }
 

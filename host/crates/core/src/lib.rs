@@ -1,4 +1,4 @@
-//! What all other crates have in common: records, verdicts, decisions and dead letters. It does no I/O.
+//! The types that all other crates share: records, verdicts, decisions and dead letters. The crate does no I/O.
 
 #![forbid(unsafe_code)]
 

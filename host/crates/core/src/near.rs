@@ -1,6 +1,6 @@
-//! Guesses which name was meant by one that is not known.
+//! Suggests a known name for an unknown one.
 
-/// The known name nearest to one that is not known, if it is near enough to be meant.
+/// The most similar known name, if it is similar enough.
 pub fn near(unknown: &str, known: impl IntoIterator<Item = String>) -> Option<String> {
     let distance = |name: &String| strsim::damerau_levenshtein(unknown, name);
     let nearest = known.into_iter().min_by_key(distance)?;

@@ -1,9 +1,9 @@
-//! Settings of others, as keys with values.
+//! Settings of other libraries, as pairs of keys and values.
 
 use std::fmt;
 use std::ops::Deref;
 
-/// Keys with their values, sorted by key, each key once. `Debug` leaves the values out: passwords are among them.
+/// Sorted, unique keys with values. `Debug` omits the values, because they can be passwords.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Pairs(pub Vec<(String, String)>);
 

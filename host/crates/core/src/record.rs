@@ -1,62 +1,59 @@
-//! Input records, held in flat columns: the form in which they cross into a guest.
+//! Input records in flat columns, the form in which a guest gets them.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// An item of a column: bytes.
+/// The mark of an item with bytes.
 pub const BYTES: u8 = 0;
-/// An item of a column: Kafka's null.
+/// The mark of a null item.
 pub const NULL: u8 = 1;
-/// An item of a column of outputs: as in the input record.
+/// The mark of an output item that keeps the value of its input.
 pub const KEEP: u8 = 2;
 /// A record without a timestamp, as in Kafka's protocol.
 pub const NO_TIMESTAMP: i64 = -1;
 
-/// A partition, and an offset in it.
+/// A partition and an offset.
 pub type Position = (i32, i64);
 
 /// An offset per partition.
 pub type Positions = BTreeMap<i32, i64>;
 
-/// An offset per partition where one is known.
+/// The position of a source in each partition; `None` if it is unknown.
 pub type SourcePositions = BTreeMap<i32, Option<i64>>;
 
 /// A column of byte strings: item `i` is `bytes[ends[i-1]..ends[i]]`; `marks` is empty when all items are bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Column {
-    /// The items, one behind the other.
+    /// The concatenated items.
     pub bytes: Vec<u8>,
-    /// Where each item ends.
+    /// The end of each item.
     pub ends: Vec<u32>,
-    /// [`BYTES`], [`NULL`] or [`KEEP`] per item, or nothing at all.
+    /// [`BYTES`], [`NULL`] or [`KEEP`] for each item; empty if all items are bytes.
     pub marks: Vec<u8>,
 }
 
 impl Column {
-    /// The number of items.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether there are no items.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// Removes all items; keeps the memory.
+    /// Keeps the allocated memory.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
         self.marks.clear();
     }
 
-    /// The bytes of an item; none for a null.
+    /// The bytes of an item; empty for a null.
     pub fn bytes_of(&self, index: usize) -> &[u8] {
         &self.bytes[span(&self.ends, index)]
     }
 
-    /// The mark of an item.
     pub fn mark(&self, index: usize) -> u8 {
         self.marks.get(index).copied().unwrap_or(BYTES)
     }
@@ -71,7 +68,6 @@ impl Column {
         self.push_marked(if item.is_some() { BYTES } else { NULL }, item.unwrap_or_default());
     }
 
-    /// Adds an item under a mark.
     pub fn push_marked(&mut self, mark: u8, item: &[u8]) {
         if mark != BYTES && self.marks.is_empty() {
             self.marks.resize(self.ends.len(), BYTES);
@@ -86,12 +82,12 @@ impl Column {
     fn slice(&self, range: Range<usize>) -> Self {
         let bytes = extent(&self.ends, range.clone());
         let marks = if self.marks.is_empty() { &[][..] } else { &self.marks[range.clone()] };
-        Self { ends: rebased(&self.ends[range], bytes.start), bytes: self.bytes[bytes].to_vec(), marks: marks.to_vec() }
+        Self { ends: rebase(&self.ends[range], bytes.start), bytes: self.bytes[bytes].to_vec(), marks: marks.to_vec() }
     }
 }
 
-/// Ends of a list from which so much was left out at its start.
-fn rebased(ends: &[u32], start: usize) -> Vec<u32> {
+/// The ends of a list after the first `start` bytes are removed.
+fn rebase(ends: &[u32], start: usize) -> Vec<u32> {
     ends.iter().map(|end| end - start as u32).collect()
 }
 
@@ -106,34 +102,32 @@ fn extent(ends: &[u32], items: Range<usize>) -> Range<usize> {
     if items.is_empty() { 0..0 } else { span(ends, items.start).start..span(ends, items.end - 1).end }
 }
 
-/// A header: its name, which need not be UTF-8, and its value, which may be Kafka's null.
+/// A header: its name, which can be invalid UTF-8, and its value; `None` is null.
 pub type Header<'a> = (&'a [u8], Option<&'a [u8]>);
 
 /// The headers of a list of records.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeaderTable {
-    /// How many headers a record and all before it have.
+    /// The number of headers of each record and all records before it.
     pub ends: Vec<u32>,
-    /// The names.
     pub names: Column,
-    /// The values.
     pub values: Column,
 }
 
 impl HeaderTable {
     /// The headers of a record, in order.
-    pub fn of(&self, index: usize) -> impl ExactSizeIterator<Item = Header<'_>> + Clone {
+    pub fn headers_of(&self, index: usize) -> impl ExactSizeIterator<Item = Header<'_>> + Clone {
         let range = if self.ends.is_empty() { 0..0 } else { span(&self.ends, index) };
         range.map(|header| (self.names.bytes_of(header), self.values.get(header)))
     }
 
-    /// Adds a header to the record that is ended next.
+    /// Adds a header to the current record.
     pub fn push(&mut self, (name, value): Header<'_>) {
         self.names.push(Some(name));
         self.values.push(value);
     }
 
-    /// Ends a record.
+    /// Ends the current record.
     pub fn end_record(&mut self) {
         self.ends.push(self.names.len() as u32);
     }
@@ -143,7 +137,7 @@ impl HeaderTable {
             return Self::default();
         }
         let headers = extent(&self.ends, records.clone());
-        let ends = rebased(&self.ends[records], headers.start);
+        let ends = rebase(&self.ends[records], headers.start);
         Self { ends, names: self.names.slice(headers.clone()), values: self.values.slice(headers) }
     }
 
@@ -157,19 +151,13 @@ impl HeaderTable {
 /// Input records of one topic, in the order of their offsets within each partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// The topic they were read from.
     pub topic: Arc<str>,
-    /// Per record.
     pub partitions: Vec<i32>,
-    /// Per record.
     pub offsets: Vec<i64>,
-    /// Per record, in milliseconds since 1970; [`NO_TIMESTAMP`] for none.
+    /// In milliseconds since 1970; [`NO_TIMESTAMP`] for none.
     pub timestamps_ms: Vec<i64>,
-    /// Per record.
     pub keys: Column,
-    /// Per record.
     pub values: Column,
-    /// Per record.
     pub headers: HeaderTable,
 }
 
@@ -181,7 +169,6 @@ pub struct Record<'a> {
 }
 
 impl Batch {
-    /// An empty batch of a topic.
     pub fn new(topic: impl Into<Arc<str>>) -> Self {
         Self {
             topic: topic.into(),
@@ -194,23 +181,21 @@ impl Batch {
         }
     }
 
-    /// The number of records.
     pub fn len(&self) -> usize {
         self.offsets.len()
     }
 
-    /// Whether there are no records.
     pub fn is_empty(&self) -> bool {
         self.offsets.is_empty()
     }
 
-    /// The bytes of all keys, values and headers.
+    /// The size of all keys, values and headers.
     pub fn bytes(&self) -> usize {
         let headers = self.headers.names.bytes.len() + self.headers.values.bytes.len();
         self.keys.bytes.len() + self.values.bytes.len() + headers
     }
 
-    /// The bytes of the keys, values and headers of some records.
+    /// The size of the keys, values and headers of some records.
     pub fn bytes_of(&self, records: Range<usize>) -> usize {
         let headers = extent(&self.headers.ends, records.clone());
         let names = extent(&self.headers.names.ends, headers.clone()).len();
@@ -218,7 +203,7 @@ impl Batch {
         extent(&self.keys.ends, records.clone()).len() + extent(&self.values.ends, records).len() + names + values
     }
 
-    /// Removes all records; keeps the memory.
+    /// Keeps the allocated memory.
     pub fn clear(&mut self) {
         self.partitions.clear();
         self.offsets.clear();
@@ -228,7 +213,6 @@ impl Batch {
         self.headers.clear();
     }
 
-    /// Adds a record.
     pub fn push<'h>(
         &mut self,
         (partition, offset): (i32, i64),
@@ -246,17 +230,16 @@ impl Batch {
         self.headers.end_record();
     }
 
-    /// A record by its index.
     pub fn record(&self, index: usize) -> Record<'_> {
         Record { batch: self, index }
     }
 
-    /// All records in order.
+    /// All records, in order.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
         (0..self.len()).map(|index| self.record(index))
     }
 
-    /// A batch of its own of some of these records.
+    /// Copies some records into a new batch.
     pub fn slice(&self, range: Range<usize>) -> Self {
         Self {
             topic: self.topic.clone(),
@@ -271,50 +254,45 @@ impl Batch {
 }
 
 impl<'a> Record<'a> {
-    /// The topic it was read from.
     pub fn topic(&self) -> &'a str {
         &self.batch.topic
     }
 
-    /// The partition it was read from.
     pub fn partition(&self) -> i32 {
         self.batch.partitions[self.index]
     }
 
-    /// Its offset in that partition.
     pub fn offset(&self) -> i64 {
         self.batch.offsets[self.index]
     }
 
-    /// Its partition and offset.
     pub fn position(&self) -> Position {
         (self.partition(), self.offset())
     }
 
-    /// Milliseconds since 1970, if it carries a timestamp.
+    /// Milliseconds since 1970.
     pub fn timestamp_ms(&self) -> Option<i64> {
         let timestamp = self.batch.timestamps_ms[self.index];
         (timestamp != NO_TIMESTAMP).then_some(timestamp)
     }
 
-    /// Its key; `None` is Kafka's null.
     pub fn key(&self) -> Option<&'a [u8]> {
         self.batch.keys.get(self.index)
     }
 
-    /// Its value; `None` is Kafka's null.
+    /// `None` for a tombstone.
     pub fn value(&self) -> Option<&'a [u8]> {
         self.batch.values.get(self.index)
     }
 
-    /// A batch of it alone.
+    /// A batch with this record only.
     pub fn alone(&self) -> Batch {
         self.batch.slice(self.index..self.index + 1)
     }
 
-    /// Its headers in order.
+    /// The headers, in order.
     pub fn headers(&self) -> impl ExactSizeIterator<Item = Header<'a>> + Clone + use<'a> {
-        self.batch.headers.of(self.index)
+        self.batch.headers.headers_of(self.index)
     }
 }
 
@@ -331,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn records_come_back_as_they_were_pushed() {
+    fn batch_returns_the_pushed_records() {
         let batch = batch();
         let seen: Vec<_> = batch
             .records()
@@ -344,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_has_the_same_records() {
+    fn slice_has_the_same_records() {
         let batch = batch();
         assert_eq!(batch.slice(0..3), batch);
         for range in [0..0, 0..1, 0..2, 0..3, 1..1, 1..2, 1..3, 2..3] {

@@ -1,12 +1,12 @@
-//! Why a broker rejects a record.
+//! The causes of a rejection by the broker.
 
-/// What a broker has against a record.
+/// The cause of a rejected record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RejectionCause {
-    /// The record, or the batch that it was sent in, is too large.
+    /// The record or its batch is too large.
     TooLarge,
-    /// Its timestamp is out of range.
+    /// The timestamp is out of range.
     Timestamp,
-    /// Anything else, as that it has no key.
+    /// Another cause, for example a missing key.
     Other,
 }

@@ -1,9 +1,9 @@
-//! How work is asked to end, and why it ended.
+//! Shutdown requests, and the causes of an early end.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A request to end, shared by all threads. Cheap to clone.
+/// A shutdown request. Clones share it.
 #[derive(Clone, Default)]
 pub struct Shutdown(Arc<(Mutex<bool>, Condvar)>);
 
@@ -12,18 +12,16 @@ impl Shutdown {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks all threads to end.
     pub fn request(&self) {
         *self.lock() = true;
         self.0.1.notify_all();
     }
 
-    /// Whether they are asked to.
     pub fn requested(&self) -> bool {
         *self.lock()
     }
 
-    /// Sleeps, but not beyond a request.
+    /// Sleeps, until a shutdown request at most.
     pub fn sleep(&self, duration: Duration) {
         let until = Instant::now() + duration;
         let mut requested = self.lock();
@@ -37,23 +35,23 @@ impl Shutdown {
     }
 }
 
-/// Why the host ended other than by request, as its exit code tells it.
+/// The cause of an early end; each has an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// A mistake of ours, or of the machine.
+    /// A bug of the host, or a fault of the machine.
     Internal,
-    /// The configuration is wrong; nothing was begun.
+    /// The configuration is invalid. The host has not started.
     Configuration,
-    /// The plugin can't be used.
+    /// The plugin is unusable.
     Plugin,
-    /// Kafka can't be reached, or refuses for good; nothing beyond the last commit was done.
+    /// Kafka is unreachable or returned a fatal error. Nothing after the last commit is visible.
     Kafka,
-    /// The plugin fails on too much; nothing beyond the last commit was done.
+    /// The plugin fails on too many records. Nothing after the last commit is visible.
     Failing,
 }
 
 impl Cause {
-    /// The exit code of the process (documented in the README).
+    /// The exit code of the process.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Internal => 1,
@@ -65,38 +63,32 @@ impl Cause {
     }
 }
 
-/// The end of the host for a reason that a person must look at.
+/// An error that ends the host.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
 pub struct Halt {
-    /// What kind of reason.
     pub cause: Cause,
-    /// The reason in words, with the way out.
+    /// The reason, and how to fix it.
     pub reason: String,
 }
 
 impl Halt {
-    /// Kafka can't be reached, or refuses for good.
     pub fn kafka(reason: impl Into<String>) -> Self {
         Self { cause: Cause::Kafka, reason: reason.into() }
     }
 
-    /// The plugin can't be used.
     pub fn plugin(reason: impl Into<String>) -> Self {
         Self { cause: Cause::Plugin, reason: reason.into() }
     }
 
-    /// The plugin fails on too much.
     pub fn failing(reason: impl Into<String>) -> Self {
         Self { cause: Cause::Failing, reason: reason.into() }
     }
 
-    /// The configuration is wrong.
     pub fn configuration(reason: impl Into<String>) -> Self {
         Self { cause: Cause::Configuration, reason: reason.into() }
     }
 
-    /// A mistake of ours, or of the machine.
     pub fn internal(error: &anyhow::Error) -> Self {
         Self { cause: Cause::Internal, reason: format!("{error:#}") }
     }

@@ -1,11 +1,11 @@
-//! Which topic a name stands for: a topic that is deleted and created again has the same name and another id.
+//! The identities of topics. A recreated topic has the same name and another id.
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the metadata of our committed offsets begins with.
+/// The prefix of the metadata of offsets that the host commits.
 const METADATA_PREFIX: &str = "mapper-host/1 ";
 
 /// The id that a cluster gave a topic when it created it, in base64 as Kafka's tools show it.
@@ -18,24 +18,23 @@ impl fmt::Display for TopicId {
     }
 }
 
-/// A topic by its id and the cluster that gave it. Either is absent if the brokers do not tell.
+/// The id of a topic, and the id of its cluster. Each is `None` for brokers without such ids.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TopicIdentity {
-    /// The id of the cluster: ids of topics are not comparable between clusters.
+    /// Topic ids of different clusters are not comparable.
     pub cluster: Option<String>,
-    /// The id of the topic.
     pub id: Option<TopicId>,
 }
 
 impl TopicIdentity {
-    /// Whether the two are certainly different topics of one cluster.
+    /// Whether both are certainly different topics of one cluster.
     pub fn differs_from(&self, other: &Self) -> bool {
         self.cluster.is_some()
             && self.cluster == other.cluster
             && matches!((&self.id, &other.id), (Some(a), Some(b)) if a != b)
     }
 
-    /// The metadata of a committed offset: it travels with the group, wherever hosts run. Empty if there is nothing to tell.
+    /// The metadata of a committed offset. All hosts of the group read it. Empty without ids.
     pub fn to_offset_metadata(&self) -> String {
         match (&self.cluster, &self.id) {
             (Some(cluster), Some(id)) => format!("{METADATA_PREFIX}cluster={cluster} topic={id}"),
@@ -43,7 +42,7 @@ impl TopicIdentity {
         }
     }
 
-    /// Reads the metadata of a committed offset. That of other programs says nothing.
+    /// Parses the metadata of a committed offset. Metadata of other programs has no identity.
     pub fn from_offset_metadata(metadata: &str) -> Self {
         let mut identity = Self::default();
         for field in metadata.strip_prefix(METADATA_PREFIX).unwrap_or_default().split(' ') {
@@ -79,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn identity_survives_in_the_metadata_of_an_offset() {
+    fn offset_metadata_has_the_identity() {
         let identity = identity("4L6g3nShT-eMCtK--X86sw", "REm6l2J9TL+1OtDPaltrPQ");
         assert_eq!(TopicIdentity::from_offset_metadata(&identity.to_offset_metadata()), identity);
         assert_eq!(TopicIdentity::default().to_offset_metadata(), "");
@@ -89,10 +88,10 @@ mod tests {
     }
 
     #[test]
-    fn topics_differ_only_if_one_cluster_gave_both_ids() {
+    fn topics_differ_only_within_one_cluster() {
         assert!(identity("a", "1").differs_from(&identity("a", "2")));
         assert!(!identity("a", "1").differs_from(&identity("a", "1")));
-        // Offsets that a tool copied from another cluster have the id of the topic there.
+        // A tool can copy offsets from another cluster, with the topic id of that cluster.
         assert!(!identity("a", "1").differs_from(&identity("b", "2")));
         assert!(!identity("a", "1").differs_from(&TopicIdentity::default()));
         assert!(!TopicIdentity::default().differs_from(&TopicIdentity::default()));

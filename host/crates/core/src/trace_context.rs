@@ -1,32 +1,32 @@
-//! The trace that a record belongs to (W3C Trace Context, level 1), and how it goes on to what is made of the record.
+//! The trace context of a record (W3C Trace Context, level 1), and its propagation to outputs.
 
 use crate::record::{Header, Record};
 
-/// The header that names a trace and the span in it that the record comes from.
+/// The header with the trace id and the id of the parent span.
 const TRACEPARENT: &[u8] = b"traceparent";
-/// The header with what tracing systems add to that.
+/// The header with vendor data.
 const TRACESTATE: &[u8] = b"tracestate";
 /// The length of a `traceparent` of version 00: `00-<32 digits>-<16 digits>-<2 digits>`.
 const LENGTH: usize = 55;
 
-/// A `traceparent` of ours.
+/// The value of a `traceparent` header.
 pub type Traceparent = [u8; LENGTH];
 
-/// Where a record comes from, as its `traceparent` says.
+/// The parent span of a record, from its `traceparent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parent<'a> {
-    /// The trace; never zero.
+    /// The trace id; never zero.
     pub trace: u128,
-    /// The span in it; never zero.
+    /// The span id; never zero.
     pub span: u64,
-    /// Whether whoever sent the record records this trace.
+    /// Whether the sender sampled the trace.
     pub sampled: bool,
-    /// The `tracestate` that came along.
+    /// The `tracestate`.
     pub state: Option<&'a str>,
 }
 
 impl<'a> Parent<'a> {
-    /// The parent of a record; `None` if it has no `traceparent`, or one that is not valid, which counts as none.
+    /// The parent of a record; `None` without a valid `traceparent`.
     pub fn of(record: Record<'a>) -> Option<Self> {
         let header = |wanted| record.headers().find(|(name, _)| *name == wanted).and_then(|(_, value)| value);
         let (trace, span, sampled) = parse(header(TRACEPARENT)?)?;
@@ -42,7 +42,7 @@ fn parse(text: &[u8]) -> Option<(u128, u64, bool)> {
     let &[version, trace, span, flags] = &fields[..] else { return None };
     let lengths = [version, trace, span, flags].map(str::len);
     let digits = |text: &str| text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-    // Later versions may have more behind it; this one has not, and ff is none.
+    // Later versions can append fields. Version ff is invalid.
     let ends = if version == "00" { more.is_empty() } else { more.is_empty() || more.starts_with('-') };
     if lengths != [2, 32, 16, 2] || ![version, trace, span, flags].into_iter().all(digits) || version == "ff" || !ends {
         return None;
@@ -55,22 +55,22 @@ fn parse(text: &[u8]) -> Option<(u128, u64, bool)> {
 /// The `traceparent` of a sampled span.
 pub fn traceparent(trace: u128, span: u64) -> Traceparent {
     let text = format!("00-{trace:032x}-{span:016x}-01");
-    text.as_bytes().try_into().expect("the digits of these numbers are as many as they are")
+    text.as_bytes().try_into().expect("the format has a fixed length")
 }
 
-/// The trace headers of a record that go on to an output with headers of its own: none if it sets a `traceparent`.
+/// The trace headers of a record for an output with its own headers: none if the output has a `traceparent`.
 pub fn carried<'a>(
     record: Record<'a>,
     mut own: &mut dyn Iterator<Item = Header<'_>>,
 ) -> impl Iterator<Item = Header<'a>> + use<'a> {
-    let most = if (&mut own).any(|(name, _)| name == TRACEPARENT) { 0 } else { usize::MAX };
-    record.headers().filter(|(name, _)| *name == TRACEPARENT || *name == TRACESTATE).take(most)
+    let limit = if (&mut own).any(|(name, _)| name == TRACEPARENT) { 0 } else { usize::MAX };
+    record.headers().filter(|(name, _)| *name == TRACEPARENT || *name == TRACESTATE).take(limit)
 }
 
-/// A header as it goes on, when the span of ours stands between: then what comes next is that one's child.
-pub fn through<'a>((name, value): Header<'a>, ours: Option<&'a Traceparent>) -> Header<'a> {
-    match ours {
-        Some(ours) if name == TRACEPARENT => (name, Some(ours)),
+/// Replaces a `traceparent` by the span of the host, so that the next span is a child of it.
+pub fn through<'a>((name, value): Header<'a>, own: Option<&'a Traceparent>) -> Header<'a> {
+    match own {
+        Some(own) if name == TRACEPARENT => (name, Some(own)),
         _ => (name, value),
     }
 }
@@ -91,13 +91,13 @@ mod tests {
     }
 
     #[test]
-    fn a_parent_is_read_as_the_recommendation_says() {
+    fn traceparent_is_parsed_as_the_recommendation_requires() {
         let of =
             |text: &str| Parent::of(batch(&[("traceparent", text)]).record(0)).map(|p| (p.trace, p.span, p.sampled));
         let (trace, span) = (0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, 0xb7ad_6b71_6920_3331);
         assert_eq!(of(VALID), Some((trace, span, true)));
         assert_eq!(of(&VALID.replace("-01", "-00")), Some((trace, span, false)));
-        // Of other flags nothing is known; a later version may say more.
+        // Unknown flags are ignored, and a later version can append fields.
         assert_eq!(of(&VALID.replace("-01", "-ff")), Some((trace, span, true)));
         assert_eq!(of(&VALID.replacen("00", "cc", 1)), Some((trace, span, true)));
         assert_eq!(of(&format!("{}-what", VALID.replacen("00", "cc", 1))), Some((trace, span, true)));
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_trace_goes_on_unless_the_mapper_says_otherwise() {
+    fn trace_headers_are_propagated_unless_the_mapper_sets_them() {
         let batch = batch(&[("a", "1"), ("traceparent", VALID), ("tracestate", "x=y")]);
         let carried = |own: &[&str]| {
             let mut own = own.iter().map(|name| (name.as_bytes(), None));
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn our_span_takes_the_place_of_its_parent_and_nothing_else_changes() {
+    fn span_of_the_host_replaces_only_the_traceparent() {
         let ours = traceparent(1, 2);
         assert_eq!(through((b"traceparent", Some(b"x")), Some(&ours)), (&b"traceparent"[..], Some(&ours[..])));
         assert_eq!(through((b"traceparent", Some(b"x")), None), (&b"traceparent"[..], Some(&b"x"[..])));

@@ -1,33 +1,32 @@
-//! What a mapper said of each record of a batch, in the flat form it comes back in, checked before anyone reads it.
+//! The verdicts of a mapper on a batch, in flat columns that are checked before use.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::record::{BYTES, Column, HeaderTable, KEEP, NULL, Record, span};
 
-/// Why a record failed. The word that [`FailureKind::name`] gives is used in headers, logs and metrics alike.
+/// The kind of a failure. Headers, logs and metrics use [`FailureKind::name`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FailureKind {
     /// The mapper returned an error.
     Rejected,
     /// The guest trapped.
     Trap,
-    /// The guest took longer than it may.
+    /// The guest exceeded its time limit.
     Timeout,
-    /// The guest needed more memory than it may have.
+    /// The guest exceeded its memory limit.
     OutOfMemory,
-    /// What the guest returned breaks a rule of the contract.
+    /// The output of the guest violates the contract.
     InvalidOutput,
-    /// An output is larger than its topic takes, or the outputs of one record than a guest may return.
+    /// An output exceeds the limit of its topic, or the outputs of a record exceed the limit of a guest.
     Oversize,
-    /// The broker rejected an output for what it is, or is certain to.
+    /// The broker rejected an output for its content, or certainly would.
     Undeliverable,
-    /// The record, alone in the call, took the host down again and again; it was not given to the mapper any more.
+    /// The record crashed the host several times. The mapper does not get it any more.
     HostCrash,
 }
 
 impl FailureKind {
-    /// Every kind.
     pub const ALL: [Self; 8] = [
         Self::Rejected,
         Self::Trap,
@@ -39,7 +38,6 @@ impl FailureKind {
         Self::HostCrash,
     ];
 
-    /// The kind as one word.
     pub fn name(self) -> &'static str {
         match self {
             Self::Rejected => "rejected",
@@ -60,19 +58,18 @@ impl fmt::Display for FailureKind {
     }
 }
 
-/// Why one record failed.
+/// The failure of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure<'a> {
-    /// What kind of failure.
     pub kind: FailureKind,
-    /// What the mapper, or the host, says of it.
+    /// The message of the mapper or the host.
     pub message: Cow<'a, str>,
-    /// Where the guest was and what it had logged for this record, one item a line; empty when there is nothing to say.
+    /// The backtrace and the log of the guest for this record, one item a line; can be empty.
     pub details: Cow<'a, str>,
 }
 
 impl Failure<'_> {
-    /// Message and details as one text, for a person.
+    /// Message and details as one text.
     pub fn text(&self) -> String {
         if self.details.is_empty() { self.message.to_string() } else { format!("{}\n{}", self.message, self.details) }
     }
@@ -88,55 +85,49 @@ impl<'a> Failure<'a> {
 /// The topics of outputs: 0 is the default output topic, `n` is `names[n-1]`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutputTopics {
-    /// The names that `indexes` point at.
     pub names: Vec<String>,
-    /// Per output.
     pub indexes: Vec<u32>,
 }
 
-/// The headers of outputs: [`KEEP`] for those of the input, else [`BYTES`] and what the table has.
+/// The headers of outputs: [`KEEP`] for the headers of the input, [`BYTES`] for the headers in the table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutputHeaders {
-    /// Per output.
     pub marks: Vec<u8>,
-    /// Per output.
     pub table: HeaderTable,
 }
 
-/// The verdicts on a run of records, in flat columns. Read only once [`Columns::check`] has passed.
+/// The verdicts on consecutive records, in flat columns. [`Columns::check`] must pass before they are read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Columns {
-    /// Per record: 0 mapped, 1 rejected.
+    /// By record: 0 is mapped, 1 is rejected.
     pub statuses: Vec<u8>,
-    /// Per record: the outputs of it and all before it.
+    /// By record: the number of outputs of the record and all records before it.
     pub output_ends: Vec<u32>,
-    /// Per rejected record: its message.
+    /// By rejected record: the message.
     pub errors: Column,
-    /// Per output.
     pub values: Column,
-    /// Per output; `None`: all keep theirs.
+    /// By output; `None` keeps all keys.
     pub keys: Option<Column>,
-    /// Per output; `None`: all go to the default output topic.
+    /// By output; `None` is the default output topic for all.
     pub topics: Option<OutputTopics>,
-    /// Per output; `None`: all keep theirs.
+    /// By output; `None` keeps all headers.
     pub headers: Option<OutputHeaders>,
-    /// Per output, -1 to keep; `None`: all keep theirs.
+    /// By output, -1 keeps the timestamp; `None` keeps all.
     pub timestamps_ms: Option<Vec<i64>>,
 }
 
-/// One output, borrowed from its columns; what is kept is filled in from the input record.
+/// One output, borrowed from its columns. Its methods take the input record for the fields that it keeps.
 #[derive(Debug, Clone, Copy)]
 pub struct Output<'a> {
     columns: &'a Columns,
     index: usize,
 }
 
-/// What became of one record.
+/// The verdict on one record.
 #[derive(Debug)]
 pub enum Verdict<'a> {
-    /// These outputs; none at all skips it.
+    /// The record is skipped if there are no outputs.
     Mapped(Outputs<'a>),
-    /// It failed.
     Failed(Failure<'a>),
 }
 
@@ -156,37 +147,37 @@ impl<'a> Iterator for Outputs<'a> {
 }
 
 impl Columns {
-    /// Checks every rule of `wit/mapper.wit` that could make reading these columns go wrong.
+    /// Checks the rules of `wit/mapper.wit` that a read of the columns relies on.
     ///
     /// # Errors
-    /// The rule that is broken, in words.
+    /// Describes the violated rule.
     pub fn check(&self, records: usize) -> Result<(), String> {
-        same("statuses", self.statuses.len(), records)?;
-        same("output-ends", self.output_ends.len(), records)?;
+        check_length("statuses", self.statuses.len(), records)?;
+        check_length("output-ends", self.output_ends.len(), records)?;
         if let Some(status) = self.statuses.iter().find(|status| **status > 1) {
             return Err(format!("a status is {status}, but only 0 and 1 are known"));
         }
         let outputs = self.values.len();
-        ends("output-ends", &self.output_ends, outputs)?;
+        check_ends("output-ends", &self.output_ends, outputs)?;
         for (index, _) in self.statuses.iter().enumerate().filter(|(_, status)| **status == 1) {
             if !span(&self.output_ends, index).is_empty() {
                 return Err(format!("record {index} of the batch is rejected and yet has outputs"));
             }
         }
         let rejected = self.statuses.iter().filter(|status| **status == 1).count();
-        column("errors", &self.errors, rejected, &[BYTES])?;
-        column("values", &self.values, outputs, &[BYTES, NULL, KEEP])?;
+        check_column("errors", &self.errors, rejected, &[BYTES])?;
+        check_column("values", &self.values, outputs, &[BYTES, NULL, KEEP])?;
         if let Some(keys) = &self.keys {
-            column("keys", keys, outputs, &[BYTES, NULL, KEEP])?;
+            check_column("keys", keys, outputs, &[BYTES, NULL, KEEP])?;
         }
         if let Some(timestamps) = &self.timestamps_ms {
-            same("timestamps-ms", timestamps.len(), outputs)?;
+            check_length("timestamps-ms", timestamps.len(), outputs)?;
             if let Some(timestamp) = timestamps.iter().find(|timestamp| **timestamp < -1) {
                 return Err(format!("a timestamp is {timestamp}, but it may not be negative"));
             }
         }
         if let Some(topics) = &self.topics {
-            same("topics.indexes", topics.indexes.len(), outputs)?;
+            check_length("topics.indexes", topics.indexes.len(), outputs)?;
             if let Some(index) = topics.indexes.iter().find(|index| **index as usize > topics.names.len()) {
                 return Err(format!("a topic index is {index}, but there are {} topic names", topics.names.len()));
             }
@@ -194,7 +185,7 @@ impl Columns {
         self.headers.as_ref().map_or(Ok(()), |headers| check_headers(headers, outputs))
     }
 
-    /// The bytes of all keys, values, headers and messages.
+    /// The size of all keys, values, headers and messages.
     pub fn bytes(&self) -> usize {
         let headers = self
             .headers
@@ -206,7 +197,7 @@ impl Columns {
             + headers
     }
 
-    /// The verdicts in the order of the records.
+    /// The verdicts, in the order of the records.
     pub fn verdicts(&self) -> impl Iterator<Item = Verdict<'_>> {
         let mut rejected = 0;
         (0..self.statuses.len()).map(move |index| {
@@ -216,7 +207,6 @@ impl Columns {
         })
     }
 
-    /// The verdict on a record.
     pub fn verdict(&self, index: usize, rejected_before: usize) -> Verdict<'_> {
         if self.statuses[index] == 1 {
             let message = String::from_utf8_lossy(self.errors.bytes_of(rejected_before));
@@ -227,12 +217,12 @@ impl Columns {
 }
 
 fn check_headers(headers: &OutputHeaders, outputs: usize) -> Result<(), String> {
-    same("headers.marks", headers.marks.len(), outputs)?;
-    same("headers.table.ends", headers.table.ends.len(), outputs)?;
+    check_length("headers.marks", headers.marks.len(), outputs)?;
+    check_length("headers.table.ends", headers.table.ends.len(), outputs)?;
     let count = headers.table.names.len();
-    ends("headers.table.ends", &headers.table.ends, count)?;
-    column("headers.table.names", &headers.table.names, count, &[BYTES])?;
-    column("headers.table.values", &headers.table.values, count, &[BYTES, NULL])?;
+    check_ends("headers.table.ends", &headers.table.ends, count)?;
+    check_column("headers.table.names", &headers.table.names, count, &[BYTES])?;
+    check_column("headers.table.values", &headers.table.values, count, &[BYTES, NULL])?;
     if let Some(mark) = headers.marks.iter().find(|mark| ![BYTES, KEEP].contains(mark)) {
         return Err(format!("a mark of headers is {mark}, but only 0 and 2 are known"));
     }
@@ -244,32 +234,32 @@ fn check_header_name(name: &[u8]) -> Result<(), String> {
     if std::str::from_utf8(name).is_err() {
         return Err(format!("a header name is not UTF-8: {:?}", shown()));
     }
-    // librdkafka, and every reader that is built on it, ends a name there.
+    // librdkafka ends a name at a NUL byte.
     if name.contains(&0) {
         return Err(format!("a header name has a NUL byte, at which most readers cut it: {:?}", shown()));
     }
     Ok(())
 }
 
-fn same(what: &str, got: usize, wanted: usize) -> Result<(), String> {
-    if got == wanted { Ok(()) } else { Err(format!("{what} has {got} items instead of {wanted}")) }
+fn check_length(what: &str, actual: usize, expected: usize) -> Result<(), String> {
+    if actual == expected { Ok(()) } else { Err(format!("{what} has {actual} items instead of {expected}")) }
 }
 
-fn ends(what: &str, ends: &[u32], wanted: usize) -> Result<(), String> {
+fn check_ends(what: &str, ends: &[u32], expected: usize) -> Result<(), String> {
     if let Some(index) = ends.windows(2).position(|pair| pair[0] > pair[1]) {
         return Err(format!("{what} decreases after item {index}"));
     }
     let last = ends.last().map_or(0, |last| *last as usize);
-    if last == wanted { Ok(()) } else { Err(format!("{what} ends at {last} instead of {wanted}")) }
+    if last == expected { Ok(()) } else { Err(format!("{what} ends at {last} instead of {expected}")) }
 }
 
-fn column(what: &str, column: &Column, items: usize, marks: &[u8]) -> Result<(), String> {
-    same(what, column.len(), items)?;
-    ends(what, &column.ends, column.bytes.len())?;
+fn check_column(what: &str, column: &Column, items: usize, marks: &[u8]) -> Result<(), String> {
+    check_length(what, column.len(), items)?;
+    check_ends(what, &column.ends, column.bytes.len())?;
     if column.marks.is_empty() {
         return Ok(());
     }
-    same(&format!("{what}.marks"), column.marks.len(), items)?;
+    check_length(&format!("{what}.marks"), column.marks.len(), items)?;
     for (index, mark) in column.marks.iter().enumerate() {
         if !marks.contains(mark) {
             return Err(format!("{what} has the mark {mark}, which means nothing there"));
@@ -286,82 +276,79 @@ fn keep_or<'a>(column: &'a Column, index: usize, kept: Option<&'a [u8]>) -> Opti
 }
 
 impl<'a> Output<'a> {
-    /// Its topic by name; `None` is the default output topic.
+    /// `None` is the default output topic.
     pub fn topic(&self) -> Option<&'a str> {
         let topics = self.columns.topics.as_ref()?;
         (topics.indexes[self.index] as usize).checked_sub(1).map(|name| topics.names[name].as_str())
     }
 
-    /// Its key; `None` is Kafka's null.
     pub fn key(&self, input: Record<'a>) -> Option<&'a [u8]> {
         self.columns.keys.as_ref().map_or(input.key(), |keys| keep_or(keys, self.index, input.key()))
     }
 
-    /// Its value; `None` is Kafka's null.
+    /// `None` for a tombstone.
     pub fn value(&self, input: Record<'a>) -> Option<&'a [u8]> {
         keep_or(&self.columns.values, self.index, input.value())
     }
 
-    /// The headers it sets; `None` keeps those of the input.
+    /// The headers of the output; `None` keeps the headers of the input.
     pub fn own_headers(&self) -> Option<impl ExactSizeIterator<Item = crate::record::Header<'a>> + Clone + use<'a>> {
         let headers = self.columns.headers.as_ref()?;
-        (headers.marks[self.index] != KEEP).then(|| headers.table.of(self.index))
+        (headers.marks[self.index] != KEEP).then(|| headers.table.headers_of(self.index))
     }
 
-    /// Milliseconds since 1970, if it or its input has a timestamp.
+    /// Milliseconds since 1970, of the output or else of its input.
     pub fn timestamp_ms(&self, input: Record<'_>) -> Option<i64> {
         let own = self.columns.timestamps_ms.as_ref().map(|timestamps| timestamps[self.index]);
         own.filter(|timestamp| *timestamp >= 0).or_else(|| input.timestamp_ms())
     }
 }
 
-/// The verdicts on a whole batch: usually one run of columns, more when the batch had to be taken apart.
+/// The verdicts on a batch: usually one set of columns, and more if the batch was split.
 #[derive(Debug, Default)]
 pub struct Verdicts {
     parts: Vec<Part>,
 }
 
-/// The verdicts on records that follow each other.
+/// The verdicts on consecutive records.
 #[derive(Debug)]
 pub enum Part {
-    /// The mapper came back with these.
+    /// Verdicts of the mapper.
     Columns(Box<Columns>),
-    /// The host says that this one record failed.
+    /// A failure of one record that the host detected.
     Failed(Failure<'static>),
 }
 
 impl Verdicts {
-    /// Removes all verdicts.
     pub fn clear(&mut self) {
         self.parts.clear();
     }
 
-    /// Adds the verdicts on the next records; the columns have passed their check.
+    /// Adds the verdicts on the next records. The columns must be checked.
     pub fn push_columns(&mut self, columns: Columns) {
         self.parts.push(Part::Columns(Box::new(columns)));
     }
 
-    /// Adds a failure of the next record.
+    /// Adds the failure of the next record.
     pub fn push_failure(&mut self, failure: Failure<'static>) {
         self.parts.push(Part::Failed(failure));
     }
 
-    /// The number of records judged.
+    /// The number of judged records.
     pub fn len(&self) -> usize {
         self.parts.iter().map(|part| if let Part::Columns(columns) = part { columns.statuses.len() } else { 1 }).sum()
     }
 
-    /// Whether no record was judged.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }
 
-    /// The verdicts in the order of the records, as they were added.
+    /// The parts, in the order of the records.
     pub fn parts(&self) -> &[Part] {
         &self.parts
     }
 
-    /// The verdicts in the order of the records, one by one.
+    /// The verdicts, in the order of the records.
     pub fn iter(&self) -> impl Iterator<Item = Verdict<'_>> {
         self.parts.iter().flat_map(|part| {
             let (columns, failure) = match part {

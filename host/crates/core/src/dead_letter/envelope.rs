@@ -4,23 +4,23 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
 
-/// What an envelope has of the input of its record; `None` is Kafka's null.
+/// Decodes the input in an envelope; `None` is a tombstone.
 ///
 /// # Errors
-/// When it is no envelope.
+/// If the bytes are not an envelope.
 pub fn input_of(envelope: &[u8]) -> Result<Option<Vec<u8>>, String> {
     #[derive(serde::Deserialize)]
     struct Parts {
         input_json: Option<String>,
         input_encoding: Option<String>,
     }
-    let wrong = |error: serde_json::Error| format!("it is no dead letter's value: {error}");
-    // An absent field would be read as null.
-    let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(envelope).map_err(wrong)?;
+    let invalid = |error: serde_json::Error| format!("it is no dead letter's value: {error}");
+    // A missing field would deserialize as null.
+    let fields: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(envelope).map_err(invalid)?;
     if !fields.contains_key("input_json") {
         return Err("it is no dead letter's value: it has no \"input_json\"".to_owned());
     }
-    let parts: Parts = serde_json::from_slice(envelope).map_err(wrong)?;
+    let parts: Parts = serde_json::from_slice(envelope).map_err(invalid)?;
     match (parts.input_json, parts.input_encoding.as_deref()) {
         (None, _) => Ok(None),
         (Some(text), None) => Ok(Some(text.into_bytes())),
@@ -31,7 +31,7 @@ pub fn input_of(envelope: &[u8]) -> Result<Option<Vec<u8>>, String> {
     }
 }
 
-/// Writes envelopes, one at a time, into a buffer of its own.
+/// Writes envelopes, one at a time, into a reused buffer.
 #[derive(Default)]
 pub(super) struct Envelope {
     processing_time: String,
@@ -39,18 +39,18 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    /// UTC without a zone, with six decimals, as Python's `datetime.utcnow().isoformat()`.
+    /// The format is that of Python's `datetime.utcnow().isoformat()`: UTC without a zone, with six decimals.
     pub(super) fn set_time(&mut self, now: DateTime<Utc>) {
         self.processing_time = now.format("%Y-%m-%dT%H:%M:%S%.6f").to_string();
     }
 
-    /// What was written last.
+    /// The last envelope.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Writes an envelope. Of the input, so much is taken as makes up to `room` bytes of JSON. An input that is not UTF-8
-    /// is written in base64, and a fourth field says so; one that is null (a tombstone) is null.
+    /// Writes an envelope. Cuts the input to `room` bytes of JSON. An input that is not UTF-8 is encoded in base64, and a fourth field
+    /// names the encoding. A tombstone is null.
     pub(super) fn write(&mut self, input: Option<&[u8]>, message: &str, room: usize) {
         self.bytes.clear();
         self.text("{\"processing_time\": \"");
@@ -81,9 +81,9 @@ impl Envelope {
     }
 }
 
-/// The longest part of a text that takes at most that many bytes inside a JSON string.
+/// The longest prefix of a text that fits into this many bytes inside of a JSON string.
 fn prefix(text: &str, room: usize) -> &str {
-    // No character takes more than six bytes per byte of its own: `\u001f`.
+    // JSON expands a byte to at most six bytes: `\u001f`.
     if text.len() <= room / 6 {
         return text;
     }

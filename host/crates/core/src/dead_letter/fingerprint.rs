@@ -1,4 +1,4 @@
-//! A short name for failures of the same making, so that a million dead letters are five groups.
+//! Fingerprints group failures with the same cause.
 
 use std::collections::HashMap;
 
@@ -6,51 +6,50 @@ use sha2::{Digest, Sha256};
 
 use crate::verdict::Failure;
 
-/// How many are remembered, as the same few messages come again and again.
-const MAX_REMEMBERED: usize = 1024;
-/// How many functions of a backtrace count: the callers further out are always the same.
+/// The size of the cache. Most failures repeat a few messages.
+const MAX_CACHED: usize = 1024;
+/// The number of innermost functions in a fingerprint. The outer callers are always the same.
 const FRAMES: usize = 3;
 
-/// Fingerprints by what was said of the failure.
+/// A cache of fingerprints by the text of the failure.
 #[derive(Default)]
 pub(super) struct Fingerprints(HashMap<String, String>);
 
 impl Fingerprints {
-    /// The fingerprint of a failure, of which `said` is all there is to say.
-    pub(super) fn of(&mut self, said: &str, failure: &Failure<'_>) -> &str {
-        if !self.0.contains_key(said) {
-            if self.0.len() >= MAX_REMEMBERED {
+    /// `text` is the complete text of the failure.
+    pub(super) fn get(&mut self, text: &str, failure: &Failure<'_>) -> &str {
+        if !self.0.contains_key(text) {
+            if self.0.len() >= MAX_CACHED {
                 self.0.clear();
             }
-            self.0.insert(said.to_owned(), fingerprint(failure));
+            self.0.insert(text.to_owned(), fingerprint(failure));
         }
-        &self.0[said]
+        &self.0[text]
     }
 }
 
-/// The first 16 hexadecimal digits of the SHA-256 of the kind, the message without what differs from record to record,
-/// and the innermost functions.
+/// The first 16 hexadecimal digits of a SHA-256. It covers the kind, the normalized message, and the innermost functions.
 fn fingerprint(failure: &Failure<'_>) -> String {
-    let mut text = format!("{}\n{}", failure.kind, normalised(&failure.message));
-    for frame in failure.details.lines().filter_map(function).take(FRAMES) {
+    let mut text = format!("{}\n{}", failure.kind, normalize(&failure.message));
+    for frame in failure.details.lines().filter_map(parse_function).take(FRAMES) {
         text.push('\n');
         text.push_str(frame);
     }
     Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The shortest word of hexadecimal digits that is taken for a number: the groups of a UUID have as many.
-const SHORTEST_HEX: usize = 4;
+/// The shortest word of hexadecimal digits that counts as a number: the length of the short groups of a UUID.
+const MIN_HEX_DIGITS: usize = 4;
 
-/// A message with numbers and what is in quotes taken out: these are of the record, not of the mistake.
-fn normalised(message: &str) -> String {
+/// Replaces numbers and quoted texts in a message, because they differ from record to record.
+fn normalize(message: &str) -> String {
     let mut normal = String::new();
     let mut rest = message;
     while let Some(character) = rest.chars().next() {
         let length = rest.find(|c: char| !c.is_alphanumeric()).unwrap_or(rest.len());
         let quoted = || rest[1..].find(character).map(|end| end + 2);
         let taken = match character {
-            // Not the apostrophe of a word.
+            // An apostrophe within a word is not a quote.
             '"' | '\'' | '`' if !normal.ends_with(char::is_alphanumeric) => quoted().inspect(|_| normal.push('?')),
             _ if length > 0 => {
                 push_word(&mut normal, &rest[..length]);
@@ -70,7 +69,7 @@ fn normalised(message: &str) -> String {
 fn push_word(normal: &mut String, word: &str) {
     let digits = word.strip_prefix("0x").unwrap_or(word);
     let is_hex = digits.bytes().all(|byte| byte.is_ascii_hexdigit()) && word.bytes().any(|byte| byte.is_ascii_digit());
-    if is_hex && word.len() >= SHORTEST_HEX {
+    if is_hex && word.len() >= MIN_HEX_DIGITS {
         return normal.push('#');
     }
     let mut in_number = false;
@@ -83,18 +82,18 @@ fn push_word(normal: &mut String, word: &str) {
     }
 }
 
-/// The function of a line of a backtrace, without its module and what differs from build to build: `   0:   0x42 -
-/// module.wasm!function`.
-fn function(line: &str) -> Option<&str> {
+/// Parses the function in a line of a backtrace, `   0:   0x42 - module.wasm!function`. Drops the parts that differ from build to
+/// build.
+fn parse_function(line: &str) -> Option<&str> {
     let (frame, function) = line.trim_start().split_once(" - ")?;
     let (number, address) = frame.split_once(':')?;
     let is_frame = number.parse::<u32>().is_ok() && address.trim_start().starts_with("0x");
     let function = function.rsplit_once('!').map_or(function, |(_, name)| name);
-    is_frame.then(|| without_hash(function))
+    is_frame.then(|| strip_hash(function))
 }
 
-/// Without the hash of a Rust name (`::h0123456789abcdef`), and the number that LLVM puts to a copy (`.llvm.42`).
-fn without_hash(function: &str) -> &str {
+/// Removes the hash of a Rust name (`::h0123456789abcdef`) and the suffix of LLVM (`.llvm.42`).
+fn strip_hash(function: &str) -> &str {
     let function = function.split_once(".llvm.").map_or(function, |(name, _)| name);
     let is_hash = |hash: &str| hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
     function.rsplit_once("::h").filter(|(_, hash)| is_hash(hash)).map_or(function, |(name, _)| name)
@@ -105,25 +104,28 @@ mod tests {
     use super::*;
     use crate::verdict::FailureKind;
 
-    fn of(message: &str, details: &str) -> String {
+    fn fingerprint_of(message: &str, details: &str) -> String {
         let mut failure = Failure::new(FailureKind::Trap, message);
         failure.details = details.into();
         fingerprint(&failure)
     }
 
     #[test]
-    fn what_differs_from_record_to_record_does_not_count() {
-        assert_eq!(of("bad time '2023' at column 17", ""), of("bad time 'soon' at column 9", ""));
-        assert_ne!(of("bad time", ""), of("bad page", ""));
-        assert_ne!(of("can't", ""), of("can", ""));
+    fn fingerprint_ignores_values_of_a_record() {
+        assert_eq!(
+            fingerprint_of("bad time '2023' at column 17", ""),
+            fingerprint_of("bad time 'soon' at column 9", "")
+        );
+        assert_ne!(fingerprint_of("bad time", ""), fingerprint_of("bad page", ""));
+        assert_ne!(fingerprint_of("can't", ""), fingerprint_of("can", ""));
         let trap =
             |address: &str, name: &str| format!("error\n    0: {address} - m.wasm!{name}\n    at src/lib.rs:3\n");
-        assert_eq!(of("boom", &trap("0x12", "reduce")), of("boom", &trap("0x99", "reduce")));
-        assert_ne!(of("boom", &trap("0x12", "reduce")), of("boom", &trap("0x12", "parse")));
+        assert_eq!(fingerprint_of("boom", &trap("0x12", "reduce")), fingerprint_of("boom", &trap("0x99", "reduce")));
+        assert_ne!(fingerprint_of("boom", &trap("0x12", "reduce")), fingerprint_of("boom", &trap("0x12", "parse")));
     }
 
     #[test]
-    fn numbers_hashes_and_quotes_are_taken_out_and_nothing_else() {
+    fn normalization_replaces_only_numbers_and_quotes() {
         for (message, normal) in [
             ("bad time '2023' at column 17", "bad time ? at column #"),
             ("can't read \"a\" and 'b", "can't read ? and 'b"),
@@ -132,12 +134,12 @@ mod tests {
             ("größer als 5 €, dead beef, face", "größer als # €, dead beef, face"),
             ("", ""),
         ] {
-            assert_eq!(normalised(message), normal);
+            assert_eq!(normalize(message), normal);
         }
     }
 
     #[test]
-    fn functions_are_the_same_from_build_to_build() {
+    fn function_name_is_the_same_in_each_build() {
         for (line, name) in [
             ("    0:   0x1a2b - m.wasm!reduce::parse::h0123456789abcdef", Some("reduce::parse")),
             ("   12: 0x2 - core::str::from_utf8", Some("core::str::from_utf8")),
@@ -146,7 +148,7 @@ mod tests {
             ("                - an_inlined_one", None),
             ("a guest wrote: this - not a frame", None),
         ] {
-            assert_eq!(function(line), name);
+            assert_eq!(parse_function(line), name);
         }
     }
 }

@@ -1,44 +1,44 @@
-//! What a dead letter does without when the broker rejects it: step by step, until there is nothing left to leave out.
+//! The reduced forms of a dead letter. Each rejection by the broker leads to the next form.
 
 use crate::rejection::RejectionCause;
 
-/// Which timestamp a dead letter has.
+/// The timestamp of a dead letter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LetterTimestamp {
-    /// That of its record, if the topic takes it.
+    /// The timestamp of the record, if the topic accepts it.
     #[default]
     Source,
-    /// The time at which it is produced.
+    /// The time of the send.
     Present,
-    /// None at all: brokers take that whatever their time is.
+    /// No timestamp, which every broker accepts.
     Absent,
 }
 
-/// How a dead letter is written. The default leaves nothing out.
+/// The form of a dead letter. The default has all parts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LetterForm {
     pub(super) timestamp: LetterTimestamp,
-    /// It has a key in any case.
+    /// Whether it has a key even if the topic does not require one.
     pub(super) has_key: bool,
-    /// How often its size was divided by [`Self::SHRINKING`].
+    /// The number of divisions of its size by [`Self::SHRINK_FACTOR`].
     pub(super) shrinks: u32,
-    /// It has the coordinates of its record, and nothing of its content.
+    /// Whether it has only the position of its record.
     pub(super) is_bare: bool,
 }
 
 impl LetterForm {
-    /// Each time that a dead letter is too large, though not by what is known of the topic, it may be this much smaller.
-    const SHRINKING: usize = 4;
-    /// What is left out of a smaller one is not its size.
-    const SMALLEST_BYTES: usize = 2_000;
+    /// The divisor of the limit after the broker rejected a dead letter within the known limit.
+    const SHRINK_FACTOR: usize = 4;
+    /// A dead letter below this size is not rejected for its size.
+    const MIN_BYTES: usize = 2_000;
 
-    /// The largest dead letter for a topic that takes records of that size.
+    /// The limit of a dead letter, from the limit of its topic.
     pub(super) fn max_bytes(self, topic_bytes: usize) -> usize {
-        let divisor = Self::SHRINKING.saturating_pow(self.shrinks);
-        (topic_bytes / divisor).max(Self::SMALLEST_BYTES).min(topic_bytes)
+        let divisor = Self::SHRINK_FACTOR.saturating_pow(self.shrinks);
+        (topic_bytes / divisor).max(Self::MIN_BYTES).min(topic_bytes)
     }
 
-    /// With all that either does without.
+    /// The reductions of both forms.
     pub(super) fn and(self, other: Self) -> Self {
         Self {
             timestamp: self.timestamp.max(other.timestamp),
@@ -48,7 +48,7 @@ impl LetterForm {
         }
     }
 
-    /// The form to try once this one was rejected; `None` if there is nothing left to try.
+    /// The next form after a rejection; `None` if no form is left.
     pub(super) fn after(self, cause: RejectionCause, topic_bytes: usize) -> Option<Self> {
         let bare = (!self.is_bare).then_some(Self { is_bare: true, has_key: true, ..self });
         match (cause, self.timestamp) {
@@ -79,19 +79,19 @@ mod tests {
     const TOPIC_BYTES: usize = 1_048_588;
 
     #[test]
-    fn a_rejected_letter_leaves_out_more_each_time_until_nothing_is_left() {
+    fn each_rejection_reduces_the_form_until_none_is_left() {
         for cause in [RejectionCause::TooLarge, RejectionCause::Timestamp, RejectionCause::Other] {
             let forms = std::iter::successors(Some(LetterForm::default()), |form| form.after(cause, TOPIC_BYTES));
             let forms: Vec<LetterForm> = forms.take(20).collect();
             assert!(forms.len() < 10, "{cause:?}: {forms:?}");
-            let (last, whole) = forms.split_last().expect("the first");
+            let (last, whole) = forms.split_last().expect("a first form");
             assert!(last.is_bare && last.has_key, "{cause:?}: {forms:?}");
-            assert!(whole.iter().all(|form| !form.is_bare), "the content goes last: {cause:?}");
+            assert!(whole.iter().all(|form| !form.is_bare), "the content is dropped last: {cause:?}");
         }
     }
 
     #[test]
-    fn a_timestamp_is_replaced_before_it_is_left_out() {
+    fn timestamp_is_replaced_before_it_is_dropped() {
         let forms = std::iter::successors(Some(LetterForm::default()), |form| {
             form.after(RejectionCause::Timestamp, TOPIC_BYTES)
         });
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_is_never_larger_than_its_topic_takes() {
+    fn form_never_exceeds_the_limit_of_the_topic() {
         for (topic_bytes, shrinks, expected) in [
             (TOPIC_BYTES, 0, TOPIC_BYTES),
             (TOPIC_BYTES, 3, 16_384),

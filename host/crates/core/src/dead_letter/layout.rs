@@ -1,14 +1,14 @@
-//! Which headers a dead letter has of its own, and in which order.
+//! The headers of a dead letter, in order.
 
 use super::{KEY, Origin, SOURCE_TIMESTAMP};
 
-/// The version of our own set of headers.
+/// The version of the headers of the host.
 const HEADERS_VERSION: &str = "1";
-/// What a dead letter for the smallest of topics still says.
+/// The headers of the smallest dead letter.
 pub(super) const ESSENTIAL: [&str; 4] =
     ["__connect.errors.topic", "__connect.errors.partition", "__connect.errors.offset", "mapper-host.kind"];
 
-/// The header values that differ from letter to letter. One that is empty is left out.
+/// The header values of a single dead letter. A header with an empty value is omitted.
 #[derive(Clone, Copy)]
 pub(super) enum Field {
     Partition,
@@ -29,7 +29,6 @@ pub(super) enum Value {
     Field(Field),
 }
 
-/// The names and values of the headers.
 pub(super) fn layout(origin: &Origin) -> Vec<(&'static str, Value)> {
     use Value::Fixed;
     vec![

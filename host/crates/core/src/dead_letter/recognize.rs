@@ -1,23 +1,23 @@
-//! Recognizes dead letters of a host among input records: mapping their envelopes would make dead letters of dead letters.
+//! Detects dead letters among input records. A host that maps their envelopes would produce dead letters of dead letters.
 
 use serde_json::{Map, Value};
 
 use crate::record::{Batch, Record};
 
-/// Both are in every dead letter, also in those of version 0.1; one alone may be left of a record that was sent again.
+/// Every dead letter has both headers. A replayed record can have one of them.
 const MARKS: [&[u8]; 2] = [b"mapper-host.headers", b"mapper-host.kind"];
 const ENVELOPE_FIELDS: [&str; 3] = ["processing_time", "input_json", "error_message"];
-/// After so many other records, an input topic is no dead-letter topic.
-const ENOUGH_OTHERS: usize = 100;
+/// After this many other records, the detector stops.
+const MAX_OTHERS: usize = 100;
 
-/// Whether a record is a dead letter: it has our headers, or its value is the envelope that we and the reference job write.
+/// Whether a record has the headers of a dead letter, or an envelope as value. The reference job writes the same envelope.
 fn is_dead_letter(record: Record<'_>) -> bool {
     let has = |mark: &[u8]| record.headers().any(|(name, _)| name == mark);
     MARKS.iter().all(|mark| has(mark)) || record.value().is_some_and(is_envelope)
 }
 
 fn is_envelope(value: &[u8]) -> bool {
-    // Only what begins like one is parsed.
+    // Only a value with this prefix is parsed.
     if !value.starts_with(b"{\"processing_time\"") {
         return false;
     }
@@ -26,24 +26,23 @@ fn is_envelope(value: &[u8]) -> bool {
     ENVELOPE_FIELDS.iter().all(|field| fields.contains_key(*field)) && fields.keys().all(is_known)
 }
 
-/// Looks at the first records of an input topic, until it is clear that they are no dead letters.
+/// Checks the first records of an input topic for dead letters.
 #[derive(Debug, Default)]
 pub struct DeadLetterDetector {
-    letters: usize,
+    dead_letters: usize,
     others: usize,
 }
 
 impl DeadLetterDetector {
-    /// Whether the input is a dead-letter topic, as of these records: at least half of all that it saw are dead letters. A few among
-    /// others may have been sent again with their headers.
+    /// Whether at least half of the records so far are dead letters. A few dead letters among other records can be replays.
     pub fn detects(&mut self, batch: &Batch) -> bool {
         for record in batch.records() {
-            if self.others >= ENOUGH_OTHERS {
+            if self.others >= MAX_OTHERS {
                 return false;
             }
-            if is_dead_letter(record) { self.letters += 1 } else { self.others += 1 }
+            if is_dead_letter(record) { self.dead_letters += 1 } else { self.others += 1 }
         }
-        self.letters > 0 && self.letters >= self.others
+        self.dead_letters > 0 && self.dead_letters >= self.others
     }
 }
 
@@ -55,7 +54,7 @@ mod tests {
     const ENVELOPE: &[u8] =
         br#"{"processing_time": "2024-01-13T04:21:50.037894", "input_json": "x", "error_message": "y"}"#;
     const VISIT: &[u8] = br#"{"visit_id": "1"}"#;
-    const OURS: &[Header<'static>] = &[
+    const HOST: &[Header<'static>] = &[
         (b"__connect.errors.topic", Some(b"t")),
         (b"mapper-host.headers", Some(b"1")),
         (b"mapper-host.kind", Some(b"trap")),
@@ -76,9 +75,9 @@ mod tests {
     }
 
     #[test]
-    fn dead_letters_are_recognized_by_our_headers_or_the_envelope() {
-        assert!(detects(&[(ENVELOPE, OURS)]));
-        assert!(detects(&[(b"cut", OURS)]));
+    fn dead_letter_is_detected_by_headers_or_envelope() {
+        assert!(detects(&[(ENVELOPE, HOST)]));
+        assert!(detects(&[(b"cut", HOST)]));
         assert!(detects(&[(ENVELOPE, &[])]));
         let base64 =
             br#"{"processing_time": "x", "input_json": "//57", "error_message": "y", "input_encoding": "base64"}"#;
@@ -88,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn other_records_are_no_dead_letters() {
+    fn other_record_is_not_detected() {
         assert!(!detects(&[]));
         assert!(!detects(&[(VISIT, &[])]));
         assert!(!detects(&[(VISIT, CONNECT)]), "dead letters of Kafka Connect have the input as value");
@@ -99,11 +98,11 @@ mod tests {
     }
 
     #[test]
-    fn a_few_letters_that_were_sent_again_are_let_pass() {
-        assert!(!detects(&[(VISIT, &[]), (VISIT, &[]), (VISIT, OURS)]));
-        assert!(detects(&[(VISIT, &[]), (VISIT, OURS)]));
+    fn a_few_replayed_dead_letters_are_not_detected() {
+        assert!(!detects(&[(VISIT, &[]), (VISIT, &[]), (VISIT, HOST)]));
+        assert!(detects(&[(VISIT, &[]), (VISIT, HOST)]));
         let mut detector = DeadLetterDetector::default();
-        assert!(!detector.detects(&batch(&vec![(VISIT, &[][..]); ENOUGH_OTHERS])));
-        assert!(!detector.detects(&batch(&vec![(ENVELOPE, OURS); 10 * ENOUGH_OTHERS])));
+        assert!(!detector.detects(&batch(&vec![(VISIT, &[][..]); MAX_OTHERS])));
+        assert!(!detector.detects(&batch(&vec![(ENVELOPE, HOST); 10 * MAX_OTHERS])));
     }
 }

@@ -1,4 +1,4 @@
-//! The envelope byte for byte, and the headers.
+//! The envelope, byte for byte, and the headers.
 
 mod limits;
 
@@ -46,14 +46,14 @@ impl Written {
         serde_json::from_slice::<serde_json::Value>(&self.value).unwrap()[name].clone()
     }
 
-    /// What is left of the input.
+    /// The input in the envelope.
     fn input(&self) -> Option<Vec<u8>> {
         let text = self.field("input_json").as_str()?.to_owned();
         let is_base64 = self.field("input_encoding") == "base64";
         Some(if is_base64 { BASE64_STANDARD.decode(text).unwrap() } else { text.into_bytes() })
     }
 
-    /// The headers that are not written by us.
+    /// The headers of the input.
     fn kept(&self) -> &[OwnedHeader] {
         let own = self.headers.iter().position(|(name, _)| name == b"__connect.errors.topic").unwrap();
         &self.headers[..own]
@@ -97,7 +97,7 @@ fn rejected(message: &str) -> Failure<'_> {
     Failure::new(FailureKind::Rejected, message)
 }
 
-fn of_value(value: &[u8]) -> Input {
+fn input_with_value(value: &[u8]) -> Input {
     Input { value: Some(value.to_vec()), ..Input::default() }
 }
 
@@ -106,7 +106,7 @@ fn header(name: &[u8], value: Option<&[u8]>) -> OwnedHeader {
 }
 
 #[test]
-fn the_envelope_is_that_of_the_reference_job() {
+fn envelope_equals_that_of_the_reference_job() {
     for (input, message, input_json, error_message, rest) in [
         (Some(&b"<the input text>"[..]), MESSAGE, "\"<the input text>\"", MESSAGE, ""),
         (Some(b"{\"a\": \"\\\\ \n\x01\x7f\"}"), "a \"b\"\n", r#""{\"a\": \"\\\\ \n\u0001"#, r#"a \"b\"\n"#, ""),
@@ -116,7 +116,7 @@ fn the_envelope_is_that_of_the_reference_job() {
         (Some(b"\xff\x00{}"), MESSAGE, "\"/wB7fQ==\"", MESSAGE, ", \"input_encoding\": \"base64\""),
     ] {
         let input = Input { value: input.map(<[u8]>::to_vec), ..Input::default() };
-        // DEL is no control character to JSON.
+        // DEL is not a control character in JSON.
         let input_json =
             if input_json.ends_with('1') { format!("{input_json}\x7f\\\"}}\"") } else { input_json.to_owned() };
         let expected = format!(
@@ -128,13 +128,13 @@ fn the_envelope_is_that_of_the_reference_job() {
 }
 
 #[test]
-fn nothing_of_the_input_is_lost() {
+fn envelope_keeps_the_complete_input() {
     for value in [&b"text"[..], "\"\\\n\r\t\u{8}\u{c}\u{1f}é\u{2028}".as_bytes(), b"\xc3", b"\x00\xff\xfe", b""] {
-        let written = write(&of_value(value), MESSAGE, NO_LIMIT);
+        let written = write(&input_with_value(value), MESSAGE, NO_LIMIT);
         assert_eq!(written.input().as_deref(), Some(value));
         assert_eq!(super::input_of(&written.value).unwrap().as_deref(), Some(value));
     }
-    let tombstone = write(&Input { value: None, ..of_value(b"") }, MESSAGE, NO_LIMIT);
+    let tombstone = write(&Input { value: None, ..input_with_value(b"") }, MESSAGE, NO_LIMIT);
     assert_eq!(super::input_of(&tombstone.value), Ok(None));
     for wrong in [&b"text"[..], b"[]", b"{}", br#"{"input_json": 1}"#, br#"{"input_json": "", "input_encoding": "x"}"#]
     {
@@ -153,17 +153,17 @@ fn headers_of_the_input_are_kept_byte_for_byte_and_in_order() {
         header(b"", Some(b"no name")),
         header(b"mapper-hosts", Some(b"not ours")),
     ];
-    let input = Input { key: Some(b"\xffkey".to_vec()), headers: headers.clone(), ..of_value(b"{}") };
+    let input = Input { key: Some(b"\xffkey".to_vec()), headers: headers.clone(), ..input_with_value(b"{}") };
     let written = write(&input, MESSAGE, NO_LIMIT);
     assert_eq!((written.kept(), &written.key), (&headers[..], &input.key));
     assert_eq!(write(&Input { key: Some(vec![]), ..input }, MESSAGE, NO_LIMIT).key, Some(vec![]));
 }
 
 #[test]
-fn both_sets_of_headers_say_where_it_came_from_and_why() {
+fn headers_have_the_position_and_the_cause() {
     let mut failure = Failure::new(FailureKind::Trap, "unreachable");
     failure.details = "0: 0x12 - m.wasm!reduce".into();
-    let written = write_with(&mut letters(NO_LIMIT), &of_value(b"{}"), &failure, false);
+    let written = write_with(&mut letters(NO_LIMIT), &input_with_value(b"{}"), &failure, false);
     let expected = [
         ("__connect.errors.topic", "visits"),
         ("__connect.errors.partition", "1"),
@@ -192,7 +192,7 @@ fn both_sets_of_headers_say_where_it_came_from_and_why() {
 }
 
 #[test]
-fn what_there_is_nothing_to_say_about_has_no_header() {
+fn empty_value_has_no_header() {
     let mut batch = Batch::new("visits");
     batch.push((1, 42), crate::record::NO_TIMESTAMP, None, None, std::iter::empty());
     let mut letters = letters(NO_LIMIT);
@@ -204,11 +204,11 @@ fn what_there_is_nothing_to_say_about_has_no_header() {
 }
 
 #[test]
-fn a_record_that_fails_again_gets_its_headers_replaced() {
-    let mut input = Input { key: Some(b"k".to_vec()), headers: vec![header(b"own", None)], ..of_value(b"{}") };
+fn headers_of_an_earlier_dead_letter_are_replaced() {
+    let mut input = Input { key: Some(b"k".to_vec()), headers: vec![header(b"own", None)], ..input_with_value(b"{}") };
     let first = write(&input, MESSAGE, NO_LIMIT);
     for attempt in 1..=10 {
-        // Something came behind our headers on the way.
+        // Another program has appended a header.
         input.headers.push(header(b"__connect.errors.other", Some(b"1")));
         let again = write(&input, MESSAGE, NO_LIMIT);
         assert_eq!(again.header("mapper-host.attempt"), Some(attempt.to_string().as_str()));
@@ -220,7 +220,7 @@ fn a_record_that_fails_again_gets_its_headers_replaced() {
 }
 
 #[test]
-fn what_is_no_attempt_counts_as_none() {
+fn invalid_attempt_counts_as_zero() {
     let most = u32::MAX.to_string();
     for (before, expected) in [
         (vec![Some(&b"7"[..])], "8"),
@@ -232,33 +232,34 @@ fn what_is_no_attempt_counts_as_none() {
         (vec![Some(most.as_bytes())], &most),
     ] {
         let headers = before.iter().map(|value| header(b"mapper-host.attempt", *value)).collect();
-        let written = write(&Input { headers, ..of_value(b"{}") }, MESSAGE, NO_LIMIT);
+        let written = write(&Input { headers, ..input_with_value(b"{}") }, MESSAGE, NO_LIMIT);
         assert_eq!(written.header("mapper-host.attempt"), Some(expected), "{before:?}");
     }
 }
 
 #[test]
-fn letters_written_one_after_another_share_nothing() {
+fn consecutive_dead_letters_are_independent() {
     let mut letters = letters(1500);
-    let long = Input { headers: vec![header(b"h", None)], ..of_value(&[b'x'; 5000]) };
-    for (input, message) in [(&long, "long"), (&of_value(b"\xff"), "short"), (&Input::default(), "null")] {
+    let long = Input { headers: vec![header(b"h", None)], ..input_with_value(&[b'x'; 5000]) };
+    for (input, message) in [(&long, "long"), (&input_with_value(b"\xff"), "short"), (&Input::default(), "null")] {
         let written = write_with(&mut letters, input, &rejected(message), false);
         assert_eq!(written, write(input, message, 1500));
     }
 }
 
 #[test]
-fn a_long_message_is_cut_between_characters() {
+fn long_message_is_cut_between_characters() {
     let message = "漢".repeat(MAX_TEXT_BYTES);
-    let written = write(&of_value(b"{}"), &message, NO_LIMIT);
+    let written = write(&input_with_value(b"{}"), &message, NO_LIMIT);
     let kept = "漢".repeat(MAX_TEXT_BYTES / 3);
     assert_eq!(written.header("__connect.errors.exception.message"), Some(kept.as_str()));
     assert_eq!(written.field("error_message"), kept.as_str());
 }
 
 #[test]
-fn with_all_cut_only_the_coordinates_are_left() {
-    let input = Input { key: Some(b"secret".to_vec()), headers: vec![header(b"secret", None)], ..of_value(b"secret") };
+fn bare_dead_letter_has_only_the_position() {
+    let input =
+        Input { key: Some(b"secret".to_vec()), headers: vec![header(b"secret", None)], ..input_with_value(b"secret") };
     let written = write_with(&mut letters(NO_LIMIT), &input, &rejected("secret"), true);
     assert_eq!((&written.key, written.kept(), written.input()), (&None, &[][..], None));
     assert_eq!(written.header("mapper-host.cut"), Some("input_json, headers and key"));
@@ -278,11 +279,11 @@ const FINGERPRINT: &str = "55529777a6ef8876";
 const FINGERPRINT_OF_TRAP: &str = "5a4adfe3d6730200";
 
 #[test]
-fn the_fingerprint_is_of_the_mistake_and_stays_the_same() {
+fn fingerprint_is_stable_across_versions() {
     let fingerprint = |written: Written| written.header("mapper-host.fingerprint").unwrap().to_owned();
-    // Tools group by it, so it must not change from version to version either.
-    assert_eq!(fingerprint(write(&of_value(b"{}"), MESSAGE, NO_LIMIT)), FINGERPRINT);
-    assert_eq!(fingerprint(write(&of_value(&[b'x'; 5000]), MESSAGE, 1500)), FINGERPRINT, "of one that is cut");
+    // Tools group by it, so it must not change in a new version of the host.
+    assert_eq!(fingerprint(write(&input_with_value(b"{}"), MESSAGE, NO_LIMIT)), FINGERPRINT);
+    assert_eq!(fingerprint(write(&input_with_value(&[b'x'; 5000]), MESSAGE, 1500)), FINGERPRINT, "of one that is cut");
     let mut letters = letters(NO_LIMIT);
     for number in 0..3000 {
         let message = format!("no page {number} in '{number}'");

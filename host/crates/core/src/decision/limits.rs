@@ -1,24 +1,24 @@
-//! What a topic takes, as its configuration says: what the broker would refuse is known before it is sent.
+//! The limits of a topic, from its configuration. The host checks a record before the broker would reject it.
 
 use super::DEFAULT_RECORD_BYTES;
 
-/// How far the clocks of host and broker may differ. Within this time of a limit the broker decides, not this host.
+/// The clocks of host and broker can differ by this much. Within this distance of a limit, the broker decides.
 const CLOCK_TOLERANCE_MS: i64 = 600_000;
-/// What the host's record and batch headers leave of `segment.bytes` (Kafka's smallest is 14 bytes).
+/// The smallest limit; Kafka allows a `segment.bytes` of 14.
 const MIN_RECORD_BYTES: usize = 1;
 
-/// What a broker checks before it appends a record to a topic.
+/// The checks of a broker before it appends a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TopicLimits {
     /// The largest record, in bytes: `max.message.bytes`, or `segment.bytes` if that is smaller.
     pub max_record_bytes: usize,
     /// Whether each record needs a key, because `cleanup.policy` has `compact`.
     pub needs_key: bool,
-    /// The range of timestamps. `None`: any, as with `message.timestamp.type=LogAppendTime`.
+    /// The range of timestamps; `None` without a limit, as with `message.timestamp.type=LogAppendTime`.
     pub timestamps: Option<TimestampLimits>,
 }
 
-/// How far a record's timestamp may be from the broker's time.
+/// The largest distance of a timestamp from the time of the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimestampLimits {
     /// `message.timestamp.before.max.ms`
@@ -28,21 +28,20 @@ pub struct TimestampLimits {
 }
 
 impl Default for TopicLimits {
-    /// Those of a topic of which only the name is known.
+    /// The limits of a topic with unknown configuration.
     fn default() -> Self {
         Self { max_record_bytes: DEFAULT_RECORD_BYTES, needs_key: false, timestamps: None }
     }
 }
 
 impl TopicLimits {
-    /// The limits in a topic's configuration, of which `value_of` gives the values by their names. `None`: it doesn't say how
-    /// large a record may be.
+    /// Reads the limits from a topic configuration; `value_of` returns a value by name. Returns `None` without a record limit.
     pub fn from_config<'c>(value_of: impl Fn(&str) -> Option<&'c str>) -> Option<Self> {
         let number = |name: &str| value_of(name)?.parse::<i64>().ok();
         let bytes = |name: &str| usize::try_from(number(name)?).ok();
         let max_message_bytes = bytes("max.message.bytes")?;
         let segment_bytes = bytes("segment.bytes").unwrap_or(usize::MAX);
-        // Before Kafka 3.6 one setting was both; until 4.0 it counts where the new ones have their default.
+        // Kafka before 3.6 has one setting for both. Until 4.0 it is valid if the new settings have their defaults.
         let difference = number("message.timestamp.difference.max.ms").unwrap_or(i64::MAX);
         let limit = |name: &str| number(name).filter(|limit| *limit != i64::MAX).unwrap_or(difference);
         let checked = value_of("message.timestamp.type") != Some("LogAppendTime");
@@ -56,15 +55,21 @@ impl TopicLimits {
         })
     }
 
-    /// Whether a record with this timestamp is taken, if host and broker have the same time.
-    pub fn takes_timestamp(&self, timestamp_ms: i64, now_ms: i64) -> bool {
+    /// Whether the broker accepts a timestamp, if its clock equals that of the host.
+    pub fn accepts_timestamp(&self, timestamp_ms: i64, now_ms: i64) -> bool {
         let ahead_ms = timestamp_ms.saturating_sub(now_ms);
         self.timestamps
             .is_none_or(|limits| ahead_ms <= limits.after_max_ms && ahead_ms.saturating_neg() <= limits.before_max_ms)
     }
 
-    /// Why a record of this topic is certain to be refused for its key or its timestamp; `None` when it isn't.
-    pub fn objection(&self, topic: &str, key: Option<&[u8]>, timestamp_ms: Option<i64>, now_ms: i64) -> Option<String> {
+    /// The reason why the broker will certainly reject a record for its key or timestamp.
+    pub fn find_violation(
+        &self,
+        topic: &str,
+        key: Option<&[u8]>,
+        timestamp_ms: Option<i64>,
+        now_ms: i64,
+    ) -> Option<String> {
         if self.needs_key && key.is_none() {
             return Some(format!(
                 "an output has no key: the topic '{topic}' is compacted (cleanup.policy) and takes only records with a key. Give the \
@@ -107,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_those_of_the_configuration() {
+    fn limits_are_read_from_the_configuration() {
         let any = Some(TimestampLimits { before_max_ms: i64::MAX, after_max_ms: i64::MAX });
         let max = "9223372036854775807";
         let expect =
@@ -130,7 +135,7 @@ mod tests {
                 ],
                 expect(9, false, range(5, 7)),
             ),
-            // Kafka before 3.6, and one between that has both.
+            // Kafka before 3.6, and a version with both settings.
             (
                 vec![("max.message.bytes", "9"), ("message.timestamp.difference.max.ms", "6")],
                 expect(9, false, range(6, 6)),
@@ -150,17 +155,17 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_certain_to_be_refused_is_objected_to() {
+    fn only_a_certain_rejection_is_a_violation() {
         let timestamps = Some(TimestampLimits { before_max_ms: 24 * HOUR_MS, after_max_ms: HOUR_MS });
         let limits = TopicLimits { timestamps, ..TopicLimits::default() };
-        let objection = |timestamp_ms| limits.objection("reduced", None, timestamp_ms, NOW_MS);
+        let violation = |timestamp_ms| limits.find_violation("reduced", None, timestamp_ms, NOW_MS);
         for timestamp_ms in [
             None,
             Some(NOW_MS),
             Some(NOW_MS + HOUR_MS + CLOCK_TOLERANCE_MS),
             Some(NOW_MS - 24 * HOUR_MS - CLOCK_TOLERANCE_MS),
         ] {
-            assert_eq!(objection(timestamp_ms), None, "{timestamp_ms:?}");
+            assert_eq!(violation(timestamp_ms), None, "{timestamp_ms:?}");
         }
         for (timestamp_ms, expected) in [
             (NOW_MS + HOUR_MS + CLOCK_TOLERANCE_MS + 1, "message.timestamp.after.max.ms"),
@@ -170,24 +175,24 @@ mod tests {
             (-5, "negative"),
             (i64::MIN, "negative"),
         ] {
-            let reason = objection(Some(timestamp_ms)).expect("an objection");
+            let reason = violation(Some(timestamp_ms)).expect("a violation");
             assert!(reason.contains(expected) && reason.contains(&timestamp_ms.to_string()), "{reason}");
             assert!(reason.contains("'reduced'"), "{reason}");
         }
         let any = TopicLimits::default();
-        assert_eq!(any.objection("reduced", None, Some(i64::MAX), NOW_MS), None);
+        assert_eq!(any.find_violation("reduced", None, Some(i64::MAX), NOW_MS), None);
         let compacted = TopicLimits { needs_key: true, ..TopicLimits::default() };
-        let reason = compacted.objection("reduced", None, None, NOW_MS).expect("an objection");
+        let reason = compacted.find_violation("reduced", None, None, NOW_MS).expect("a violation");
         assert!(reason.contains("cleanup.policy"), "{reason}");
-        assert_eq!(compacted.objection("reduced", Some(b""), None, NOW_MS), None);
+        assert_eq!(compacted.find_violation("reduced", Some(b""), None, NOW_MS), None);
     }
 
     #[test]
-    fn a_timestamp_is_taken_up_to_the_limit() {
+    fn timestamp_is_accepted_up_to_the_limit() {
         let timestamps = Some(TimestampLimits { before_max_ms: 10, after_max_ms: 20 });
         let limits = TopicLimits { timestamps, ..TopicLimits::default() };
-        let taken = |ahead_ms| limits.takes_timestamp(NOW_MS + ahead_ms, NOW_MS);
+        let taken = |ahead_ms| limits.accepts_timestamp(NOW_MS + ahead_ms, NOW_MS);
         assert_eq!([-11, -10, 0, 20, 21].map(taken), [false, true, true, true, false]);
-        assert!(TopicLimits::default().takes_timestamp(i64::MIN, NOW_MS));
+        assert!(TopicLimits::default().accepts_timestamp(i64::MIN, NOW_MS));
     }
 }

@@ -1,4 +1,4 @@
-//! The rules as a table.
+//! The rules of decisions.
 
 use super::*;
 use crate::record::{Batch, Column};
@@ -16,7 +16,7 @@ fn routes() -> Routes {
     }
 }
 
-/// What is decided when the mapper returns these outputs, each a topic and a value.
+/// Decides on outputs, each with a topic and the size of its value.
 fn decided(outputs: &[(Option<&str>, usize)]) -> String {
     let mut batch = Batch::new("visits");
     batch.push((0, 0), 1, Some(b"key"), Some(b"value"), [(&b"h"[..], Some(&b"v"[..]))].into_iter());
@@ -44,7 +44,7 @@ fn decided(outputs: &[(Option<&str>, usize)]) -> String {
 }
 
 #[test]
-fn outputs_are_produced_all_or_none() {
+fn all_outputs_are_produced_or_none() {
     for (outputs, expected) in [
         (&[][..], "skip"),
         (&[(None, 5)], "one to 0"),
@@ -68,7 +68,7 @@ fn outputs_are_produced_all_or_none() {
 }
 
 #[test]
-fn a_failure_is_a_dead_letter_of_the_same_kind() {
+fn failure_is_a_dead_letter_of_the_same_kind() {
     let mut batch = Batch::new("visits");
     batch.push((0, 0), 1, None, None, std::iter::empty());
     for kind in FailureKind::ALL {
@@ -79,7 +79,7 @@ fn a_failure_is_a_dead_letter_of_the_same_kind() {
 }
 
 #[test]
-fn the_trace_that_goes_along_counts() {
+fn propagated_trace_headers_count_for_the_size() {
     use crate::record::KEEP;
     use crate::verdict::OutputHeaders;
     let traceparent = (&b"traceparent"[..], Some(&b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"[..]));

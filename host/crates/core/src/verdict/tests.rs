@@ -1,4 +1,4 @@
-//! Hostile and plain columns.
+//! The checks of columns, with valid and invalid ones.
 
 use super::*;
 use crate::record::Batch;
@@ -9,8 +9,8 @@ fn plain(items: &[&[u8]]) -> Column {
     column
 }
 
-/// Three records: two outputs, a rejection, none.
-fn good() -> Columns {
+/// Three records: two outputs, a rejection, no output.
+fn valid() -> Columns {
     Columns {
         statuses: vec![0, 1, 0],
         output_ends: vec![2, 2, 2],
@@ -21,11 +21,11 @@ fn good() -> Columns {
 }
 
 #[test]
-fn the_verdicts_are_read_in_order() {
+fn verdicts_are_in_the_order_of_records() {
     let mut batch = Batch::new("visits");
     (0..4).for_each(|offset| batch.push((0, offset), 5, Some(b"key"), Some(b"value"), std::iter::empty()));
     let mut verdicts = Verdicts::default();
-    verdicts.push_columns(good());
+    verdicts.push_columns(valid());
     verdicts.push_failure(Failure::new(FailureKind::Trap, "boom"));
     assert_eq!(verdicts.len(), 4);
     let seen: Vec<String> = verdicts
@@ -44,10 +44,10 @@ fn the_verdicts_are_read_in_order() {
 }
 
 #[test]
-fn every_broken_rule_is_named_and_none_panics() {
+fn every_violated_rule_is_named_without_a_panic() {
     let mut cases: Vec<(Columns, &str)> = Vec::new();
     let mut case = |change: &dyn Fn(&mut Columns), expected| {
-        let mut columns = good();
+        let mut columns = valid();
         change(&mut columns);
         cases.push((columns, expected));
     };
@@ -84,5 +84,5 @@ fn every_broken_rule_is_named_and_none_panics() {
     for (columns, expected) in cases {
         assert_eq!(columns.check(3).unwrap_err(), expected);
     }
-    assert_eq!(good().check(3), Ok(()));
+    assert_eq!(valid().check(3), Ok(()));
 }

@@ -313,7 +313,7 @@ fn objection(limits: &TopicLimits, record: &StoredRecord, now: Duration) -> Opti
         return Some(RejectionCause::TooLarge);
     }
     let (now_ms, timestamp_ms) = (now.as_millis() as i64, record.timestamp_ms.unwrap_or(NO_TIMESTAMP));
-    if timestamp_ms != NO_TIMESTAMP && !limits.takes_timestamp(timestamp_ms, now_ms) {
+    if timestamp_ms != NO_TIMESTAMP && !limits.accepts_timestamp(timestamp_ms, now_ms) {
         return Some(RejectionCause::Timestamp);
     }
     (limits.needs_key && record.key.is_none()).then_some(RejectionCause::Other)

@@ -84,7 +84,7 @@ impl Kafka {
         if record.value.len() > limits.max_record_bytes {
             return Some(RejectionCause::TooLarge);
         }
-        if timestamp_ms != NO_TIMESTAMP && !limits.takes_timestamp(timestamp_ms, now_ms) {
+        if timestamp_ms != NO_TIMESTAMP && !limits.accepts_timestamp(timestamp_ms, now_ms) {
             return Some(RejectionCause::Timestamp);
         }
         let is_refused = String::from_utf8_lossy(&record.value).contains("refuse@commit")

@@ -1,19 +1,19 @@
-//! What is cut or replaced where a topic does not take the whole dead letter.
+//! The parts that are cut or replaced if a dead letter exceeds the limits of its topic.
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::decision::TimestampLimits;
 
-/// What a cut may leave of the room: a character that takes six bytes did not fit.
+/// A cut can leave this much room, because a character of six bytes did not fit.
 const MOST_SLACK: usize = 5;
 
-fn contents(most: usize) -> impl Strategy<Value = Vec<u8>> {
-    let text = |most| {
+fn contents(max_bytes: usize) -> impl Strategy<Value = Vec<u8>> {
+    let text = |max_bytes| {
         let piece = proptest::sample::select(vec!["a", "\"", "\\", "\u{1}", "\n", "\u{7f}", "é", "漢", "😀"]);
-        proptest::collection::vec(piece, 0..most).prop_map(|pieces| pieces.concat().into_bytes())
+        proptest::collection::vec(piece, 0..max_bytes).prop_map(|pieces| pieces.concat().into_bytes())
     };
-    prop_oneof![text(most), proptest::collection::vec(any::<u8>(), 0..most)]
+    prop_oneof![text(max_bytes), proptest::collection::vec(any::<u8>(), 0..max_bytes)]
 }
 
 fn inputs() -> impl Strategy<Value = Input> {
@@ -26,8 +26,8 @@ fn inputs() -> impl Strategy<Value = Input> {
     })
 }
 
-/// What must hold for a letter of at most that many bytes.
-fn is_cut_well(input: &Input, message: &str, max_bytes: usize) {
+/// Checks a dead letter with this limit.
+fn check_cut(input: &Input, message: &str, max_bytes: usize) {
     let (whole, written) = (write(input, message, NO_LIMIT), write(input, message, max_bytes));
     assert!(written.bytes() <= max_bytes, "{} bytes instead of {max_bytes}", written.bytes());
     if whole.bytes() <= max_bytes {
@@ -41,7 +41,7 @@ fn is_cut_well(input: &Input, message: &str, max_bytes: usize) {
         assert_eq!((&written.key, written.kept(), written.input()), (&None, &[][..], None));
         let least = Input { value: input.value.as_ref().map(|_| vec![]), ..Input::default() };
         let short = &message[..message.floor_char_boundary(SHORT_TEXT_BYTES)];
-        // What says that more is cut takes room as well.
+        // The header that lists the cut parts takes room, too.
         let said = headers_bytes([(&b"mapper-host.cut"[..], Some(&[b'x'; 90][..]))].into_iter());
         let key = headers_bytes([(SOURCE_KEY, input.key.as_deref())].into_iter());
         let encoding = ", \"input_encoding\": \"base64\"".len();
@@ -69,8 +69,8 @@ fn is_cut_well(input: &Input, message: &str, max_bytes: usize) {
     }
 }
 
-/// The smallest letter that there is.
-fn least_bytes() -> usize {
+/// The size of the smallest dead letter.
+fn min_bytes() -> usize {
     write_with(&mut letters(NO_LIMIT), &Input::default(), &rejected(""), true).bytes()
 }
 
@@ -78,32 +78,32 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_letter_is_never_larger_than_its_topic_takes(
+    fn dead_letter_never_exceeds_the_limit_of_its_topic(
         input in inputs(), message in contents(300), part in 0.0..1.1_f64
     ) {
         let message = String::from_utf8_lossy(&message);
-        let (least, whole) = (least_bytes(), write(&input, &message, NO_LIMIT).bytes());
-        is_cut_well(&input, &message, least + (whole.saturating_sub(least) as f64 * part) as usize);
+        let (least, whole) = (min_bytes(), write(&input, &message, NO_LIMIT).bytes());
+        check_cut(&input, &message, least + (whole.saturating_sub(least) as f64 * part) as usize);
     }
 
     #[test]
-    fn around_the_limit_every_byte_counts(input in inputs(), more in -40_isize..40) {
+    fn dead_letter_uses_the_limit_to_the_byte(input in inputs(), more in -40_isize..40) {
         let whole = write(&input, MESSAGE, NO_LIMIT).bytes();
-        is_cut_well(&input, MESSAGE, whole.saturating_add_signed(more).max(least_bytes()));
+        check_cut(&input, MESSAGE, whole.saturating_add_signed(more).max(min_bytes()));
     }
 }
 
 #[test]
-fn at_every_size_the_cut_falls_between_characters() {
+fn cut_falls_between_characters_at_every_size() {
     for value in ["\"\\\u{1}é漢😀".repeat(20).into_bytes(), [&b"\xff\x00abc"[..]; 30].concat()] {
-        let input = Input { key: Some(vec![b'k'; 50]), ..of_value(&value) };
+        let input = Input { key: Some(vec![b'k'; 50]), ..input_with_value(&value) };
         let whole = write(&input, MESSAGE, NO_LIMIT).bytes();
-        (least_bytes()..whole + 10).for_each(|max_bytes| is_cut_well(&input, MESSAGE, max_bytes));
+        (min_bytes()..whole + 10).for_each(|max_bytes| check_cut(&input, MESSAGE, max_bytes));
     }
 }
 
 #[test]
-fn the_largest_part_is_cut_and_the_others_are_kept() {
+fn only_the_largest_part_is_cut() {
     let key = |bytes| Some(vec![b'k'; bytes]);
     let headers = |bytes| vec![header(b"h", Some(&vec![b'h'; bytes]))];
     let value = Some(b"{}".to_vec());
@@ -126,12 +126,12 @@ fn the_largest_part_is_cut_and_the_others_are_kept() {
         let message = "m".repeat(message_bytes);
         let written = write(&input, &message, 4000);
         assert_eq!(written.header("mapper-host.cut"), Some(cut));
-        is_cut_well(&input, &message, 4000);
+        check_cut(&input, &message, 4000);
     }
 }
 
 #[test]
-fn a_letter_has_a_key_of_its_own_where_the_topic_needs_one() {
+fn dead_letter_for_a_compacted_topic_has_a_generated_key() {
     let mut letters = letters(2000);
     letters.set_limits(TopicLimits { needs_key: true, ..limited(2000) });
     for (key, expected, marked) in [
@@ -140,7 +140,7 @@ fn a_letter_has_a_key_of_its_own_where_the_topic_needs_one() {
         (Some(b""), "", None),
         (Some(&[b'k'; 3000]), "visits-1-42", Some("generated")),
     ] {
-        let input = Input { key: key.map(<[u8]>::to_vec), ..of_value(b"{}") };
+        let input = Input { key: key.map(<[u8]>::to_vec), ..input_with_value(b"{}") };
         let written = write_with(&mut letters, &input, &rejected(MESSAGE), false);
         assert_eq!(written.key.as_deref(), Some(expected.as_bytes()));
         assert_eq!(written.header("mapper-host.key"), marked);
@@ -149,7 +149,7 @@ fn a_letter_has_a_key_of_its_own_where_the_topic_needs_one() {
 }
 
 #[test]
-fn a_letter_has_the_timestamp_of_its_record_if_the_topic_takes_that() {
+fn dead_letter_has_the_timestamp_of_its_record_if_the_topic_accepts_it() {
     const NOW_MS: i64 = 1_705_119_710_037;
     let mut letters = letters(NO_LIMIT);
     let timestamps = Some(TimestampLimits { before_max_ms: 1000, after_max_ms: 50 });
@@ -177,13 +177,13 @@ fn a_letter_has_the_timestamp_of_its_record_if_the_topic_takes_that() {
 }
 
 #[test]
-fn what_a_rejected_letter_teaches_holds_for_others() {
+fn rejection_reduces_later_dead_letters() {
     let mut letters = letters(100_000);
     let form = letters.after_rejection(LetterForm::default(), RejectionCause::TooLarge).unwrap();
     assert!(letters.effective(LetterForm::default()) == form);
-    let written = write_with(&mut letters, &of_value(&[b'x'; 50_000]), &rejected(MESSAGE), false);
+    let written = write_with(&mut letters, &input_with_value(&[b'x'; 50_000]), &rejected(MESSAGE), false);
     assert!(written.bytes() <= 25_000);
-    // A broker that does not take the present time: other letters that can't have their own have none.
+    // The broker rejects the current time. Later dead letters without a timestamp of their record have none.
     let present = LetterForm { timestamp: LetterTimestamp::Present, ..LetterForm::default() };
     letters.after_rejection(present, RejectionCause::Timestamp).unwrap();
     let mut batch = Batch::new("visits");
