@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The files that building or testing a template or an SDK in its folder leaves there.
+/// Build output in the directory of a template or an SDK.
 const BUILD_OUTPUT: [&str; 6] = ["target", "node_modules", ".venv", "__pycache__", "build", "dist"];
 
 /// The contract, which a project has in this file, and an SDK in a copy of its own.
@@ -24,9 +24,9 @@ const COPIES: [(&str, &[(&str, &str)]); 6] = [
     ("typescript", &[("mapper-sdk", "plugins/sdk/js"), (WIT, WIT)]),
 ];
 
-/// The folder of the projects without visits: in each language, what differs from the others.
+/// Directory of the minimal projects: for each language, the files that differ.
 const BARE: &str = "bare";
-/// What a project without visits has not, a path a line.
+/// Lists the paths that a minimal project omits, one per line.
 const WITHOUT: &str = "without";
 
 /// Files by their paths in a project.
@@ -78,13 +78,13 @@ fn copies(root: &Path, language: &str) -> Result<Files, Box<dyn Error>> {
     Ok(copied)
 }
 
-/// The project with visits, without what is about visits, and with the files of `own`.
+/// Derives the minimal project: removes the paths in `without`, and adds the files of `own`.
 fn bare(visits: &Files, own: &Path) -> Result<Files, Box<dyn Error>> {
     let mut own = files(own)?;
     let without = fs::read_to_string(own.remove(WITHOUT).ok_or("a bare project needs a file 'without'")?)?;
-    let is_about_visits = |path: &str| without.lines().any(|dropped| Path::new(path).starts_with(dropped));
+    let is_omitted = |path: &str| without.lines().any(|omitted| Path::new(path).starts_with(omitted));
     let mut bare = visits.clone();
-    bare.retain(|path, _| !is_about_visits(path));
+    bare.retain(|path, _| !is_omitted(path));
     bare.extend(own);
     Ok(bare)
 }
@@ -97,7 +97,7 @@ fn files(dir: &Path) -> Result<Files, Box<dyn Error>> {
     found.into_iter().map(file).collect()
 }
 
-/// In the order of their names; cargo is told to look at the folder again when one comes or goes.
+/// Sorted by name. Makes cargo rerun this script after a change in the directory.
 fn entries(dir: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     println!("cargo:rerun-if-changed={}", dir.display());
     let mut entries = fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, std::io::Error>>()?;

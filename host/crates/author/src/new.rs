@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn existing_files_are_never_overwritten() {
         let base = tempfile::tempdir().unwrap();
-        let language = Language::named("rust").unwrap();
+        let language = Language::from_name("rust").unwrap();
         let config = |name: &str| NewConfig { dir: base.path().join(name), language, template: Template::Visits };
         new(&config("deep/my_mapper")).unwrap();
         let again = new(&config("deep/my_mapper")).unwrap_err().to_string();

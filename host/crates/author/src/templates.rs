@@ -1,30 +1,29 @@
-//! The projects that `mapper-host new` can make: the files of `plugins/templates/`, which are part of this binary.
+//! The project templates of `mapper-host new`. The files of `plugins/templates/` are embedded in the binary.
 
-/// The projects of one language: their files, by their paths in the project.
 struct EmbeddedProject {
     language: &'static str,
     visits: &'static [EmbeddedFile],
     bare: &'static [EmbeddedFile],
 }
 
+/// Path in the project, and content.
 type EmbeddedFile = (&'static str, &'static [u8]);
 
-/// In the order of the names of the languages.
+/// Sorted by language.
 const EMBEDDED: &[EmbeddedProject] = include!(concat!(env!("OUT_DIR"), "/templates.rs"));
 
-/// What the mapper of a new project does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Template {
-    /// It reduces visits, as an example.
+    /// An example that reduces visits.
     Visits,
-    /// It passes records on: a beginning.
+    /// A minimal mapper that passes records on.
     Bare,
 }
 
 impl Template {
     const ALL: [Self; 2] = [Self::Visits, Self::Bare];
 
-    /// What its mapper does, as the end of a sentence.
+    /// A description of the mapper, as a clause.
     pub fn purpose(self) -> &'static str {
         match self {
             Self::Visits => "it reduces a visit to its id, its time in epoch seconds and its page",
@@ -32,30 +31,30 @@ impl Template {
         }
     }
 
-    /// Lines of the files begin with this when they are for this template alone.
-    fn mark(self) -> &'static str {
+    /// Prefix of lines that belong to this template only.
+    fn line_marker(self) -> &'static str {
         match self {
             Self::Visits => "{{visits}}",
             Self::Bare => "{{bare}}",
         }
     }
 
-    /// A text with the lines of this template, and none of the other.
-    fn lines(self, text: &str) -> String {
-        let line = |line: &str| match line.strip_prefix(self.mark()) {
+    /// Removes the lines of the other template.
+    fn select_lines(self, text: &str) -> String {
+        let line = |line: &str| match line.strip_prefix(self.line_marker()) {
             Some(own) => own.to_owned(),
-            None if Self::ALL.iter().any(|other| line.starts_with(other.mark())) => String::new(),
+            None if Self::ALL.iter().any(|other| line.starts_with(other.line_marker())) => String::new(),
             None => line.to_owned(),
         };
         text.split_inclusive('\n').map(line).collect()
     }
 }
 
-/// The longest name of a project, in bytes: it becomes the name of a package, of a module and of files.
+/// The project name becomes the name of a package, a module and files.
 const MAX_NAME_BYTES: usize = 64;
 
-/// Names that one language or the other, or a project itself, has for something else.
-const TAKEN: [&str; 82] = [
+/// Keywords of the languages, and names that the templates use.
+const RESERVED_NAMES: [&str; 82] = [
     "abstract",
     "alloc",
     "and",
@@ -140,29 +139,27 @@ const TAKEN: [&str; 82] = [
     "yield",
 ];
 
-/// A language that a project can be made for.
+/// A template language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Language(usize);
 
 impl Language {
-    /// All of them, in the order of their names.
+    /// Sorted by name.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..EMBEDDED.len()).map(Self)
     }
 
-    /// The language of this name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::all().find(|language| language.name() == name)
     }
 
-    /// Its name, as `--lang` takes it.
+    /// The value of `--lang`.
     pub fn name(self) -> &'static str {
         EMBEDDED[self.0].language
     }
 
-    /// The files of a project of that name, by their paths in it. `{{name}}` stands for the name in paths and texts,
-    /// `{{module}}` for the name as an identifier, `{{version}}` for the version of this host, `{{purpose}}` for what its mapper
-    /// does, and `{{input}}` for a file of records.
+    /// The files of a new project: path and content. Placeholders in paths and texts: `{{name}}`, `{{module}}` (the name as an
+    /// identifier), `{{version}}` (of this host), `{{purpose}}` and `{{input}}` (a file of records).
     pub fn project(self, name: &ProjectName, template: Template) -> Vec<(String, Vec<u8>)> {
         let (files, input) = match template {
             Template::Visits => (EMBEDDED[self.0].visits, "visits.jsonl"),
@@ -177,42 +174,37 @@ impl Language {
         };
         let file = |&(path, content): &EmbeddedFile| {
             let content = std::str::from_utf8(content)
-                .map_or_else(|_| content.to_vec(), |text| fill(&template.lines(text)).into_bytes());
+                .map_or_else(|_| content.to_vec(), |text| fill(&template.select_lines(text)).into_bytes());
             (fill(path), content)
         };
         files.iter().map(file).collect()
     }
 }
 
-/// A name that a package of every language may have: `my_mapper`, `my-mapper`.
+/// A valid package name in every language, such as `my_mapper` or `my-mapper`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProjectName(String);
 
 impl ProjectName {
-    /// Checks a name.
-    ///
     /// # Errors
-    /// What a name may be.
+    /// The name is not valid in every language.
     pub fn new(name: &str) -> Result<Self, String> {
-        let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
-        let begins_well = name.starts_with(|c: char| c.is_ascii_lowercase()) && !name.ends_with(['-', '_']);
-        if !begins_well || name.len() > MAX_NAME_BYTES || !name.chars().all(legal) {
+        let is_allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+        let has_valid_ends = name.starts_with(|c: char| c.is_ascii_lowercase()) && !name.ends_with(['-', '_']);
+        if !has_valid_ends || name.len() > MAX_NAME_BYTES || !name.chars().all(is_allowed) {
             return Err(format!(
-                "a name is 1 to {MAX_NAME_BYTES} of the characters a-z, 0-9, '_' and '-', begins with a letter and ends with a \
+                "a name has 1 to {MAX_NAME_BYTES} of the characters a-z, 0-9, '_' and '-', starts with a letter and ends with a \
                  letter or digit, such as my_mapper"
             ));
         }
         let name = Self(name.to_owned());
-        if TAKEN.contains(&&*name.module()) {
-            return Err(format!(
-                "'{}' is a word of its own to a compiler; give another name, such as my_mapper",
-                name.0
-            ));
+        if RESERVED_NAMES.contains(&&*name.module()) {
+            return Err(format!("'{}' is a reserved word. Choose another name, such as my_mapper", name.0));
         }
         Ok(name)
     }
 
-    /// The name as an identifier: with '_' for '-'.
+    /// The name as an identifier: '_' replaces '-'.
     fn module(&self) -> String {
         self.0.replace('-', "_")
     }
@@ -223,9 +215,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_language_has_what_a_project_needs() {
+    fn project_of_every_language_is_complete() {
         let name = ProjectName::new("my-mapper").unwrap();
-        assert!(Language::named("rust").is_some() && Language::named("cobol").is_none());
+        assert!(Language::from_name("rust").is_some() && Language::from_name("cobol").is_none());
         for (language, template) in
             Language::all().flat_map(|language| Template::ALL.map(|template| (language, template)))
         {
@@ -249,7 +241,7 @@ mod tests {
             for (path, content) in &files {
                 let shown = String::from_utf8_lossy(content);
                 assert!(!path.contains("{{") && !has_placeholder(&shown), "{language}: {path}");
-                // The contract has a visit as its example.
+                // The contract has a visit as an example.
                 let is_own = template == Template::Bare && path != "wit/mapper.wit" && !is_sdk(path);
                 assert!(!is_own || !shown.to_lowercase().contains("visit"), "{language}: {path}");
             }
@@ -269,7 +261,7 @@ mod tests {
     /// The manifest of the Rust SDK inherits nothing from the workspace, so that it builds in a project, too.
     #[test]
     fn rust_sdk_in_a_project_has_the_values_of_the_workspace() {
-        let files = Language::named("rust").unwrap().project(&ProjectName::new("x").unwrap(), Template::Visits);
+        let files = Language::from_name("rust").unwrap().project(&ProjectName::new("x").unwrap(), Template::Visits);
         let manifest = files.iter().find(|(path, _)| path == "vendor/mapper-sdk/Cargo.toml").unwrap();
         let manifest: toml::Table = std::str::from_utf8(&manifest.1).unwrap().parse().unwrap();
         let workspace: toml::Table = include_str!("../../../../Cargo.toml").parse().unwrap();
@@ -292,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_rust_template_needs_is_what_this_release_was_built_with() {
+    fn rust_template_lock_matches_this_release() {
         let packages = |lock: &str| {
             let lock: toml::Table = lock.parse().unwrap();
             let package = |package: &toml::Value| {
@@ -302,7 +294,7 @@ mod tests {
         };
         let ours = packages(include_str!("../../../../Cargo.lock"));
         for template in Template::ALL {
-            let files = Language::named("rust").unwrap().project(&ProjectName::new("x").unwrap(), template);
+            let files = Language::from_name("rust").unwrap().project(&ProjectName::new("x").unwrap(), template);
             let lock = files.iter().find(|(path, _)| path == "Cargo.lock").unwrap();
             for package in packages(std::str::from_utf8(&lock.1).unwrap()) {
                 assert!(
@@ -314,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_that_every_language_takes() {
+    fn name_must_be_valid_in_every_language() {
         for name in ["a", "my_mapper", "my-mapper2"] {
             assert!(ProjectName::new(name).is_ok(), "{name}");
         }

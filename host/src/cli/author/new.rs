@@ -41,7 +41,7 @@ pub(super) fn config(matches: &ArgMatches) -> Result<NewConfig, CliError> {
     // Without either, clap has refused already.
     let dir = given_path(matches, "dir").unwrap_or_default();
     let language = matches.get_one::<String>("lang").map(String::as_str).unwrap_or_default();
-    let Some(language) = Language::named(language) else {
+    let Some(language) = Language::from_name(language) else {
         let hint = near(language, Language::all().map(|known| known.name().to_owned()));
         let hint = hint.map_or_else(String::new, |name| format!("; did you mean {name}?"));
         return Err(wrong("lang", language, &format!("give {}{hint}", languages())));
