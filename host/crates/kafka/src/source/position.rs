@@ -75,7 +75,7 @@ impl KafkaSource {
                     self.assigned.remove(&partition);
                     self.out_of_range.remove(&partition);
                     self.member.remove_committed(partition);
-                    // What of it was given up is done again by whoever has it next, and who then sees its end.
+                    // The next owner of the partition reads the uncommitted records again, and then reaches its end.
                     if let Some(until) = &self.input.until {
                         until.reopen(partition);
                     }
