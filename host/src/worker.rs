@@ -12,7 +12,7 @@ use crate::decision::Routes;
 use crate::in_flight::InFlight;
 use crate::intents::Intents;
 use crate::kafka::{InputTopic, KafkaSettings, KafkaSink, KafkaSource};
-use crate::pipeline::{CommitPolicy, FailurePolicy, Observers, Parts, Pipeline, Settings, SinkError, SystemClock};
+use crate::pipeline::{CommitPolicy, Driver, FailurePolicy, Observers, Parts, Settings, SinkError, SystemClock};
 use crate::plugin::{Plugin, PluginMapper};
 use crate::shutdown::{Halt, Shutdown};
 use crate::spans::Spans;
@@ -145,9 +145,9 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
         dead_letters: DeadLetters::new(origin, job.routes.dead_letters.limits.clone()),
         shutdown: job.shutdown.clone(),
     };
-    let mut pipeline = Pipeline::new(parts, settings);
-    let ended = pipeline.run();
-    let (source, _, sink) = pipeline.into_parts();
+    let mut driver = Driver::new(parts, &settings);
+    let ended = driver.run();
+    let (source, _, sink) = driver.into_parts();
     leave(job, number, (source, sink), &ended);
     ended
 }

@@ -16,7 +16,7 @@ use mapper_host::decision::{Routes, TopicLimits};
 use mapper_host::in_flight::InFlight;
 use mapper_host::intents::Intents;
 use mapper_host::pipeline::{
-    BreakerRecords, BreakerSettings, CommitPolicy, FailurePolicy, Fetched, Outgoing, Parts, Pipeline, Settings, Sink,
+    BreakerRecords, BreakerSettings, CommitPolicy, Driver, FailurePolicy, Fetched, Outgoing, Parts, Settings, Sink,
     SinkError, Source, SourceError, SystemClock,
 };
 use mapper_host::plugin::Identity;
@@ -206,8 +206,8 @@ fn work(
         dead_letters: DeadLetters::new(origin, TopicLimits::default()),
         shutdown: end,
     };
-    let mut pipeline = Pipeline::new(parts, settings);
-    pipeline.run().expect("nothing fails here");
+    let mut driver = Driver::new(parts, &settings);
+    driver.run().expect("nothing fails here");
 }
 
 fn main() {

@@ -131,7 +131,7 @@ fn what_a_topic_begins_to_refuse_while_the_host_runs_costs_only_what_it_refuses(
             assert_eq!(header(&letter, "mapper-host.key"), "generated");
         }
         // The one that was rejected was named by the broker, or found without waiting.
-        assert!(!ended.output.contains("going back to the last commit"), "{delivery}: {}", ended.output);
+        assert!(!ended.output.contains("rewinding to the last committed offsets"), "{delivery}: {}", ended.output);
     }
 }
 

@@ -8,7 +8,7 @@ use crate::plugin::Identity;
 use mapper_core::record::Batch;
 use mapper_core::verdict::FailureKind;
 use mapper_versions::history::By;
-use mapper_versions::outcome::{excerpt, is_crash};
+use mapper_versions::outcome::excerpt;
 use mapper_versions::report::{Difference, Step};
 use mapper_versions::swapper::{Refusal, VersionLoader};
 use mapper_versions::tryout::{Compared, Trial};
@@ -115,7 +115,7 @@ fn add_case(trial: &mut Trial, file: &Path, case: &Case, result: &cases::CaseRes
         .actual
         .get("kind")
         .and_then(Value::as_str)
-        .is_some_and(|kind| FailureKind::ALL.into_iter().any(|known| known.name() == kind && is_crash(known)));
+        .is_some_and(|kind| FailureKind::ALL.into_iter().any(|known| known.name() == kind && known.is_crash()));
     let compared = match (result.passed, crashed) {
         (true, _) => Compared::Same,
         (false, true) => Compared::Crash,

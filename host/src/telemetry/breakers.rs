@@ -74,10 +74,10 @@ mod tests {
             (*who, why.as_str()),
             ("breaker", "worker 0 has stopped: timeout; worker 1 has stopped: trap: unreachable")
         );
-        breakers.closed(&health, 1, "a record passed");
-        breakers.closed(&health, 1, "a record passed");
+        breakers.closed(&health, 1, "a probe succeeded");
+        breakers.closed(&health, 1, "a probe succeeded");
         assert_eq!(breakers.open(), BTreeMap::from([(0, "timeout".to_owned())]));
-        breakers.closed(&health, 0, "a record passed");
+        breakers.closed(&health, 0, "a probe succeeded");
         assert_eq!((health.reasons(), breakers.times_opened()), (vec![], 2));
     }
 }

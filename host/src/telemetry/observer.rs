@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::{Activity, Failures, Telemetry, Worker};
 use crate::pipeline::{CommittedTransaction, FailedRecord, Observer};
+use crate::verdict::FailureKind;
 
 /// Counts what the pipeline of one worker reports.
 pub struct TelemetryObserver {
@@ -64,6 +65,11 @@ impl Observer for TelemetryObserver {
         self.telemetry.breakers.opened(&self.telemetry.health, self.number, reason);
     }
 
+    fn breaker_probe_failed(&mut self, kind: FailureKind, next: Duration) {
+        let wait = humantime::format_duration(next).to_string();
+        tracing::warn!(worker = self.number, kind = kind.name(), wait, "the breaker stays open");
+    }
+
     fn breaker_closed(&mut self, reason: &str) {
         self.telemetry.breakers.closed(&self.telemetry.health, self.number, reason);
     }
@@ -73,7 +79,7 @@ impl Observer for TelemetryObserver {
 mod tests {
     use super::*;
     use crate::record::{Batch, Positions};
-    use crate::verdict::{Failure, FailureKind};
+    use crate::verdict::Failure;
     use mapper_core::counts::Counts;
 
     fn fail(observer: &mut TelemetryObserver) {
@@ -106,7 +112,7 @@ mod tests {
         let mut observer = TelemetryObserver::new(telemetry.clone(), 7);
         observer.breaker_opened("trap");
         assert!(telemetry.health.reasons()[0].1.contains("worker 7"), "{:?}", telemetry.health.reasons());
-        observer.breaker_closed("a record passed");
+        observer.breaker_closed("a probe succeeded");
         assert_eq!(telemetry.health.reasons(), []);
     }
 }

@@ -1,5 +1,6 @@
 //! The simulated guest: it does what the value of a record asks for, and fails as its scenario says.
 
+use std::ops::Range;
 use std::rc::Weak;
 use std::time::Duration;
 
@@ -77,13 +78,13 @@ impl Guest {
 }
 
 impl Mapper for Guest {
-    fn map_until_failure(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
+    fn map_until_failure(&mut self, batch: &Batch, records: Range<usize>, verdicts: &mut Verdicts) {
         let Some(world) = self.world.upgrade() else { unreachable!("a world outlives its guests") };
         if world.has_faults() && world.random().chance(world.scenario.guests.slow) {
             let slow = world.random().millis(200, 8000);
             world.pass(self.client, slow);
         }
-        for record in batch.records() {
+        for record in records.map(|index| batch.record(index)) {
             self.uncounted.set(self.uncounted.get() + 1);
             let kind = Kind::from_value(record.value().unwrap_or_default());
             if kind == Kind::Deadly {

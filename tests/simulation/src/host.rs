@@ -10,7 +10,7 @@ use mapper_core::decision::Routes;
 use mapper_core::shutdown::Shutdown;
 use mapper_pipeline::simulation::{Connection, Member, SimulatedSink, SimulatedSource};
 use mapper_pipeline::{
-    BreakerRecords, BreakerSettings, CommitPolicy, CommittedTransaction, FailurePolicy, Observer, Parts, Pipeline,
+    BreakerRecords, BreakerSettings, CommitPolicy, CommittedTransaction, Driver, FailurePolicy, Observer, Parts,
     Settings,
 };
 use mapper_versions::probation::{ProbationSettings, ProbationState};
@@ -24,7 +24,7 @@ use crate::slot::{CountingSlot, UncountedVerdicts};
 use crate::world::World;
 
 /// The pipeline of one worker.
-pub(crate) type WorkerPipeline = Pipeline<SimulatedSource, SimulatedSink, CountingSlot>;
+pub(crate) type WorkerPipeline = Driver<SimulatedSource, SimulatedSink, CountingSlot>;
 
 const INPUT: &str = "visits";
 const DEAD_LETTERS: &str = "dead-letters";
@@ -182,7 +182,7 @@ impl World {
                 dead_letters: DeadLetters::new(origin, settings.routes.dead_letters.limits.clone()),
                 shutdown: shutdown.clone(),
             };
-            let pipeline = Some(Box::new(Pipeline::new(parts, settings)));
+            let pipeline = Some(Box::new(Driver::new(parts, &settings)));
             let (is_dying, frozen_until) = (false, Duration::ZERO);
             clients.push(Client { host: number, is_dead, is_dying, frozen_until, uncounted, member, pipeline });
             self.add_event(Duration::ZERO, Event::Step { client });

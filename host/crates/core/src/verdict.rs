@@ -52,6 +52,36 @@ impl FailureKind {
     }
 }
 
+/// Where the fault of a failure lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The guest as a whole: it did not return from its call.
+    Guest,
+    /// The record, or what the guest made of it: the guest returned.
+    Record,
+    /// A topic that does not take what was made.
+    Topic,
+    /// The guest was not called: it crashed the host before.
+    Host,
+}
+
+impl FailureKind {
+    /// Where the fault lies.
+    pub fn blame(self) -> Blame {
+        match self {
+            Self::Trap | Self::Timeout | Self::OutOfMemory => Blame::Guest,
+            Self::Rejected | Self::InvalidOutput | Self::Oversize => Blame::Record,
+            Self::Undeliverable => Blame::Topic,
+            Self::HostCrash => Blame::Host,
+        }
+    }
+
+    /// Whether the guest did not return from its call.
+    pub fn is_crash(self) -> bool {
+        self.blame() == Blame::Guest
+    }
+}
+
 impl fmt::Display for FailureKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

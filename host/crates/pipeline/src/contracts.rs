@@ -1,5 +1,6 @@
 //! What the loop is written against: where records come from, what maps them, and where they go.
 
+use std::ops::Range;
 use std::time::Duration;
 
 pub use mapper_core::rejection::RejectionCause;
@@ -80,20 +81,16 @@ pub trait Source {
 
 /// From record to verdict. Whatever happens in there, each record gets its verdict.
 pub trait Mapper {
-    /// Adds verdicts on the first records of the batch, one at least, in order: on all, or up to and including the first that
-    /// made a call fail. That may have taken its time, and what is done about it may be to leave the others alone. Or on
-    /// as many as have outputs that should be held at once.
-    fn map_until_failure(&mut self, batch: &Batch, verdicts: &mut Verdicts);
+    /// Adds verdicts on the first of these records of the batch, on one at least, in order: on all, or up to and including the
+    /// first that made a call fail. That may have taken its time, and what is done about it may be to leave the others alone.
+    /// Or on as many as have outputs that should be held at once.
+    fn map_until_failure(&mut self, batch: &Batch, records: Range<usize>, verdicts: &mut Verdicts);
 
     /// Adds one verdict per record of the batch, in order.
     fn map(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
-        let (before, mut judged) = (verdicts.len(), 0);
-        while judged < batch.len() {
-            match judged {
-                0 => self.map_until_failure(batch, verdicts),
-                _ => self.map_until_failure(&batch.slice(judged..batch.len()), verdicts),
-            }
-            judged = verdicts.len() - before;
+        let before = verdicts.len();
+        while verdicts.len() - before < batch.len() {
+            self.map_until_failure(batch, verdicts.len() - before..batch.len(), verdicts);
         }
     }
 }

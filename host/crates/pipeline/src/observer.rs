@@ -80,6 +80,9 @@ pub trait Observer {
     /// The breaker opens: the mapper is not called until a probe.
     fn breaker_opened(&mut self, _reason: &str) {}
 
+    /// The record that the mapper was probed with has failed; the next probe comes after this time.
+    fn breaker_probe_failed(&mut self, _kind: FailureKind, _next: Duration) {}
+
     /// The breaker closes.
     fn breaker_closed(&mut self, _reason: &str) {}
 }
@@ -162,6 +165,10 @@ impl Observer for Observers {
 
     fn breaker_opened(&mut self, reason: &str) {
         self.each(|observer| observer.breaker_opened(reason));
+    }
+
+    fn breaker_probe_failed(&mut self, kind: FailureKind, next: Duration) {
+        self.each(|observer| observer.breaker_probe_failed(kind, next));
     }
 
     fn breaker_closed(&mut self, reason: &str) {

@@ -187,10 +187,10 @@ impl PluginMapper {
 
     /// Stops after the first failed record; outcomes of later records are discarded. Also stops when the outputs reach the output
     /// limit of one call, so that splitting a batch doesn't raise the memory of the host.
-    fn map_to_first_failure(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
+    fn map_to_first_failure(&mut self, batch: &Batch, records: Range<usize>, verdicts: &mut Verdicts) {
         let limit = self.plugin.engine.limits.output_bytes;
         let mut bytes = 0;
-        let mut tasks = vec![Task::Map { records: 0..batch.len(), trust: Trust::Trusted }];
+        let mut tasks = vec![Task::Map { records, trust: Trust::Trusted }];
         while let Some(task) = tasks.pop() {
             let (records, trust) = match task {
                 Task::Append(Outcome::Columns(columns)) => {
@@ -230,8 +230,8 @@ impl PluginMapper {
 }
 
 impl Mapper for PluginMapper {
-    fn map_until_failure(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
-        self.map_to_first_failure(batch, verdicts);
+    fn map_until_failure(&mut self, batch: &Batch, records: Range<usize>, verdicts: &mut Verdicts) {
+        self.map_to_first_failure(batch, records, verdicts);
         if let Some(observer) = &self.observer {
             observer.set_memory(self.instance.as_ref().map_or(0, Instance::memory_bytes) as u64);
         }

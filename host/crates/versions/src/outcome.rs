@@ -63,7 +63,7 @@ impl Outcome {
 
     /// Whether the guest crashed, instead of returning a failure.
     pub fn is_crash(&self) -> bool {
-        self.failure().is_some_and(is_crash)
+        self.failure().is_some_and(FailureKind::is_crash)
     }
 
     /// The approximate size.
@@ -73,11 +73,6 @@ impl Outcome {
             Self::Failed { message, .. } => message.len(),
         }
     }
-}
-
-/// Whether a failure of this kind ends the instance, because the guest did not return.
-pub fn is_crash(kind: FailureKind) -> bool {
-    matches!(kind, FailureKind::Trap | FailureKind::Timeout | FailureKind::OutOfMemory)
 }
 
 impl OwnedOutput {

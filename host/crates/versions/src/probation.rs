@@ -1,6 +1,5 @@
 //! Probation: compares the failures of a new version with those of the version before it. It has no clock.
 
-use super::outcome::is_crash;
 use mapper_core::verdict::FailureKind;
 
 /// A failure ratio of fewer records is not significant.
@@ -21,7 +20,7 @@ pub struct JudgedCounts {
 impl JudgedCounts {
     /// Counts one record; `failure` is the kind of its dead letter, if it became one.
     pub fn add_one(&mut self, failure: Option<FailureKind>) {
-        let crash = failure.filter(|kind| is_crash(*kind));
+        let crash = failure.filter(|kind| kind.is_crash());
         let (failed, crashed) = (failure.is_some().into(), crash.is_some().into());
         self.add(Self { records: 1, failed, crashed, crash });
     }

@@ -132,7 +132,7 @@ fn map_judgements(
         let records = judgement.batch.len();
         // A candidate can be slow on every record; so the flag is checked after each call.
         while verdicts.len() < records && !stop.load(Ordering::Relaxed) {
-            mapper.map_until_failure(&judgement.batch.slice(verdicts.len()..records), &mut verdicts);
+            mapper.map_until_failure(&judgement.batch, verdicts.len()..records, &mut verdicts);
         }
         let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
         compare_batch(&mut status, &judgement, &verdicts, routes);

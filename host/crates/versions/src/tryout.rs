@@ -147,6 +147,8 @@ impl Trial {
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
+
     use super::*;
     use mapper_core::record::Batch;
     use mapper_core::verdict::{Columns, Failure, FailureKind};
@@ -159,8 +161,8 @@ mod tests {
     struct FailsOn(&'static [&'static str], FailureKind);
 
     impl Mapper for FailsOn {
-        fn map_until_failure(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
-            for record in batch.records() {
+        fn map_until_failure(&mut self, batch: &Batch, records: Range<usize>, verdicts: &mut Verdicts) {
+            for record in records.map(|index| batch.record(index)) {
                 let value = std::str::from_utf8(record.value().unwrap()).unwrap();
                 if self.0.contains(&value) {
                     verdicts.push_failure(Failure::new(self.1, "no"));
@@ -232,9 +234,9 @@ mod tests {
         struct Slow(FailsOn);
 
         impl Mapper for Slow {
-            fn map_until_failure(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
+            fn map_until_failure(&mut self, batch: &Batch, records: Range<usize>, verdicts: &mut Verdicts) {
                 std::thread::sleep(Duration::from_millis(20));
-                self.0.map_until_failure(batch, verdicts);
+                self.0.map_until_failure(batch, records, verdicts);
             }
         }
 

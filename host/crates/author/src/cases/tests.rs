@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use std::ops::Range;
+
 use super::*;
 use mapper_core::record::{Batch, KEEP};
 use mapper_core::verdict::{Columns, Failure, OutputHeaders, OutputTopics, Verdicts};
@@ -12,8 +14,8 @@ use mapper_runtime::Mapper;
 struct CommandMapper;
 
 impl Mapper for CommandMapper {
-    fn map_until_failure(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
-        for record in batch.records() {
+    fn map_until_failure(&mut self, batch: &Batch, records: Range<usize>, verdicts: &mut Verdicts) {
+        for record in records.map(|index| batch.record(index)) {
             let value = String::from_utf8_lossy(record.value().unwrap_or(b"skip")).into_owned();
             if let Some(words) = value.strip_prefix("trap ") {
                 let mut failure = Failure::new(FailureKind::Trap, words.to_owned());

@@ -12,7 +12,7 @@ fn with_breaker(breaker: BreakerSettings) -> Work {
 }
 
 /// Runs until the breaker opens.
-fn run_until_open(pipeline: &mut TestPipeline, observed: &Observed) {
+fn run_until_open(pipeline: &mut TestDriver, observed: &Observed) {
     while observed.breaker().is_none() {
         assert_ne!(pipeline.step().unwrap(), StepOutcome::Finished);
     }
@@ -128,16 +128,15 @@ fn a_new_mapper_judges_what_was_held_before_it_opened() {
     let fake = with_sick(&[vec!["one", "sick", "sick"]], usize::MAX, vec![]);
     let observed = Arc::default();
     let mut pipeline = start(&fake, breaker(3, BreakerRecords::Hold), &observed);
-    // The assignment, and the records.
-    (0..2).for_each(|_| assert_eq!(pipeline.step().unwrap(), StepOutcome::Continue));
-    assert_eq!(fake.kafka().sick, usize::MAX - 2);
+    while fake.kafka().sick > usize::MAX - 2 {
+        assert_eq!(pipeline.step().unwrap(), StepOutcome::Continue);
+    }
     fake.kafka().sick = 0;
     fake.kafka().versions.offer(None);
-    pipeline.step().unwrap();
-    assert_eq!(committed(&fake), [(0, 1)]);
     pipeline.run().unwrap();
     check(&fake, &observed);
     everything_was_done(&fake);
+    assert!(log(&fake).contains("begin, commit 1, rewind, begin, commit 2"), "{}", log(&fake));
     assert_eq!(outcome(&fake), (0, 3));
 }
 

@@ -23,8 +23,8 @@ use mapper_core::record::{Batch, Positions};
 use mapper_core::shutdown::{Halt, Shutdown};
 use mapper_core::verdict::{FailureKind, Verdicts};
 use mapper_pipeline::{
-    BreakerRecords, BreakerSettings, Clock, CommitPolicy, FailurePolicy, Fetched, ManualClock, Mapper, Outgoing, Parts,
-    Pipeline, Rejection, RejectionCause, Settings, Sink, SinkError, Source, SourceError, StepOutcome,
+    BreakerRecords, BreakerSettings, Clock, CommitPolicy, Driver, FailurePolicy, Fetched, ManualClock, Mapper,
+    Outgoing, Parts, Rejection, RejectionCause, Settings, Sink, SinkError, Source, SourceError, StepOutcome,
 };
 use mapper_state::intents::Intents;
 use mapper_versions::WorkerSlot;
@@ -67,7 +67,7 @@ const ALL_AT_ONCE: Work = Work {
 };
 
 /// The pipeline of these tests.
-type TestPipeline = Pipeline<Fake, Fake, WorkerSlot<ByValue>>;
+type TestDriver = Driver<Fake, Fake, WorkerSlot<ByValue>>;
 
 /// The topics, with outputs of at most 1000 bytes.
 fn routes() -> Routes {
@@ -83,11 +83,11 @@ fn routes() -> Routes {
 }
 
 /// A new process begins to work.
-fn start(fake: &Fake, work: Work, observed: &Arc<Observed>) -> TestPipeline {
+fn start(fake: &Fake, work: Work, observed: &Arc<Observed>) -> TestDriver {
     start_with(fake, work, observed, routes())
 }
 
-fn start_with(fake: &Fake, work: Work, observed: &Arc<Observed>, routes: Routes) -> TestPipeline {
+fn start_with(fake: &Fake, work: Work, observed: &Arc<Observed>, routes: Routes) -> TestDriver {
     let Work { interval, records, bytes, batch_records, failures, ends_by_itself, .. } = work;
     let settings = Settings {
         worker: 7,
@@ -124,7 +124,7 @@ fn start_with(fake: &Fake, work: Work, observed: &Arc<Observed>, routes: Routes)
         dead_letters: DeadLetters::new(origin, TopicLimits { max_record_bytes: 4000, ..TopicLimits::default() }),
         shutdown,
     };
-    Pipeline::new(parts, settings)
+    Driver::new(parts, &settings)
 }
 
 /// What is committed is complete, nothing else is visible, the order is kept, and the counts are right.

@@ -1,5 +1,7 @@
 //! A mapper that does what the value of a record says.
 
+use std::ops::Range;
+
 use super::*;
 use mapper_core::record::Column;
 use mapper_core::verdict::{Columns, Failure, OutputTopics};
@@ -71,13 +73,13 @@ impl ByValue {
 }
 
 impl Mapper for ByValue {
-    fn map_until_failure(&mut self, batch: &Batch, verdicts: &mut Verdicts) {
-        let deadly = batch.records().any(|record| record.value() == Some(b"deadly"));
+    fn map_until_failure(&mut self, batch: &Batch, records: Range<usize>, verdicts: &mut Verdicts) {
+        let deadly = records.clone().any(|index| batch.record(index).value() == Some(b"deadly"));
         if deadly || matches!(self.0.kafka().call(Call::Map), Ok(Some(Event::Die))) {
             // As if it were the end of the process, and without a message.
             std::panic::resume_unwind(Box::new("a death"));
         }
-        for (index, record) in batch.records().enumerate() {
+        for (index, record) in records.map(|index| batch.record(index)).enumerate() {
             let value = std::str::from_utf8(record.value().unwrap()).unwrap();
             if value == "trap" || self.is_sick(value) {
                 return verdicts.push_failure(Failure::new(FailureKind::Trap, "unreachable"));

@@ -153,7 +153,7 @@ fn split_batch_stops_at_the_output_limit() {
     mapper.map(&batch, &mut all);
     assert_eq!(all.len(), 20);
     let mut first = Verdicts::default();
-    mapper.map_until_failure(&batch, &mut first);
+    mapper.map_until_failure(&batch, 0..batch.len(), &mut first);
     assert_eq!(first.len(), 3);
 }
 

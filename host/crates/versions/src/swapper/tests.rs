@@ -1,6 +1,7 @@
 //! The swap thread with plugins that are words. The test plays the workers.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -32,7 +33,7 @@ impl Drop for Word {
 struct NoRecords;
 
 impl Mapper for NoRecords {
-    fn map_until_failure(&mut self, _: &Batch, _: &mut Verdicts) {
+    fn map_until_failure(&mut self, _: &Batch, _: Range<usize>, _: &mut Verdicts) {
         unreachable!("there are no records");
     }
 }
