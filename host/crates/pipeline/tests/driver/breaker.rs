@@ -33,7 +33,7 @@ fn with_sick(values: &[Vec<&'static str>], sick: usize, script: Script) -> Fake 
 }
 
 #[test]
-fn a_run_of_traps_stops_it_before_the_next_record() {
+fn breaker_after_a_run_of_traps_opens_before_the_next_record() {
     for (records, letters, next) in [(BreakerRecords::DeadLetter, 3, 5), (BreakerRecords::Hold, 0, 1)] {
         let values = vec!["one", "sick", "sick", "sick", "sick", "sick"];
         let fake = with_sick(&[values], usize::MAX, vec![(Call::Attend, 9, Event::Shutdown)]);
@@ -49,7 +49,7 @@ fn a_run_of_traps_stops_it_before_the_next_record() {
 }
 
 #[test]
-fn it_goes_on_once_a_record_passes() {
+fn open_breaker_closes_when_a_probe_succeeds() {
     for (records, letters) in [(BreakerRecords::DeadLetter, 3), (BreakerRecords::Hold, 0)] {
         let values = [vec!["one", "sick", "sick", "sick", "sick", "two", "trap", "reject"], vec!["sick", "one"]];
         // Three stop it, and two tries are in vain.
@@ -65,7 +65,7 @@ fn it_goes_on_once_a_record_passes() {
 }
 
 #[test]
-fn a_shorter_run_is_dead_letters_whatever_becomes_of_longer_ones() {
+fn run_of_traps_below_the_limit_becomes_dead_letters() {
     for records in BOTH {
         // The last two are at the end, where nothing comes after them.
         let values = vec!["sick", "sick", "reject", "sick", "sick", "skip", "trap", "trap", "one", "sick", "sick"];
@@ -77,7 +77,7 @@ fn a_shorter_run_is_dead_letters_whatever_becomes_of_longer_ones() {
 }
 
 #[test]
-fn what_is_held_is_not_committed_and_comes_again_wherever_its_partition_goes() {
+fn pending_failures_are_not_committed_and_are_read_again_after_a_rebalance() {
     for lost in [false, true] {
         for partitions in [vec![0], vec![1], vec![0, 1]] {
             let event = Event::Revoke(Revoke { partitions, lost, records_elsewhere: 1, back_after: 1 });
@@ -91,7 +91,7 @@ fn what_is_held_is_not_committed_and_comes_again_wherever_its_partition_goes() {
 }
 
 #[test]
-fn the_group_is_answered_while_it_is_open() {
+fn open_breaker_answers_the_group() {
     for lost in [false, true] {
         for records in BOTH {
             let script = vec![(Call::Attend, 4, revoke(&[0, 1], lost)), (Call::Attend, 9, revoke(&[1], !lost))];
@@ -104,7 +104,7 @@ fn the_group_is_answered_while_it_is_open() {
 }
 
 #[test]
-fn a_new_mapper_closes_it_and_judges_what_was_held() {
+fn open_breaker_closes_with_a_new_version_which_judges_pending_failures() {
     for (records, letters) in [(BreakerRecords::DeadLetter, 2), (BreakerRecords::Hold, 0)] {
         let fake = with_sick(&[vec!["sick", "sick", "sick"]], usize::MAX, vec![]);
         let observed = Arc::default();
@@ -124,7 +124,7 @@ fn a_new_mapper_closes_it_and_judges_what_was_held() {
 }
 
 #[test]
-fn a_new_mapper_judges_what_was_held_before_it_opened() {
+fn new_version_judges_the_pending_failures_of_a_closed_breaker() {
     let fake = with_sick(&[vec!["one", "sick", "sick"]], usize::MAX, vec![]);
     let observed = Arc::default();
     let mut pipeline = start(&fake, breaker(3, BreakerRecords::Hold), &observed);
@@ -141,7 +141,7 @@ fn a_new_mapper_judges_what_was_held_before_it_opened() {
 }
 
 #[test]
-fn a_run_that_ends_by_itself_waits_for_nobody() {
+fn breaker_of_a_run_until_the_end_halts() {
     for (records, next) in [(BreakerRecords::DeadLetter, 3), (BreakerRecords::Hold, 1)] {
         let fake = with_sick(&[vec!["one", "sick", "sick", "one"]], usize::MAX, vec![]);
         let halt = run(&fake, Work { ends_by_itself: true, ..breaker(2, records) }).unwrap_err();
@@ -152,7 +152,7 @@ fn a_run_that_ends_by_itself_waits_for_nobody() {
 }
 
 #[test]
-fn what_is_held_is_bounded_in_bytes() {
+fn pending_failures_are_bounded_in_bytes() {
     // Each has 7 bytes, and its failure 11.
     let fake = with_sick(&[vec!["sick"; 9]], usize::MAX, vec![(Call::Attend, 9, Event::Shutdown)]);
     let observed = Arc::default();
@@ -163,7 +163,7 @@ fn what_is_held_is_bounded_in_bytes() {
 }
 
 #[test]
-fn too_many_errors_end_it_with_the_offsets_unmoved() {
+fn error_ratio_above_the_limit_halts_with_the_committed_offsets_unchanged() {
     let failures = FailurePolicy { halt_on_error_ratio: Some(0.5), error_ratio_window: 4, ..CALM };
     let fake = Fake::new(&[vec!["reject", "one", "one", "reject", "one", "one", "trap", "reject", "one"]], vec![]);
     let halt = run(&fake, Work { failures, records: 3, ..ALL_AT_ONCE }).unwrap_err();
@@ -176,7 +176,7 @@ fn too_many_errors_end_it_with_the_offsets_unmoved() {
 }
 
 #[test]
-fn fewer_errors_do_not_end_it() {
+fn error_ratio_below_the_limit_does_not_halt() {
     let failures = FailurePolicy { halt_on_error_ratio: Some(0.75), error_ratio_window: 4, ..CALM };
     let fake = Fake::new(&[vec!["reject", "reject", "one", "one", "reject", "one", "reject", "skip", "trap"]], vec![]);
     run(&fake, Work { failures, records: 3, ..ALL_AT_ONCE }).unwrap();

@@ -209,7 +209,7 @@ fn everything_was_done(fake: &Fake) {
 }
 
 #[test]
-fn a_commit_comes_with_the_number_of_records() {
+fn commit_is_due_by_the_number_of_records() {
     let fake = Fake::new(&[ones(10)], vec![]);
     run(&fake, Work { records: 4, batch_records: 3, ..ALL_AT_ONCE }).unwrap();
     // Three and one make four.
@@ -217,7 +217,7 @@ fn a_commit_comes_with_the_number_of_records() {
 }
 
 #[test]
-fn a_commit_comes_with_the_number_of_bytes() {
+fn commit_is_due_by_the_number_of_bytes() {
     let fake = Fake::new(&[ones(5)], vec![]);
     // A record has 6 bytes: key `0:0` and value `one`.
     run(&fake, Work { bytes: 12, batch_records: 1, ..ALL_AT_ONCE }).unwrap();
@@ -225,7 +225,7 @@ fn a_commit_comes_with_the_number_of_bytes() {
 }
 
 #[test]
-fn a_commit_comes_with_time() {
+fn commit_is_due_by_time() {
     // Without any commit it ends, too, but not well.
     let script = vec![(Call::Commit, 1, Event::Shutdown), (Call::Fetch, 20, Event::Halt)];
     let fake = Fake::new(&[ones(2)], script);
@@ -237,7 +237,7 @@ fn a_commit_comes_with_time() {
 }
 
 #[test]
-fn idle_costs_no_transactions() {
+fn idle_pipeline_begins_no_transaction() {
     let fake = Fake::new(&[ones(2)], vec![(Call::Fetch, 4, Event::Shutdown)]);
     (fake.kafka().until_end, fake.kafka().portions) = (false, vec![0]);
     run(&fake, Work { interval: Duration::ZERO, ..ALL_AT_ONCE }).unwrap();
@@ -245,7 +245,7 @@ fn idle_costs_no_transactions() {
 }
 
 #[test]
-fn revoked_partitions_are_committed_before_they_go() {
+fn revoked_partitions_are_committed_before_they_are_released() {
     let fake = Fake::new(&[ones(2), ones(3)], vec![(Call::Fetch, 3, revoke(&[1], false))]);
     run(&fake, ALL_AT_ONCE).unwrap();
     assert!(log(&fake).starts_with("assigned, begin, commit 5, revoked, assigned"), "{}", log(&fake));
@@ -253,7 +253,7 @@ fn revoked_partitions_are_committed_before_they_go() {
 }
 
 #[test]
-fn lost_partitions_abort_instead_of_commit() {
+fn lost_partitions_abort_the_transaction() {
     let revoke = Revoke { partitions: vec![0, 1], lost: true, records_elsewhere: 2, back_after: 1 };
     let fake = Fake::new(&[ones(2), ones(3)], vec![(Call::Fetch, 3, Event::Revoke(revoke))]);
     run(&fake, ALL_AT_ONCE).unwrap();
@@ -262,14 +262,14 @@ fn lost_partitions_abort_instead_of_commit() {
 }
 
 #[test]
-fn what_stays_when_other_partitions_are_lost_is_done_again() {
+fn kept_partitions_after_others_are_lost_are_mapped_again() {
     let fake = Fake::new(&[ones(2), ones(3)], vec![(Call::Fetch, 3, revoke(&[1], true))]);
     run(&fake, ALL_AT_ONCE).unwrap();
     everything_was_done(&fake);
 }
 
 #[test]
-fn after_a_passing_trouble_all_is_done_exactly_once() {
+fn retriable_error_at_any_call_costs_no_record_and_doubles_none() {
     use Event::{Again, Unanswered};
     let lost = (Call::Fetch, 3, revoke(&[0, 1], true));
     let scripts: [Script; 9] = [
@@ -298,7 +298,7 @@ fn after_a_passing_trouble_all_is_done_exactly_once() {
 }
 
 #[test]
-fn a_halt_leaves_the_offsets_unmoved() {
+fn fatal_error_leaves_the_committed_offsets() {
     for (call, n) in [(Call::Fetch, 3), (Call::Begin, 2), (Call::Send, 4), (Call::Commit, 2)] {
         let fake = Fake::new(&[ones(6)], vec![(call, n, Event::Halt)]);
         let halt = run(&fake, Work { records: 3, ..ALL_AT_ONCE }).unwrap_err();
@@ -308,7 +308,7 @@ fn a_halt_leaves_the_offsets_unmoved() {
 }
 
 #[test]
-fn a_halt_while_going_back_leaves_the_offsets_unmoved() {
+fn fatal_error_during_recovery_leaves_the_committed_offsets() {
     for call in [Call::Abort, Call::Rewind] {
         for refused in [vec![], vec![(Call::Abort, 1, Event::Shutdown)]] {
             let mut script = vec![(call, 1, Event::Halt), (Call::Send, 2, Event::Refused)];
@@ -321,14 +321,14 @@ fn a_halt_while_going_back_leaves_the_offsets_unmoved() {
 }
 
 #[test]
-fn a_shutdown_commits_what_was_fetched() {
+fn shutdown_commits_the_records_that_were_fetched() {
     let fake = Fake::new(&[ones(9)], vec![(Call::Fetch, 3, Event::Shutdown)]);
     run(&fake, Work { batch_records: 2, ..ALL_AT_ONCE }).unwrap();
     assert_eq!(log(&fake), "assigned, begin, commit 4");
 }
 
 #[test]
-fn a_shutdown_leaves_nothing_of_a_transaction_that_fails() {
+fn shutdown_aborts_a_transaction_that_fails() {
     for trouble in [Event::Again, Event::Refused] {
         let script = vec![(Call::Send, 3, Event::Shutdown), (Call::Commit, 1, trouble)];
         let fake = Fake::new(&[ones(4)], script);
@@ -338,7 +338,7 @@ fn a_shutdown_leaves_nothing_of_a_transaction_that_fails() {
 }
 
 #[test]
-fn a_shutdown_while_going_back_commits_nothing_of_what_failed() {
+fn shutdown_during_recovery_commits_nothing_of_the_failed_transaction() {
     let trouble = |call| vec![(Call::Send, 2, Event::Shutdown), (Call::Send, 3, Event::Again), (call, 1, Event::Again)];
     for call in [Call::Abort, Call::Rewind] {
         let fake = Fake::new(&[ones(4)], trouble(call));
@@ -348,7 +348,7 @@ fn a_shutdown_while_going_back_commits_nothing_of_what_failed() {
 }
 
 #[test]
-fn at_the_end_the_offsets_move_over_what_is_no_record() {
+fn finished_source_commits_offsets_beyond_the_last_records() {
     let fake = Fake::new(&[ones(2), vec![], ones(1)], vec![]);
     run(&fake, ALL_AT_ONCE).unwrap();
     assert_eq!(committed(&fake), [(0, 3), (2, 2)]);
@@ -359,7 +359,7 @@ fn at_the_end_the_offsets_move_over_what_is_no_record() {
 }
 
 #[test]
-fn a_transaction_that_always_takes_too_long_is_tried_with_ever_fewer_records() {
+fn transaction_that_takes_too_long_is_repeated_with_fewer_records() {
     let fake = Fake::new(&[ones(12), ones(3)], vec![]);
     fake.kafka().most_at_once = 1;
     run(&fake, ALL_AT_ONCE).unwrap();
@@ -370,7 +370,7 @@ fn a_transaction_that_always_takes_too_long_is_tried_with_ever_fewer_records() {
 }
 
 #[test]
-fn what_can_not_be_gone_back_on_as_it_is_about_to_go_goes_first() {
+fn rewind_that_fails_during_a_revocation_releases_the_partitions_first() {
     // As often as it takes for a revocation to be seen.
     let again = (1..=3).map(|n| (Call::Rewind, n, Event::Again));
     let script = again.chain([(Call::Send, 4, Event::Again), (Call::Attend, 2, revoke(&[0], true))]).collect();

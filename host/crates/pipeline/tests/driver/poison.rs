@@ -32,7 +32,7 @@ fn letters(fake: &Fake) -> Vec<((i32, i64), String)> {
 }
 
 #[test]
-fn a_record_that_takes_the_host_down_is_found_and_no_other_is_blamed() {
+fn record_that_crashes_the_host_is_quarantined_and_no_other() {
     let dir = tempfile::tempdir().unwrap();
     let mut first = ones(20);
     first[13] = "deadly";
@@ -48,7 +48,7 @@ fn a_record_that_takes_the_host_down_is_found_and_no_other_is_blamed() {
 }
 
 #[test]
-fn two_of_them_are_found_one_after_the_other() {
+fn two_records_that_crash_the_host_are_quarantined_one_after_the_other() {
     let dir = tempfile::tempdir().unwrap();
     let fake = Fake::new(&[vec!["deadly", "one", "deadly"]], vec![]);
     assert_eq!(processes(&fake, dir.path(), Work { poison_after: 1, ..ALL_AT_ONCE }), 3);
@@ -57,7 +57,7 @@ fn two_of_them_are_found_one_after_the_other() {
 }
 
 #[test]
-fn a_process_that_is_killed_in_the_middle_of_calls_blames_no_record() {
+fn process_killed_during_calls_quarantines_no_record() {
     let dir = tempfile::tempdir().unwrap();
     // Never twice with the same record alone.
     let script = [1, 2, 4, 9, 15, 22].map(|call| (Call::Map, call, Event::Die)).to_vec();
@@ -68,7 +68,7 @@ fn a_process_that_is_killed_in_the_middle_of_calls_blames_no_record() {
 }
 
 #[test]
-fn an_open_breaker_is_not_closed_by_a_record_that_the_mapper_was_not_given() {
+fn open_breaker_stays_open_after_a_quarantined_record() {
     let dir = tempfile::tempdir().unwrap();
     let failures = FailurePolicy { breaker: BreakerSettings { after: 2, ..CALM.breaker }, ..CALM };
     let work = Work { failures, ends_by_itself: false, batch_records: 1, ..ALL_AT_ONCE };

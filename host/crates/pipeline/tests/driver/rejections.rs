@@ -30,7 +30,7 @@ fn keyless_at(offsets: &[usize]) -> Fake {
 }
 
 #[test]
-fn a_refused_record_becomes_a_dead_letter_alone() {
+fn rejected_output_becomes_a_dead_letter_and_no_other() {
     for bad in ["bad@send", "bad@commit"] {
         let mut values = ones(20);
         values[13] = bad;
@@ -46,7 +46,7 @@ fn a_refused_record_becomes_a_dead_letter_alone() {
 }
 
 #[test]
-fn a_dead_letter_that_is_refused_is_tried_cut() {
+fn rejected_dead_letter_is_written_shorter() {
     let fake = Fake::new(&[vec!["one", "refuse@send", "one"]], vec![]);
     run(&fake, ALL_AT_ONCE).unwrap();
     everything_was_done(&fake);
@@ -59,7 +59,7 @@ fn a_dead_letter_that_is_refused_is_tried_cut() {
 }
 
 #[test]
-fn a_dead_letter_that_is_refused_even_cut_halts_before_its_record() {
+fn dead_letter_rejected_in_every_form_halts_before_its_record() {
     let fake = Fake::new(&[vec!["one", "one", "refuse@commit", "one"]], vec![]);
     fake.kafka().refused_kind = Some(FailureKind::Undeliverable);
     let halt = run(&fake, ALL_AT_ONCE).unwrap_err();
@@ -69,7 +69,7 @@ fn a_dead_letter_that_is_refused_even_cut_halts_before_its_record() {
 }
 
 #[test]
-fn all_rejected_records_that_are_named_cost_one_abort() {
+fn rejected_records_that_are_named_cost_one_abort() {
     let fake = keyless_at(&[3, 77, 78, 250, 499]);
     fake.kafka().names_rejected = true;
     run(&fake, ALL_AT_ONCE).unwrap();
@@ -82,7 +82,7 @@ fn all_rejected_records_that_are_named_cost_one_abort() {
 }
 
 #[test]
-fn a_rejected_record_that_is_not_named_is_found_by_halving() {
+fn rejected_record_that_is_not_named_is_found_by_bisecting() {
     let fake = keyless_at(&[250]);
     run(&fake, ALL_AT_ONCE).unwrap();
     everything_was_done(&fake);
@@ -91,7 +91,7 @@ fn a_rejected_record_that_is_not_named_is_found_by_halving() {
 }
 
 #[test]
-fn what_the_topic_says_is_read_after_a_rejection_and_nothing_is_sent_that_it_does_not_take() {
+fn topic_limits_after_a_rejection_are_read_and_respected() {
     let fake = keyless_at(&[3, 250, 400]);
     fake.kafka().tells_limits = true;
     let mut pipeline = start(&fake, ALL_AT_ONCE, &Arc::default());
@@ -107,7 +107,7 @@ fn what_the_topic_says_is_read_after_a_rejection_and_nothing_is_sent_that_it_doe
 }
 
 #[test]
-fn a_limit_that_was_raised_is_noticed_before_a_record_becomes_a_dead_letter_for_it() {
+fn raised_topic_limit_is_read_before_a_record_becomes_a_dead_letter() {
     let fake = keyless_at(&[3]);
     fake.kafka().limits[0] = TopicLimits::default();
     fake.kafka().tells_limits = true;
@@ -122,7 +122,7 @@ fn a_limit_that_was_raised_is_noticed_before_a_record_becomes_a_dead_letter_for_
 }
 
 #[test]
-fn an_output_with_a_timestamp_that_its_topic_refuses_is_a_dead_letter_with_it() {
+fn output_with_a_rejected_timestamp_becomes_a_dead_letter_with_that_timestamp() {
     for (tells_limits, names_rejected) in [(true, false), (false, true), (false, false)] {
         let fake = Fake::new(&[ones(7)], vec![]);
         fake.kafka().limits[0] = recent(0);
@@ -136,7 +136,7 @@ fn an_output_with_a_timestamp_that_its_topic_refuses_is_a_dead_letter_with_it() 
 }
 
 #[test]
-fn a_dead_letter_is_written_whatever_its_topic_takes() {
+fn dead_letter_is_written_whatever_timestamps_its_topic_takes() {
     // The clock of a broker may be so far away that it does not take the present time either.
     for (limits, expected_timestamp) in [(recent(0), None), (recent(-3_600_000), Some(NO_TIMESTAMP))] {
         for tells_limits in [false, true] {
@@ -159,7 +159,7 @@ fn a_dead_letter_is_written_whatever_its_topic_takes() {
 }
 
 #[test]
-fn a_keyless_dead_letter_gets_a_key_where_its_topic_needs_one() {
+fn dead_letter_without_a_key_gets_one_for_a_compacted_topic() {
     for tells_limits in [false, true] {
         let fake = keyless_at(&[3, 4]);
         fake.kafka().limits[2] = needs_key();
@@ -176,7 +176,7 @@ fn a_keyless_dead_letter_gets_a_key_where_its_topic_needs_one() {
 }
 
 #[test]
-fn a_dead_letter_that_is_larger_than_its_topic_takes_is_made_smaller() {
+fn dead_letter_that_never_fits_halts_before_its_record() {
     let fake = Fake::new(&[vec!["one", "reject"]], vec![]);
     fake.kafka().limits[2] = TopicLimits { max_record_bytes: 60, ..TopicLimits::default() };
     let mut pipeline = start(&fake, ALL_AT_ONCE, &Arc::default());

@@ -103,7 +103,7 @@ fn made_by(fake: &Fake) -> Vec<(i64, String)> {
 }
 
 #[test]
-fn a_new_version_begins_where_the_old_one_is_committed() {
+fn new_version_begins_at_the_committed_offsets_of_the_old_one() {
     let values = vec!["one", "reject", "one", "one", "reject", "one"];
     let fake = Fake::new(&[values], vec![(Call::Fetch, 3, Event::Swap)]);
     let observed = Arc::default();
@@ -122,7 +122,7 @@ fn a_new_version_begins_where_the_old_one_is_committed() {
 }
 
 #[test]
-fn what_is_aborted_is_done_again_by_the_version_that_speaks_then() {
+fn aborted_records_are_mapped_by_the_version_that_is_active_then() {
     let script = vec![(Call::Send, 3, Event::Swap), (Call::Commit, 1, Event::Again)];
     let fake = Fake::new(&[vec!["one", "reject", "one", "one"]], script);
     let observed = Arc::default();
@@ -133,7 +133,7 @@ fn what_is_aborted_is_done_again_by_the_version_that_speaks_then() {
 }
 
 #[test]
-fn of_a_commit_whose_answer_was_lost_the_old_version_is_the_maker() {
+fn commit_without_an_answer_belongs_to_the_old_version() {
     let script = vec![(Call::Send, 3, Event::Swap), (Call::Commit, 1, Event::Unanswered)];
     let fake = Fake::new(&[vec!["one", "reject", "one", "one"]], script);
     let observed = Arc::default();
@@ -148,7 +148,7 @@ fn of_a_commit_whose_answer_was_lost_the_old_version_is_the_maker() {
 }
 
 #[test]
-fn a_commit_that_is_never_answered_is_still_in_the_history() {
+fn commit_without_an_answer_before_the_end_is_in_the_history() {
     // The process ends before it can ask what became of it.
     let script =
         vec![(Call::Commit, 1, Event::Unanswered), (Call::Abort, 1, Event::Shutdown), (Call::Rewind, 1, Event::Again)];
@@ -160,7 +160,7 @@ fn a_commit_that_is_never_answered_is_still_in_the_history() {
 }
 
 #[test]
-fn a_partition_that_comes_back_has_its_own_span() {
+fn partition_that_is_assigned_again_has_a_span_of_its_own() {
     let back = Revoke { partitions: vec![0], lost: false, records_elsewhere: 2, back_after: 1 };
     let fake =
         Fake::new(&[ones(8), ones(2)], vec![(Call::Fetch, 3, Event::Revoke(back)), (Call::Fetch, 2, Event::Swap)]);
@@ -203,7 +203,7 @@ fn failed_probation_aborts_the_open_transaction_and_the_version_before_maps_its_
 }
 
 #[test]
-fn failed_probation_at_least_once_commits_what_can_be_seen_already() {
+fn failed_probation_at_least_once_commits_visible_outputs() {
     let fake = with_a_probation_that_fails(true);
     let expected = [(0, "v0"), (1, "v1"), (2, "v1"), (4, "v0"), (5, "v0")];
     assert_eq!(made_by(&fake), expected.map(|(offset, by)| (offset, by.to_owned())));
@@ -211,7 +211,7 @@ fn failed_probation_at_least_once_commits_what_can_be_seen_already() {
 }
 
 #[test]
-fn transactions_are_small_during_probation_and_as_usual_after_it() {
+fn transactions_during_probation_are_small_and_as_usual_after_it() {
     let fake = Fake::new(&[ones(600)], vec![(Call::Fetch, 2, Event::SwapOnProbation)]);
     run(&fake, Work { batch_records: 20, ..ALL_AT_ONCE }).unwrap();
     everything_was_done(&fake);
