@@ -10,6 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 
 use super::client;
+use super::error_class::ErrorClass;
 use super::native::events::DeliveryReport;
 use mapper_core::rejection::RejectionCause;
 
@@ -89,7 +90,7 @@ impl Failures {
         else {
             return false;
         };
-        let Some(cause) = rejection_cause(first.code) else {
+        let Some(cause) = ErrorClass::of(first.code).rejection_cause() else {
             self.other.get_or_insert((first.code, first.number));
             return true;
         };
@@ -125,21 +126,6 @@ fn find_valid_record_text(reports: &[DeliveryReport]) -> Option<usize> {
     let differ = addresses.first() != addresses.last();
     let shared = addresses.windows(2).find(|pair| pair[0] == pair[1] && pair[0] != 0)?;
     differ.then_some(shared[0])
-}
-
-/// The cause of a rejection by the content of a record; `None` for any other error.
-pub(super) fn rejection_cause(code: RDKafkaErrorCode) -> Option<RejectionCause> {
-    use RDKafkaErrorCode as Code;
-    match code {
-        Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge => {
-            Some(RejectionCause::TooLarge)
-        }
-        Code::InvalidTimestamp => Some(RejectionCause::Timestamp),
-        Code::InvalidMessage | Code::InvalidRecord | Code::PolicyViolation | Code::UnsupportedForMessageFormat => {
-            Some(RejectionCause::Other)
-        }
-        _ => None,
-    }
 }
 
 impl ClientContext for Deliveries {
@@ -228,21 +214,5 @@ mod tests {
         record(5, Code::UnknownTopic);
         let failures = deliveries.take_within(Duration::from_secs(60)).expect("a failure");
         assert_eq!((failures.other, failures.rejected), (Some((Code::MessageTimedOut, 4)), vec![]));
-    }
-
-    #[test]
-    fn only_an_error_about_the_content_is_a_rejection() {
-        for (code, expected) in [
-            (Code::MessageSizeTooLarge, Some(RejectionCause::TooLarge)),
-            (Code::MessageBatchTooLarge, Some(RejectionCause::TooLarge)),
-            (Code::InvalidTimestamp, Some(RejectionCause::Timestamp)),
-            (Code::InvalidRecord, Some(RejectionCause::Other)),
-            (Code::PolicyViolation, Some(RejectionCause::Other)),
-            (Code::Unknown, None),
-            (Code::NotEnoughReplicas, None),
-            (Code::TopicAuthorizationFailed, None),
-        ] {
-            assert_eq!(rejection_cause(code), expected, "{code:?}");
-        }
     }
 }

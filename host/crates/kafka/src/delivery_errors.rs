@@ -3,6 +3,7 @@
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::deliveries::RejectedRecords;
+use super::error_class::{Denied, ErrorClass};
 use super::permissions::{MissingPermission, Operation, Resource};
 use mapper_core::decision::RouteIndex;
 use mapper_core::record::Position;
@@ -11,22 +12,19 @@ use mapper_pipeline::contracts::{Rejection, SinkError};
 
 /// Classifies a failed delivery whose cause is not the content of the record.
 pub(super) fn classify_delivery_error(code: RDKafkaErrorCode, topic: &str) -> SinkError {
-    use RDKafkaErrorCode as Code;
-    match code {
-        Code::TopicAuthorizationFailed => SinkError::Fatal(Halt::kafka(format!(
+    match ErrorClass::of(code) {
+        ErrorClass::NotAuthorized(Denied::Topic) => SinkError::Fatal(Halt::kafka(format!(
             "the topic '{topic}' can't be written to: {code}. Nothing was committed since then, so nothing is lost: {}",
             MissingPermission::new([Operation::Write], Resource::Topic(topic))
         ))),
-        Code::ClusterAuthorizationFailed => SinkError::Fatal(Halt::kafka(format!(
+        ErrorClass::NotAuthorized(Denied::Cluster) => SinkError::Fatal(Halt::kafka(format!(
             "the topic '{topic}' can't be written to: {code}. Nothing was committed since then, so nothing is lost: {}",
             MissingPermission::new([Operation::IdempotentWrite], Resource::Cluster)
         ))),
-        Code::UnknownTopic
-        | Code::UnknownTopicOrPartition
-        | Code::UnknownPartition
-        | Code::TransactionalIdAuthorizationFailed
-        | Code::InvalidTopic
-        | Code::InvalidRequiredAcks => SinkError::Fatal(Halt::kafka(format!(
+        ErrorClass::TopicUnknown
+        | ErrorClass::TopicMissing
+        | ErrorClass::TopicInvalid
+        | ErrorClass::NotAuthorized(Denied::TransactionalId) => SinkError::Fatal(Halt::kafka(format!(
             "the topic '{topic}' can't be written to: {code}. Nothing was committed since then, so nothing is lost; make the \
              topic writable and start again"
         ))),
@@ -66,7 +64,6 @@ mod tests {
     use RDKafkaErrorCode as Code;
 
     use super::*;
-    use crate::deliveries::rejection_cause;
 
     #[test]
     fn failed_delivery_is_retriable_or_fatal() {
@@ -99,7 +96,7 @@ mod tests {
             (Code::InvalidRecord, "cleanup.policy=compact"),
             (Code::PolicyViolation, "PolicyViolation"),
         ] {
-            let cause = rejection_cause(code).expect("a rejection");
+            let cause = ErrorClass::of(code).rejection_cause().expect("a rejection");
             let rejected = RejectedRecords { code, cause, numbers: vec![0, 1, 2] };
             let inputs = vec![(0, 7), (0, 7), (1, 7)];
             let Rejection { route, inputs, cause: actual, reason } = create_rejection(&rejected, 1, "reduced", inputs);

@@ -10,6 +10,7 @@ mod delivery_errors;
 mod describe;
 mod diagnosis;
 pub mod embedded;
+mod error_class;
 mod files;
 mod fit;
 mod input;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::client::Client;
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka_sys as sys;
 use rdkafka_sys::rd_kafka_AclOperation_t as Acl;
 
@@ -64,17 +64,6 @@ impl fmt::Display for MissingPermission<'_> {
         self.operations.iter().try_for_each(|operation| write!(f, " --operation {operation}"))?;
         write!(f, " {option}")
     }
-}
-
-/// Whether a permission is missing. A retry does not help.
-pub(super) fn is_authorization_error(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::TopicAuthorizationFailed
-            | RDKafkaErrorCode::GroupAuthorizationFailed
-            | RDKafkaErrorCode::ClusterAuthorizationFailed
-            | RDKafkaErrorCode::TransactionalIdAuthorizationFailed
-    )
 }
 
 /// Reads the permitted operations for each topic. Brokers before 2.3 and missing topics give no answer. Kafka has no such request for

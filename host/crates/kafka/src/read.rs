@@ -10,6 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::client::{ConnectionContext, KafkaSettings};
+use super::error_class::{Denied, ErrorClass};
 use super::native::RecordQueue;
 use super::permissions::{MissingPermission, Operation, Resource};
 use super::setup::Setup;
@@ -104,19 +105,18 @@ impl TopicReader {
 }
 
 fn handle_error(topic: &str, what: &str, code: Option<RDKafkaErrorCode>) -> Result<(), Halt> {
-    match code {
-        Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+    match code.map_or(ErrorClass::Retriable, ErrorClass::of) {
+        ErrorClass::NotAuthorized(Denied::Topic) => {
             let missing = MissingPermission::new([Operation::Read], Resource::Topic(topic));
             Err(Halt::kafka(format!("Kafka refuses to let the topic '{topic}' be read: {what}: {missing}")))
         }
-        Some(
-            RDKafkaErrorCode::ClusterAuthorizationFailed
-            | RDKafkaErrorCode::SaslAuthenticationFailed
-            | RDKafkaErrorCode::Authentication
-            | RDKafkaErrorCode::Fatal
-            | RDKafkaErrorCode::UnknownPartition
-            | RDKafkaErrorCode::UnknownTopic,
-        ) => Err(Halt::kafka(format!("Kafka refuses to let the topic '{topic}' be read: {what}"))),
+        ErrorClass::NotAuthorized(Denied::Cluster)
+        | ErrorClass::NotAuthenticated
+        | ErrorClass::ConnectionNotAuthenticated
+        | ErrorClass::ClientFailed
+        | ErrorClass::TopicUnknown => {
+            Err(Halt::kafka(format!("Kafka refuses to let the topic '{topic}' be read: {what}")))
+        }
         _ => {
             tracing::warn!(target: "kafka", "the consumer reports: {what}");
             Ok(())

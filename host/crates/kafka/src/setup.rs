@@ -12,8 +12,9 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use super::client::{self, ConnectionContext, KafkaSettings};
 use super::describe::{TopicDescription, describe_topics};
 use super::diagnosis;
+use super::error_class::ErrorClass;
 use super::input::InputTopic;
-use super::permissions::{MissingPermission, Operation, Resource, fetch_granted, is_authorization_error};
+use super::permissions::{MissingPermission, Operation, Resource, fetch_granted};
 use super::sample::last_records;
 use super::topic_limits;
 use super::until::Until;
@@ -77,7 +78,7 @@ impl Setup {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
-            if let Some(code) = error.rdkafka_error_code().filter(|code| is_authorization_error(*code)) {
+            if let Some(code) = error.rdkafka_error_code().filter(|code| ErrorClass::of(*code).is_not_authorized()) {
                 return Err(Halt::kafka(format!("Kafka at '{}' refuses {what}: {code}", self.settings.brokers)));
             }
             self.poll_errors();
@@ -113,7 +114,7 @@ impl Setup {
             match found.and_then(|found| found.error()).map(RDKafkaErrorCode::from) {
                 None => Ok(Ok(found.map(|found| found.partitions().len() as i32).filter(|partitions| *partitions > 0))),
                 Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(Ok(None)),
-                Some(code) if is_authorization_error(code) => Ok(Err(code)),
+                Some(code) if ErrorClass::of(code).is_not_authorized() => Ok(Err(code)),
                 Some(code) => Err(KafkaError::MetadataFetch(code)),
             }
         })?;
@@ -158,7 +159,7 @@ impl Setup {
                 Ok(topic) => tracing::info!(topic, partitions, "created the topic"),
                 // Another host created it.
                 Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((topic, code)) if is_authorization_error(code) => {
+                Err((topic, code)) if ErrorClass::of(code).is_not_authorized() => {
                     let missing = MissingPermission::new([Operation::Create], Resource::Topic(&topic));
                     return Err(failed(format!("'{topic}': {code}: {missing}")));
                 }

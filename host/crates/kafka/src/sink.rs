@@ -14,8 +14,9 @@ use rdkafka::topic_partition_list::TopicPartitionList;
 
 use self::errors::MissingTopic;
 use super::client::KafkaSettings;
-use super::deliveries::{RejectedRecords, rejection_cause};
+use super::deliveries::RejectedRecords;
 use super::delivery_errors::create_rejection;
+use super::error_class::ErrorClass;
 use super::limits::{COORDINATOR_LIMIT, INIT_LIMIT, INIT_LIMIT_AT_END, MAX_ABANDONED};
 use super::member::Member;
 use super::native::commit_within;
@@ -238,7 +239,7 @@ impl Sink for KafkaSink {
         let produced = open.topic(route).produce(number, key, value, timestamp_ms, headers, wait_for_room);
         let Err(code) = produced else { return Ok(()) };
         let topic = self.routes.get(route).topic.clone();
-        if let Some(cause) = rejection_cause(code) {
+        if let Some(cause) = ErrorClass::of(code).rejection_cause() {
             // librdkafka itself has rejected this record.
             let rejected = RejectedRecords { code, cause, numbers: vec![number] };
             return Err(self.reject(vec![create_rejection(&rejected, route, &topic, vec![input])]));

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::super::delivery_errors::classify_delivery_error;
+use super::super::error_class::{Denied, ErrorClass};
 use super::super::limits::topic_absence;
-use super::super::permissions::{MissingPermission, Operation, Resource, is_authorization_error};
+use super::super::permissions::{MissingPermission, Operation, Resource};
 use super::{KafkaSink, REPORT_WAIT};
 use mapper_core::shutdown::Halt;
 use mapper_pipeline::contracts::SinkError;
@@ -15,12 +16,6 @@ use mapper_pipeline::contracts::SinkError;
 /// A producer that is fenced this often within [`FENCED_WITHIN`] shares its transactional id with another host.
 const MAX_FENCED: usize = 3;
 const FENCED_WITHIN: Duration = Duration::from_secs(60);
-
-/// Whether a delivery failed because the topic does not exist.
-fn is_missing(code: RDKafkaErrorCode) -> bool {
-    use RDKafkaErrorCode as Code;
-    matches!(code, Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition)
-}
 
 /// An output topic that does not exist.
 pub(super) struct MissingTopic {
@@ -32,16 +27,16 @@ pub(super) struct MissingTopic {
 impl KafkaSink {
     /// Classifies an error of a transactional call. A fatal error closes the producer.
     pub(super) fn classify(&mut self, error: &KafkaError) -> SinkError {
-        use RDKafkaErrorCode as Code;
         let code = error.rdkafka_error_code();
+        let class = code.map_or(ErrorClass::Retriable, ErrorClass::of);
         // librdkafka fails the transaction shortly before it reports the cause.
-        let is_failed =
-            code == Some(Code::State) || matches!(error, KafkaError::Transaction(error) if error.txn_requires_abort());
+        let is_failed = class == ErrorClass::TransactionFailed
+            || matches!(error, KafkaError::Transaction(error) if error.txn_requires_abort());
         if let Some(error) = self.take_failure(if is_failed { REPORT_WAIT } else { Duration::ZERO }) {
             return error;
         }
-        match code {
-            Some(Code::InvalidTransactionTimeout) => {
+        match class {
+            ErrorClass::TransactionTimeout => {
                 return Halt::kafka(format!(
                     "Kafka refuses transactions to this host: --transaction-timeout {}: {error}. Give no more than the broker allows \
                      (its transaction.max.timeout.ms, 15 minutes by default), or raise that",
@@ -49,11 +44,11 @@ impl KafkaSink {
                 ))
                 .into();
             }
-            Some(code) if is_authorization_error(code) => return self.permission_error(error, code),
-            Some(Code::UnsupportedVersion | Code::UnsupportedFeature | Code::SaslAuthenticationFailed) => {
+            ErrorClass::NotAuthorized(denied) => return self.permission_error(error, denied),
+            ErrorClass::Unsupported | ErrorClass::NotAuthenticated => {
                 return Halt::kafka(format!("Kafka refuses transactions to this host: {error}")).into();
             }
-            Some(Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch) => {
+            ErrorClass::ProducerFenced => {
                 if let Some(halt) = self.record_fencing() {
                     return halt.into();
                 }
@@ -70,10 +65,11 @@ impl KafkaSink {
 
     /// Classifies a failed delivery. A missing topic is retriable for some time, as someone may be recreating it.
     pub(super) fn classify_delivery(&mut self, code: RDKafkaErrorCode, topic: &str) -> SinkError {
-        if code == RDKafkaErrorCode::TransactionalIdAuthorizationFailed {
-            return self.permission_error(&code, code);
+        let class = ErrorClass::of(code);
+        if class == ErrorClass::NotAuthorized(Denied::TransactionalId) {
+            return self.permission_error(&code, Denied::TransactionalId);
         }
-        if !is_missing(code) {
+        if !class.is_topic_missing() {
             return classify_delivery_error(code, topic);
         }
         self.is_unusable = true;
@@ -99,25 +95,21 @@ impl KafkaSink {
         }
     }
 
-    fn permission_error(&self, error: &dyn fmt::Display, code: RDKafkaErrorCode) -> SinkError {
-        let missing = self.missing_permission(code);
+    fn permission_error(&self, error: &dyn fmt::Display, denied: Denied) -> SinkError {
+        let missing = self.missing_permission(denied);
         Halt::kafka(format!("Kafka refuses transactions to this host: {error}: {missing}")).into()
     }
 
-    /// The permission that is missing, from the error code. The code does not contain the topic.
-    fn missing_permission(&self, code: RDKafkaErrorCode) -> String {
-        let missing = match code {
-            RDKafkaErrorCode::TransactionalIdAuthorizationFailed => {
+    /// The permission that is missing, from the error. The error does not contain the topic.
+    fn missing_permission(&self, denied: Denied) -> String {
+        let missing = match denied {
+            Denied::TransactionalId => {
                 let id = self.transactional_id.as_deref().unwrap_or_default();
                 MissingPermission::new([Operation::Describe, Operation::Write], Resource::TransactionalId(id))
             }
-            RDKafkaErrorCode::GroupAuthorizationFailed => {
-                MissingPermission::new([Operation::Read], Resource::Group(&self.settings.group))
-            }
-            RDKafkaErrorCode::ClusterAuthorizationFailed => {
-                MissingPermission::new([Operation::IdempotentWrite], Resource::Cluster)
-            }
-            _ => {
+            Denied::Group => MissingPermission::new([Operation::Read], Resource::Group(&self.settings.group)),
+            Denied::Cluster => MissingPermission::new([Operation::IdempotentWrite], Resource::Cluster),
+            Denied::Topic => {
                 let topics: Vec<&str> = self.routes.all().map(|route| &*route.topic).collect();
                 match self.open.as_ref().and_then(|open| open.find_not_writable(&topics)) {
                     Some(topic) => {

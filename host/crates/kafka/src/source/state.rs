@@ -3,6 +3,7 @@
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::topic_partition_list::Offset;
 
+use crate::error_class::{Denied, ErrorClass};
 use crate::permissions::{MissingPermission, Operation, Resource};
 use mapper_core::shutdown::Halt;
 use mapper_core::topics::TopicId;
@@ -68,25 +69,23 @@ pub(super) fn handle_error(
     code: Option<RDKafkaErrorCode>,
 ) -> Result<(), SourceError> {
     let refused = |why: String| Err(Halt::kafka(format!("Kafka refuses to let this host read: {what}{why}")).into());
-    match code {
-        Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
+    match code.map_or(ErrorClass::Retriable, ErrorClass::of) {
+        ErrorClass::NotAuthorized(Denied::Topic) => {
             refused(format!(": {}", MissingPermission::new([Operation::Describe, Operation::Read], Resource::Topic(topic))))
         }
-        Some(RDKafkaErrorCode::InvalidSessionTimeout) => refused(
+        ErrorClass::SessionTimeout => refused(
             ". Give a --session-timeout within what the broker allows (its group.min.session.timeout.ms, 6 s by default, and \
              group.max.session.timeout.ms)"
                 .to_owned(),
         ),
-        Some(RDKafkaErrorCode::GroupAuthorizationFailed) => {
+        ErrorClass::NotAuthorized(Denied::Group) => {
             refused(format!(": {}", MissingPermission::new([Operation::Read], Resource::Group(group))))
         }
-        Some(
-            RDKafkaErrorCode::ClusterAuthorizationFailed
-            | RDKafkaErrorCode::SaslAuthenticationFailed
-            | RDKafkaErrorCode::Authentication
-            | RDKafkaErrorCode::Fatal
-            | RDKafkaErrorCode::FencedInstanceId,
-        ) => refused(String::new()),
+        ErrorClass::NotAuthorized(Denied::Cluster)
+        | ErrorClass::NotAuthenticated
+        | ErrorClass::ConnectionNotAuthenticated
+        | ErrorClass::ClientFailed
+        | ErrorClass::InstanceFenced => refused(String::new()),
         _ => {
             tracing::warn!(target: "kafka", "the consumer reports: {what}");
             Ok(())
