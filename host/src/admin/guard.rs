@@ -222,7 +222,7 @@ mod tests {
             assert!(error.contains("16 or more") && error.contains("token"), "{error}");
         }
         assert!(format!("{:#}", read_token(&dir.path().join("none")).unwrap_err()).contains("No such file"));
-        assert!(format!("{:#}", read_token(dir.path()).unwrap_err()).contains("it is a directory"));
+        assert!(format!("{:#}", read_token(dir.path()).unwrap_err()).contains("not a regular file: a directory"));
         assert!(format!("{:#}", read_token(Path::new("/dev/zero")).unwrap_err()).contains("a character device"));
     }
 
