@@ -211,32 +211,39 @@ pub fn rebalance_is_announced_until_it_is_settled(cluster: &mut impl TestCluster
     assert_eq!((cluster.committed(0), cluster.committed(1)), (Some(1), Some(1)));
 }
 
-/// A record that the broker rejects is named, its transaction leaves nothing, and the next one can be committed.
+/// Sends records to the compacted topic in a transaction that the broker rejects. Returns the inputs that are named, and aborts.
+fn rejected_inputs<S: Source, K: Sink>(
+    worker: &mut TestWorker<S, K>,
+    records: &[(i64, Option<&str>)],
+    next: i64,
+) -> Vec<Position> {
+    worker.sink.begin().expect("a transaction begins");
+    let sent = records.iter().try_for_each(|(offset, key)| worker.send((0, *offset), COMPACTED, *key, "value"));
+    let rejections = match sent.and_then(|()| worker.sink.commit(&Positions::from([(0, next)]))) {
+        Err(SinkError::RecordsRejected(rejections)) => rejections,
+        other => panic!("the broker takes a record without a key: {other:?}"),
+    };
+    worker.sink.abort().expect("an abort");
+    assert!(rejections.iter().all(|rejection| rejection.route == COMPACTED), "{rejections:?}");
+    rejections.into_iter().flat_map(|rejection| rejection.inputs).collect()
+}
+
+/// A record that the broker rejects is named, if need be together with others of its request, and alone if it was sent alone. Its
+/// transaction leaves nothing, and the next one can be committed.
 pub fn rejected_record_is_named(cluster: &mut impl TestCluster) {
     cluster.append(0, "a");
     cluster.append(0, "b");
     let mut worker = cluster.join("rejected");
     worker.take_partitions();
     worker.fetch(2);
-    worker.sink.begin().expect("a transaction begins");
-    let sent = worker
-        .send((0, 0), COMPACTED, Some("key"), "A")
-        .and_then(|()| worker.send((0, 1), COMPACTED, None, "B"))
-        .and_then(|()| worker.sink.commit(&Positions::from([(0, 2)])));
-    match sent {
-        Err(SinkError::RecordsRejected(rejections)) => {
-            let named: Vec<_> =
-                rejections.iter().map(|rejection| (rejection.route, rejection.inputs.clone())).collect();
-            assert_eq!(named, [(COMPACTED, vec![(0, 1)])]);
-        }
-        other => panic!("the broker takes a record without a key: {other:?}"),
-    }
-    worker.sink.abort().expect("an abort");
+    let named = rejected_inputs(&mut worker, &[(0, Some("key")), (1, None)], 2);
+    assert!(named.contains(&(0, 1)), "{named:?}");
     assert_eq!((cluster.read_committed(COMPACTED), cluster.committed(0)), (vec![], None));
     worker.sink.begin().expect("a transaction begins");
     worker.send((0, 0), COMPACTED, Some("key"), "A").expect("a record is sent");
-    worker.sink.commit(&Positions::from([(0, 2)])).expect("a commit");
-    assert_eq!((cluster.read_committed(COMPACTED), cluster.committed(0)), (vec!["A".to_owned()], Some(2)));
+    worker.sink.commit(&Positions::from([(0, 1)])).expect("a commit");
+    assert_eq!(rejected_inputs(&mut worker, &[(1, None)], 2), [(0, 1)]);
+    assert_eq!((cluster.read_committed(COMPACTED), cluster.committed(0)), (vec!["A".to_owned()], Some(1)));
 }
 
 /// One test a rule, on the cluster that the expression makes.
