@@ -72,15 +72,23 @@ impl Worker {
 
     /// From now on it does this.
     pub fn does(&self, activity: Activity) {
-        self.since_ms.store(self.begun.elapsed().as_millis() as u64, Ordering::Relaxed);
+        self.does_since(activity, Instant::now());
+    }
+
+    fn does_since(&self, activity: Activity, now: Instant) {
+        self.since_ms.store(now.saturating_duration_since(self.begun).as_millis() as u64, Ordering::Relaxed);
         self.activity.store(activity as u8, Ordering::Relaxed);
     }
 
     /// What it does, and for how long by now.
     pub fn activity(&self) -> (Activity, Duration) {
+        self.activity_at(Instant::now())
+    }
+
+    fn activity_at(&self, now: Instant) -> (Activity, Duration) {
         let activity = Activity::ALL[usize::from(self.activity.load(Ordering::Relaxed))];
         let since = Duration::from_millis(self.since_ms.load(Ordering::Relaxed));
-        (activity, self.begun.elapsed().saturating_sub(since))
+        (activity, now.saturating_duration_since(self.begun).saturating_sub(since))
     }
 
     /// These are its partitions: where it is in each, and where that ends.

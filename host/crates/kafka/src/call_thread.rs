@@ -90,8 +90,6 @@ pub(super) fn destroy_within<C: Send + Sync + 'static>(name: &str, client: Arc<C
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     const LONG: Duration = Duration::from_secs(60);
@@ -123,9 +121,8 @@ mod tests {
     fn abandoned_client_is_destroyed_after_its_call_returns() {
         let (calls, dropped) = start();
         let (go_on, blocked) = mpsc::channel::<()>();
-        let asked = Instant::now();
+        // Waiting for it would have no end: it returns when it is told to, below.
         assert_eq!(calls.call(Duration::from_millis(20), move |_| blocked.recv().is_ok()), None);
-        assert!(asked.elapsed() < LONG);
         assert!(calls.abandon() >= 1);
         assert!(dropped.try_recv().is_err(), "the client must not be destroyed during its call");
         go_on.send(()).unwrap();

@@ -85,12 +85,13 @@ fn worker_beyond_the_limit_of_its_step_is_not_ready_then_not_alive() {
 
 #[test]
 fn a_step_is_counted_from_its_beginning() {
-    let workers = Workers::default();
-    let worker = workers.worker(0);
-    for activity in Activity::ALL {
-        worker.does(activity);
-        assert_eq!(worker.activity().0, activity);
-        assert!(worker.activity().1 < Duration::from_secs(60));
+    let worker = Workers::default().worker(0);
+    let after = |seconds: u64| worker.begun + Duration::from_secs(seconds);
+    assert_eq!(worker.activity_at(after(7)), (Activity::Starting, Duration::from_secs(7)));
+    for (activity, began) in Activity::ALL.into_iter().zip((10..).step_by(10)) {
+        worker.does_since(activity, after(began));
+        assert_eq!(worker.activity_at(after(began)), (activity, Duration::ZERO));
+        assert_eq!(worker.activity_at(after(began + 3)), (activity, Duration::from_secs(3)));
     }
 }
 

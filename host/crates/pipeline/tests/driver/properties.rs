@@ -126,7 +126,7 @@ fn holds(scenario: &Scenario) {
 #[test]
 fn any_script_of_failures_and_rebalances_maps_each_input_exactly_once_and_in_order() {
     let work = || {
-        let config = Config { cases: CASES, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
+        let config = Config { cases: CASES, source_file: Some(file!()), max_shrink_iters: 300, ..Config::default() };
         let tested = TestRunner::new(config).run(&scenario(), |scenario| {
             holds(&scenario);
             Ok::<(), TestCaseError>(())

@@ -158,8 +158,6 @@ fn split_batch_stops_at_the_output_limit() {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::test_runner::Config { failure_persistence: None, ..Default::default() })]
-
     /// Columns that pass the check can be read completely.
     #[test]
     fn checked_columns_can_be_read(columns in columns(), records in 0..4_usize) {

@@ -75,8 +75,6 @@ fn min_bytes() -> usize {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
     #[test]
     fn dead_letter_never_exceeds_the_limit_of_its_topic(
         input in inputs(), message in contents(300), part in 0.0..1.1_f64
