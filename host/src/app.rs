@@ -12,6 +12,7 @@ use crate::kafka::{KafkaSettings, TopicProducer};
 use crate::pipelines::{Entry, Manager, PipelineRegistry, Policy, Reread, Shared};
 use crate::shutdown::{Halt, Shutdown};
 use crate::swap::Reload;
+use crate::threads::spawn_watcher;
 use crate::visits::{BURST_ROWS, Generator};
 use crate::{admin, report, state_dir};
 
@@ -54,12 +55,17 @@ pub fn run(
     let policy = Policy { fail_fast: config.fail_fast || !has_tables, names_pipelines: has_tables };
     let watchers_end = Shutdown::default();
     let ended = std::thread::scope(|scope| {
-        scope.spawn(|| report::follow(console, &registry, policy.names_pipelines, &watchers_end));
-        if let Some((demo, spec, entry)) = &demo {
-            demo.run(scope, console, (spec, &entry.telemetry), (shutdown, &watchers_end));
-        }
-        let manager = Manager::new(shared, registry.clone(), cluster, policy);
-        let ended = manager.run(config, (shutdown, reload), reread);
+        let run = || -> Result<(), Halt> {
+            let failed = |error| Halt::internal(&anyhow::Error::new(error).context("starting a thread"));
+            let report = || report::follow(console, &registry, policy.names_pipelines, &watchers_end);
+            spawn_watcher(scope, "report", &registry.threads, report).map_err(failed)?;
+            if let Some((demo, spec, entry)) = &demo {
+                demo.run(scope, console, (spec, &entry.telemetry), (shutdown, &watchers_end)).map_err(failed)?;
+            }
+            Manager::new(shared, registry.clone(), cluster, policy).run(config, (shutdown, reload), reread)
+        };
+        let ended = run();
+        // Also when not all of them could be started.
         watchers_end.request();
         ended
     });

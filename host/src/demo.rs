@@ -17,6 +17,7 @@ use crate::output;
 use crate::pipelines::{self, Cluster};
 use crate::shutdown::{Halt, Shutdown};
 use crate::telemetry::Telemetry;
+use crate::threads::spawn_watcher;
 use crate::visits::{BURST_ROWS, Generator, Profile, VisitRow};
 
 pub use next_steps::{next_steps, program_name};
@@ -99,13 +100,16 @@ impl Demo {
     }
 
     /// Generates visits for the pipeline, and shows people samples of what becomes of them, until the watchers end.
+    ///
+    /// # Errors
+    /// When no thread can be started.
     pub fn run<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         console: &'scope Console,
         (spec, telemetry): (&'scope PipelineSpec, &'scope Telemetry),
         (shutdown, watchers_end): (&'scope Shutdown, &'scope Shutdown),
-    ) {
+    ) -> std::io::Result<()> {
         // Not the broker: it stays with its thread.
         let Self { settings, recent, .. } = self;
         let warn = |ended: Result<(), Halt>| {
@@ -114,13 +118,16 @@ impl Demo {
             }
         };
         let topic = &spec.input_topic;
-        scope.spawn(move || warn(generate((settings, topic), recent, telemetry, watchers_end)));
+        let threads = &telemetry.threads;
+        let generate = move || warn(generate((settings, topic), recent, telemetry, watchers_end));
+        spawn_watcher(scope, "generator", threads, generate)?;
         if console.is_for_people() {
             // The samples show them, with their inputs.
             telemetry.failure_log.mute();
-            scope.spawn(move || warn(show_samples(console, settings, &spec.into(), recent, watchers_end)));
+            let show = move || warn(show_samples(console, settings, &spec.into(), recent, watchers_end));
+            spawn_watcher(scope, "samples", threads, show)?;
         }
-        scope.spawn(move || end_without_reader(shutdown, watchers_end));
+        spawn_watcher(scope, "reader", threads, move || end_without_reader(shutdown, watchers_end))
     }
 
     /// Leaves the broker up to the end of the process.

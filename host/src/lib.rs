@@ -22,6 +22,7 @@ pub mod spans;
 pub mod state_dir;
 pub mod swap;
 pub mod telemetry;
+pub mod threads;
 pub mod topics;
 pub mod worker;
 

@@ -8,6 +8,7 @@ mod guests;
 mod observer;
 mod rates;
 mod step_trace;
+mod threads;
 mod topics;
 mod workers;
 
@@ -34,6 +35,7 @@ pub use guests::{Guests, Renewal};
 pub use observer::TelemetryObserver;
 pub use rates::{EVERY, Rate, Rates};
 pub use step_trace::StepTrace;
+pub use threads::{Role, Threads};
 pub use topics::Topics;
 pub use workers::{Activity, Place, StepLimits, Worker, Workers};
 
@@ -71,6 +73,8 @@ pub struct Telemetry {
     pub about: About,
     /// What each worker does.
     pub workers: Workers,
+    /// Threads beside the workers that panicked.
+    pub threads: Threads,
     /// What happened to topics.
     pub topics: Topics,
     /// How long mapping and committing take.
@@ -108,6 +112,11 @@ impl Telemetry {
     pub fn not_ready(&self) -> Vec<(&'static str, String)> {
         let overdue = self.workers.overdue().into_iter().map(|reason| ("worker", reason));
         self.health.reasons().into_iter().chain(overdue).collect()
+    }
+
+    /// Why the process should be restarted; usually empty.
+    pub fn stuck(&self) -> Vec<String> {
+        self.workers.stuck().into_iter().chain(self.threads.stuck()).collect()
     }
 
     /// A transaction was committed.

@@ -170,6 +170,10 @@ impl Collector for Ours {
         guests(&mut families)?;
         kafka(&mut families)?;
         swaps(&mut families)?;
+        families.counters("thread_panics", "Panics of threads beside the workers, by thread", |pipeline| {
+            let panics = pipeline.telemetry.threads.panics().into_iter();
+            panics.map(|(thread, count)| (labels(pipeline, [("thread", thread.to_owned())]), count)).collect()
+        })?;
         partitions(&mut families)
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn is_probe(path: &str) -> bool {
     [LIVEZ, READYZ].contains(&path)
 }
 
-/// `alive`, or a line for each worker that is not.
+/// `alive`, or a line for each worker and each essential thread that is not.
 async fn livez(State(registry): State<Arc<PipelineRegistry>>) -> (StatusCode, String) {
     answer("alive", lines(&registry, Entry::stuck))
 }

@@ -137,6 +137,8 @@ struct Totals {
     instance_renewals: BTreeMap<&'static str, u64>,
     /// How many times a breaker opened.
     breaker_openings: u64,
+    /// Panics of threads beside the workers, of the pipeline and of the process, by thread, without zeros.
+    thread_panics: BTreeMap<&'static str, u64>,
 }
 
 /// Rates of committed records over the last seconds.
@@ -230,7 +232,7 @@ impl Status {
                 uptime_seconds: registry.uptime().as_secs(),
             },
             plugin: about.plugin().map(Plugin::from),
-            counts: Totals::of(telemetry, &counts),
+            counts: Totals::of(telemetry, &counts, registry.threads.panics()),
             rates: Rates {
                 records_in_per_second: rounded(rate.records_in),
                 records_out_per_second: rounded(rate.records_out),
@@ -254,7 +256,7 @@ impl Status {
 }
 
 impl Totals {
-    fn of(telemetry: &Telemetry, counts: &Counts) -> Self {
+    fn of(telemetry: &Telemetry, counts: &Counts, of_process: BTreeMap<&'static str, u64>) -> Self {
         let renewals = Renewal::ALL.into_iter().map(|reason| (reason.name(), telemetry.guests.renewals(reason)));
         Self {
             records_in: counts.records_in,
@@ -269,6 +271,7 @@ impl Totals {
             topic_recreations: telemetry.topics.recreations(),
             instance_renewals: renewals.filter(|(_, count)| *count > 0).collect(),
             breaker_openings: telemetry.breakers.times_opened(),
+            thread_panics: telemetry.threads.panics().into_iter().chain(of_process).collect(),
         }
     }
 }

@@ -77,6 +77,7 @@ impl From<Busy> for Failed {
         let status = match busy {
             Busy::Swapping(_) => StatusCode::CONFLICT,
             Busy::Ending => StatusCode::SERVICE_UNAVAILABLE,
+            Busy::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
         };
         failed(status, busy.to_string())
     }
@@ -142,6 +143,7 @@ async fn answer(control: &Control, request: Request) -> Result<Response, Failed>
         Ok(Reply::Shadow(Err(Refusal { step, reason }))) => {
             Err(Failed(StatusCode::UNPROCESSABLE_ENTITY, NotDone { step: Some(step), reason }))
         }
+        Ok(Reply::Panicked) => Err(Busy::Panicked.into()),
         Err(_) => Err(Busy::Ending.into()),
     }
 }

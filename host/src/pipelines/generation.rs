@@ -18,6 +18,7 @@ use crate::spans::Spans;
 use crate::swap::candidate::PluginLoader;
 use crate::swap::{Reload, Versions};
 use crate::telemetry::{Telemetry, Work};
+use crate::threads::spawn_watcher;
 use crate::topics::{TopicReporter, TopicWatch};
 use crate::transactional_id::TransactionalId;
 use crate::worker::{self, Job};
@@ -254,32 +255,38 @@ impl Started {
         let watchers_end = Shutdown::default();
         let here = tracing::Span::current();
         let outcome = std::thread::scope(|scope| {
-            scope.spawn(|| {
-                here.in_scope(|| {
-                    let unready_after = spec.kafka_unready_after;
-                    committed::follow(&kafka.setup, &spec.input_topic, telemetry, unready_after, &watchers_end);
-                });
-            });
-            if let Some(watch) = &watch {
-                scope.spawn(|| here.in_scope(|| watch.follow(&watchers_end)));
-            }
-            telemetry.health.ready("start");
-            entry.set_state(State::Running);
-            // Members that join and leave at once cost the group a rebalance: with nothing to do, none joins.
-            let has_work = !shutdown.requested() && !kafka.is_done(&spec.input_topic);
-            let workers = if has_work { worker::start(&job) } else { Ok(Vec::new()) };
-            let outcome = match workers.map_err(|error| Halt::internal(&error)) {
-                Err(halt) => Err(halt).into(),
-                Ok(workers) => {
-                    let swapping = versions.start(scope, &workers_end);
-                    let swapping =
-                        swapping.map_err(|error| Halt::internal(&anyhow::Error::new(error).context("swapping")));
-                    let ends = (shutdown, &workers_end);
-                    let Drained { deadline, ended, left } = supervise(workers, spec, &kafka, telemetry, ends);
-                    let ended = swapping.map(|swapping| swapping.end(deadline)).and(ended);
-                    Outcome { ended, left }
+            let run = || -> Result<Outcome, Halt> {
+                let failed = |error| Halt::internal(&anyhow::Error::new(error).context("starting a thread"));
+                let ask = || {
+                    here.in_scope(|| {
+                        let unready_after = spec.kafka_unready_after;
+                        committed::follow(&kafka.setup, &spec.input_topic, telemetry, unready_after, &watchers_end);
+                    });
+                };
+                spawn_watcher(scope, "committed", &telemetry.threads, ask).map_err(failed)?;
+                if let Some(watch) = &watch {
+                    let follow = || here.in_scope(|| watch.follow(&watchers_end));
+                    spawn_watcher(scope, "topics", &telemetry.threads, follow).map_err(failed)?;
                 }
+                // Before the workers: a pipeline that can't swap maps nothing.
+                let swapping = versions.start(scope, &workers_end, telemetry).map_err(failed)?;
+                telemetry.health.ready("start");
+                entry.set_state(State::Running);
+                // Members that join and leave at once cost the group a rebalance: with nothing to do, none joins.
+                let has_work = !shutdown.requested() && !kafka.is_done(&spec.input_topic);
+                let workers = if has_work { worker::start(&job) } else { Ok(Vec::new()) };
+                let workers = workers.map_err(|error| {
+                    workers_end.request();
+                    Halt::internal(&error)
+                })?;
+                let ends = (shutdown, &workers_end);
+                let Drained { deadline, ended, left } = supervise(workers, spec, &kafka, telemetry, ends);
+                let swapped = swapping.end(deadline);
+                Ok(Outcome { ended: ended.and(swapped), left })
             };
+            let outcome = run().unwrap_or_else(|halt| Err(halt).into());
+            // Also when not all of them could be started.
+            workers_end.request();
             watchers_end.request();
             outcome
         });

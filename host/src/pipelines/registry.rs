@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use crate::swap::Control;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, Threads};
 
 /// As whom a pipeline says that it is not ready because it halted.
 const WHO: &str = "pipeline";
@@ -19,11 +19,19 @@ pub struct PipelineRegistry {
     begun: Instant,
     entries: Mutex<BTreeMap<String, Arc<Entry>>>,
     config_error: Mutex<Option<String>>,
+    /// Threads of the process that panicked; those of a pipeline are in its telemetry.
+    pub threads: Threads,
 }
 
 impl Default for PipelineRegistry {
     fn default() -> Self {
-        Self { started: Utc::now(), begun: Instant::now(), entries: Mutex::default(), config_error: Mutex::default() }
+        Self {
+            started: Utc::now(),
+            begun: Instant::now(),
+            entries: Mutex::default(),
+            config_error: Mutex::default(),
+            threads: Threads::default(),
+        }
     }
 }
 
@@ -172,7 +180,7 @@ impl Entry {
     pub fn stuck(&self) -> Vec<String> {
         match self.state() {
             State::Halted { .. } => Vec::new(),
-            _ => self.telemetry.workers.stuck(),
+            _ => self.telemetry.stuck(),
         }
     }
 }

@@ -12,7 +12,9 @@ use crate::config::{Delivery, PipelineSpec};
 use crate::decision::Routes;
 use crate::files;
 use crate::plugin::{Digest, Plugin, PluginMapper};
-use crate::shutdown::Shutdown;
+use crate::shutdown::{Halt, Shutdown};
+use crate::telemetry::Telemetry;
+use crate::threads::{Panicked, spawn_essential, spawn_watcher};
 use crate::transactional_id::{claim_slot, group_digest};
 use mapper_state::files::PLUGIN_LIMIT;
 use mapper_versions::history::Version;
@@ -91,7 +93,7 @@ impl Versions {
         Self { slot, speaker, control, swapper, watch, reload, plugin, _claimed: claimed }
     }
 
-    /// Starts to swap and to watch, until the workers are to end.
+    /// Starts to swap and to watch, until the workers are to end. A panic of the swap thread asks them to.
     ///
     /// # Errors
     /// When no thread can be started.
@@ -99,13 +101,13 @@ impl Versions {
         self,
         scope: &'scope Scope<'scope, '_>,
         workers_end: &'scope Shutdown,
+        telemetry: &'scope Arc<Telemetry>,
     ) -> std::io::Result<Running> {
-        let Self { swapper, watch, reload, plugin: (path, digest), _claimed: claimed, .. } = self;
+        let Self { control, swapper, watch, reload, plugin: (path, digest), _claimed: claimed, .. } = self;
         let end = workers_end.clone();
-        // Not in the scope, which would wait for it whatever it does.
         let here = tracing::Span::current();
         let watching_here = here.clone();
-        let swapping = std::thread::Builder::new().name("swap".into()).spawn(move || {
+        let swap = move || {
             let _here = here.enter();
             priority::lower_current_thread();
             // Of a file that has changed since, the watch takes care.
@@ -115,37 +117,65 @@ impl Versions {
                 swapper.store_first(&bytes);
             }
             swapper.run(&end);
-        })?;
-        let watching = std::thread::Builder::new().name("plugin-file".into());
-        watching.spawn_scoped(scope, move || watching_here.in_scope(|| watch.run(workers_end)))?;
+        };
+        // Not in the scope, which would wait for it whatever it does.
+        let swapping = start_swapping(swap, control.requests.clone(), telemetry.clone(), workers_end.clone())?;
+        let watch = move || watching_here.in_scope(|| watch.run(workers_end));
+        spawn_watcher(scope, "plugin-file", &telemetry.threads, watch)?;
         Ok(Running { reload, swapping, claimed })
     }
+}
+
+/// Starts the swap thread. If it panics, all requests are answered so, and the workers end.
+fn start_swapping(
+    swap: impl FnOnce() + Send + 'static,
+    requests: Arc<RequestQueue>,
+    telemetry: Arc<Telemetry>,
+    workers_end: Shutdown,
+) -> std::io::Result<JoinHandle<Result<(), Panicked>>> {
+    spawn_essential("swap", telemetry, swap, move || {
+        requests.close_after_panic();
+        workers_end.request();
+    })
 }
 
 /// The threads; they end with the workers.
 pub struct Running {
     reload: Reload,
-    swapping: JoinHandle<()>,
+    swapping: JoinHandle<Result<(), Panicked>>,
     claimed: Option<File>,
 }
 
 impl Running {
     /// Wakes the thread that waits for the file, as the workers are to end, and waits for the one that swaps: not for longer than
     /// the drain may take. It is left then, and ends with the process.
-    pub fn end(self, drained_by: Instant) {
+    ///
+    /// # Errors
+    /// When the swap thread panicked.
+    pub fn end(self, drained_by: Instant) -> Result<(), Halt> {
         self.reload.wake();
         let deadline = drained_by.min(Instant::now() + END_PATIENCE);
         while !self.swapping.is_finished() {
             if Instant::now() >= deadline {
                 // Until this process has ended nobody else should get the folder: the thread may still write there.
                 std::mem::forget(self.claimed);
-                return tracing::warn!("ended without waiting for the swap in progress");
+                tracing::warn!("ended without waiting for the swap in progress");
+                return Ok(());
             }
             std::thread::sleep(END_POLL);
         }
-        if self.swapping.join().is_err() {
-            tracing::error!("the thread that swaps panicked; see above");
-        }
+        swapped(self.swapping)
+    }
+}
+
+/// How the swap thread ended.
+fn swapped(swapping: JoinHandle<Result<(), Panicked>>) -> Result<(), Halt> {
+    match swapping.join() {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(Panicked)) | Err(_) => Err(Halt::internal(&anyhow::anyhow!(
+            "the swap thread panicked: a mistake in the host; the log has the error. Nothing is lost: start the host again, and report \
+             the error"
+        ))),
     }
 }
 
@@ -155,4 +185,26 @@ fn claim(state_dir: &Path, group: &str) -> anyhow::Result<(Journal, Store, File)
     let (number, claimed) = claim_slot(state_dir, &name)?;
     let dir = state_dir.join(format!("{name}-{number}"));
     Ok((Journal::open(&dir)?, Store::new(dir.join("plugins")), claimed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shutdown::Cause;
+    use mapper_versions::swapper::{Busy, Request};
+
+    #[test]
+    fn panic_of_the_swap_thread_makes_the_host_not_alive_and_ends_it_with_an_error() {
+        let requests = Arc::new(RequestQueue::new(Arc::default()));
+        let (telemetry, workers_end) = (Arc::new(Telemetry::default()), Shutdown::default());
+        let panics = || panic!("on purpose");
+        let thread = start_swapping(panics, requests.clone(), telemetry.clone(), workers_end.clone()).unwrap();
+        let halt = swapped(thread).unwrap_err();
+        assert!(halt.cause == Cause::Internal && halt.reason.contains("the swap thread panicked"), "{halt}");
+        assert!(workers_end.requested());
+        assert_eq!(telemetry.stuck(), ["the thread 'swap' has panicked"]);
+        assert_eq!(requests.submit(Request::StopShadow).unwrap_err(), Busy::Panicked);
+        let ends = start_swapping(|| (), requests, telemetry, workers_end).unwrap();
+        assert!(swapped(ends).is_ok());
+    }
 }

@@ -149,7 +149,10 @@ impl Journal {
         let shared = Arc::new(Shared { dir: Some(dir), inner, changed: Condvar::new() });
         let writer = std::thread::Builder::new().name("history".into()).spawn({
             let shared = shared.clone();
-            move || keep_durable(&shared)
+            move || {
+                let _release = ReleaseOnPanic(&shared);
+                keep_durable(&shared);
+            }
         });
         if let Err(error) = &writer {
             let mut inner = shared.lock();
@@ -267,6 +270,20 @@ impl Drop for Journal {
         self.shared.changed.notify_all();
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
+        }
+    }
+}
+
+/// Releases the workers that wait for the disk if the writer thread panics.
+struct ReleaseOnPanic<'a>(&'a Shared);
+
+impl Drop for ReleaseOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut inner = self.0.lock();
+            inner.fail("the writer thread of the history panicked; the log has the error");
+            (inner.file, inner.ended) = (None, true);
+            self.0.changed.notify_all();
         }
     }
 }

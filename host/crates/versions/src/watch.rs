@@ -143,10 +143,10 @@ impl Watch {
                     let reply = answer.blocking_recv();
                     return match reply {
                         Ok(Reply::Report(report)) => report.outcome != SwapOutcome::Switching || !shutdown.requested(),
-                        Ok(Reply::Shadow(_)) | Err(_) => false,
+                        Ok(Reply::Shadow(_) | Reply::Panicked) | Err(_) => false,
                     };
                 }
-                Err(Busy::Ending) => return false,
+                Err(Busy::Ending | Busy::Panicked) => return false,
                 Err(Busy::Swapping(_)) => self.reload.wakeup.wait(generation, POLL_INTERVAL),
             }
             // The next check requests a swap to the newer content.

@@ -112,6 +112,7 @@ pub(super) fn with_every_metric() -> Arc<PipelineRegistry> {
     telemetry.committed(&counts, Duration::from_millis(20));
     telemetry.mapped(10, Duration::from_micros(120));
     telemetry.aborted();
+    telemetry.threads.panicked("report", crate::telemetry::Role::Watcher);
     telemetry.topics.missed(40);
     telemetry.topics.recreated("visits");
     telemetry.rebalanced();
@@ -162,6 +163,7 @@ fn everything_that_is_counted_is_shown() {
         ("mapper_host_breaker_open{worker=\"1\"}", 0.0),
         ("mapper_host_breaker_open{worker=\"2\"}", 1.0),
         ("mapper_host_breaker_openings_total", 1.0),
+        ("mapper_host_thread_panics_total{thread=\"report\"}", 1.0),
         ("mapper_host_spans_sent_total", 0.0),
         ("mapper_host_spans_dropped_total", 0.0),
         ("mapper_host_ready", 0.0),

@@ -40,7 +40,7 @@ fn before_all_there_is_a_host_and_nothing_else() {
         "work": {"delivery": "", "group": "", "input_topic": "", "output_topics": [], "dead_letter_topic": ""},
         "counts": {
             "records_in": 0, "records_out": 0, "skipped": 0, "dead_letters": 0, "dead_letters_by_kind": {},
-            "transactions": 0, "aborts": 0, "rebalances": 0, "records_missed": 0, "topic_recreations": {}, "instance_renewals": {}, "breaker_openings": 0,
+            "transactions": 0, "aborts": 0, "rebalances": 0, "records_missed": 0, "topic_recreations": {}, "instance_renewals": {}, "breaker_openings": 0, "thread_panics": {},
         },
         "rates": {
             "records_in_per_second": 0.0, "records_out_per_second": 0.0, "dead_letters_per_second": 0.0,
@@ -80,6 +80,7 @@ fn all_of_a_host_at_work() {
     counts.dead_letter(FailureKind::Trap);
     telemetry.committed(&counts, Duration::from_millis(20));
     telemetry.aborted();
+    telemetry.threads.panicked("report", crate::telemetry::Role::Watcher);
     telemetry.topics.missed(4);
     telemetry.topics.recreated("visits");
     let mut batch = Batch::new("visits");
@@ -108,7 +109,7 @@ fn all_of_a_host_at_work() {
         },
         "counts": {
             "records_in": 10, "records_out": 9, "skipped": 0, "dead_letters": 1, "dead_letters_by_kind": {"trap": 1},
-            "transactions": 1, "aborts": 1, "rebalances": 0, "records_missed": 4, "topic_recreations": {"visits": 1}, "instance_renewals": {"memory": 1}, "breaker_openings": 1,
+            "transactions": 1, "aborts": 1, "rebalances": 0, "records_missed": 4, "topic_recreations": {"visits": 1}, "instance_renewals": {"memory": 1}, "breaker_openings": 1, "thread_panics": {"report": 1},
         },
         "rates": null,
         "workers": [{"worker": 1, "activity": "mapping", "activity_seconds": 0.0, "partitions": [0, 3],

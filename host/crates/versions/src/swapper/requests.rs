@@ -42,6 +42,10 @@ pub enum Busy {
     Swapping(Step),
     #[error("the host is ending")]
     Ending,
+    #[error(
+        "the swap thread panicked and the host shuts down: see the error in its log. Restart the host and try again"
+    )]
+    Panicked,
 }
 
 #[derive(Debug)]
@@ -50,6 +54,8 @@ pub enum Reply {
     Report(Box<Report>),
     /// Answers a request about a shadow.
     Shadow(Result<(), Refusal>),
+    /// The swap thread panicked.
+    Panicked,
 }
 
 /// The sender of an answer; empty if no client waits for one.
@@ -81,12 +87,22 @@ impl Answer {
     }
 }
 
+impl Drop for Answer {
+    /// A panic of the swap thread is an answer, too.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.send(Reply::Panicked);
+        }
+    }
+}
+
 #[derive(Default)]
 struct State {
     pending: Option<(Request, Answer)>,
     /// The step of the request in progress.
     busy: Option<Step>,
-    is_closed: bool,
+    /// The reason why no request is accepted any more.
+    closed: Option<Busy>,
     last: Option<Report>,
     shadow: Option<View>,
     counts: SwapCounts,
@@ -140,11 +156,11 @@ impl RequestQueue {
     /// Adds a request. The receiver gets exactly one answer, or an error when the host shuts down.
     ///
     /// # Errors
-    /// If another request is in progress, or the host is shutting down.
+    /// If another request is in progress, the host is shutting down, or the swap thread panicked.
     pub fn submit(&self, request: Request) -> Result<oneshot::Receiver<Reply>, Busy> {
         let mut state = self.lock();
-        if state.is_closed {
-            return Err(Busy::Ending);
+        if let Some(reason) = &state.closed {
+            return Err(reason.clone());
         }
         if let Some(step) = state.busy {
             return Err(Busy::Swapping(step));
@@ -185,9 +201,19 @@ impl RequestQueue {
     /// Rejects all requests from now on. The receiver of a pending request gets an error.
     pub(super) fn close(&self) {
         let mut state = self.lock();
-        state.is_closed = true;
+        state.closed = Some(Busy::Ending);
         state.pending = None;
         state.busy = None;
+    }
+
+    /// Rejects all requests from now on, as the swap thread panicked. A pending request gets this answer, too.
+    pub fn close_after_panic(&self) {
+        let mut state = self.lock();
+        state.closed = Some(Busy::Panicked);
+        state.busy = None;
+        if let Some((_, mut answer)) = state.pending.take() {
+            answer.send(Reply::Panicked);
+        }
     }
 
     /// The step of the request in progress.

@@ -71,6 +71,7 @@ impl VersionLoader for Words {
     }
 
     fn run_cases(&self, plugin: &Word, _: &mut Trial) -> Result<(), Refusal> {
+        assert_ne!(plugin.identity.name, "panics", "on purpose");
         wait_until(|| plugin.identity.name != "slow" || self.gate.load(Ordering::Relaxed));
         Ok(())
     }
@@ -153,6 +154,19 @@ fn with_host(answer_timeout: Duration, test: impl FnOnce(&mut TestHost)) {
 }
 
 fn with_store(store: Option<Store>, answer_timeout: Duration, test: impl FnOnce(&mut TestHost)) {
+    let (swapper, mut host) = create_host(store, answer_timeout);
+    let (shutdown, slot) = (host.shutdown.clone(), host.slot.clone());
+    std::thread::scope(|scope| {
+        scope.spawn(|| swapper.run(&shutdown));
+        // It ends the swap thread even if the test panics.
+        let end = ShutdownOnDrop(&shutdown, &slot);
+        test(&mut host);
+        drop(end);
+    });
+}
+
+/// A swapper that does not run yet, and its host.
+fn create_host(store: Option<Store>, answer_timeout: Duration) -> (Swapper<Words>, TestHost) {
     let words = Words { live: Live::default(), gate: Arc::default(), has_store: store.is_some() };
     let gate = words.gate.clone();
     let journal = Arc::new(Journal::in_memory());
@@ -165,16 +179,8 @@ fn with_store(store: Option<Store>, answer_timeout: Duration, test: impl FnOnce(
     let first = LoadedVersion { plugin: words.plugin("one"), active: active.clone() };
     let swapper = Swapper::new(words, first, slot.clone(), requests.clone(), SwapContext { routes, policy, store });
     swapper.store_first(b"one");
-    let shutdown = Shutdown::default();
     let workers = (0..2).map(|worker| WorkerSlot::new(slot.clone(), worker, active.clone())).collect();
-    std::thread::scope(|scope| {
-        scope.spawn(|| swapper.run(&shutdown));
-        let mut host = TestHost { slot: slot.clone(), requests, workers, gate, shutdown: shutdown.clone() };
-        // It ends the swap thread even if the test panics.
-        let end = ShutdownOnDrop(&shutdown, &slot);
-        test(&mut host);
-        drop(end);
-    });
+    (swapper, TestHost { slot, requests, workers, gate, shutdown: Shutdown::default() })
 }
 
 struct ShutdownOnDrop<'a>(&'a Shutdown, &'a Slot<NoRecords>);
@@ -368,4 +374,29 @@ fn version_without_a_rollback_target_stays_active_after_a_failed_probation() {
         assert!(!host.workers[0].is_withdrawn());
         assert_eq!(host.swap("three").outcome, SwapOutcome::Swapped);
     });
+}
+
+fn assert_closed_after_panic(requests: &RequestQueue) {
+    requests.close_after_panic();
+    assert_eq!(requests.submit(ROLLBACK).unwrap_err(), Busy::Panicked);
+    assert_eq!(requests.current_step(), None);
+}
+
+#[test]
+fn request_in_progress_is_answered_when_the_swap_thread_panics() {
+    let (swapper, host) = create_host(None, LONG);
+    let answer = host.submit_swap("panics");
+    let shutdown = host.shutdown.clone();
+    let swap_thread = std::thread::spawn(move || swapper.run(&shutdown));
+    assert!(matches!(answer.blocking_recv(), Ok(Reply::Panicked)));
+    assert!(swap_thread.join().is_err());
+    assert_closed_after_panic(&host.requests);
+}
+
+#[test]
+fn pending_request_is_answered_when_the_swap_thread_panics() {
+    let (_swapper, host) = create_host(None, LONG);
+    let answer = host.submit_swap("two");
+    assert_closed_after_panic(&host.requests);
+    assert!(matches!(answer.blocking_recv(), Ok(Reply::Panicked)));
 }
