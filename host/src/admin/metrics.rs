@@ -220,10 +220,13 @@ fn guests(families: &mut Families<'_, '_>) -> Result<(), Error> {
     families.counter("breaker_openings", "Openings of a breaker", |pipeline| pipeline.telemetry.breakers.times_opened())
 }
 
+/// A metric: its name, its help text, and its value.
+type Described<S, V> = (&'static str, &'static str, fn(&S) -> V);
+
 fn kafka(families: &mut Families<'_, '_>) -> Result<(), Error> {
     families
         .histogram("commit", "Time of a commit", Some(Unit::Seconds), |telemetry| &telemetry.distributions.commit)?;
-    let counters: [(&str, &str, fn(&Telemetry) -> u64); 4] = [
+    let counters: [Described<Telemetry, u64>; 4] = [
         ("transactions", "Committed transactions", Telemetry::transactions),
         ("aborts", "Aborted transactions; their records are mapped again", Telemetry::aborts),
         ("rebalances", "Rebalances that revoked partitions", Telemetry::rebalances),
@@ -282,7 +285,7 @@ fn partitions(families: &mut Families<'_, '_>) -> Result<(), Error> {
     let (lag, records) = ("partition_lag", Some(Unit::Other("records".to_owned())));
     let help = "Offsets of an assigned partition from the position to the end";
     families.gauges(lag, help, records, |pipeline| of_each(pipeline, |place| place.lag().map(|lag| lag as f64)))?;
-    let gauges: [(&str, &str, fn(&Place) -> Option<f64>); 3] = [
+    let gauges: [Described<Place, Option<f64>>; 3] = [
         ("partition_position", "The offset of the record that is fetched next", |place| {
             place.position.map(|offset| offset as f64)
         }),

@@ -42,7 +42,7 @@ struct Ended {
 enum Goal {
     Run,
     Remove,
-    Replace(PipelineSpec),
+    Replace(Box<PipelineSpec>),
 }
 
 /// Where a pipeline is.
@@ -226,12 +226,12 @@ impl Manager {
                 Some(managed) if managed.wanted() != Some(&spec) => {
                     tracing::info!(pipeline = spec.name, "restarting: its settings have changed");
                     let name = spec.name.clone();
-                    self.pursue(&name, Goal::Replace(spec));
+                    self.pursue(&name, Goal::Replace(Box::new(spec)));
                 }
                 Some(managed) if is_asked && managed.failure.is_some() && !managed.is_running() => {
                     tracing::info!(pipeline = spec.name, "restarting: it halted, and a signal asks for a reload");
                     let name = spec.name.clone();
-                    self.pursue(&name, Goal::Replace(spec));
+                    self.pursue(&name, Goal::Replace(Box::new(spec)));
                 }
                 Some(_) => unchanged += 1,
             }
@@ -260,7 +260,7 @@ impl Manager {
                 self.pipelines.remove(name);
             }
             Goal::Replace(spec) => {
-                pipeline.spec = spec;
+                pipeline.spec = *spec;
                 pipeline.backoff = Backoff::default();
                 pipeline.failure = None;
                 pipeline.phase = Phase::Waiting(Instant::now());

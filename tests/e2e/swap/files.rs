@@ -34,7 +34,7 @@ fn a_write_and_a_rename_are_swaps_and_a_touch_is_none() {
     file.replace(&version("three"));
     swapped_to(&mut host, &version("three"), By::File);
     fs::write(file.path(), version("three")).expect("a touch");
-    host.wait_for("its content is the same");
+    host.wait_for("the plugin file has the same content as before");
     file.replace(&version("four"));
     swapped_to(&mut host, &version("four"), By::File);
     assert_eq!(client(&mut host).history().expect("a history").len(), 4, "the touch was no swap");
@@ -97,10 +97,10 @@ fn a_file_that_goes_and_comes_back_is_no_swap() {
     let mut host = job.start(&args(&[]));
     warm_up(&job, 20);
     fs::remove_file(file.path()).expect("it was there");
-    host.wait_for("the plugin file is gone");
+    host.wait_for("the plugin file was deleted");
     warm_up(&job, 40);
     fs::write(file.path(), version("one")).expect("a file");
-    host.wait_for("its content is the same");
+    host.wait_for("the plugin file has the same content as before");
     assert_eq!(client(&mut host).history().expect("a history").len(), 1);
     file.replace(&version("two"));
     swapped_to(&mut host, &version("two"), By::File);
