@@ -340,7 +340,7 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Driver<S, K, V> {
         self.observer.activity_changed(Activity::Recovering);
         match self.rules.failed(error, &self.facts())? {
             Reaction::Recovery => tracing::warn!(error = text, "rewinding to the last committed offsets"),
-            Reaction::Postponement => {}
+            Reaction::Rejection | Reaction::Postponement => {}
             Reaction::Abandonment => {
                 tracing::warn!(
                     error = text,

@@ -12,6 +12,8 @@ use mapper_core::shutdown::Halt;
 pub(crate) enum Reaction {
     /// The source is rewound to the last commit.
     Recovery,
+    /// The same at once, for records that the broker rejected: these are logged one by one.
+    Rejection,
     /// The next start goes on from the last commit, as a shutdown is requested.
     Abandonment,
     /// The last transaction is aborted, as a shutdown is requested.
@@ -82,7 +84,7 @@ impl Rules {
             Task::Do(Action::RewindHistory),
         ]);
         self.plan.extend(is_rejected.then_some(Task::Do(Action::RefreshLimits)));
-        Ok(Reaction::Recovery)
+        Ok(if is_rejected { Reaction::Rejection } else { Reaction::Recovery })
     }
 
     fn count_failure(&mut self) {

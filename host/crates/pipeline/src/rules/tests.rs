@@ -156,7 +156,7 @@ fn rejection_is_noted_before_the_abort_and_topics_are_read_again() {
     let mut rules = rules_with(3, &facts);
     let rejection =
         Rejection { route: 0, inputs: vec![(0, 1)], cause: RejectionCause::Other, reason: "no key".to_owned() };
-    assert_eq!(rules.failed(SinkError::RecordsRejected(vec![rejection]), &facts).unwrap(), Reaction::Recovery);
+    assert_eq!(rules.failed(SinkError::RecordsRejected(vec![rejection]), &facts).unwrap(), Reaction::Rejection);
     let expected = "NoteRejections, Abort(Failure), Rewind, Discard, RewindHistory, RefreshLimits, Fetch";
     assert_eq!(actions(&mut rules, &facts), expected);
 }
