@@ -60,6 +60,7 @@ mod tests {
         let mut links = 0;
         for page in pages() {
             let text = fs::read_to_string(&page).unwrap_or_else(|error| panic!("{}: {error}", page.display()));
+            assert!(!text.contains("\n<<<<<<< "), "{}: a conflict of a merge", page.display());
             for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
                 if link.contains("://") || link.contains(' ') {
                     continue;

@@ -9,7 +9,7 @@ use mapper_host::swap::By;
 use super::*;
 
 /// With brokers the file is watched only when asked; what the watch sees is in the log.
-const SEEN: [&str; 4] = ["--watch", "on", "--log-level", "info,mapper_host::swap=debug"];
+const SEEN: [&str; 4] = ["--watch", "on", "--log-level", "info,mapper_versions=debug"];
 
 fn args(more: &[&'static str]) -> Vec<&'static str> {
     ARGS.into_iter().chain(SEEN).chain(more.iter().copied()).collect()
