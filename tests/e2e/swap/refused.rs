@@ -41,7 +41,12 @@ fn made_by_hand() -> [(&'static str, Vec<u8>, Step, &'static str); 4] {
             Step::TryOut,
             "--swap-max-regressions",
         ),
-        ("a newer contract", by_hand(|text| text.replace("@1.0.0", "@1.7.0")), Step::Compile, "newer"),
+        (
+            "a newer contract",
+            by_hand(|text| text.replace("@1.0.0", "@1.7.0")),
+            Step::Compile,
+            "unsupported contract version 1.7.0",
+        ),
         (
             "imports what it is not given",
             by_hand(|text| {
