@@ -16,7 +16,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use tempfile::TempDir;
 
 /// How long a broker may take until it answers; on an idle machine it needs about three seconds.
-pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(180);
 /// How long a broker may take to stop cleanly.
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 /// Pause between two looks at a process or a broker that is not ready yet.
