@@ -12,7 +12,6 @@ pub mod committed;
 pub mod config;
 pub mod demo;
 pub mod health;
-pub mod in_flight;
 pub mod memory;
 pub mod pipelines;
 pub mod remote;

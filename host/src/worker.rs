@@ -9,8 +9,7 @@ use std::time::Duration;
 use crate::config::Delivery;
 use crate::dead_letter::{DeadLetters, Origin};
 use crate::decision::Routes;
-use crate::in_flight::InFlight;
-use crate::intents::Intents;
+use crate::intents::{Intent, Intents};
 use crate::kafka::{InputTopic, KafkaSettings, KafkaSink, KafkaSource};
 use crate::pipeline::{CommitPolicy, Driver, FailurePolicy, Observers, Parts, Settings, SinkError, SystemClock};
 use crate::plugin::{Plugin, PluginMapper};
@@ -139,7 +138,7 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
         mapper: PluginMapper::new(job.plugin.clone()).observed_by(job.telemetry.guest_observer(number)),
         sink,
         versions,
-        in_flight: Box::new(InFlight::new(job.intents.clone(), number)),
+        in_flight: Box::new(Intent::of(job.intents.clone(), number)),
         observer: Box::new(observers),
         clock: Arc::new(SystemClock),
         dead_letters: DeadLetters::new(origin, job.routes.dead_letters.limits.clone()),

@@ -13,8 +13,7 @@ use std::time::{Duration, Instant};
 
 use mapper_host::dead_letter::{DeadLetters, Origin};
 use mapper_host::decision::{Routes, TopicLimits};
-use mapper_host::in_flight::InFlight;
-use mapper_host::intents::Intents;
+use mapper_host::intents::{Intent, Intents};
 use mapper_host::pipeline::{
     BreakerRecords, BreakerSettings, CommitPolicy, Driver, FailurePolicy, Fetched, Outgoing, Parts, Settings, Sink,
     SinkError, Source, SourceError, SystemClock,
@@ -200,7 +199,7 @@ fn work(
         mapper: PluginMapper::new(plugin),
         sink: Nowhere,
         versions: WorkerSlot::new(slot, number, speaker),
-        in_flight: Box::new(InFlight::new(Arc::new(Intents::none()), number)),
+        in_flight: Box::new(Intent::of(Arc::new(Intents::none()), number)),
         observer: Box::new(TelemetryObserver::new(Arc::new(Telemetry::default()), number)),
         clock: Arc::new(SystemClock),
         dead_letters: DeadLetters::new(origin, TopicLimits::default()),

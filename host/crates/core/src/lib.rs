@@ -8,6 +8,7 @@ pub mod dead_letter;
 pub mod decision;
 pub mod delivery;
 pub mod identity;
+pub mod in_flight;
 pub mod near;
 pub mod pairs;
 pub mod record;

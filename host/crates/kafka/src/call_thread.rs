@@ -121,7 +121,7 @@ mod tests {
     fn abandoned_client_is_destroyed_after_its_call_returns() {
         let (calls, dropped) = start();
         let (go_on, blocked) = mpsc::channel::<()>();
-        // Waiting for it would have no end: it returns when it is told to, below.
+        // Waiting for it would have no end: it returns only after the signal below.
         assert_eq!(calls.call(Duration::from_millis(20), move |_| blocked.recv().is_ok()), None);
         assert!(calls.abandon() >= 1);
         assert!(dropped.try_recv().is_err(), "the client must not be destroyed during its call");

@@ -37,7 +37,7 @@ pub enum Activity {
     Recovering,
     /// Everything that it will commit is committed; it closes its clients.
     Leaving,
-    /// It has ended as asked.
+    /// It ended with a clean shutdown.
     Ended,
     /// It has ended otherwise.
     Failed,

@@ -37,7 +37,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that only moves when it is told to. It begins at 2020-01-01T00:00:00Z, and a sleep moves it at once.
+/// A clock that moves only by its methods. It begins at 2020-01-01T00:00:00Z, and a sleep moves it at once.
 #[derive(Debug)]
 pub struct ManualClock {
     start: Instant,

@@ -98,7 +98,7 @@ pub trait RecordTracer {
 pub struct Observers(Vec<Box<dyn Observer>>);
 
 impl Observers {
-    /// Adds an observer, which is told after those before it.
+    /// Adds an observer, which gets each event after those before it.
     #[must_use]
     pub fn and(mut self, observer: impl Observer + 'static) -> Self {
         self.0.push(Box::new(observer));

@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 use crate::files::{Limit, PrivateDir};
 use entry::{ENTRY_BYTES, Entry};
+use mapper_core::in_flight::{Admission, InFlightMarker};
 use mapper_core::record::{Batch, Positions};
 use suspects::Suspects;
 pub use suspects::Taken;
@@ -179,6 +180,27 @@ impl Intent {
 
     /// See [`Intents::committed`].
     pub fn committed(&self, next: &Positions) {
+        self.shared.committed(next);
+    }
+}
+
+impl InFlightMarker for Intent {
+    fn admit(&self, batch: &Batch, records: Range<usize>) -> Admission {
+        match self.next(batch, records) {
+            (_, Taken::Never(crashes)) => Admission::Quarantined { crashes },
+            (count, Taken::Together | Taken::Alone) => Admission::Mapped(count),
+        }
+    }
+
+    fn mark(&mut self, batch: &Batch, records: Range<usize>) {
+        self.begin(batch, records);
+    }
+
+    fn unmark(&mut self, batch: &Batch, records: Range<usize>) {
+        self.end(batch, records);
+    }
+
+    fn committed(&mut self, next: &Positions) {
         self.shared.committed(next);
     }
 }

@@ -1,7 +1,6 @@
 //! The loop on an in-memory Kafka: what each trouble must lead to, one rule a test; `properties` mixes them all.
 
 mod breaker;
-mod in_flight;
 mod kafka;
 mod mapper;
 mod observed;
@@ -26,10 +25,9 @@ use mapper_pipeline::{
     BreakerRecords, BreakerSettings, Clock, CommitPolicy, Driver, FailurePolicy, Fetched, ManualClock, Mapper,
     Outgoing, Parts, Rejection, RejectionCause, Settings, Sink, SinkError, Source, SourceError, StepOutcome,
 };
-use mapper_state::intents::Intents;
+use mapper_state::intents::{Intent, Intents};
 use mapper_versions::WorkerSlot;
 
-use in_flight::InFlight;
 use kafka::Fake;
 use mapper::{ByValue, Handled, handled};
 use observed::{Observed, Watch};
@@ -118,7 +116,7 @@ fn start_with(fake: &Fake, work: Work, observed: &Arc<Observed>, routes: Routes)
         mapper: ByValue(fake.clone()),
         sink: fake.clone(),
         versions: versions::join(fake),
-        in_flight: Box::new(InFlight::new(intents, settings.worker)),
+        in_flight: Box::new(Intent::of(intents, settings.worker)),
         observer: Box::new(Watch(observed.clone())),
         clock,
         dead_letters: DeadLetters::new(origin, TopicLimits { max_record_bytes: 4000, ..TopicLimits::default() }),

@@ -1,9 +1,9 @@
-//! What a pipeline needs of in-flight markers: the records that the mapper has are written down before it gets them, so that a
+//! In-flight markers: the records that the mapper has are written down before it gets them, so that a
 //! record that crashes the host is known at the next start.
 
 use std::ops::Range;
 
-use mapper_core::record::{Batch, Positions};
+use crate::record::{Batch, Positions};
 
 /// How the next records of a batch are judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
