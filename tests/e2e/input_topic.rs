@@ -9,7 +9,7 @@ use harness::host::{Host, Job};
 use harness::kafka::Kafka;
 use harness::topics::{self, NewRecord};
 
-use crate::admin::{address, get, of_pipeline, status};
+use crate::admin::{address, get, of_pipeline, status, wait_until_ready};
 use crate::{HOST, reduce_visit};
 
 const SOON: Duration = Duration::from_secs(60);
@@ -67,6 +67,15 @@ fn history(address: &str) -> serde_json::Value {
     serde_json::from_str(&get(address, "/history").1).expect("JSON")
 }
 
+/// A worker that joins later takes partitions from the others, and what these had not committed is mapped again: at least once, a record
+/// then comes out twice.
+fn start_in_stable_group(job: &Job<'_>, delivery: &str) -> (Host, String) {
+    let mut host = job.start(&["--admin", "127.0.0.1:0", "--delivery", delivery]);
+    let admin = address(&mut host);
+    wait_until_ready(&admin);
+    (host, admin)
+}
+
 fn stop(host: Host) -> String {
     let ended = host.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.output);
@@ -77,9 +86,8 @@ fn stop(host: Host) -> String {
 fn topic_recreated_under_a_running_host_is_read_from_its_beginning() {
     for (delivery, partitions) in [("exactly-once", 2), ("exactly-once", 1), ("at-least-once", 3)] {
         let job = Job::new(Kafka::shared(), "recreated", HOST, &reduce_visit());
+        let (host, admin) = start_in_stable_group(&job, delivery);
         topics::produce(job.kafka, &job.input, visits("old", 50));
-        let mut host = job.start(&["--admin", "127.0.0.1:0", "--delivery", delivery]);
-        let admin = address(&mut host);
         wait_for_all(&job, "old", 50);
         changes::recreate(job.kafka, &job.input, partitions);
         // More than there were: the offsets of the old topic are offsets of records of the new one.
@@ -224,9 +232,8 @@ fn records_removed_between_two_runs_are_counted_and_named() {
 fn records_removed_under_a_running_host_are_counted() {
     for delivery in ["exactly-once", "at-least-once"] {
         let job = Job::new(Kafka::shared(), "gap-running", HOST, &reduce_visit());
+        let (host, admin) = start_in_stable_group(&job, delivery);
         topics::produce(job.kafka, &job.input, (0..10).map(|number| visit("seen", number, 0)));
-        let mut host = job.start(&["--admin", "127.0.0.1:0", "--delivery", delivery]);
-        let admin = address(&mut host);
         wait_for_all(&job, "seen", 10);
         host.signal(libc::SIGSTOP);
         // A fetch that was waiting is answered with some of the first; no other is sent.
@@ -278,9 +285,8 @@ fn partitions_added_under_a_running_host_are_read_from_their_beginning() {
 fn lag_behind_a_transactional_producer_goes_to_zero_when_idle() {
     for delivery in ["exactly-once", "at-least-once"] {
         let job = Job::new(Kafka::shared(), "lag", HOST, &reduce_visit());
+        let (host, admin) = start_in_stable_group(&job, delivery);
         changes::produce_in_transaction(job.kafka, &job.input, visits("new", 10));
-        let mut host = job.start(&["--admin", "127.0.0.1:0", "--delivery", delivery]);
-        let admin = address(&mut host);
         wait_for_all(&job, "new", 10);
         // Outputs are visible before the host has the answer to its commit.
         wait_for("the counts of all commits", || metric(&admin, "mapper_host_records_in_total") == 10.0);

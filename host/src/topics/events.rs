@@ -1,6 +1,7 @@
 //! Reports what happened to topics: each event is logged, counted and, if a topic was created again, kept in the history.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mapper_core::topics::{Recreation, TopicId, TopicIdentity};
@@ -16,16 +17,36 @@ pub struct TopicReporter {
     journal: Option<Arc<Journal>>,
     /// Each worker notices by itself that a topic was created again: it is reported once.
     reported: Mutex<BTreeSet<(String, TopicId)>>,
+    /// For each partition of a topic, up to which offset its missing records are counted.
+    counted_to: Mutex<BTreeMap<(String, i32), i64>>,
 }
 
 impl TopicReporter {
     /// Reports to these.
     pub fn new(telemetry: Arc<Telemetry>, journal: Option<Arc<Journal>>) -> Self {
-        Self { telemetry, journal, reported: Mutex::default() }
+        Self { telemetry, journal, reported: Mutex::default(), counted_to: Mutex::default() }
+    }
+
+    /// The first of these offsets that was not counted as missed. A gap that was found and not committed is found again after a rebalance
+    /// or a rewind.
+    fn first_uncounted(&self, topic: &str, partition: i32, from: i64, to: i64) -> i64 {
+        let mut counted = self.counted_to.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = counted.entry((topic.to_owned(), partition)).or_insert(from);
+        let first = from.max(*end);
+        *end = to.max(*end);
+        first
+    }
+
+    fn report_missed(&self, topic: &str, partition: i32, offsets: Range<i64>, message: &'static str) {
+        let Range { start: from, end: to } = offsets;
+        let records = u64::try_from(to - from).unwrap_or(0);
+        tracing::warn!(topic, partition, from, to, records, "{message}");
+        self.telemetry.topics.missed(records);
     }
 
     fn count_recreation(&self, topic: &str, old: Option<&TopicId>, new: Option<&TopicId>) {
         self.telemetry.topics.recreated(topic);
+        self.counted_to.lock().unwrap_or_else(PoisonError::into_inner).retain(|(counted, _), _| counted != topic);
         if let Some(journal) = &self.journal {
             journal.record_topic_recreation(Recreation {
                 topic: topic.to_owned(),
@@ -78,28 +99,57 @@ impl TopicEvents for TopicReporter {
     }
 
     fn deleted_unread(&self, topic: &str, partition: i32, from: i64, to: i64) {
-        let records = u64::try_from(to - from).unwrap_or(0);
-        tracing::warn!(
+        self.report_missed(
             topic,
             partition,
-            from,
-            to,
-            records,
-            "records were deleted with their topic before the host read them"
+            from..to,
+            "records were deleted with their topic before the host read them",
         );
-        self.telemetry.topics.missed(records);
     }
 
     fn missed(&self, topic: &str, partition: i32, from: i64, to: i64) {
-        let records = u64::try_from(to - from).unwrap_or(0);
-        tracing::warn!(
-            topic,
-            partition,
-            from,
-            to,
-            records,
-            "records were removed before the host read them (retention or DeleteRecords); it goes on behind them (--on-gap)"
-        );
-        self.telemetry.topics.missed(records);
+        let first = self.first_uncounted(topic, partition, from, to);
+        if first < to {
+            let message = "records were removed before the host read them (retention or DeleteRecords); it goes on behind them \
+                           (--on-gap)";
+            self.report_missed(topic, partition, first..to, message);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reporter() -> TopicReporter {
+        TopicReporter::new(Arc::new(Telemetry::default()), None)
+    }
+
+    fn counted(reporter: &TopicReporter) -> u64 {
+        reporter.telemetry.topics.records_missed()
+    }
+
+    #[test]
+    fn a_gap_that_is_found_again_after_a_rebalance_is_counted_once() {
+        let reporter = reporter();
+        reporter.missed("visits", 0, 10, 40);
+        reporter.missed("visits", 0, 10, 40);
+        assert_eq!(counted(&reporter), 30);
+        reporter.missed("visits", 0, 8, 45);
+        assert_eq!(counted(&reporter), 35, "only what is behind the records counted before");
+        reporter.missed("visits", 1, 10, 40);
+        reporter.missed("others", 0, 10, 40);
+        assert_eq!(counted(&reporter), 95, "each partition counts by itself");
+    }
+
+    #[test]
+    fn gaps_of_a_topic_created_again_are_counted_from_its_beginning() {
+        let reporter = reporter();
+        reporter.missed("visits", 0, 10, 40);
+        reporter.recreated("visits", None, None, "");
+        reporter.missed("visits", 0, 0, 5);
+        reporter.shortened("visits", 0, 40, 3);
+        reporter.missed("visits", 0, 3, 5);
+        assert_eq!(counted(&reporter), 37);
     }
 }
