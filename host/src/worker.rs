@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::config::Delivery;
 use crate::dead_letter::{DeadLetters, Origin};
 use crate::decision::Routes;
-use crate::intents::{Intent, Intents};
+use crate::in_flight::{InFlightMarkers, WorkerMarker};
 use crate::kafka::{InputTopic, KafkaSettings, KafkaSink, KafkaSource};
 use crate::pipeline::{CommitPolicy, Driver, FailurePolicy, Observers, Parts, Settings, SinkError, SystemClock};
 use crate::plugin::{Plugin, PluginMapper};
@@ -35,7 +35,7 @@ pub struct Job {
     /// What is done about failures.
     pub failures: FailurePolicy,
     /// Where it is written down what the plugin is given.
-    pub intents: Arc<Intents>,
+    pub markers: Arc<InFlightMarkers>,
     /// How long to try to reach Kafka at the start.
     pub connect_timeout: Duration,
     /// The mapper to begin with.
@@ -49,7 +49,7 @@ pub struct Job {
     /// Where other versions of it come from.
     pub slot: Arc<Slot<PluginMapper>>,
     /// The version to begin with.
-    pub speaker: Arc<ActiveVersion>,
+    pub active_version: Arc<ActiveVersion>,
     /// Whether outputs say which version made them.
     pub provenance: bool,
     /// What is counted.
@@ -96,7 +96,7 @@ impl Drop for LastWords<'_> {
 
 fn work(job: &Job, number: usize) -> Result<(), Halt> {
     // Dropped whatever happens: whoever swaps must not wait for a worker that is gone.
-    let versions = WorkerSlot::new(job.slot.clone(), number, job.speaker.clone());
+    let versions = WorkerSlot::new(job.slot.clone(), number, job.active_version.clone());
     let topic = &job.input.topic;
     let source = KafkaSource::new(&job.kafka, job.input.clone(), job.telemetry.source_observer(number));
     let source = source.map_err(|error| Halt::configuration(format!("the consumer can't be made: {error}")))?;
@@ -138,7 +138,7 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
         mapper: PluginMapper::new(job.plugin.clone()).observed_by(job.telemetry.guest_observer(number)),
         sink,
         versions,
-        in_flight: Box::new(Intent::of(job.intents.clone(), number)),
+        in_flight: Box::new(WorkerMarker::new(job.markers.clone(), number)),
         observer: Box::new(observers),
         clock: Arc::new(SystemClock),
         dead_letters: DeadLetters::new(origin, job.routes.dead_letters.limits.clone()),

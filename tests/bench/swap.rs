@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use mapper_host::dead_letter::{DeadLetters, Origin};
 use mapper_host::decision::{Routes, TopicLimits};
-use mapper_host::intents::{Intent, Intents};
+use mapper_host::in_flight::{InFlightMarkers, WorkerMarker};
 use mapper_host::pipeline::{
     BreakerRecords, BreakerSettings, CommitPolicy, Driver, FailurePolicy, Fetched, Outgoing, Parts, Settings, Sink,
     SinkError, Source, SourceError, SystemClock,
@@ -29,7 +29,7 @@ use mapper_host::swap::swapper::{
     LoadedVersion, Policy, Refusal, Reply, Request, RequestQueue, SwapContext, Swapper, VersionLoader,
 };
 use mapper_host::swap::tryout::Trial;
-use mapper_host::swap::{ActiveVersion, By, Journal, Slot, WorkerSlot};
+use mapper_host::swap::{ActiveVersion, Journal, Slot, Trigger, WorkerSlot};
 use mapper_host::telemetry::{Telemetry, TelemetryObserver};
 use mapper_host::visits::{Generator, Profile};
 
@@ -135,7 +135,7 @@ impl VersionLoader for Bench {
         Ok(())
     }
 
-    fn set_active(&self, _: &Plugin, _: By, _: Option<std::path::PathBuf>) {}
+    fn set_active(&self, _: &Plugin, _: Trigger, _: Option<std::path::PathBuf>) {}
 
     fn read_committed(&self, _: &[i32]) -> Positions {
         Positions::new()
@@ -159,7 +159,7 @@ fn rss(process: &str) -> f64 {
 fn work(
     number: usize,
     slot: Arc<Slot<PluginMapper>>,
-    speaker: Arc<ActiveVersion>,
+    active_version: Arc<ActiveVersion>,
     plugin: Arc<Plugin>,
     end: Shutdown,
     records: Arc<AtomicU64>,
@@ -189,17 +189,17 @@ fn work(
         group: "bench".into(),
         worker: number,
         topic: "visits".into(),
-        plugin_name: speaker.version.name.clone(),
-        plugin_version: speaker.version.version.clone(),
-        plugin_digest: speaker.version.digest.clone(),
-        contract: speaker.contract,
+        plugin_name: active_version.version.name.clone(),
+        plugin_version: active_version.version.version.clone(),
+        plugin_digest: active_version.version.digest.clone(),
+        contract: active_version.contract,
     };
     let parts = Parts {
         source,
         mapper: PluginMapper::new(plugin),
         sink: Nowhere,
-        versions: WorkerSlot::new(slot, number, speaker),
-        in_flight: Box::new(Intent::of(Arc::new(Intents::none()), number)),
+        versions: WorkerSlot::new(slot, number, active_version),
+        in_flight: Box::new(WorkerMarker::new(Arc::new(InFlightMarkers::none()), number)),
         observer: Box::new(TelemetryObserver::new(Arc::new(Telemetry::default()), number)),
         clock: Arc::new(SystemClock),
         dead_letters: DeadLetters::new(origin, TopicLimits::default()),
@@ -227,7 +227,7 @@ fn pauses(bytes: &[u8]) {
     let plugin = Arc::new(loader.load(&variant(bytes, 0)).expect("it loads"));
     let journal = Arc::new(Journal::open(dir.path()).expect("a journal"));
     let (term, _) = journal.start_with((&plugin.identity).into());
-    let speaker =
+    let active_version =
         Arc::new(ActiveVersion { term: term.number, version: term.version, contract: plugin.identity.contract });
     let slot = Arc::new(Slot::new(WORKERS, term.number, 1000, journal, false));
     let requests = Arc::new(RequestQueue::new(slot.wakeup.clone()));
@@ -235,16 +235,16 @@ fn pauses(bytes: &[u8]) {
     let policy = Policy { max_broken: 0, probation, answer_timeout: Duration::from_secs(60) };
     let routes = Arc::new(Routes::with_default_limits(&["reduced"], "dlq"));
     let store = Some(Store::new(dir.path().join("plugins")));
-    let first = LoadedVersion { plugin: plugin.clone(), active: speaker.clone() };
+    let first = LoadedVersion { plugin: plugin.clone(), active: active_version.clone() };
     let swapper = Swapper::new(loader, first, slot.clone(), requests.clone(), SwapContext { routes, policy, store });
     let (end, records) = (Shutdown::default(), Arc::new(AtomicU64::new(0)));
     std::thread::scope(|scope| {
         for number in 0..WORKERS {
-            let (slot, speaker, plugin) = (slot.clone(), speaker.clone(), plugin.clone());
+            let (slot, active_version, plugin) = (slot.clone(), active_version.clone(), plugin.clone());
             let (end, records) = (end.clone(), records.clone());
-            scope.spawn(move || work(number, slot, speaker, plugin, end, records));
+            scope.spawn(move || work(number, slot, active_version, plugin, end, records));
         }
-        drop((plugin, speaker));
+        drop((plugin, active_version));
         scope.spawn(|| {
             mapper_host::swap::priority::lower_current_thread();
             swapper.run(&end);
@@ -253,7 +253,8 @@ fn pauses(bytes: &[u8]) {
         let (began, before) = (Instant::now(), records.load(Ordering::Relaxed));
         for swap in 1..=SWAPS {
             let number = if swap <= COMPILED { swap } else { swap % 2 };
-            let request = Request::Swap { bytes: variant(bytes, number), by: By::Http, force: false, dry_run: false };
+            let request =
+                Request::Swap { bytes: variant(bytes, number), by: Trigger::Http, force: false, dry_run: false };
             let reply = requests.submit(request).expect("one at a time").blocking_recv().expect("an answer");
             let Reply::Report(report) = reply else { unreachable!("a swap was asked for") };
             assert_eq!(report.outcome, SwapOutcome::Swapped, "{report:?}");

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mapper_host::dead_letter::{DeadLetters, LetterForm, Origin};
+use mapper_host::dead_letter::{DeadLetterForm, DeadLetters, Origin};
 use mapper_host::decision::TopicLimits;
 use mapper_host::pipeline::Mapper;
 use mapper_host::plugin::{Engine, Grants, Limits, Plugin, PluginMapper, helper};
@@ -93,7 +93,7 @@ impl Guest {
         self.mapper.map(batch, &mut verdicts);
         let failed = verdicts.iter().zip(batch.records()).filter_map(|(verdict, record)| match verdict {
             Verdict::Failed(failure) => {
-                Some(letters.write(record, &failure, LetterForm::default()).fingerprint().to_owned())
+                Some(letters.write(record, &failure, DeadLetterForm::default()).fingerprint().to_owned())
             }
             Verdict::Mapped(_) => None,
         });

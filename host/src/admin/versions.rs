@@ -20,7 +20,7 @@ use super::pipelines::OfPipeline;
 use crate::pipelines::{Entry, PipelineRegistry};
 use crate::plugin::MAX_PLUGIN_BYTES;
 use crate::swap::Control;
-use crate::swap::history::By;
+use crate::swap::history::Trigger;
 use crate::swap::report::{Step, SwapOutcome};
 use crate::swap::swapper::{Busy, Refusal, Reply, Request};
 use crate::swap::uploads::MAX_UPLOADS;
@@ -157,7 +157,7 @@ async fn swap(
     let control = control(&entry)?;
     let bytes = plugin(control, &headers, body).await?;
     let How { dry_run, force } = how;
-    answer(control, Request::Swap { bytes, by: By::Http, force, dry_run }).await
+    answer(control, Request::Swap { bytes, by: Trigger::Http, force, dry_run }).await
 }
 
 /// What a rollback is to return to.

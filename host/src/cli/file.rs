@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use mapper_core::near::near;
+use mapper_core::suggestion::closest;
 use toml::{Table, Value};
 
 use super::CliError;
@@ -149,7 +149,7 @@ fn unknown(origin: &str, key: &str, known: impl Iterator<Item = &'static Setting
     if key == "config" {
         return CliError::Wrong(format!("{origin}, key config: a file can't name another one"));
     }
-    let hint = near(key, known.map(|setting| setting.name.to_owned())).map_or_else(
+    let hint = closest(key, known.map(|setting| setting.name.to_owned())).map_or_else(
         || {
             "; the keys are the names of the flags, see mapper-host run --help and mapper-host generate --help"
                 .to_owned()

@@ -11,7 +11,7 @@ use clap::ArgMatches;
 use super::CliError;
 use super::file::{Entry, File, PipelineTable};
 use super::service_links;
-use mapper_core::near::near;
+use mapper_core::suggestion::closest;
 
 use super::settings::{Setting, Standard, VARIABLE_PREFIX, all};
 use crate::config::values::Read;
@@ -129,7 +129,7 @@ impl Environment {
                 if service_links::is_one(name, &value.to_string_lossy()) {
                     continue;
                 }
-                let hint = near(name, all().map(Setting::variable)).map_or_else(
+                let hint = closest(name, all().map(Setting::variable)).map_or_else(
                     || {
                         format!(
                             "; variables that start with {VARIABLE_PREFIX} are settings, see mapper-host run --help"

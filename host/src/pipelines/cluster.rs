@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::PipelineSpec;
 use crate::decision::Routes;
 use crate::kafka::setup::Setup;
-use crate::kafka::{KafkaSettings, Until};
+use crate::kafka::{EndOffsets, KafkaSettings};
 use crate::pipeline::PROVENANCE_BYTES;
 use crate::shutdown::{Halt, Shutdown};
 
@@ -49,7 +49,7 @@ pub fn check(spec: &PipelineSpec, cluster: &Cluster, shutdown: &Shutdown) -> Res
 pub(super) struct Kafka {
     pub(super) settings: KafkaSettings,
     pub(super) routes: Arc<Routes>,
-    pub(super) until: Option<Arc<Until>>,
+    pub(super) until: Option<Arc<EndOffsets>>,
     pub(super) setup: Arc<Setup>,
 }
 

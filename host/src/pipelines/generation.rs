@@ -9,7 +9,7 @@ use super::supervise::{Drained, Workers, supervise};
 use crate::author::guest::build_if_absent;
 use crate::committed;
 use crate::config::{Delivery, PipelineSpec, TracingConfig};
-use crate::intents::Intents;
+use crate::in_flight::InFlightMarkers;
 use crate::kafka::step_limits;
 use crate::pipeline::CommitPolicy;
 use crate::plugin::{Engine, Identity, Plugin};
@@ -171,9 +171,9 @@ impl Prepared {
             Versions::open(spec, state_dir, (plugin.clone(), loader), kafka.routes.clone(), signals.reload.clone());
         entry.set_versions(versions.control.clone());
         // Offsets of a cluster that ends with this process mean nothing to the next.
-        let intents = Arc::new(match state_dir.filter(|_| cluster.is_durable) {
-            Some(dir) => Intents::open(dir, (&spec.group, &spec.input_topic), spec.failures.poison_after),
-            None => Intents::none(),
+        let markers = Arc::new(match state_dir.filter(|_| cluster.is_durable) {
+            Some(dir) => InFlightMarkers::open(dir, (&spec.group, &spec.input_topic), spec.failures.poison_after),
+            None => InFlightMarkers::none(),
         });
         let journal = cluster.is_durable.then(|| versions.slot.journal.clone());
         let events = Arc::new(TopicReporter::new(telemetry.clone(), journal));
@@ -184,7 +184,7 @@ impl Prepared {
         }
         let input_topic = (spec.input_topic.as_str(), cluster.is_durable);
         let input =
-            kafka.setup.input(input_topic, kafka.until.clone(), spec.input_policy, (events, intents.clone()))?;
+            kafka.setup.input(input_topic, kafka.until.clone(), spec.input_policy, (events, markers.clone()))?;
         let job = Job {
             input,
             routes: kafka.routes.clone(),
@@ -197,14 +197,14 @@ impl Prepared {
             },
             batch_records: spec.batch_records,
             failures: spec.failures.policy,
-            intents,
+            markers,
             connect_timeout: spec.connect_timeout,
             plugin,
             spans: spans.clone(),
             leaves_group: cluster.is_durable,
             at_work: spec.workers.into(),
             slot: versions.slot.clone(),
-            speaker: versions.speaker.clone(),
+            active_version: versions.active_version.clone(),
             provenance: spec.swap.provenance,
             telemetry: telemetry.clone(),
             shutdown: workers_end.clone(),

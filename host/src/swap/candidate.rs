@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::plugin::Identity;
 use mapper_core::record::Batch;
 use mapper_core::verdict::FailureKind;
-use mapper_versions::history::By;
+use mapper_versions::history::Trigger;
 use mapper_versions::outcome::excerpt;
 use mapper_versions::report::{Difference, Step};
 use mapper_versions::swapper::{Refusal, VersionLoader};
@@ -92,10 +92,10 @@ impl VersionLoader for PluginLoader {
         Ok(())
     }
 
-    fn set_active(&self, plugin: &Plugin, by: By, stored: Option<PathBuf>) {
+    fn set_active(&self, plugin: &Plugin, by: Trigger, stored: Option<PathBuf>) {
         let file = match by {
-            By::Start | By::File | By::Signal => None,
-            By::Http | By::Rollback | By::Probation => stored,
+            Trigger::Start | Trigger::File | Trigger::Signal => None,
+            Trigger::Http | Trigger::Rollback | Trigger::Probation => stored,
         };
         self.telemetry.about.set_plugin(plugin.identity.clone(), file.unwrap_or_else(|| self.plugin_file.clone()));
     }

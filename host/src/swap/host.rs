@@ -38,7 +38,7 @@ pub struct Versions {
     /// Where workers get theirs.
     pub slot: Arc<Slot<PluginMapper>>,
     /// The version to begin with.
-    pub speaker: Arc<ActiveVersion>,
+    pub active_version: Arc<ActiveVersion>,
     /// For whoever asks.
     pub control: Arc<Control>,
     swapper: Swapper<PluginLoader>,
@@ -76,7 +76,7 @@ impl Versions {
             ),
             _ => {}
         }
-        let speaker =
+        let active_version =
             Arc::new(ActiveVersion { term: term.number, version: term.version, contract: plugin.identity.contract });
         let seen_at_once = spec.delivery == Delivery::AtLeastOnce;
         let probation = ProbationSettings { records: spec.swap.probation, tolerance: spec.swap.probation_tolerance };
@@ -84,13 +84,13 @@ impl Versions {
         let slot = Arc::new(slot);
         let requests = Arc::new(RequestQueue::new(slot.wakeup.clone()));
         let policy = Policy { max_broken: spec.swap.max_regressions, probation, answer_timeout: SWITCH_ANSWER_TIMEOUT };
-        let first = LoadedVersion { plugin, active: speaker.clone() };
+        let first = LoadedVersion { plugin, active: active_version.clone() };
         let context = SwapContext { routes, policy, store };
         let swapper = Swapper::new(loader, first, slot.clone(), requests.clone(), context);
         let watch = Watch::new(&spec.plugin, digest, requests.clone(), reload.clone(), spec.swap.watch);
         let control = Arc::new(Control::new(requests, slot.clone()));
         let plugin = (spec.plugin.clone(), digest);
-        Self { slot, speaker, control, swapper, watch, reload, plugin, _claimed: claimed }
+        Self { slot, active_version, control, swapper, watch, reload, plugin, _claimed: claimed }
     }
 
     /// Starts to swap and to watch, until the workers are to end. A panic of the swap thread asks them to.

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 
 use harness::kafka::Kafka;
-use mapper_host::swap::By;
+use mapper_host::swap::Trigger;
 
 use super::*;
 
@@ -16,7 +16,7 @@ fn args(more: &[&'static str]) -> Vec<&'static str> {
 }
 
 #[track_caller]
-fn swapped_to(host: &mut Host, bytes: &[u8], by: By) {
+fn swapped_to(host: &mut Host, bytes: &[u8], by: Trigger) {
     wait_for("the swap", || status(host).current.digest == digest(bytes) && status(host).swapping.is_none());
     assert_eq!(status(host).by, by);
 }
@@ -28,21 +28,21 @@ fn a_write_and_a_rename_are_swaps_and_a_touch_is_none() {
     let mut host = job.start(&args(&[]));
     warm_up(&job, 20);
     fs::write(file.path(), version("two")).expect("a write");
-    swapped_to(&mut host, &version("two"), By::File);
+    swapped_to(&mut host, &version("two"), Trigger::File);
     // Nobody has an answer with what the try-out found, so the log has it.
     host.wait_for("records=20 cases=0 same=0 different=20 broken=0 fixed=0");
     file.replace(&version("three"));
-    swapped_to(&mut host, &version("three"), By::File);
+    swapped_to(&mut host, &version("three"), Trigger::File);
     fs::write(file.path(), version("three")).expect("a touch");
     host.wait_for("the plugin file has the same content as before");
     file.replace(&version("four"));
-    swapped_to(&mut host, &version("four"), By::File);
+    swapped_to(&mut host, &version("four"), Trigger::File);
     assert_eq!(client(&mut host).history().expect("a history").len(), 4, "the touch was no swap");
     // As vim saves: what was there is put aside, and a new file takes its name.
     fs::rename(file.path(), file.at("plugin.wasm~")).expect("a rename");
     fs::write(file.path(), version("five")).expect("a write");
     fs::remove_file(file.at("plugin.wasm~")).expect("it was there");
-    swapped_to(&mut host, &version("five"), By::File);
+    swapped_to(&mut host, &version("five"), Trigger::File);
     warm_up(&job, 40);
 }
 
@@ -58,7 +58,7 @@ fn a_file_in_parts_is_waited_for() {
     host.wait_for("the plugin file is incomplete");
     assert_eq!(status(&mut host).last, None, "a part is not a refusal");
     fs::File::options().append(true).open(file.path()).and_then(|mut file| file.write_all(rest)).expect("a write");
-    swapped_to(&mut host, &bytes, By::File);
+    swapped_to(&mut host, &bytes, Trigger::File);
     // One that is truncated first, as cp does, and then written piece by piece without being closed.
     let bytes = version("three");
     let mut writer = fs::File::create(file.path()).expect("a write");
@@ -67,7 +67,7 @@ fn a_file_in_parts_is_waited_for() {
         writer.sync_all().expect("a write");
     }
     drop(writer);
-    swapped_to(&mut host, &bytes, By::File);
+    swapped_to(&mut host, &bytes, Trigger::File);
     assert_eq!(client(&mut host).history().expect("a history").len(), 3);
 }
 
@@ -87,7 +87,7 @@ fn a_link_that_is_switched_is_a_swap() {
     warm_up(&job, 20);
     symlink("two", file.at("..data_tmp")).expect("a link");
     fs::rename(file.at("..data_tmp"), file.at("..data")).expect("a rename");
-    swapped_to(&mut host, &version("two"), By::File);
+    swapped_to(&mut host, &version("two"), Trigger::File);
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_file_that_goes_and_comes_back_is_no_swap() {
     host.wait_for("the plugin file has the same content as before");
     assert_eq!(client(&mut host).history().expect("a history").len(), 1);
     file.replace(&version("two"));
-    swapped_to(&mut host, &version("two"), By::File);
+    swapped_to(&mut host, &version("two"), Trigger::File);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn without_the_watch_a_hangup_asks() {
     host.wait_for("this version is active already");
     file.replace(&version("two"));
     host.signal(libc::SIGHUP);
-    swapped_to(&mut host, &version("two"), By::Signal);
+    swapped_to(&mut host, &version("two"), Trigger::Signal);
     file.replace(b"not a plugin");
     host.signal(libc::SIGHUP);
     host.wait_for("refused the swap");

@@ -8,7 +8,7 @@ use std::thread;
 
 use harness::host::command;
 use harness::kafka::Kafka;
-use mapper_host::swap::By;
+use mapper_host::swap::Trigger;
 use mapper_host::swap::report::{Step, SwapOutcome};
 
 use super::*;
@@ -118,7 +118,7 @@ fn rollback_after_an_automatic_one_goes_no_further_back_unless_a_version_is_name
     assert_eq!(swapper.swap(version("two"), false, false).expect("an answer").outcome, SwapOutcome::Swapped);
     assert_eq!(swapper.swap(version("traps"), false, true).expect("an answer").outcome, SwapOutcome::Swapped);
     produce(&job, "good", 2);
-    wait_for("the rollback", || status(&mut host).last.is_some_and(|last| last.by == By::Probation));
+    wait_for("the rollback", || status(&mut host).last.is_some_and(|last| last.by == Trigger::Probation));
     let [one, two, traps] = ["one", "two", "traps"].map(|word| digest(&version(word))[..12].to_owned());
     for args in [&["rollback"][..], &["rollback", "--yes"]] {
         let (code, _, complaint) = run(&mut host, args);
@@ -143,7 +143,7 @@ fn rollback_after_an_automatic_one_goes_no_further_back_unless_a_version_is_name
     assert_eq!(code, 0, "{complaint}");
     assert!(complaint.contains("it failed its probation: "), "{complaint}");
     produce(&job, "good", 2);
-    wait_for("the rollback", || status(&mut host).last.is_some_and(|last| last.by == By::Probation));
+    wait_for("the rollback", || status(&mut host).last.is_some_and(|last| last.by == Trigger::Probation));
     let (_, said, _) = run(&mut host, &["history"]);
     assert!(said.contains("failed its probation: 1 of its first"), "{said}");
 }
@@ -164,7 +164,7 @@ fn a_restart_takes_the_file_and_says_so_and_the_way_back_is_still_there() {
     let report = client(&mut host).rollback().expect("a way back");
     assert_eq!(report.outcome, SwapOutcome::Swapped, "{report:?}");
     assert_eq!(status(&mut host).current.digest, digest(&version("two")));
-    assert_eq!(status(&mut host).by, By::Rollback);
+    assert_eq!(status(&mut host).by, Trigger::Rollback);
 }
 
 #[test]

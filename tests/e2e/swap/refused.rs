@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use harness::components::{BATCH, BY_HAND, WIT, component};
 use harness::kafka::Kafka;
 use harness::mutate::{Numbers, mutated};
-use mapper_host::swap::By;
+use mapper_host::swap::Trigger;
 use mapper_host::swap::report::{Step, SwapOutcome};
 
 use super::*;
@@ -222,7 +222,7 @@ fn crash_in_probation(delivery: &'static str) {
     let probation = status(&mut host).probation.expect("a probation");
     assert_eq!((probation.of, probation.ratio_before), (500, Some(0.0)));
     produce(&job, "late", 10);
-    wait_for("the rollback", || status(&mut host).last.is_some_and(|last| last.by == By::Probation));
+    wait_for("the rollback", || status(&mut host).last.is_some_and(|last| last.by == Trigger::Probation));
     let now = status(&mut host);
     assert_eq!(now.current.digest, digest(&version("one")));
     let reason = now.last.and_then(|report| report.reason).unwrap_or_default();
@@ -268,7 +268,7 @@ fn a_version_that_fails_more_often_is_rolled_back_and_one_that_does_not_stays() 
     // By force: whether the try-out sees the late records that this version rejects is up to how they were batched.
     assert_eq!(client.swap(version("late-rejects"), false, true).expect("an answer").outcome, SwapOutcome::Swapped);
     produce(&job, "late", 60);
-    wait_for("the rollback", || status(&mut host).last.is_some_and(|last| last.by == By::Probation));
+    wait_for("the rollback", || status(&mut host).last.is_some_and(|last| last.by == Trigger::Probation));
     assert_eq!(status(&mut host).current.digest, digest(&version("one")));
 }
 
@@ -283,7 +283,7 @@ fn force_skips_the_try_out_and_probation_still_brings_it_back() {
     assert_eq!((report.outcome, report.forced, report.try_out), (SwapOutcome::Swapped, true, None));
     assert!(client.history().expect("a history")[0].term.forced);
     produce(&job, "good", 1);
-    wait_for("the rollback", || status(&mut host).last.is_some_and(|last| last.by == By::Probation));
+    wait_for("the rollback", || status(&mut host).last.is_some_and(|last| last.by == Trigger::Probation));
     let forced: Vec<bool> = client.history().expect("a history").iter().map(|view| view.term.forced).collect();
     assert_eq!(forced, [false, true, false]);
 }

@@ -14,7 +14,7 @@ use mapper_pipeline::{
     Settings,
 };
 use mapper_versions::probation::{ProbationSettings, ProbationState};
-use mapper_versions::{ActiveVersion, By, History, Journal, Slot, Version, WorkerSlot};
+use mapper_versions::{ActiveVersion, History, Journal, Slot, Trigger, Version, WorkerSlot};
 
 use crate::events::Event;
 use crate::guest::{Guest, TOPICS};
@@ -209,7 +209,7 @@ impl World {
         (process.before, process.active) = (process.active, next);
         let terms = ProbationSettings { records: self.scenario.probation_records, tolerance: 0.1 };
         self.trace(|| format!("host {number} swaps to v{next}, faulty: {}", self.is_faulty(next)));
-        self.offer(process, By::Http, Some(terms));
+        self.offer(process, Trigger::Http, Some(terms));
         if self.random().chance(0.5) {
             hosts[number].disk.plugin = next;
         }
@@ -224,11 +224,11 @@ impl World {
             self.trace(|| format!("host {number} returns from v{} to v{}: {reason}", process.active, process.before));
             process.journal.record_probation_failure(process.term, &reason);
             process.active = process.before;
-            self.offer(process, By::Probation, None);
+            self.offer(process, Trigger::Probation, None);
         }
     }
 
-    fn offer(&self, process: &mut Process, by: By, terms: Option<ProbationSettings>) {
+    fn offer(&self, process: &mut Process, by: Trigger, terms: Option<ProbationSettings>) {
         let term = process.journal.begin(version(process.active), by, false);
         process.term = term.number;
         process.slot.begin(term.number, terms);

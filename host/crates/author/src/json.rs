@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use mapper_core::near::near;
+use mapper_core::suggestion::closest;
 
 /// The fields of an object in source order, with their raw values.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl<'a> Object<'a> {
         let object: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
         for (index, (key, _)) in object.0.iter().enumerate() {
             if !known.contains(&&**key) {
-                let hint = near(key, known.iter().map(|known| (*known).to_owned())).map_or_else(
+                let hint = closest(key, known.iter().map(|known| (*known).to_owned())).map_or_else(
                     || format!("; known keys: {}", known.join(", ")),
                     |near| format!("; did you mean \"{near}\"?"),
                 );

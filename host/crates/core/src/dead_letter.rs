@@ -25,7 +25,7 @@ use crate::rejection::RejectionCause;
 use crate::verdict::Failure;
 
 pub use envelope::input_of;
-pub use form::{LetterForm, LetterTimestamp};
+pub use form::{DeadLetterForm, DeadLetterTimestamp};
 pub use recognize::DeadLetterDetector;
 
 use envelope::Envelope;
@@ -68,7 +68,7 @@ pub struct DeadLetters {
     fields: [String; FIELDS],
     limits: TopicLimits,
     /// The reduction of every dead letter, from earlier rejections.
-    min_reduction: LetterForm,
+    min_reduction: DeadLetterForm,
     /// Whether brokers rejected the current time, because their clocks differ too much.
     is_present_rejected: bool,
     /// Whether only the essential headers fit.
@@ -159,7 +159,7 @@ impl DeadLetters {
             origin,
             fields: Default::default(),
             limits,
-            min_reduction: LetterForm::default(),
+            min_reduction: DeadLetterForm::default(),
             is_present_rejected: false,
             is_essential: false,
             now_ms: 0,
@@ -174,19 +174,19 @@ impl DeadLetters {
     }
 
     /// The form, reduced by earlier rejections.
-    pub fn effective(&self, form: LetterForm) -> LetterForm {
+    pub fn effective(&self, form: DeadLetterForm) -> DeadLetterForm {
         form.and(self.min_reduction)
     }
 
     /// The next form after a rejection of this effective form; `None` if no form is left. Later dead letters are reduced
     /// accordingly.
-    pub fn after_rejection(&mut self, form: LetterForm, cause: RejectionCause) -> Option<LetterForm> {
+    pub fn after_rejection(&mut self, form: DeadLetterForm, cause: RejectionCause) -> Option<DeadLetterForm> {
         let next = form.after(cause, self.limits.max_record_bytes)?;
-        self.is_present_rejected |= next.timestamp == LetterTimestamp::Absent;
-        self.min_reduction = self.min_reduction.and(LetterForm {
+        self.is_present_rejected |= next.timestamp == DeadLetterTimestamp::Absent;
+        self.min_reduction = self.min_reduction.and(DeadLetterForm {
             has_key: next.has_key,
             shrinks: next.shrinks,
-            ..LetterForm::default()
+            ..DeadLetterForm::default()
         });
         Some(next)
     }
@@ -207,7 +207,7 @@ impl DeadLetters {
 
     /// Writes the dead letter of a record. One that exceeds the limit of its topic is cut: first `input_json`, then the message, the
     /// headers and the key. A header lists the cut parts.
-    pub fn write<'a>(&'a mut self, record: Record<'a>, failure: &Failure<'_>, form: LetterForm) -> Letter<'a> {
+    pub fn write<'a>(&'a mut self, record: Record<'a>, failure: &Failure<'_>, form: DeadLetterForm) -> Letter<'a> {
         let form = self.effective(form);
         let max_bytes = form.max_bytes(self.limits.max_record_bytes);
         let needs_key = form.has_key || self.limits.needs_key;
@@ -224,12 +224,12 @@ impl DeadLetters {
         Letter { key, value, timestamp_ms, record, kept, source_key, letters: self }
     }
 
-    fn timestamp(&self, record: Record<'_>, timestamp: LetterTimestamp) -> Option<i64> {
+    fn timestamp(&self, record: Record<'_>, timestamp: DeadLetterTimestamp) -> Option<i64> {
         let is_accepted = |at: &i64| *at >= 0 && self.limits.accepts_timestamp(*at, self.now_ms);
         let source = record.timestamp_ms().filter(is_accepted);
         match timestamp {
-            LetterTimestamp::Source if source.is_some() => source,
-            LetterTimestamp::Source | LetterTimestamp::Present if !self.is_present_rejected => None,
+            DeadLetterTimestamp::Source if source.is_some() => source,
+            DeadLetterTimestamp::Source | DeadLetterTimestamp::Present if !self.is_present_rejected => None,
             _ => Some(NO_TIMESTAMP),
         }
     }

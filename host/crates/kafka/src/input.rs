@@ -3,22 +3,22 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::describe::TopicDescription;
-use super::until::Until;
+use super::until::EndOffsets;
 use crate::policy::{InputPolicy, OnGap, OnTopicRecreated};
 use mapper_core::dead_letter::DeadLetterDetector;
 use mapper_core::shutdown::Halt;
 use mapper_core::topics::TopicIdentity;
-use mapper_state::intents::Intents;
+use mapper_state::in_flight::InFlightMarkers;
 
 use crate::topic_events::TopicEvents;
 
 pub struct InputTopic {
     pub topic: Arc<str>,
     /// The end offsets of a run that ends at them.
-    pub until: Option<Arc<Until>>,
+    pub until: Option<Arc<EndOffsets>>,
     policy: InputPolicy,
     events: Arc<dyn TopicEvents>,
-    intents: Arc<Intents>,
+    markers: Arc<InFlightMarkers>,
     /// Partitions from this number on were added after the start.
     partitions_at_start: i32,
     /// The identity in the last run, or at the start of this run.
@@ -32,9 +32,9 @@ impl InputTopic {
     pub(super) fn new(
         topic: &str,
         described: Option<&TopicDescription>,
-        until: Option<Arc<Until>>,
+        until: Option<Arc<EndOffsets>>,
         policy: InputPolicy,
-        (events, intents): (Arc<dyn TopicEvents>, Arc<Intents>),
+        (events, markers): (Arc<dyn TopicEvents>, Arc<InFlightMarkers>),
     ) -> Self {
         let current = described.map(|described| described.identity.clone()).unwrap_or_default();
         Self {
@@ -44,7 +44,7 @@ impl InputTopic {
             partitions_at_start: described.map_or(i32::MAX, |described| described.partitions),
             known: events.known(topic).unwrap_or_else(|| current.clone()),
             events,
-            intents,
+            markers,
             current: Mutex::new(current),
         }
     }
@@ -102,7 +102,7 @@ impl InputTopic {
                 id(new)
             )));
         }
-        self.intents.forget_records();
+        self.markers.forget_records();
         self.events.recreated(
             &self.topic,
             old,

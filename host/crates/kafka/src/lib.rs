@@ -47,4 +47,4 @@ pub use read::TopicReader;
 pub use sink::KafkaSink;
 pub use source::KafkaSource;
 pub use topic_events::TopicEvents;
-pub use until::Until;
+pub use until::EndOffsets;

@@ -14,7 +14,7 @@ use super::error_class::{Denied, ErrorClass};
 use super::native::RecordQueue;
 use super::permissions::{MissingPermission, Operation, Resource};
 use super::setup::Setup;
-use super::until::Until;
+use super::until::EndOffsets;
 use mapper_core::record::Batch;
 use mapper_core::shutdown::{Halt, Shutdown};
 
@@ -26,7 +26,7 @@ pub struct TopicReader {
     queue: RecordQueue<ConnectionContext>,
     consumer: Arc<BaseConsumer<ConnectionContext>>,
     topic: Arc<str>,
-    until: Until,
+    until: EndOffsets,
 }
 
 impl TopicReader {

@@ -17,7 +17,7 @@ use super::input::InputTopic;
 use super::permissions::{MissingPermission, Operation, Resource, fetch_granted};
 use super::sample::last_records;
 use super::topic_limits;
-use super::until::Until;
+use super::until::EndOffsets;
 use crate::policy::InputPolicy;
 use crate::properties;
 use mapper_core::dead_letter::DeadLetterDetector;
@@ -25,7 +25,7 @@ use mapper_core::decision::{DEFAULT_RECORD_BYTES, Routes};
 use mapper_core::record::Positions;
 use mapper_core::shutdown::{Halt, Shutdown};
 use mapper_core::topics::TopicIdentity;
-use mapper_state::intents::Intents;
+use mapper_state::in_flight::InFlightMarkers;
 
 use crate::topic_events::TopicEvents;
 
@@ -244,7 +244,7 @@ impl Setup {
     ///
     /// # Errors
     /// If Kafka does not answer.
-    pub fn until(&self, topic: &str) -> Result<Until, Halt> {
+    pub fn until(&self, topic: &str) -> Result<EndOffsets, Halt> {
         let partitions = self.partitions(topic)?.unwrap_or(0);
         let mut ends = BTreeMap::new();
         for partition in 0..partitions {
@@ -253,7 +253,7 @@ impl Setup {
             })?;
             ends.insert(partition, if first == end { 0 } else { end });
         }
-        Ok(Until::new(ends))
+        Ok(EndOffsets::new(ends))
     }
 
     /// Refuses an input topic whose last records are dead letters.
@@ -280,9 +280,9 @@ impl Setup {
     pub fn input(
         &self,
         (topic, has_id): (&str, bool),
-        until: Option<Arc<Until>>,
+        until: Option<Arc<EndOffsets>>,
         policy: InputPolicy,
-        reports: (Arc<dyn TopicEvents>, Arc<Intents>),
+        reports: (Arc<dyn TopicEvents>, Arc<InFlightMarkers>),
     ) -> Result<Arc<InputTopic>, Halt> {
         let what = format!("the id of the topic '{topic}'");
         let described = match has_id {

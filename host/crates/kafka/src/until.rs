@@ -8,7 +8,7 @@ use mapper_core::topics::TopicId;
 
 /// The end offsets of all partitions, and the partitions that have reached theirs. The workers share it.
 #[derive(Debug)]
-pub struct Until(Mutex<State>);
+pub struct EndOffsets(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
@@ -26,7 +26,7 @@ impl State {
     }
 }
 
-impl Until {
+impl EndOffsets {
     /// An empty partition, with the end 0, is reached from the start.
     pub fn new(ends: Positions) -> Self {
         Self(Mutex::new(State::new(ends, None)))
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn offset_beyond_the_end_is_not_covered() {
-        let until = Until::new(Positions::from([(0, 50), (1, 0)]));
+        let until = EndOffsets::new(Positions::from([(0, 50), (1, 0)]));
         assert!(until.covers(&Positions::from([(0, 50)])) && until.covers(&Positions::new()));
         assert!(!until.covers(&Positions::from([(0, 51)])), "records before the offset were removed");
         assert!(!until.covers(&Positions::from([(2, 0)])), "the partition is unknown");
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn recreated_topic_is_read_to_its_own_ends() {
-        let until = Until::new(Positions::from([(0, 50), (1, 0)]));
+        let until = EndOffsets::new(Positions::from([(0, 50), (1, 0)]));
         until.reach(0, 50);
         assert!(until.all_reached());
         let topic = TopicId("new".into());
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn partition_that_lost_records_ends_earlier() {
-        let until = Until::new(Positions::from([(0, 50)]));
+        let until = EndOffsets::new(Positions::from([(0, 50)]));
         until.shorten(0, 20);
         assert!(!until.is_beyond(0, 19) && until.is_beyond(0, 20));
         until.shorten(0, 30);

@@ -16,7 +16,7 @@ use mapper_kafka::{InputTopic, KafkaSettings, KafkaSink, KafkaSource, TopicEvent
 use mapper_pipeline::SourceObserver;
 use mapper_pipeline::contracts::PartitionPosition;
 use mapper_pipeline::simulation::contract::{TestCluster, TestWorker};
-use mapper_state::intents::Intents;
+use mapper_state::in_flight::InFlightMarkers;
 
 /// The shortest that a broker allows by default. A rebalance waits as long for a member that does not answer.
 const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
@@ -87,7 +87,7 @@ impl RealCluster {
             on_gap: OnGap::Halt,
             input_is_dead_letters: false,
         };
-        let reports = (Arc::new(NoEvents) as Arc<dyn TopicEvents>, Arc::new(Intents::none()));
+        let reports = (Arc::new(NoEvents) as Arc<dyn TopicEvents>, Arc::new(InFlightMarkers::none()));
         let input = setup.input((input.as_str(), true), None, policy, reports).expect("the input topic is there");
         let routes =
             setup.routes(&[output.as_str(), compacted.as_str()], &letters).expect("the output topics are there");

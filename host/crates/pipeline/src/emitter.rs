@@ -11,7 +11,7 @@ use crate::observer::RecordTracer;
 use crate::provenance::Provenance;
 use crate::rules::{ErrorRatio, Rules};
 use crate::settings::{BreakerRecords, CommitPolicy, Settings};
-use mapper_core::dead_letter::{DeadLetters, LetterForm};
+use mapper_core::dead_letter::{DeadLetterForm, DeadLetters};
 use mapper_core::decision::Routes;
 use mapper_core::identity::ActiveVersion;
 use mapper_core::shutdown::Halt;
@@ -88,10 +88,10 @@ impl<K: Sink> Emitter<K> {
         let letters = self.routes.dead_letter_index();
         let (named, unnamed): (Vec<_>, Vec<_>) = rejections.iter().partition(|rejection| rejection.inputs.len() == 1);
         // All as they were written, before one of them changes how others are.
-        let written: Vec<LetterForm> = named
+        let written: Vec<DeadLetterForm> = named
             .iter()
             .map(|rejection| {
-                rules.rejections.get(rejection.inputs[0]).map_or_else(LetterForm::default, |input| input.form)
+                rules.rejections.get(rejection.inputs[0]).map_or_else(DeadLetterForm::default, |input| input.form)
             })
             .map(|form| self.dead_letters.effective(form))
             .collect();

@@ -21,8 +21,8 @@ pub(super) struct Provenance {
 }
 
 impl Provenance {
-    pub(super) fn of(speaker: &ActiveVersion) -> Self {
-        Self { digest: speaker.version.digest.clone(), version: speaker.version.version.clone() }
+    pub(super) fn of(active_version: &ActiveVersion) -> Self {
+        Self { digest: active_version.version.digest.clone(), version: active_version.version.version.clone() }
     }
 
     /// These headers, and ours; what another host may have said of itself before goes.

@@ -3,5 +3,5 @@
 #![forbid(unsafe_code)]
 
 pub mod files;
-pub mod intents;
+pub mod in_flight;
 pub mod transactional_id;

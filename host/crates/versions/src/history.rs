@@ -25,7 +25,7 @@ pub const KEPT_RECREATIONS: usize = 16;
 /// What activated a version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum By {
+pub enum Trigger {
     /// The host was started with it.
     Start,
     /// The plugin file changed.
@@ -76,7 +76,7 @@ pub struct Term {
     /// The time of the decision, UTC in RFC 3339.
     pub since: String,
     /// What activated the version.
-    pub by: By,
+    pub by: Trigger,
     /// Whether the try-out was skipped.
     #[serde(default)]
     pub forced: bool,
@@ -259,10 +259,10 @@ impl History {
 
     /// The digest that a rollback from a new term of this version activates. A rollback takes it from the earlier term of its
     /// version. So one rollback after another goes further back and never repeats a version.
-    pub fn rollback_target(&self, version: &Version, by: By) -> Option<String> {
+    pub fn rollback_target(&self, version: &Version, by: Trigger) -> Option<String> {
         let last = self.last()?;
         match by {
-            By::Rollback | By::Probation => self.find_last_term(&version.digest)?.before.clone(),
+            Trigger::Rollback | Trigger::Probation => self.find_last_term(&version.digest)?.before.clone(),
             // A restart with the same file keeps the target.
             _ if last.version.digest == version.digest => last.before.clone(),
             _ => Some(last.version.digest.clone()),

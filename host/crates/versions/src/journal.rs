@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-use super::history::{By, Event, History, Tally, Term, Version};
+use super::history::{Event, History, Tally, Term, Trigger, Version};
 use mapper_core::counts::Counts;
 use mapper_core::record::Positions;
 use mapper_core::topics::{Recreation, TopicIdentity};
@@ -168,11 +168,11 @@ impl Journal {
         let last = self.read(|history| history.last().cloned());
         match last {
             Some(last) if last.version.digest == version.digest => (last.clone(), Some(last.version)),
-            last => (self.begin(version, By::Start, false), last.map(|last| last.version)),
+            last => (self.begin(version, Trigger::Start, false), last.map(|last| last.version)),
         }
     }
 
-    pub fn begin(&self, version: Version, by: By, forced: bool) -> Term {
+    pub fn begin(&self, version: Version, by: Trigger, forced: bool) -> Term {
         let mut inner = self.shared.lock();
         let term = Term {
             number: inner.history.next_number(),

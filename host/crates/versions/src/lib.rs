@@ -25,7 +25,7 @@ pub mod watch;
 pub mod worker;
 
 pub use control::Control;
-pub use history::{By, History, Version};
+pub use history::{History, Trigger, Version};
 pub use journal::Journal;
 pub use slot::{ActiveVersion, Slot};
 pub use watch::Reload;

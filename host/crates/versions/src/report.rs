@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::history::{By, Version};
+use super::history::{Trigger, Version};
 
 /// The outcome of a swap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -120,7 +120,7 @@ pub struct Report {
     /// Why it was refused, and how to fix it.
     pub reason: Option<String>,
     /// What started the swap.
-    pub by: By,
+    pub by: Trigger,
     /// Whether the try-out was skipped.
     pub forced: bool,
     /// The version that was active before.
@@ -193,7 +193,7 @@ pub struct Status {
     /// Since when it is active, UTC in RFC 3339.
     pub since: String,
     /// What activated it.
-    pub by: By,
+    pub by: Trigger,
     /// The digest of the version that a rollback returns to; null if there is none.
     pub before: Option<String>,
     /// The present step of a swap; null if there is none in progress.

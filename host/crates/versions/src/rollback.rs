@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::history::{By, History, Term, Version};
+use super::history::{History, Term, Trigger, Version};
 
 /// The fewest hexadecimal digits of a digest that identify a version.
 const MIN_DIGITS: usize = 4;
@@ -32,7 +32,7 @@ impl RollbackPlan {
         let active = history.last().ok_or("the history is empty")?;
         let to = match to {
             Some(name) => find(history, name)?.version.clone(),
-            None if active.by == By::Probation => return Err(already_rolled_back(history, active)),
+            None if active.by == Trigger::Probation => return Err(already_rolled_back(history, active)),
             None => previous(history)?,
         };
         let last = history.find_last_term(&to.digest);
@@ -130,7 +130,7 @@ mod tests {
     }
 
     /// A history of these versions, in chronological order, with the cause of each swap.
-    fn history(terms: &[(Version, By)]) -> History {
+    fn history(terms: &[(Version, Trigger)]) -> History {
         let mut history = History::default();
         for (version, by) in terms {
             let term = Term {
@@ -160,9 +160,10 @@ mod tests {
     #[test]
     fn rollback_returns_to_the_version_before() {
         let [a, b, _] = abc();
-        let plan = RollbackPlan::new(&history(&[(a.clone(), By::Start), (b.clone(), By::Http)]), None).unwrap();
+        let plan =
+            RollbackPlan::new(&history(&[(a.clone(), Trigger::Start), (b.clone(), Trigger::Http)]), None).unwrap();
         assert_eq!((plan.from, plan.to, plan.last_active.as_deref()), (b, a.clone(), Some("time 1")));
-        let none = RollbackPlan::new(&history(&[(a, By::Start)]), None).unwrap_err();
+        let none = RollbackPlan::new(&history(&[(a, Trigger::Start)]), None).unwrap_err();
         assert_eq!(none, "there is no version before this one");
     }
 
@@ -170,10 +171,10 @@ mod tests {
     fn rollback_after_an_automatic_rollback_is_refused_and_names_the_version_further_back() {
         let [a, b, c] = abc();
         let mut all = history(&[
-            (a.clone(), By::Start),
-            (b.clone(), By::Http),
-            (c.clone(), By::Http),
-            (b.clone(), By::Probation),
+            (a.clone(), Trigger::Start),
+            (b.clone(), Trigger::Http),
+            (c.clone(), Trigger::Http),
+            (b.clone(), Trigger::Probation),
         ]);
         fail_probation(&mut all, 3);
         let refused = RollbackPlan::new(&all, None).unwrap_err();
@@ -184,7 +185,12 @@ mod tests {
         );
         assert_eq!(RollbackPlan::new(&all, Some("aaaaaaaaaaaa")).unwrap().to, a);
         // After another swap, a rollback activates the version before the active one again.
-        let later = history(&[(a, By::Start), (b.clone(), By::Http), (b.clone(), By::Probation), (c, By::Http)]);
+        let later = history(&[
+            (a, Trigger::Start),
+            (b.clone(), Trigger::Http),
+            (b.clone(), Trigger::Probation),
+            (c, Trigger::Http),
+        ]);
         assert_eq!(RollbackPlan::new(&later, None).unwrap().to, b);
     }
 
@@ -192,14 +198,18 @@ mod tests {
     fn version_that_failed_its_probation_is_rollback_target_by_name_only() {
         let [a, b, c] = abc();
         // The automatic rollback from b failed, and c replaced it.
-        let mut all = history(&[(a.clone(), By::Start), (b.clone(), By::Http), (c, By::Http)]);
+        let mut all = history(&[(a.clone(), Trigger::Start), (b.clone(), Trigger::Http), (c, Trigger::Http)]);
         fail_probation(&mut all, 2);
         assert_eq!(RollbackPlan::new(&all, None).unwrap().to, a);
         let named = RollbackPlan::new(&all, Some("m@2")).unwrap();
         assert_eq!((named.to, named.probation_failure.as_deref()), (b.clone(), Some("it trapped")));
         // Only the last probation of a version counts.
-        let mut all =
-            history(&[(a, By::Start), (b.clone(), By::Http), (b.clone(), By::Http), (abc()[2].clone(), By::Http)]);
+        let mut all = history(&[
+            (a, Trigger::Start),
+            (b.clone(), Trigger::Http),
+            (b.clone(), Trigger::Http),
+            (abc()[2].clone(), Trigger::Http),
+        ]);
         fail_probation(&mut all, 2);
         assert_eq!(RollbackPlan::new(&all, None).unwrap().to, b);
     }
@@ -208,7 +218,7 @@ mod tests {
     fn version_is_found_by_digest_or_version_and_an_ambiguous_name_is_an_error() {
         let [a, b, _] = abc();
         let other = Version { digest: format!("bbbbb{}", "0".repeat(59)), ..version("other@2", 'b') };
-        let all = history(&[(a.clone(), By::Start), (b.clone(), By::Http), (other.clone(), By::Http)]);
+        let all = history(&[(a.clone(), Trigger::Start), (b.clone(), Trigger::Http), (other.clone(), Trigger::Http)]);
         let named = |name: &str| RollbackPlan::new(&all, Some(name)).map(|plan| plan.to);
         for (name, expected) in [
             ("1", &a),

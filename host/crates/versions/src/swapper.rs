@@ -9,7 +9,7 @@ mod swap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::history::{By, Version};
+use super::history::{Trigger, Version};
 use super::probation::{ProbationSettings, ProbationState};
 use super::report::{Step, SwapOutcome};
 use super::shadow::Shadow;
@@ -99,7 +99,7 @@ impl<L: VersionLoader> Swapper<L> {
                 self.finish(draft, result, answer);
             }
             Request::Rollback { to, from } => {
-                let mut draft = Draft::new(By::Rollback, false, self.current.active.version.clone());
+                let mut draft = Draft::new(Trigger::Rollback, false, self.current.active.version.clone());
                 let result = self.roll_back(to.as_deref(), from.as_deref(), &mut draft, &mut answer, shutdown);
                 self.finish(draft, result, answer);
             }

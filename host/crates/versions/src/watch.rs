@@ -15,7 +15,7 @@ use change::{ChangeDetector, Signature};
 use events::Events;
 
 use super::completeness::{Completeness, check_completeness};
-use super::history::By;
+use super::history::Trigger;
 use super::notification::Notify;
 use super::report::SwapOutcome;
 use super::swapper::{Busy, Reply, Request, RequestQueue};
@@ -87,7 +87,7 @@ impl Watch {
         while !shutdown.requested() {
             let generation = self.reload.wakeup.generation();
             if self.reload.take() {
-                self.request_swap(By::Signal, shutdown);
+                self.request_swap(Trigger::Signal, shutdown);
             }
             let mut wait = POLL_INTERVAL;
             if let Some(events) = &mut events {
@@ -95,7 +95,7 @@ impl Watch {
                 match self.detector.check(Signature::read(&self.path), events.is_being_written(), Instant::now()) {
                     change::Next::Nothing => {}
                     change::Next::Wait(at_most) => wait = at_most.min(POLL_INTERVAL),
-                    change::Next::Read => self.request_swap(By::File, shutdown),
+                    change::Next::Read => self.request_swap(Trigger::File, shutdown),
                     change::Next::Deleted => {
                         tracing::warn!(path = %self.path.display(), "the plugin file was deleted; the active version stays");
                     }
@@ -106,7 +106,7 @@ impl Watch {
     }
 
     /// Reads the file, and requests a swap if its content is new.
-    fn request_swap(&mut self, by: By, shutdown: &Shutdown) {
+    fn request_swap(&mut self, by: Trigger, shutdown: &Shutdown) {
         let before = Signature::read(&self.path);
         let bytes = match files::read(&self.path, PLUGIN_LIMIT) {
             Ok(bytes) => bytes,
@@ -116,7 +116,7 @@ impl Watch {
             }
         };
         let digest = Digest::hash_bytes(&bytes);
-        if by == By::File {
+        if by == Trigger::File {
             // It changed during the read. The next check reads it again.
             if Signature::read(&self.path) != before {
                 return;
@@ -134,7 +134,7 @@ impl Watch {
     }
 
     /// Repeats the request while another swap is in progress. Returns whether the content was handled.
-    fn submit(&self, bytes: Vec<u8>, by: By, shutdown: &Shutdown) -> bool {
+    fn submit(&self, bytes: Vec<u8>, by: Trigger, shutdown: &Shutdown) -> bool {
         loop {
             let generation = self.reload.wakeup.generation();
             let request = Request::Swap { bytes: bytes.clone(), by, force: false, dry_run: false };
@@ -151,7 +151,7 @@ impl Watch {
             }
             // The next check requests a swap to the newer content.
             if shutdown.requested()
-                || by == By::File && files::read(&self.path, PLUGIN_LIMIT).is_ok_and(|now| now != bytes)
+                || by == Trigger::File && files::read(&self.path, PLUGIN_LIMIT).is_ok_and(|now| now != bytes)
             {
                 return false;
             }

@@ -1,7 +1,7 @@
 //! `mapper-host new`.
 
 use clap::{Arg, ArgMatches, Command};
-use mapper_core::near::near;
+use mapper_core::suggestion::closest;
 
 use super::{CliError, given_path, path, switch, wrong};
 use crate::author::templates::{Language, Template};
@@ -42,7 +42,7 @@ pub(super) fn config(matches: &ArgMatches) -> Result<NewConfig, CliError> {
     let dir = given_path(matches, "dir").unwrap_or_default();
     let language = matches.get_one::<String>("lang").map(String::as_str).unwrap_or_default();
     let Some(language) = Language::from_name(language) else {
-        let hint = near(language, Language::all().map(|known| known.name().to_owned()));
+        let hint = closest(language, Language::all().map(|known| known.name().to_owned()));
         let hint = hint.map_or_else(String::new, |name| format!("; did you mean {name}?"));
         return Err(wrong("lang", language, &format!("give {}{hint}", languages())));
     };

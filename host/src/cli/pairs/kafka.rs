@@ -7,7 +7,7 @@ use super::super::sources::Sources;
 use super::{Layer, LayerForm, PairEntry, layers};
 use crate::config::properties::{self, Form, Property};
 use crate::config::{Pairs, values};
-use mapper_core::near::near;
+use mapper_core::suggestion::closest;
 
 /// The setting that allows properties that run code.
 const ALLOW_CODE: &str = "kafka-allow-code";
@@ -72,7 +72,7 @@ fn check<'e>(layer: &Layer, entry: &'e PairEntry, property: Property, may_run_co
 fn unknown(layer: &Layer, entry: &PairEntry) -> CliError {
     let key = &entry.key;
     // Nearer to a property than a part of a secret would be by chance.
-    if let Some(name) = near(&key.to_lowercase(), properties::names().map(str::to_owned)) {
+    if let Some(name) = closest(&key.to_lowercase(), properties::names().map(str::to_owned)) {
         return layer.wrong(&format!("{key} is not a property of librdkafka; did you mean {name}?"));
     }
     let is_name = |c: char| c.is_ascii_lowercase() || "._-".contains(c);

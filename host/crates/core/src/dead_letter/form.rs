@@ -4,7 +4,7 @@ use crate::rejection::RejectionCause;
 
 /// The timestamp of a dead letter.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LetterTimestamp {
+pub enum DeadLetterTimestamp {
     /// The timestamp of the record, if the topic accepts it.
     #[default]
     Source,
@@ -16,8 +16,8 @@ pub enum LetterTimestamp {
 
 /// The form of a dead letter. The default has all parts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct LetterForm {
-    pub(super) timestamp: LetterTimestamp,
+pub struct DeadLetterForm {
+    pub(super) timestamp: DeadLetterTimestamp,
     /// Whether it has a key even if the topic does not require one.
     pub(super) has_key: bool,
     /// The number of divisions of its size by [`Self::SHRINK_FACTOR`].
@@ -26,7 +26,7 @@ pub struct LetterForm {
     pub(super) is_bare: bool,
 }
 
-impl LetterForm {
+impl DeadLetterForm {
     /// The divisor of the limit after the broker rejected a dead letter within the known limit.
     const SHRINK_FACTOR: usize = 4;
     /// A dead letter below this size is not rejected for its size.
@@ -56,16 +56,16 @@ impl LetterForm {
                 let smaller = Self { shrinks: self.shrinks + 1, ..self };
                 if smaller.max_bytes(topic_bytes) < self.max_bytes(topic_bytes) { Some(smaller) } else { bare }
             }
-            (RejectionCause::Timestamp, LetterTimestamp::Source) => {
-                Some(Self { timestamp: LetterTimestamp::Present, ..self })
+            (RejectionCause::Timestamp, DeadLetterTimestamp::Source) => {
+                Some(Self { timestamp: DeadLetterTimestamp::Present, ..self })
             }
-            (RejectionCause::Timestamp, LetterTimestamp::Present) => {
-                Some(Self { timestamp: LetterTimestamp::Absent, ..self })
+            (RejectionCause::Timestamp, DeadLetterTimestamp::Present) => {
+                Some(Self { timestamp: DeadLetterTimestamp::Absent, ..self })
             }
-            (RejectionCause::Timestamp, LetterTimestamp::Absent) => bare,
+            (RejectionCause::Timestamp, DeadLetterTimestamp::Absent) => bare,
             (RejectionCause::Other, _) if !self.has_key => Some(Self { has_key: true, ..self }),
-            (RejectionCause::Other, LetterTimestamp::Source) => {
-                Some(Self { timestamp: LetterTimestamp::Present, ..self })
+            (RejectionCause::Other, DeadLetterTimestamp::Source) => {
+                Some(Self { timestamp: DeadLetterTimestamp::Present, ..self })
             }
             (RejectionCause::Other, _) => bare,
         }
@@ -81,8 +81,8 @@ mod tests {
     #[test]
     fn each_rejection_reduces_the_form_until_none_is_left() {
         for cause in [RejectionCause::TooLarge, RejectionCause::Timestamp, RejectionCause::Other] {
-            let forms = std::iter::successors(Some(LetterForm::default()), |form| form.after(cause, TOPIC_BYTES));
-            let forms: Vec<LetterForm> = forms.take(20).collect();
+            let forms = std::iter::successors(Some(DeadLetterForm::default()), |form| form.after(cause, TOPIC_BYTES));
+            let forms: Vec<DeadLetterForm> = forms.take(20).collect();
             assert!(forms.len() < 10, "{cause:?}: {forms:?}");
             let (last, whole) = forms.split_last().expect("a first form");
             assert!(last.is_bare && last.has_key, "{cause:?}: {forms:?}");
@@ -92,11 +92,11 @@ mod tests {
 
     #[test]
     fn timestamp_is_replaced_before_it_is_dropped() {
-        let forms = std::iter::successors(Some(LetterForm::default()), |form| {
+        let forms = std::iter::successors(Some(DeadLetterForm::default()), |form| {
             form.after(RejectionCause::Timestamp, TOPIC_BYTES)
         });
         let timestamps: Vec<_> = forms.map(|form| (form.timestamp, form.is_bare)).collect();
-        use LetterTimestamp::{Absent, Present, Source};
+        use DeadLetterTimestamp::{Absent, Present, Source};
         assert_eq!(timestamps, [(Source, false), (Present, false), (Absent, false), (Absent, true)]);
     }
 
@@ -109,7 +109,7 @@ mod tests {
             (500, 0, 500),
             (500, 9, 500),
         ] {
-            let form = LetterForm { shrinks, ..LetterForm::default() };
+            let form = DeadLetterForm { shrinks, ..DeadLetterForm::default() };
             assert_eq!(form.max_bytes(topic_bytes), expected);
         }
     }

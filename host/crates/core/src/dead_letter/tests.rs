@@ -84,7 +84,7 @@ fn write_with(letters: &mut DeadLetters, input: &Input, failure: &Failure<'_>, i
     let mut batch = Batch::new("visits");
     let headers = input.headers.iter().map(|(name, value)| (name.as_slice(), value.as_deref()));
     batch.push((1, 42), 1_700_000_000_000, input.key.as_deref(), input.value.as_deref(), headers);
-    let letter = letters.write(batch.record(0), failure, LetterForm { is_bare, ..LetterForm::default() });
+    let letter = letters.write(batch.record(0), failure, DeadLetterForm { is_bare, ..DeadLetterForm::default() });
     let headers = letter.headers().map(|(name, value)| (name.to_vec(), value.map(<[u8]>::to_vec)));
     Written { key: letter.key.map(<[u8]>::to_vec), value: letter.value.to_vec(), headers: headers.collect() }
 }
@@ -196,7 +196,7 @@ fn empty_value_has_no_header() {
     let mut batch = Batch::new("visits");
     batch.push((1, 42), crate::record::NO_TIMESTAMP, None, None, std::iter::empty());
     let mut letters = letters(NO_LIMIT);
-    let letter = letters.write(batch.record(0), &rejected(""), LetterForm::default());
+    let letter = letters.write(batch.record(0), &rejected(""), DeadLetterForm::default());
     let names: Vec<&[u8]> = letter.headers().map(|(name, _)| name).collect();
     for name in ["mapper-host.source.timestamp-ms", "__connect.errors.exception.message", "mapper-host.cut"] {
         assert!(!names.contains(&name.as_bytes()), "{name}");

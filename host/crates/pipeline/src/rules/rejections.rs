@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use mapper_core::dead_letter::LetterForm;
+use mapper_core::dead_letter::DeadLetterForm;
 use mapper_core::record::{Position, Positions};
 
 /// The limits of topics are read again when the broker rejects a record, but not more often than this.
@@ -18,7 +18,7 @@ pub(crate) struct RejectedInput {
     /// Why an output of it was rejected, if one was.
     pub(crate) reason: Option<String>,
     /// How its dead letter is to be written.
-    pub(crate) form: LetterForm,
+    pub(crate) form: DeadLetterForm,
 }
 
 /// Input records that are not committed yet, and of which something was rejected.
@@ -51,7 +51,7 @@ impl Rejections {
     }
 
     /// The dead letter of this record was rejected; the next one has this form.
-    pub(crate) fn set_form(&mut self, position: Position, form: LetterForm) {
+    pub(crate) fn set_form(&mut self, position: Position, form: DeadLetterForm) {
         self.inputs.entry(position).or_default().form = form;
     }
 

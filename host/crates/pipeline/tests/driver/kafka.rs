@@ -48,7 +48,7 @@ pub(super) struct Kafka {
     /// How many more times sick records trap.
     pub(super) sick: usize,
     /// Where the next pipeline writes down what its mapper is given.
-    pub(super) intents: Arc<Intents>,
+    pub(super) markers: Arc<InFlightMarkers>,
     pub(super) shutdown: Shutdown,
     pub(super) clock: Arc<ManualClock>,
     pub(super) versions: Versions,
@@ -89,7 +89,7 @@ impl Fake {
             names_rejected: false,
             most_at_once: usize::MAX,
             sick: usize::MAX,
-            intents: Arc::new(Intents::none()),
+            markers: Arc::new(InFlightMarkers::none()),
             shutdown: Shutdown::default(),
             clock: Arc::default(),
             versions: Versions::default(),
@@ -110,8 +110,8 @@ impl Fake {
 
     /// The next process writes down its calls in this folder; the last one does so no more.
     pub(super) fn restart_in(&self, dir: &Path, poison_after: u32) {
-        self.kafka().intents = Arc::new(Intents::none());
-        self.kafka().intents = Arc::new(Intents::open(dir, ("readers", "visits"), poison_after));
+        self.kafka().markers = Arc::new(InFlightMarkers::none());
+        self.kafka().markers = Arc::new(InFlightMarkers::open(dir, ("readers", "visits"), poison_after));
     }
 
     /// A new process joins the group: what was open is aborted, and all partitions come.

@@ -25,7 +25,7 @@ use mapper_pipeline::{
     BreakerRecords, BreakerSettings, Clock, CommitPolicy, Driver, FailurePolicy, Fetched, ManualClock, Mapper,
     Outgoing, Parts, Rejection, RejectionCause, Settings, Sink, SinkError, Source, SourceError, StepOutcome,
 };
-use mapper_state::intents::{Intent, Intents};
+use mapper_state::in_flight::{InFlightMarkers, WorkerMarker};
 use mapper_versions::WorkerSlot;
 
 use kafka::Fake;
@@ -108,7 +108,7 @@ fn start_with(fake: &Fake, work: Work, observed: &Arc<Observed>, routes: Routes)
         contract: "1.0.0",
     };
     fake.join();
-    let intents = fake.kafka().intents.clone();
+    let markers = fake.kafka().markers.clone();
     let clock = fake.kafka().clock.clone();
     let shutdown = fake.kafka().shutdown.clone();
     let parts = Parts {
@@ -116,7 +116,7 @@ fn start_with(fake: &Fake, work: Work, observed: &Arc<Observed>, routes: Routes)
         mapper: ByValue(fake.clone()),
         sink: fake.clone(),
         versions: versions::join(fake),
-        in_flight: Box::new(Intent::of(intents, settings.worker)),
+        in_flight: Box::new(WorkerMarker::new(markers, settings.worker)),
         observer: Box::new(Watch(observed.clone())),
         clock,
         dead_letters: DeadLetters::new(origin, TopicLimits { max_record_bytes: 4000, ..TopicLimits::default() }),

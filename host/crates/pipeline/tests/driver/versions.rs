@@ -6,7 +6,7 @@ use std::rc::Weak;
 use super::kafka::Kafka;
 use super::*;
 use mapper_versions::probation::ProbationSettings;
-use mapper_versions::{ActiveVersion, By, Journal, Slot, Version};
+use mapper_versions::{ActiveVersion, Journal, Slot, Trigger, Version};
 
 /// Who made a record: outputs say it because of `--provenance`, dead letters always do.
 pub(super) const MADE_BY: &str = "mapper-host.plugin.digest";
@@ -59,7 +59,7 @@ impl Versions {
     pub(super) fn offer(&mut self, probation: Option<ProbationSettings>) {
         self.count += 1;
         self.before = std::mem::replace(&mut self.active, self.count);
-        self.offer_active(By::Http, probation);
+        self.offer_active(Trigger::Http, probation);
     }
 
     /// What the thread that swaps does when a probation has failed.
@@ -68,17 +68,17 @@ impl Versions {
         let term = self.journal.read(|history| history.last().map_or(0, |last| last.number));
         if slot.is_withdrawn(term) {
             self.active = self.before;
-            self.offer_active(By::Probation, None);
+            self.offer_active(Trigger::Probation, None);
         }
     }
 
-    fn offer_active(&mut self, by: By, probation: Option<ProbationSettings>) {
+    fn offer_active(&mut self, by: Trigger, probation: Option<ProbationSettings>) {
         let slot = self.slot.as_ref().expect("somebody has joined");
         let term = self.journal.begin(version(self.active), by, false);
         slot.begin(term.number, probation);
         let mapper = ByValue(Fake(self.kafka.upgrade().expect("it is used")));
-        let speaker = ActiveVersion { term: term.number, version: term.version, contract: "1.0.0" };
-        slot.offer(vec![mapper], &Arc::new(speaker));
+        let active_version = ActiveVersion { term: term.number, version: term.version, contract: "1.0.0" };
+        slot.offer(vec![mapper], &Arc::new(active_version));
     }
 
     /// Each record was made by the version that the history says spoke for its input.
@@ -87,8 +87,8 @@ impl Versions {
             // What another member made says nothing.
             for record in made.filter(|record| !record.header(MADE_BY).is_empty()) {
                 let (partition, offset) = record.of;
-                let speaker = history.term_at(partition, offset).map(|term| term.version.digest.as_str());
-                assert_eq!(speaker, Some(record.header(MADE_BY)), "at {partition}:{offset}: {history:?}");
+                let active_version = history.term_at(partition, offset).map(|term| term.version.digest.as_str());
+                assert_eq!(active_version, Some(record.header(MADE_BY)), "at {partition}:{offset}: {history:?}");
             }
         });
     }
@@ -169,11 +169,15 @@ fn partition_that_is_assigned_again_has_a_span_of_its_own() {
     everything_was_done(&fake);
     let kafka = fake.kafka();
     kafka.versions.check(kafka.topics.iter().flatten());
-    let speakers: Vec<Option<u64>> = kafka.versions.journal.read(|history| {
+    let active_versions: Vec<Option<u64>> = kafka.versions.journal.read(|history| {
         let done = kafka.inputs[&0].iter().map(|(offset, _)| history.term_at(0, *offset).map(|term| term.number));
         done.collect()
     });
-    assert_eq!(speakers.iter().filter(|speaker| speaker.is_none()).count(), 2, "{speakers:?}");
+    assert_eq!(
+        active_versions.iter().filter(|active_version| active_version.is_none()).count(),
+        2,
+        "{active_versions:?}"
+    );
 }
 
 /// The second record is the first of the version on probation, which crashes on the sick one and would not do so again.

@@ -8,7 +8,7 @@ fn version(digest: &str) -> Version {
     Version { name: "reduce".into(), version: "1.0.0".into(), digest: digest.into() }
 }
 
-fn begin(history: &mut History, digest: &str, by: By) -> u64 {
+fn begin(history: &mut History, digest: &str, by: Trigger) -> u64 {
     let (number, version) = (history.next_number(), version(digest));
     let before = history.rollback_target(&version, by);
     let term = Term {
@@ -41,9 +41,9 @@ fn digest_at(history: &History, partition: i32, offset: i64) -> Option<&str> {
 #[test]
 fn offset_belongs_to_the_version_of_its_span() {
     let mut history = History::default();
-    let a = begin(&mut history, "a", By::Start);
+    let a = begin(&mut history, "a", Trigger::Start);
     from(&mut history, a, 0, 10);
-    let b = begin(&mut history, "b", By::Http);
+    let b = begin(&mut history, "b", Trigger::Http);
     to(&mut history, a, 0, 20);
     from(&mut history, b, 0, 20);
     // Another worker still has the old version for this partition.
@@ -60,13 +60,13 @@ fn offset_belongs_to_the_version_of_its_span() {
 #[test]
 fn offset_after_a_crash_belongs_to_the_next_version() {
     let mut history = History::default();
-    let a = begin(&mut history, "a", By::Start);
+    let a = begin(&mut history, "a", Trigger::Start);
     from(&mut history, a, 0, 0);
     // The host is killed between two transactions: b commits nothing, and a restarts at the same offset.
-    let b = begin(&mut history, "b", By::File);
+    let b = begin(&mut history, "b", Trigger::File);
     to(&mut history, a, 0, 50);
     from(&mut history, b, 0, 50);
-    let again = begin(&mut history, "a", By::Start);
+    let again = begin(&mut history, "a", Trigger::Start);
     from(&mut history, again, 0, 50);
     assert_eq!((digest_at(&history, 0, 49), digest_at(&history, 0, 50)), (Some("a"), Some("a")));
     assert_eq!(history.spans(b).next().unwrap().1.to, Some(50));
@@ -75,7 +75,7 @@ fn offset_after_a_crash_belongs_to_the_next_version() {
 #[test]
 fn partition_of_another_host_leaves_a_gap() {
     let mut history = History::default();
-    let a = begin(&mut history, "a", By::Start);
+    let a = begin(&mut history, "a", Trigger::Start);
     from(&mut history, a, 0, 0);
     to(&mut history, a, 0, 10);
     from(&mut history, a, 0, 30);
@@ -89,17 +89,17 @@ fn partition_of_another_host_leaves_a_gap() {
 #[test]
 fn rollback_target_never_repeats_a_version() {
     let mut history = History::default();
-    begin(&mut history, "a", By::Start);
-    begin(&mut history, "b", By::File);
-    begin(&mut history, "c", By::Http);
+    begin(&mut history, "a", Trigger::Start);
+    begin(&mut history, "b", Trigger::File);
+    begin(&mut history, "c", Trigger::Http);
     assert_eq!(history.last().unwrap().before.as_deref(), Some("b"));
-    begin(&mut history, "b", By::Rollback);
+    begin(&mut history, "b", Trigger::Rollback);
     assert_eq!(history.last().unwrap().before.as_deref(), Some("a"));
-    begin(&mut history, "a", By::Probation);
+    begin(&mut history, "a", Trigger::Probation);
     assert_eq!(history.last().unwrap().before, None);
     // A restart with the same file keeps the rollback target.
-    begin(&mut history, "d", By::Http);
-    begin(&mut history, "d", By::Start);
+    begin(&mut history, "d", Trigger::Http);
+    begin(&mut history, "d", Trigger::Start);
     assert_eq!(history.last().unwrap().before.as_deref(), Some("a"));
 }
 
@@ -107,7 +107,7 @@ fn rollback_target_never_repeats_a_version() {
 fn oldest_terms_and_spans_are_dropped() {
     let mut history = History::default();
     for index in 0..KEPT_TERMS + 20 {
-        let term = begin(&mut history, &index.to_string(), By::Http);
+        let term = begin(&mut history, &index.to_string(), Trigger::Http);
         from(&mut history, term, 0, index as i64);
     }
     assert_eq!(history.terms().count(), KEPT_TERMS);
@@ -125,12 +125,12 @@ proptest! {
     #[test]
     fn offset_belongs_to_the_last_span_that_contains_it(steps in prop::collection::vec((0..3_u8, 0..20_i64), 1..60)) {
         let mut history = History::default();
-        let mut term = begin(&mut history, "0", By::Start);
+        let mut term = begin(&mut history, "0", Trigger::Start);
         let mut digests: Vec<Option<String>> = vec![None; 200];
         let (mut open, mut at) = (None, 0);
         for (step, length) in steps {
             match step {
-                0 => term = begin(&mut history, &term.to_string(), By::Http),
+                0 => term = begin(&mut history, &term.to_string(), Trigger::Http),
                 1 if open.is_none() => {
                     from(&mut history, term, 0, at);
                     open = Some(term);

@@ -25,7 +25,7 @@ fn read_from_disk(dir: &Path) -> History {
 fn event_is_on_disk_after_wait() {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path()).unwrap();
-    let term = journal.begin(version("a"), By::Start, false).number;
+    let term = journal.begin(version("a"), Trigger::Start, false).number;
     journal.wait(journal.open_spans(term, 0, [(0, 7)].into()));
     let found = read_from_disk(dir.path());
     assert_eq!(found.term_at(0, 7).unwrap().version.digest, "a");
@@ -36,10 +36,10 @@ fn event_is_on_disk_after_wait() {
 fn counts_are_on_disk_after_a_clean_shutdown_and_after_a_swap() {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path()).unwrap();
-    let first = journal.begin(version("a"), By::Start, false).number;
+    let first = journal.begin(version("a"), Trigger::Start, false).number;
     journal.open_spans(first, 0, [(0, 0)].into());
     journal.record_commit(first, &[(0, 5)].into(), &counts(5));
-    let second = journal.begin(version("b"), By::File, false).number;
+    let second = journal.begin(version("b"), Trigger::File, false).number;
     journal.open_spans(second, 0, [(0, 5)].into());
     journal.record_commit(second, &[(0, 8)].into(), &counts(3));
     drop(journal);
@@ -58,7 +58,7 @@ fn truncated_last_line_is_skipped_and_damaged_file_is_copied_aside() {
     let path = dir.path().join(FILE);
     drop({
         let journal = Journal::open(dir.path()).unwrap();
-        journal.begin(version("a"), By::Start, false);
+        journal.begin(version("a"), Trigger::Start, false);
         journal
     });
     let whole = fs::read_to_string(&path).unwrap();
@@ -93,7 +93,7 @@ fn journal_that_is_not_a_regular_file_is_refused_and_link_target_is_unchanged() 
 fn file_length_is_bounded() {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path()).unwrap();
-    let term = journal.begin(version("a"), By::Start, false).number;
+    let term = journal.begin(version("a"), Trigger::Start, false).number;
     for at in 0..MOST_LINES as i64 {
         journal.open_spans(term, 0, [(0, 2 * at)].into());
         journal.close_spans(term, 0, [(0, 2 * at + 1)].into());
@@ -109,7 +109,7 @@ fn file_length_is_bounded() {
 #[test]
 fn journal_in_memory_keeps_the_history_without_an_error() {
     let journal = Journal::in_memory();
-    let term = journal.begin(version("a"), By::Start, false).number;
+    let term = journal.begin(version("a"), Trigger::Start, false).number;
     journal.wait(journal.open_spans(term, 0, [(0, 7)].into()));
     assert!(journal.read(|history| history.term_at(0, 8).is_some()));
     assert_eq!(journal.error(), None);
@@ -118,7 +118,7 @@ fn journal_in_memory_keeps_the_history_without_an_error() {
 #[test]
 fn late_close_of_a_worker_does_not_close_the_span_of_another_worker() {
     let journal = Journal::in_memory();
-    let term = journal.begin(version("a"), By::Start, false).number;
+    let term = journal.begin(version("a"), Trigger::Start, false).number;
     journal.open_spans(term, 0, [(0, 5)].into());
     // The group gives the partition to another worker before the first one learns of it.
     journal.open_spans(term, 1, [(0, 9)].into());

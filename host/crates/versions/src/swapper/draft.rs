@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::Refusal;
-use crate::history::{By, Version};
+use crate::history::{Trigger, Version};
 use crate::report::{Report, Step, SwapOutcome, TryOut};
 use crate::slot::Switched;
 
 /// A report without its outcome.
 #[derive(Debug, Clone)]
 pub(super) struct Draft {
-    pub(super) by: By,
+    pub(super) by: Trigger,
     pub(super) forced: bool,
     pub(super) from: Version,
     pub(super) to: Option<Version>,
@@ -23,7 +23,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) fn new(by: By, forced: bool, from: Version) -> Self {
+    pub(super) fn new(by: Trigger, forced: bool, from: Version) -> Self {
         let (offsets, began) = (BTreeMap::new(), Instant::now());
         Self { by, forced, from, to: None, try_out: None, reason: None, offsets, pause_us: 0, began }
     }
@@ -82,7 +82,7 @@ pub(super) fn log(report: &Report) {
 }
 
 /// The name in JSON.
-fn name(by: By) -> String {
+fn name(by: Trigger) -> String {
     serde_json::to_string(&by).unwrap_or_default().trim_matches('"').to_owned()
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use super::Refusal;
-use crate::history::By;
+use crate::history::Trigger;
 use crate::notification::Notify;
 use crate::report::{Report, Step, SwapOutcome};
 use crate::shadow::View;
@@ -15,7 +15,7 @@ pub enum Request {
     /// Activates a new version.
     Swap {
         bytes: Vec<u8>,
-        by: By,
+        by: Trigger,
         /// Skips the try-out.
         force: bool,
         /// Ends after the try-out.
@@ -126,8 +126,8 @@ impl SwapCounts {
             *self.refused.entry(step).or_default() += 1;
         }
         match (report.outcome, report.by) {
-            (SwapOutcome::Swapped, By::Rollback) => self.rolled_back[0] += 1,
-            (SwapOutcome::Swapped, By::Probation) => self.rolled_back[1] += 1,
+            (SwapOutcome::Swapped, Trigger::Rollback) => self.rolled_back[0] += 1,
+            (SwapOutcome::Swapped, Trigger::Probation) => self.rolled_back[1] += 1,
             _ => {}
         }
     }

@@ -66,7 +66,7 @@ impl<L: VersionLoader> Swapper<L> {
     pub(super) fn roll_back_failed_probation(&mut self, reason: String, shutdown: &Shutdown) {
         let term = self.current.active.term;
         self.slot.journal.record_probation_failure(term, &reason);
-        let mut draft = Draft::new(By::Probation, false, self.current.active.version.clone());
+        let mut draft = Draft::new(Trigger::Probation, false, self.current.active.version.clone());
         let mut answer = Answer::without_client();
         self.requests.set_step(Step::Read);
         let result = match self.slot.journal.read(previous) {

@@ -81,7 +81,7 @@ impl<L: VersionLoader> Swapper<L> {
         let identity = self.loader.identity(&plugin);
         let term = self.slot.journal.begin(identity.into(), draft.by, draft.forced);
         let active = Arc::new(ActiveVersion { term: term.number, version: term.version, contract: identity.contract });
-        if matches!(draft.by, By::Rollback | By::Probation) {
+        if matches!(draft.by, Trigger::Rollback | Trigger::Probation) {
             // The workers abort the transactions of the old version.
             self.slot.withdraw(self.current.active.term);
         }

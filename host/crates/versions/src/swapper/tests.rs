@@ -76,7 +76,7 @@ impl VersionLoader for Words {
         Ok(())
     }
 
-    fn set_active(&self, _: &Word, _: By, _: Option<PathBuf>) {}
+    fn set_active(&self, _: &Word, _: Trigger, _: Option<PathBuf>) {}
 
     fn read_committed(&self, partitions: &[i32]) -> Positions {
         partitions.iter().map(|partition| (*partition, 77)).collect()
@@ -104,7 +104,7 @@ struct TestHost {
 
 impl TestHost {
     fn submit_swap(&self, word: &str) -> tokio::sync::oneshot::Receiver<Reply> {
-        let request = Request::Swap { bytes: word.into(), by: By::Http, force: false, dry_run: false };
+        let request = Request::Swap { bytes: word.into(), by: Trigger::Http, force: false, dry_run: false };
         self.requests.submit(request).expect("no other request is in progress")
     }
 
@@ -279,7 +279,7 @@ fn crash(host: &mut TestHost) {
 /// Waits for the rollback after a failed probation.
 fn wait_for_rollback(host: &mut TestHost) -> Report {
     (0..2).for_each(|worker| host.take(worker, &SourcePositions::new()));
-    wait_until(|| host.requests.last_report().is_some_and(|last| last.by == By::Probation));
+    wait_until(|| host.requests.last_report().is_some_and(|last| last.by == Trigger::Probation));
     host.requests.last_report().unwrap()
 }
 
@@ -287,7 +287,7 @@ fn wait_for_rollback(host: &mut TestHost) -> Report {
 fn rollback_without_a_store_uses_the_version_in_memory() {
     with_store(None, LONG, |host| {
         host.swap("two");
-        let request = Request::Swap { bytes: b"three".to_vec(), by: By::Http, force: false, dry_run: true };
+        let request = Request::Swap { bytes: b"three".to_vec(), by: Trigger::Http, force: false, dry_run: true };
         assert_eq!(report(host.requests.submit(request).unwrap()).outcome, SwapOutcome::Tried);
         crash(host);
         assert_eq!(wait_for_rollback(host).to, Some(version("one")));
@@ -365,11 +365,11 @@ fn version_without_a_rollback_target_stays_active_after_a_failed_probation() {
     with_store(Some(Store::new(dir.path().to_owned())), LONG, |host| {
         host.swap("two");
         // The try-out of another version drops the version before from memory. Its file is deleted.
-        let request = Request::Swap { bytes: b"three".to_vec(), by: By::Http, force: false, dry_run: true };
+        let request = Request::Swap { bytes: b"three".to_vec(), by: Trigger::Http, force: false, dry_run: true };
         assert_eq!(report(host.requests.submit(request).unwrap()).outcome, SwapOutcome::Tried);
         std::fs::remove_file(dir.path().join(format!("{}.wasm", version("one").digest))).unwrap();
         crash(host);
-        wait_until(|| host.requests.last_report().is_some_and(|last| last.by == By::Probation));
+        wait_until(|| host.requests.last_report().is_some_and(|last| last.by == Trigger::Probation));
         assert_eq!(host.requests.last_report().unwrap().outcome, SwapOutcome::Refused);
         assert!(!host.workers[0].is_withdrawn());
         assert_eq!(host.swap("three").outcome, SwapOutcome::Swapped);

@@ -155,20 +155,20 @@ fn dead_letter_has_the_timestamp_of_its_record_if_the_topic_accepts_it() {
         letters.set_limits(TopicLimits { timestamps, ..TopicLimits::default() });
         let mut batch = Batch::new("visits");
         batch.push((1, 42), timestamp_ms, None, None, std::iter::empty());
-        let form = LetterForm { timestamp, ..LetterForm::default() };
+        let form = DeadLetterForm { timestamp, ..DeadLetterForm::default() };
         letters.write(batch.record(0), &rejected(MESSAGE), form).timestamp_ms
     };
     for (timestamp_ms, limits, form, expected) in [
-        (NOW_MS + 50, timestamps, LetterTimestamp::Source, Some(NOW_MS + 50)),
-        (NOW_MS + 51, timestamps, LetterTimestamp::Source, None),
-        (NOW_MS - 1000, timestamps, LetterTimestamp::Source, Some(NOW_MS - 1000)),
-        (NOW_MS - 1001, timestamps, LetterTimestamp::Source, None),
-        (i64::MAX, None, LetterTimestamp::Source, Some(i64::MAX)),
-        (0, None, LetterTimestamp::Source, Some(0)),
-        (-5, None, LetterTimestamp::Source, None),
-        (NO_TIMESTAMP, None, LetterTimestamp::Source, None),
-        (NOW_MS, None, LetterTimestamp::Present, None),
-        (NOW_MS, None, LetterTimestamp::Absent, Some(NO_TIMESTAMP)),
+        (NOW_MS + 50, timestamps, DeadLetterTimestamp::Source, Some(NOW_MS + 50)),
+        (NOW_MS + 51, timestamps, DeadLetterTimestamp::Source, None),
+        (NOW_MS - 1000, timestamps, DeadLetterTimestamp::Source, Some(NOW_MS - 1000)),
+        (NOW_MS - 1001, timestamps, DeadLetterTimestamp::Source, None),
+        (i64::MAX, None, DeadLetterTimestamp::Source, Some(i64::MAX)),
+        (0, None, DeadLetterTimestamp::Source, Some(0)),
+        (-5, None, DeadLetterTimestamp::Source, None),
+        (NO_TIMESTAMP, None, DeadLetterTimestamp::Source, None),
+        (NOW_MS, None, DeadLetterTimestamp::Present, None),
+        (NOW_MS, None, DeadLetterTimestamp::Absent, Some(NO_TIMESTAMP)),
     ] {
         assert_eq!(written(timestamp_ms, limits, form), expected, "{timestamp_ms} {form:?}");
     }
@@ -177,15 +177,15 @@ fn dead_letter_has_the_timestamp_of_its_record_if_the_topic_accepts_it() {
 #[test]
 fn rejection_reduces_later_dead_letters() {
     let mut letters = letters(100_000);
-    let form = letters.after_rejection(LetterForm::default(), RejectionCause::TooLarge).unwrap();
-    assert!(letters.effective(LetterForm::default()) == form);
+    let form = letters.after_rejection(DeadLetterForm::default(), RejectionCause::TooLarge).unwrap();
+    assert!(letters.effective(DeadLetterForm::default()) == form);
     let written = write_with(&mut letters, &input_with_value(&[b'x'; 50_000]), &rejected(MESSAGE), false);
     assert!(written.bytes() <= 25_000);
     // The broker rejects the current time. Later dead letters without a timestamp of their record have none.
-    let present = LetterForm { timestamp: LetterTimestamp::Present, ..LetterForm::default() };
+    let present = DeadLetterForm { timestamp: DeadLetterTimestamp::Present, ..DeadLetterForm::default() };
     letters.after_rejection(present, RejectionCause::Timestamp).unwrap();
     let mut batch = Batch::new("visits");
     batch.push((1, 42), -5, None, None, std::iter::empty());
-    let timestamp_ms = letters.write(batch.record(0), &rejected(MESSAGE), LetterForm::default()).timestamp_ms;
+    let timestamp_ms = letters.write(batch.record(0), &rejected(MESSAGE), DeadLetterForm::default()).timestamp_ms;
     assert_eq!(timestamp_ms, Some(NO_TIMESTAMP));
 }

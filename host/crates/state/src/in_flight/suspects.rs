@@ -9,12 +9,12 @@ use mapper_core::record::Positions;
 const MAX_SPANS: usize = 1000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Taken {
+pub enum Handling {
     Together,
     /// The record may have crashed a host.
     Alone,
     /// Quarantined: this many hosts crashed while the record was alone in the call.
-    Never(u32),
+    Quarantined(u32),
 }
 
 /// The persistent state. The field names are part of the file format.
@@ -90,15 +90,15 @@ impl Suspects {
     }
 
     /// `poison_after` is the number of crashes for quarantine; 0 disables it.
-    pub(super) fn classify(&self, partition: i32, offset: i64, poison_after: u32) -> Taken {
+    pub(super) fn classify(&self, partition: i32, offset: i64, poison_after: u32) -> Handling {
         let deaths = self.deaths.iter().find(|(p, o, _)| (*p, *o) == (partition, offset));
         match deaths {
-            Some((_, _, times)) if poison_after > 0 && *times >= poison_after => Taken::Never(*times),
-            Some(_) => Taken::Alone,
+            Some((_, _, times)) if poison_after > 0 && *times >= poison_after => Handling::Quarantined(*times),
+            Some(_) => Handling::Alone,
             None if self.spans.iter().any(|(p, first, last)| *p == partition && (*first..=*last).contains(&offset)) => {
-                Taken::Alone
+                Handling::Alone
             }
-            None => Taken::Together,
+            None => Handling::Together,
         }
     }
 
@@ -150,17 +150,22 @@ mod tests {
         for process in 1..=9 {
             suspects.add(&[entry(process, &[(0, 10, 20), (1, 7, 7)], false)]);
         }
-        assert_eq!(suspects.classify(0, 10, 3), Taken::Alone);
-        assert_eq!(suspects.classify(1, 7, 3), Taken::Alone);
+        assert_eq!(suspects.classify(0, 10, 3), Handling::Alone);
+        assert_eq!(suspects.classify(1, 7, 3), Handling::Alone);
         for outside in [(0, 9), (0, 21), (1, 8), (2, 10)] {
-            assert_eq!(suspects.classify(outside.0, outside.1, 3), Taken::Together, "{outside:?}");
+            assert_eq!(suspects.classify(outside.0, outside.1, 3), Handling::Together, "{outside:?}");
         }
-        for (process, taken) in [(11, Taken::Alone), (12, Taken::Alone), (13, Taken::Never(3)), (14, Taken::Never(4))] {
+        for (process, taken) in [
+            (11, Handling::Alone),
+            (12, Handling::Alone),
+            (13, Handling::Quarantined(3)),
+            (14, Handling::Quarantined(4)),
+        ] {
             suspects.add(&[entry(process, &[(0, 15, 15)], true)]);
             assert_eq!(suspects.classify(0, 15, 3), taken);
         }
-        assert_eq!(suspects.classify(0, 15, 0), Taken::Alone);
-        assert_eq!(suspects.classify(0, 16, 3), Taken::Alone);
+        assert_eq!(suspects.classify(0, 15, 0), Handling::Alone);
+        assert_eq!(suspects.classify(0, 16, 3), Handling::Alone);
     }
 
     #[test]
@@ -181,9 +186,9 @@ mod tests {
         let mut suspects = Suspects::default();
         suspects.add(&[entry(1, &[(0, 10, 12)], false), entry(2, &[(0, 11, 11)], true)]);
         assert!(!suspects.clear_record(0, 10));
-        assert_eq!(suspects.classify(0, 10, 3), Taken::Together);
+        assert_eq!(suspects.classify(0, 10, 3), Handling::Together);
         assert!(suspects.clear_record(0, 11), "a count is gone");
-        assert_eq!(suspects.classify(0, 11, 3), Taken::Together);
+        assert_eq!(suspects.classify(0, 11, 3), Handling::Together);
         assert!(suspects.clear_record(0, 12), "a span is gone");
         assert!(suspects.is_empty());
 
@@ -191,7 +196,7 @@ mod tests {
         assert!(!suspects.drop_committed(&Positions::from([(0, 11), (2, 100)])));
         assert!(suspects.drop_committed(&Positions::from([(0, 12)])), "a count is gone");
         assert!(suspects.drop_committed(&Positions::from([(0, 13)])));
-        assert_eq!(suspects.classify(1, 9, 3), Taken::Alone);
+        assert_eq!(suspects.classify(1, 9, 3), Handling::Alone);
         assert!(suspects.drop_committed(&Positions::from([(1, 10)])) && suspects.is_empty());
     }
 

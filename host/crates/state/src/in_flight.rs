@@ -21,8 +21,8 @@ use crate::files::{Limit, PrivateDir};
 use entry::{ENTRY_BYTES, Entry};
 use mapper_core::in_flight::{Admission, InFlightMarker};
 use mapper_core::record::{Batch, Positions};
+pub use suspects::Handling;
 use suspects::Suspects;
-pub use suspects::Taken;
 
 /// Hosts per group and state folder with in-flight markers.
 const MAX_SLOTS: usize = 1000;
@@ -33,7 +33,7 @@ const LIMIT: Limit = Limit::new("a file of suspected records", 64 << 20);
 
 /// The in-flight markers of this process, and the suspects of crashed processes.
 #[derive(Debug)]
-pub struct Intents {
+pub struct InFlightMarkers {
     slot: Option<Slot>,
     process: u64,
     poison_after: u32,
@@ -52,7 +52,7 @@ struct Slot {
     is_failure_logged: AtomicBool,
 }
 
-impl Intents {
+impl InFlightMarkers {
     /// No markers and no suspects, for a topic whose offsets are meaningless to the next run.
     pub fn none() -> Self {
         Self {
@@ -130,30 +130,30 @@ impl Slot {
 
 /// The in-flight marker of one worker.
 #[derive(Debug)]
-pub struct Intent {
-    shared: Arc<Intents>,
+pub struct WorkerMarker {
+    shared: Arc<InFlightMarkers>,
     /// Position of the marker in the file.
     file_offset: u64,
     buffer: Vec<u8>,
 }
 
-impl Intent {
-    pub fn of(shared: Arc<Intents>, worker: usize) -> Self {
+impl WorkerMarker {
+    pub fn new(shared: Arc<InFlightMarkers>, worker: usize) -> Self {
         Self { shared, file_offset: (worker * ENTRY_BYTES) as u64, buffer: Vec::new() }
     }
 
     /// The number of records for the next call, and how to map them.
-    pub fn next(&self, batch: &Batch, records: Range<usize>) -> (usize, Taken) {
+    pub fn next(&self, batch: &Batch, records: Range<usize>) -> (usize, Handling) {
         if !self.shared.has_suspects.load(Ordering::Relaxed) {
-            return (records.len(), Taken::Together);
+            return (records.len(), Handling::Together);
         }
         let suspects = self.shared.suspects();
         let taken =
             |index: usize| suspects.classify(batch.partitions[index], batch.offsets[index], self.shared.poison_after);
         match taken(records.start) {
-            Taken::Together => {
-                let suspect = records.clone().position(|index| taken(index) != Taken::Together);
-                (suspect.unwrap_or(records.len()), Taken::Together)
+            Handling::Together => {
+                let suspect = records.clone().position(|index| taken(index) != Handling::Together);
+                (suspect.unwrap_or(records.len()), Handling::Together)
             }
             taken => (1, taken),
         }
@@ -178,17 +178,17 @@ impl Intent {
         }
     }
 
-    /// See [`Intents::committed`].
+    /// See [`InFlightMarkers::committed`].
     pub fn committed(&self, next: &Positions) {
         self.shared.committed(next);
     }
 }
 
-impl InFlightMarker for Intent {
+impl InFlightMarker for WorkerMarker {
     fn admit(&self, batch: &Batch, records: Range<usize>) -> Admission {
         match self.next(batch, records) {
-            (_, Taken::Never(crashes)) => Admission::Quarantined { crashes },
-            (count, Taken::Together | Taken::Alone) => Admission::Mapped(count),
+            (_, Handling::Quarantined(crashes)) => Admission::Quarantined { crashes },
+            (count, Handling::Together | Handling::Alone) => Admission::Mapped(count),
         }
     }
 
