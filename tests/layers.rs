@@ -7,20 +7,22 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate with those of ours that it may depend on.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("mapper-core", &[]),
+    ("mapper-api", &["mapper-core"]),
     ("mapper-terminal", &[]),
     ("mapper-visits", &[]),
     ("mapper-state", &["mapper-core"]),
     ("mapper-pipeline", &["mapper-core"]),
     ("mapper-kafka", &["mapper-core", "mapper-state", "mapper-pipeline"]),
     ("mapper-runtime", &["mapper-core", "mapper-state", "mapper-pipeline"]),
-    ("mapper-versions", &["mapper-core", "mapper-state", "mapper-pipeline"]),
+    ("mapper-versions", &["mapper-core", "mapper-api", "mapper-state", "mapper-pipeline"]),
     ("mapper-author", &["mapper-core", "mapper-state", "mapper-terminal", "mapper-visits", "mapper-runtime"]),
     (
         "host",
         &[
             "mapper-core",
+            "mapper-api",
             "mapper-terminal",
             "mapper-visits",
             "mapper-state",

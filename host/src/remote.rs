@@ -11,8 +11,8 @@ use crate::config::{RemoteCommand, RemoteConfig};
 use crate::files;
 use crate::output::{self, Line};
 use crate::shutdown::{Halt, Shutdown};
-use crate::swap::report::{Report, ShadowStatus, SwapOutcome};
 use client::{Client, RemoteError};
+use mapper_api::versions::{Report, ShadowStatus, SwapOutcome};
 use mapper_state::files::PLUGIN_LIMIT;
 
 /// How often a shadow is asked what it has seen.

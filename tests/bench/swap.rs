@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use mapper_api::versions::{Step, SwapOutcome};
 use mapper_host::dead_letter::{DeadLetters, Origin};
 use mapper_host::decision::{Routes, TopicLimits};
 use mapper_host::in_flight::{InFlightMarkers, WorkerMarker};
@@ -23,7 +24,6 @@ use mapper_host::plugin::{Effort, Engine, Limits, Plugin, PluginMapper};
 use mapper_host::record::{Batch, Header, Positions, SourcePositions};
 use mapper_host::shutdown::Shutdown;
 use mapper_host::swap::probation::ProbationSettings;
-use mapper_host::swap::report::{Step, SwapOutcome};
 use mapper_host::swap::store::Store;
 use mapper_host::swap::swapper::{
     LoadedVersion, Policy, Refusal, Reply, Request, RequestQueue, SwapContext, Swapper, VersionLoader,

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use harness::host::{Host, Job};
 use harness::kafka::Kafka;
 use harness::topics::{self, NewRecord, Record};
+use mapper_api::versions::SwapOutcome;
 use mapper_host::remote::client::Client;
-use mapper_host::swap::report::SwapOutcome;
 
 use crate::rejected::now_ms;
 use crate::{HOST, reduce_visit};

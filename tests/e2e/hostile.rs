@@ -9,8 +9,8 @@ use harness::host::Job;
 use harness::hostile::{self, Fault, Sections};
 use harness::kafka::Kafka;
 use harness::topics::{self, NewRecord};
+use mapper_api::versions::{Step, SwapOutcome};
 use mapper_host::remote::client::Client;
-use mapper_host::swap::report::{Step, SwapOutcome};
 
 use crate::HOST;
 use crate::author::run;

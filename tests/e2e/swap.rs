@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 
 use harness::host::{Host, Job};
 use harness::topics::{self, NewRecord, Record};
+use mapper_api::versions::Versions;
 use mapper_host::plugin::Digest;
 use mapper_host::remote::client::Client;
-use mapper_host::swap::report::Status;
 use mapper_host::swap::{History, Journal};
 use tempfile::TempDir;
 
@@ -84,7 +84,7 @@ fn url(host: &mut Host) -> String {
 }
 
 /// What `/status` says of versions.
-fn status(host: &mut Host) -> Status {
+fn status(host: &mut Host) -> Versions {
     let status = crate::admin::status(&crate::admin::address(host));
     serde_json::from_value(status["versions"].clone()).unwrap_or_else(|error| panic!("{error}: {status}"))
 }

@@ -8,19 +8,16 @@ use axum::extract::{FromRequestParts, RawPathParams, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::routing::get;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use mapper_api::PIPELINES_PATH;
+use mapper_api::pipelines::PipelineSummary;
 
 use super::json::Json;
 use super::versions::{Failed, failed};
 use super::{status, versions};
 use crate::pipelines::{Entry, PipelineRegistry};
 
-/// Where the pipelines are.
-pub(crate) const PIPELINES: &str = "/v1/pipelines";
-
 pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
-    Router::new().route(PIPELINES, get(list)).nest(&format!("{PIPELINES}/{{name}}"), of_one()).merge(of_one())
+    Router::new().route(PIPELINES_PATH, get(list)).nest(&format!("{PIPELINES_PATH}/{{name}}"), of_one()).merge(of_one())
 }
 
 /// The routes that each pipeline has.
@@ -51,7 +48,7 @@ impl FromRequestParts<Arc<PipelineRegistry>> for OfPipeline {
             (None, _) => {
                 let path = parts.uri.path();
                 let why = format!(
-                    "this host has several pipelines: {}. Name one in the path, {PIPELINES}/NAME{path}, or with --pipeline NAME",
+                    "this host has several pipelines: {}. Name one in the path, {PIPELINES_PATH}/NAME{path}, or with --pipeline NAME",
                     names()
                 );
                 Err(failed(StatusCode::CONFLICT, why))
@@ -60,54 +57,25 @@ impl FromRequestParts<Arc<PipelineRegistry>> for OfPipeline {
     }
 }
 
-/// One pipeline of the list. The rest is at `/v1/pipelines/NAME/status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct PipelineSummary {
-    /// Its name.
-    pub name: String,
-    /// `starting`, `running`, `restarting` after it halted, `halted` for good, or `ended`.
-    pub state: String,
-    /// How often it was started, this time included.
-    pub generation: u64,
-    /// Whether it is ready.
-    pub ready: bool,
-    /// Why not: `who: why`.
-    pub not_ready: Vec<String>,
-    /// The name and the version of its plugin; null while it is being loaded.
-    pub plugin: Option<String>,
-    /// The consumer group.
-    pub group: String,
-    /// Where records come from.
-    pub input_topic: String,
-    /// Input records that are committed.
-    pub records_in: u64,
-    /// Dead letters that are committed.
-    pub dead_letters: u64,
-    /// Records that are still to be fetched of its partitions, as far as is known.
-    pub lag: u64,
-}
-
 async fn list(State(registry): State<Arc<PipelineRegistry>>) -> Json<Vec<PipelineSummary>> {
-    Json(registry.all().iter().map(|entry| PipelineSummary::from(&**entry)).collect())
+    Json(registry.all().iter().map(|entry| summary(entry)).collect())
 }
 
-impl From<&Entry> for PipelineSummary {
-    fn from(entry: &Entry) -> Self {
-        let (telemetry, reasons) = (&entry.telemetry, entry.not_ready());
-        let (work, counts) = (telemetry.about.work(), telemetry.counts());
-        let plugin = telemetry.about.plugin();
-        Self {
-            name: entry.name().to_owned(),
-            state: entry.state().name().to_owned(),
-            generation: entry.generation(),
-            ready: reasons.is_empty(),
-            not_ready: reasons.into_iter().map(|(who, why)| format!("{who}: {why}")).collect(),
-            plugin: plugin.map(|plugin| format!("{} {}", plugin.identity.name, plugin.identity.version)),
-            group: work.group,
-            input_topic: work.input_topic,
-            records_in: counts.records_in,
-            dead_letters: counts.dead_letters(),
-            lag: telemetry.workers.places().values().filter_map(|place| place.lag()).sum(),
-        }
+fn summary(entry: &Entry) -> PipelineSummary {
+    let (telemetry, reasons) = (&entry.telemetry, entry.not_ready());
+    let (work, counts) = (telemetry.about.work(), telemetry.counts());
+    let plugin = telemetry.about.plugin();
+    PipelineSummary {
+        name: entry.name().to_owned(),
+        state: entry.state().name().to_owned(),
+        generation: entry.generation(),
+        ready: reasons.is_empty(),
+        not_ready: reasons.into_iter().map(|(who, why)| format!("{who}: {why}")).collect(),
+        plugin: plugin.map(|plugin| format!("{} {}", plugin.identity.name, plugin.identity.version)),
+        group: work.group,
+        input_topic: work.input_topic,
+        records_in: counts.records_in,
+        dead_letters: counts.dead_letters(),
+        lag: telemetry.workers.places().values().filter_map(|place| place.lag()).sum(),
     }
 }

@@ -8,13 +8,13 @@ use schemars::Schema;
 
 use super::guard::Guard;
 use super::index::ENDPOINTS;
-use super::pipelines::PipelineSummary;
-use super::status::Status;
 use super::tests::{answer, ask, serve, single};
-use super::versions::NotDone;
-use crate::swap::control::TermView;
-use crate::swap::report::{Report, ShadowStatus};
-use crate::swap::rollback::RollbackPlan;
+use mapper_api::pipelines::PipelineSummary;
+use mapper_api::status::Status;
+use mapper_api::versions::NotDone;
+use mapper_api::versions::RollbackPlan;
+use mapper_api::versions::TermView;
+use mapper_api::versions::{Report, ShadowStatus};
 
 const HEAD: &str = "# HTTP API
 

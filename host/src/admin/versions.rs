@@ -12,8 +12,10 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http_body_util::LengthLimitError;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+
+use mapper_api::PLUGIN_MEDIA_TYPE;
+use mapper_api::versions::NotDone;
+use serde::Deserialize;
 
 use super::json::Json;
 use super::pipelines::OfPipeline;
@@ -21,12 +23,10 @@ use crate::pipelines::{Entry, PipelineRegistry};
 use crate::plugin::MAX_PLUGIN_BYTES;
 use crate::swap::Control;
 use crate::swap::history::Trigger;
-use crate::swap::report::{Step, SwapOutcome};
 use crate::swap::swapper::{Busy, Refusal, Reply, Request};
 use crate::swap::uploads::MAX_UPLOADS;
+use mapper_api::versions::{Step, SwapOutcome};
 
-/// The media type of a plugin. A web page can't send it to another origin without asking first.
-pub(crate) const WASM: &str = "application/wasm";
 /// How long a client may take to send a plugin.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -48,15 +48,6 @@ struct How {
     dry_run: bool,
     /// Without the try-out.
     force: bool,
-}
-
-/// The answer to a request that was not carried out.
-#[derive(Debug, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct NotDone {
-    /// The step that refused it; null if there was no such step.
-    pub(crate) step: Option<Step>,
-    /// Why, and how to fix it.
-    pub(crate) reason: String,
 }
 
 /// An answer that nothing was done.
@@ -89,8 +80,8 @@ fn control(entry: &Entry) -> Result<&Arc<Control>, Failed> {
 
 /// Reads a plugin. Meanwhile others may swap.
 async fn plugin(control: &Control, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Failed> {
-    if headers.get(CONTENT_TYPE).is_none_or(|given| given != WASM) {
-        let why = format!("send the plugin as the body, with Content-Type: {WASM}");
+    if headers.get(CONTENT_TYPE).is_none_or(|given| given != PLUGIN_MEDIA_TYPE) {
+        let why = format!("send the plugin as the body, with Content-Type: {PLUGIN_MEDIA_TYPE}");
         return Err(failed(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
     }
     if let Some(step) = control.requests.current_step() {

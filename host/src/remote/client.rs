@@ -7,12 +7,13 @@ use serde::de::DeserializeOwned;
 use ureq::Agent;
 use ureq::http::StatusCode;
 
-use crate::admin::pipelines::{PIPELINES, PipelineSummary};
 use crate::admin::read_token;
-use crate::admin::versions::{NotDone, WASM};
-use crate::swap::control::TermView;
-use crate::swap::report::{Report, ShadowStatus};
-use crate::swap::rollback::RollbackPlan;
+use mapper_api::pipelines::PipelineSummary;
+use mapper_api::versions::NotDone;
+use mapper_api::versions::RollbackPlan;
+use mapper_api::versions::TermView;
+use mapper_api::versions::{Report, ShadowStatus};
+use mapper_api::{PIPELINES_PATH, PLUGIN_MEDIA_TYPE};
 
 /// How long the host may take to be reached.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -103,7 +104,7 @@ impl Client {
     /// # Errors
     /// See [`RemoteError`].
     pub fn pipelines(&self) -> Result<Vec<PipelineSummary>, RemoteError> {
-        self.read(self.agent.get(format!("{}{PIPELINES}", self.url)).call())
+        self.read(self.agent.get(format!("{}{PIPELINES_PATH}", self.url)).call())
     }
 
     /// Swaps this plugin in, or only tries it out. A refusal of the try-out is a report, too.
@@ -112,7 +113,7 @@ impl Client {
     /// See [`RemoteError`].
     pub fn swap(&self, plugin: Vec<u8>, dry_run: bool, force: bool) -> Result<Report, RemoteError> {
         let url = self.at(&format!("/swap?dry-run={dry_run}&force={force}"));
-        let request = self.agent.post(&url).content_type(WASM).header("Expect", CONTINUE);
+        let request = self.agent.post(&url).content_type(PLUGIN_MEDIA_TYPE).header("Expect", CONTINUE);
         self.read(self.authorised(request).send(&plugin[..]))
     }
 
@@ -156,7 +157,7 @@ impl Client {
     /// # Errors
     /// See [`RemoteError`].
     pub fn start_shadow(&self, plugin: Vec<u8>) -> Result<Option<ShadowStatus>, RemoteError> {
-        let request = self.agent.post(self.at("/shadow")).content_type(WASM).header("Expect", CONTINUE);
+        let request = self.agent.post(self.at("/shadow")).content_type(PLUGIN_MEDIA_TYPE).header("Expect", CONTINUE);
         self.read(self.authorised(request).send(&plugin[..]))
     }
 
@@ -178,7 +179,7 @@ impl Client {
 
     fn at(&self, path: &str) -> String {
         match &self.pipeline {
-            Some(pipeline) => format!("{}{PIPELINES}/{pipeline}{path}", self.url),
+            Some(pipeline) => format!("{}{PIPELINES_PATH}/{pipeline}{path}", self.url),
             None => format!("{}{path}", self.url),
         }
     }

@@ -6,8 +6,8 @@ use super::client::Client;
 use super::text;
 use crate::output;
 use crate::shutdown::{Cause, Halt};
-use crate::swap::report::Report;
-use crate::swap::rollback::RollbackPlan;
+use mapper_api::versions::Report;
+use mapper_api::versions::RollbackPlan;
 
 /// Rolls back to this version, or to the one before. Without a version in `to`, and unless `yes`, a person is asked first.
 ///

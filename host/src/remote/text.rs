@@ -1,11 +1,11 @@
 //! What a running host answered, for people. Each line is escaped by itself: what a version or a record is called can't add another.
 
-use crate::admin::pipelines::PipelineSummary;
 use crate::output::Line;
-use crate::swap::control::TermView;
-use crate::swap::report::{Difference, Report, ShadowStatus, SwapOutcome, TryOut};
-use crate::swap::rollback::RollbackPlan;
 use crate::topics::Recreation;
+use mapper_api::pipelines::PipelineSummary;
+use mapper_api::versions::RollbackPlan;
+use mapper_api::versions::TermView;
+use mapper_api::versions::{Difference, Report, ShadowStatus, SwapOutcome, TryOut};
 
 /// A table of pipelines; below each, why it is not ready.
 pub(super) fn pipelines(all: &[PipelineSummary]) -> Vec<Line> {
@@ -113,20 +113,19 @@ pub(super) fn shadow(status: &ShadowStatus) -> Vec<Line> {
 pub(super) fn history(terms: &[TermView]) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     for view in terms {
-        let term = &view.term;
-        let by = serde_json::to_string(&term.by).unwrap_or_default();
+        let by = serde_json::to_string(&view.by).unwrap_or_default();
         let title = format!(
             "{} {}  since {} by {}{}{}",
             if view.current { "*" } else { " " },
-            term.version,
-            term.since,
+            view.version,
+            view.since,
             by.trim_matches('"'),
-            if term.forced { ", forced" } else { "" },
-            if term.before.is_none() { "; nothing to roll back to" } else { "" },
+            if view.forced { ", forced" } else { "" },
+            if view.before.is_none() { "; nothing to roll back to" } else { "" },
         );
         lines.push(title.into());
-        lines.extend(term.probation_failure.iter().map(|reason| format!("    failed its probation: {reason}").into()));
-        let tally = &term.tally;
+        lines.extend(view.probation_failure.iter().map(|reason| format!("    failed its probation: {reason}").into()));
+        let tally = &view.tally;
         let letters: u64 = tally.dead_letters.values().sum();
         let kinds: Vec<String> = tally.dead_letters.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
@@ -135,7 +134,7 @@ pub(super) fn history(terms: &[TermView]) -> Vec<Line> {
             tally.records_in, tally.records_out, tally.skipped
         );
         lines.push(counts.into());
-        for recreation in &term.recreations {
+        for recreation in &view.recreations {
             let Recreation { topic, noticed, .. } = recreation;
             lines.push(format!("    topic '{topic}' was deleted and created again, noticed {noticed}").into());
         }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::plugin::Identity;
+use mapper_api::versions::{Difference, Step};
 use mapper_core::record::Batch;
 use mapper_core::verdict::FailureKind;
 use mapper_versions::history::Trigger;
 use mapper_versions::outcome::excerpt;
-use mapper_versions::report::{Difference, Step};
 use mapper_versions::swapper::{Refusal, VersionLoader};
 use mapper_versions::tryout::{Compared, Trial};
 use serde_json::Value;

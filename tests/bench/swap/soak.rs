@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use harness::host::{Host, Job};
 use harness::kafka::Kafka;
 use harness::topics::{self, NewRecord};
+use mapper_api::versions::SwapOutcome;
 use mapper_host::remote::client::Client;
-use mapper_host::swap::report::SwapOutcome;
 use mapper_host::visits::{Generator, Profile};
 
 const RECORDS_PER_SECOND: usize = 6_000;

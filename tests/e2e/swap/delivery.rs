@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use harness::kafka::Kafka;
 use harness::topics;
-use mapper_host::swap::report::SwapOutcome;
+use mapper_api::versions::SwapOutcome;
 
 use super::*;
 

@@ -8,8 +8,8 @@ use std::thread;
 
 use harness::host::command;
 use harness::kafka::Kafka;
+use mapper_api::versions::{Step, SwapOutcome};
 use mapper_host::swap::Trigger;
-use mapper_host::swap::report::{Step, SwapOutcome};
 
 use super::*;
 

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use harness::components::{BATCH, BY_HAND, WIT, component};
 use harness::kafka::Kafka;
 use harness::mutate::{Numbers, mutated};
+use mapper_api::versions::{Step, SwapOutcome};
 use mapper_host::swap::Trigger;
-use mapper_host::swap::report::{Step, SwapOutcome};
 
 use super::*;
 
@@ -236,14 +236,11 @@ fn crash_in_probation(delivery: &'static str) {
     assert_eq!(records.len(), 230, "each record came out");
     assert!(outputs.len() == 230 || delivery == "at-least-once", "{} outputs: {}", outputs.len(), host.output());
     assert_eq!(topics::read_all(job.kafka, &job.dead_letters).len(), 0, "no record is lost to the other");
-    let failed = client(&mut host)
-        .history()
-        .expect("a history")
-        .into_iter()
-        .find(|view| view.term.version.digest == digest(&bad));
+    let failed =
+        client(&mut host).history().expect("a history").into_iter().find(|view| view.version.digest == digest(&bad));
     let failed = failed.expect("its term");
-    assert!(failed.term.probation_failure.is_some_and(|reason| reason.contains("ended in a trap")));
-    assert_eq!(failed.term.tally.records_in, 0);
+    assert!(failed.probation_failure.is_some_and(|reason| reason.contains("ended in a trap")));
+    assert_eq!(failed.tally.records_in, 0);
     assert!(failed.offsets.values().flatten().all(|span| span.to == Some(span.from)), "{:?}", failed.offsets);
 }
 
@@ -281,10 +278,10 @@ fn force_skips_the_try_out_and_probation_still_brings_it_back() {
     let client = client(&mut host);
     let report = client.swap(version("traps"), false, true).expect("an answer");
     assert_eq!((report.outcome, report.forced, report.try_out), (SwapOutcome::Swapped, true, None));
-    assert!(client.history().expect("a history")[0].term.forced);
+    assert!(client.history().expect("a history")[0].forced);
     produce(&job, "good", 1);
     wait_for("the rollback", || status(&mut host).last.is_some_and(|last| last.by == Trigger::Probation));
-    let forced: Vec<bool> = client.history().expect("a history").iter().map(|view| view.term.forced).collect();
+    let forced: Vec<bool> = client.history().expect("a history").iter().map(|view| view.forced).collect();
     assert_eq!(forced, [false, true, false]);
 }
 

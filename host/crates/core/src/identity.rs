@@ -66,6 +66,24 @@ impl std::fmt::Display for Version {
     }
 }
 
+/// What activated a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trigger {
+    /// The host was started with it.
+    Start,
+    /// The plugin file changed.
+    File,
+    /// SIGHUP.
+    Signal,
+    /// `POST /swap`, which `mapper-host swap` sends.
+    Http,
+    /// `POST /rollback`, which `mapper-host rollback` sends.
+    Rollback,
+    /// The version after it failed its probation.
+    Probation,
+}
+
 /// The version that maps the records of a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActiveVersion {

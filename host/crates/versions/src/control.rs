@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use mapper_api::versions::{ProbationStatus, RollbackPlan, SpanView, TermView, Versions};
 
 use super::history::{Span, Term};
-use super::report::{ProbationStatus, Status};
-use super::rollback::RollbackPlan;
+use super::rollback::plan_rollback;
 use super::slot::Slot;
 use super::swapper::RequestQueue;
 use super::uploads::Uploads;
@@ -19,29 +17,6 @@ pub struct Control<M> {
     pub requests: Arc<RequestQueue>,
     pub uploads: Uploads,
     pub(super) slot: Arc<Slot<M>>,
-}
-
-/// The time in which a version was active: an entry of `GET /history`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct TermView {
-    /// The term.
-    #[serde(flatten)]
-    pub term: Term,
-    /// Whether it is the present one.
-    pub current: bool,
-    /// Per partition, the offsets that the version mapped, in the order of time.
-    pub offsets: BTreeMap<i32, Vec<SpanView>>,
-}
-
-/// A range of offsets of a partition.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct SpanView {
-    /// The first offset.
-    pub from: i64,
-    /// The offset after the last; null while the range is open, and after a crash.
-    pub to: Option<i64>,
-    /// The offset up to which the range is committed.
-    pub reached: i64,
 }
 
 impl<M> fmt::Debug for Control<M> {
@@ -55,7 +30,7 @@ impl<M> Control<M> {
         Self { requests, uploads: Uploads::default(), slot }
     }
 
-    pub fn status(&self) -> Option<Status> {
+    pub fn status(&self) -> Option<Versions> {
         let term = self.slot.journal.read(|history| history.last().cloned())?;
         let probation = self.slot.probation().map(|probation| {
             let counts = probation.counts();
@@ -66,7 +41,7 @@ impl<M> Control<M> {
                 ratio_before: probation.baseline_ratio(),
             }
         });
-        Some(Status {
+        Some(Versions {
             current: term.version,
             since: term.since,
             by: term.by,
@@ -79,12 +54,12 @@ impl<M> Control<M> {
         })
     }
 
-    /// Plans a rollback, see [`RollbackPlan::new`].
+    /// Plans a rollback, see [`plan_rollback`].
     ///
     /// # Errors
-    /// As [`RollbackPlan::new`].
+    /// As [`plan_rollback`].
     pub fn rollback_plan(&self, to: Option<&str>) -> Result<RollbackPlan, String> {
-        self.slot.journal.read(|history| RollbackPlan::new(history, to))
+        self.slot.journal.read(|history| plan_rollback(history, to))
     }
 
     /// All terms, the latest one first.
@@ -97,7 +72,21 @@ impl<M> Control<M> {
                     let span = SpanView { from: *from, to: *to, reached: *reached };
                     offsets.entry(partition).or_default().push(span);
                 }
-                TermView { term: term.clone(), current: Some(term.number) == last, offsets }
+                let Term { number, version, since, by, forced, before, probation_failure, tally, recreations } =
+                    term.clone();
+                TermView {
+                    number,
+                    version,
+                    since,
+                    by,
+                    forced,
+                    before,
+                    probation_failure,
+                    tally,
+                    recreations: recreations.into(),
+                    current: Some(number) == last,
+                    offsets,
+                }
             };
             history.terms().rev().map(view).collect()
         })

@@ -7,8 +7,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-pub use mapper_core::identity::Version;
-use schemars::JsonSchema;
+pub use mapper_core::counts::Tally;
+pub use mapper_core::identity::{Trigger, Version};
 use serde::{Deserialize, Serialize};
 
 use mapper_core::counts::Counts;
@@ -22,51 +22,8 @@ const KEPT_SPANS: usize = 1024;
 /// The oldest topic recreations of a term beyond this number are dropped.
 pub const KEPT_RECREATIONS: usize = 16;
 
-/// What activated a version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Trigger {
-    /// The host was started with it.
-    Start,
-    /// The plugin file changed.
-    File,
-    /// SIGHUP.
-    Signal,
-    /// `POST /swap`, which `mapper-host swap` sends.
-    Http,
-    /// `POST /rollback`, which `mapper-host rollback` sends.
-    Rollback,
-    /// The version after it failed its probation.
-    Probation,
-}
-
-/// The results of the records of a term.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Tally {
-    /// Input records.
-    pub records_in: u64,
-    /// Outputs.
-    pub records_out: u64,
-    /// Input records without an output.
-    pub skipped: u64,
-    /// Dead letters by kind of failure.
-    pub dead_letters: BTreeMap<String, u64>,
-}
-
-impl Tally {
-    /// Adds what a transaction committed.
-    pub fn add(&mut self, counts: &Counts) {
-        self.records_in += counts.records_in;
-        self.records_out += counts.records_out;
-        self.skipped += counts.skipped;
-        for (kind, count) in counts.by_kind() {
-            *self.dead_letters.entry(kind.name().to_owned()).or_default() += count;
-        }
-    }
-}
-
 /// The time of one version from one swap to the next.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Term {
     /// The number of the term: ascending, never reused.
     pub number: u64,

@@ -11,7 +11,6 @@ pub mod notification;
 pub mod outcome;
 pub mod priority;
 pub mod probation;
-pub mod report;
 pub mod rollback;
 pub mod sample;
 pub mod shadow;

@@ -1,7 +1,6 @@
 //! The version that a rollback activates. It depends on the history only; there is no I/O.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use mapper_api::versions::RollbackPlan;
 
 use super::history::{History, Term, Trigger, Version};
 
@@ -10,39 +9,24 @@ const MIN_DIGITS: usize = 4;
 /// The most versions that an error lists.
 const MAX_LISTED: usize = 8;
 
-/// The effect of a rollback, to look at before it is done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct RollbackPlan {
-    /// The active version.
-    pub from: Version,
-    /// The version that the rollback returns to.
-    pub to: Version,
-    /// Since when that version was active the last time, UTC in RFC 3339; null if the history has no entry of it.
-    pub last_active: Option<String>,
-    /// Why it failed its probation then; null if it did not. Only a version that is named in the request may have failed.
-    pub probation_failure: Option<String>,
-}
-
-impl RollbackPlan {
-    /// Plans a rollback to the version `to`, or to the version before the active one.
-    ///
-    /// # Errors
-    /// If no version, or more than one, matches. The error lists the versions to choose from.
-    pub fn new(history: &History, to: Option<&str>) -> Result<Self, String> {
-        let active = history.last().ok_or("the history is empty")?;
-        let to = match to {
-            Some(name) => find(history, name)?.version.clone(),
-            None if active.by == Trigger::Probation => return Err(already_rolled_back(history, active)),
-            None => previous(history)?,
-        };
-        let last = history.find_last_term(&to.digest);
-        Ok(Self {
-            from: active.version.clone(),
-            last_active: last.map(|term| term.since.clone()),
-            probation_failure: last.and_then(|term| term.probation_failure.clone()),
-            to,
-        })
-    }
+/// Plans a rollback to the version `to`, or to the version before the active one.
+///
+/// # Errors
+/// If no version, or more than one, matches. The error lists the versions to choose from.
+pub fn plan_rollback(history: &History, to: Option<&str>) -> Result<RollbackPlan, String> {
+    let active = history.last().ok_or("the history is empty")?;
+    let to = match to {
+        Some(name) => find(history, name)?.version.clone(),
+        None if active.by == Trigger::Probation => return Err(already_rolled_back(history, active)),
+        None => previous(history)?,
+    };
+    let last = history.find_last_term(&to.digest);
+    Ok(RollbackPlan {
+        from: active.version.clone(),
+        last_active: last.map(|term| term.since.clone()),
+        probation_failure: last.and_then(|term| term.probation_failure.clone()),
+        to,
+    })
 }
 
 /// The version before the active one; skips versions that failed their probation.
@@ -160,10 +144,9 @@ mod tests {
     #[test]
     fn rollback_returns_to_the_version_before() {
         let [a, b, _] = abc();
-        let plan =
-            RollbackPlan::new(&history(&[(a.clone(), Trigger::Start), (b.clone(), Trigger::Http)]), None).unwrap();
+        let plan = plan_rollback(&history(&[(a.clone(), Trigger::Start), (b.clone(), Trigger::Http)]), None).unwrap();
         assert_eq!((plan.from, plan.to, plan.last_active.as_deref()), (b, a.clone(), Some("time 1")));
-        let none = RollbackPlan::new(&history(&[(a, Trigger::Start)]), None).unwrap_err();
+        let none = plan_rollback(&history(&[(a, Trigger::Start)]), None).unwrap_err();
         assert_eq!(none, "there is no version before this one");
     }
 
@@ -177,13 +160,13 @@ mod tests {
             (b.clone(), Trigger::Probation),
         ]);
         fail_probation(&mut all, 3);
-        let refused = RollbackPlan::new(&all, None).unwrap_err();
+        let refused = plan_rollback(&all, None).unwrap_err();
         assert!(refused.starts_with("already rolled back: m 3 (cccccccccccc) failed its probation"), "{refused}");
         assert!(
             refused.ends_with("To return to m 1 (aaaaaaaaaaaa): mapper-host rollback --to aaaaaaaaaaaa"),
             "{refused}"
         );
-        assert_eq!(RollbackPlan::new(&all, Some("aaaaaaaaaaaa")).unwrap().to, a);
+        assert_eq!(plan_rollback(&all, Some("aaaaaaaaaaaa")).unwrap().to, a);
         // After another swap, a rollback activates the version before the active one again.
         let later = history(&[
             (a, Trigger::Start),
@@ -191,7 +174,7 @@ mod tests {
             (b.clone(), Trigger::Probation),
             (c, Trigger::Http),
         ]);
-        assert_eq!(RollbackPlan::new(&later, None).unwrap().to, b);
+        assert_eq!(plan_rollback(&later, None).unwrap().to, b);
     }
 
     #[test]
@@ -200,8 +183,8 @@ mod tests {
         // The automatic rollback from b failed, and c replaced it.
         let mut all = history(&[(a.clone(), Trigger::Start), (b.clone(), Trigger::Http), (c, Trigger::Http)]);
         fail_probation(&mut all, 2);
-        assert_eq!(RollbackPlan::new(&all, None).unwrap().to, a);
-        let named = RollbackPlan::new(&all, Some("m@2")).unwrap();
+        assert_eq!(plan_rollback(&all, None).unwrap().to, a);
+        let named = plan_rollback(&all, Some("m@2")).unwrap();
         assert_eq!((named.to, named.probation_failure.as_deref()), (b.clone(), Some("it trapped")));
         // Only the last probation of a version counts.
         let mut all = history(&[
@@ -211,7 +194,7 @@ mod tests {
             (abc()[2].clone(), Trigger::Http),
         ]);
         fail_probation(&mut all, 2);
-        assert_eq!(RollbackPlan::new(&all, None).unwrap().to, b);
+        assert_eq!(plan_rollback(&all, None).unwrap().to, b);
     }
 
     #[test]
@@ -219,7 +202,7 @@ mod tests {
         let [a, b, _] = abc();
         let other = Version { digest: format!("bbbbb{}", "0".repeat(59)), ..version("other@2", 'b') };
         let all = history(&[(a.clone(), Trigger::Start), (b.clone(), Trigger::Http), (other.clone(), Trigger::Http)]);
-        let named = |name: &str| RollbackPlan::new(&all, Some(name)).map(|plan| plan.to);
+        let named = |name: &str| plan_rollback(&all, Some(name)).map(|plan| plan.to);
         for (name, expected) in [
             ("1", &a),
             ("m@1", &a),

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use super::history::{Trigger, Version};
 use super::probation::{ProbationSettings, ProbationState};
-use super::report::{Step, SwapOutcome};
 use super::shadow::Shadow;
 use super::slot::Slot;
 use super::store::Store;
 use draft::Draft;
+use mapper_api::versions::{Step, SwapOutcome};
 use mapper_core::decision::Routes;
 use mapper_core::shutdown::Shutdown;
 use requests::Answer;

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::outcome::{Outcome, describe_both, excerpt};
-use super::report::{Difference, TryOut};
 use super::sample::Sampled;
+use mapper_api::versions::{Difference, TryOut};
 use mapper_core::decision::Routes;
 use mapper_core::record::Record;
 use mapper_core::verdict::Verdicts;

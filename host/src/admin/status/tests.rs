@@ -13,7 +13,11 @@ use crate::telemetry::{Activity, Failures};
 use crate::verdict::{Failure, FailureKind};
 
 fn status(entry: &Entry) -> Value {
-    serde_json::to_value(Status::of(&PipelineRegistry::default(), entry, Instant::now())).unwrap()
+    let status = status_of(&PipelineRegistry::default(), entry, Instant::now());
+    let json = serde_json::to_value(&status).unwrap();
+    // A client reads what the server wrote.
+    assert_eq!(serde_json::from_value::<Status>(json.clone()).unwrap(), status);
+    json
 }
 
 /// Takes out what depends on the clock, once it is seen to be a time.

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use super::Refusal;
 use crate::history::{Trigger, Version};
-use crate::report::{Report, Step, SwapOutcome, TryOut};
 use crate::slot::Switched;
+use mapper_api::versions::{Report, Step, SwapOutcome, TryOut};
 
 /// A report without its outcome.
 #[derive(Debug, Clone)]

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::history::Trigger;
-use crate::report::Step;
 use crate::tryout::Trial;
+use mapper_api::versions::Step;
 use mapper_core::identity::{ActiveVersion, Identity};
 use mapper_core::record::Positions;
 use mapper_pipeline::contracts::Mapper;

@@ -8,8 +8,8 @@ use tokio::sync::oneshot;
 use super::Refusal;
 use crate::history::Trigger;
 use crate::notification::Notify;
-use crate::report::{Report, Step, SwapOutcome};
 use crate::shadow::View;
+use mapper_api::versions::{Report, Step, SwapOutcome};
 
 pub enum Request {
     /// Activates a new version.
@@ -23,7 +23,7 @@ pub enum Request {
     },
     /// Activates an earlier version.
     Rollback {
-        /// See [`RollbackPlan::new`](crate::rollback::RollbackPlan::new); `None` is the version before.
+        /// See [`plan_rollback`](crate::rollback::plan_rollback); `None` is the version before.
         to: Option<String>,
         /// The digest that the client expects to be active. Another swap can precede the request.
         from: Option<String>,

@@ -1,7 +1,7 @@
 //! Rollbacks: a client requests one, or a version fails its probation.
 
 use super::*;
-use crate::rollback::{RollbackPlan, previous};
+use crate::rollback::{plan_rollback, previous};
 
 impl<L: VersionLoader> Swapper<L> {
     /// Activates `to`, or the version before. `from` is the digest that the client expects to be active.
@@ -13,7 +13,7 @@ impl<L: VersionLoader> Swapper<L> {
         answer: &mut Answer,
         shutdown: &Shutdown,
     ) -> Result<SwapOutcome, Refusal> {
-        let plan = self.slot.journal.read(|history| RollbackPlan::new(history, to));
+        let plan = self.slot.journal.read(|history| plan_rollback(history, to));
         let plan = plan.map_err(|reason| Refusal::new(Step::Read, reason))?;
         if from.is_some_and(|from| from != plan.from.digest) {
             let reason = format!(

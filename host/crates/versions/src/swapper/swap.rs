@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::report::TryOut;
 use crate::slot::Switched;
 use crate::tryout::Trial;
+use mapper_api::versions::TryOut;
 use mapper_core::identity::ActiveVersion;
 
 impl<L: VersionLoader> Swapper<L> {

@@ -129,7 +129,7 @@ impl TestHost {
     }
 }
 
-use crate::report::Report;
+use mapper_api::versions::Report;
 
 fn report(answer: tokio::sync::oneshot::Receiver<Reply>) -> Box<Report> {
     match answer.blocking_recv() {

@@ -1,4 +1,4 @@
-//! What is said of a swap: the answer of the admin server, what `/status` shows, and what the command line prints.
+//! The answers of `/swap`, `/rollback`, `/history` and `/shadow`, and the versions in `/status`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,7 +6,9 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::history::{Trigger, Version};
+use mapper_core::counts::Tally;
+use mapper_core::identity::{Trigger, Version};
+use mapper_core::topics::Recreation;
 
 /// The outcome of a swap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
@@ -186,8 +188,7 @@ pub struct ShadowStatus {
 
 /// The versions of the plugin, as `/status` shows them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "Versions")]
-pub struct Status {
+pub struct Versions {
     /// The active version, or the one that workers are switching to.
     pub current: Version,
     /// Since when it is active, UTC in RFC 3339.
@@ -206,4 +207,69 @@ pub struct Status {
     pub shadow: Option<ShadowStatus>,
     /// Why the history can't be written; null if it can.
     pub history_error: Option<String>,
+}
+
+/// The time in which a version was active: an entry of `GET /history`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TermView {
+    /// The number of the term: ascending, never reused.
+    pub number: u64,
+    /// The version.
+    #[serde(flatten)]
+    pub version: Version,
+    /// The time of the decision, UTC in RFC 3339.
+    pub since: String,
+    /// What activated the version.
+    pub by: Trigger,
+    /// Whether the try-out was skipped.
+    #[serde(default)]
+    pub forced: bool,
+    /// The digest of the version that a rollback returns to; null if there is none.
+    pub before: Option<String>,
+    /// Why the version failed its probation in this term; null if it did not.
+    #[serde(default)]
+    pub probation_failure: Option<String>,
+    /// The results of its records; after a crash, as of shortly before it.
+    #[serde(default)]
+    pub tally: Tally,
+    /// Topics that were deleted and created again while the version was active: the offsets of an input topic begin anew there.
+    #[serde(default)]
+    pub recreations: Vec<Recreation>,
+    /// Whether it is the present one.
+    pub current: bool,
+    /// Per partition, the offsets that the version mapped, in the order of time.
+    pub offsets: BTreeMap<i32, Vec<SpanView>>,
+}
+
+/// A range of offsets of a partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SpanView {
+    /// The first offset.
+    pub from: i64,
+    /// The offset after the last; null while the range is open, and after a crash.
+    pub to: Option<i64>,
+    /// The offset up to which the range is committed.
+    pub reached: i64,
+}
+
+/// The effect of a rollback, to look at before it is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RollbackPlan {
+    /// The active version.
+    pub from: Version,
+    /// The version that the rollback returns to.
+    pub to: Version,
+    /// Since when that version was active the last time, UTC in RFC 3339; null if the history has no entry of it.
+    pub last_active: Option<String>,
+    /// Why it failed its probation then; null if it did not. Only a version that is named in the request may have failed.
+    pub probation_failure: Option<String>,
+}
+
+/// The answer to a request that was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NotDone {
+    /// The step that refused it; null if there was no such step.
+    pub step: Option<Step>,
+    /// Why, and how to fix it.
+    pub reason: String,
 }

@@ -1,0 +1,14 @@
+//! The JSON types of the HTTP API: the admin server serialises them, clients deserialise them. `docs/http-api.md` is generated from
+//! the comments of the fields.
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+#![forbid(unsafe_code)]
+
+pub mod pipelines;
+pub mod status;
+pub mod versions;
+
+/// The route of the list of pipelines. The routes of one pipeline are below it, after its name.
+pub const PIPELINES_PATH: &str = "/v1/pipelines";
+/// The media type of a plugin. A browser does not send it to another origin without a preflight request.
+pub const PLUGIN_MEDIA_TYPE: &str = "application/wasm";

@@ -1,0 +1,31 @@
+//! The answer of `/v1/pipelines`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One pipeline of the list. The rest is at `/v1/pipelines/NAME/status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PipelineSummary {
+    /// Its name.
+    pub name: String,
+    /// `starting`, `running`, `restarting` after it halted, `halted` for good, or `ended`.
+    pub state: String,
+    /// How often it was started, this time included.
+    pub generation: u64,
+    /// Whether it is ready.
+    pub ready: bool,
+    /// Why not: `who: why`.
+    pub not_ready: Vec<String>,
+    /// The name and the version of its plugin; null while it is being loaded.
+    pub plugin: Option<String>,
+    /// The consumer group.
+    pub group: String,
+    /// Where records come from.
+    pub input_topic: String,
+    /// Input records that are committed.
+    pub records_in: u64,
+    /// Dead letters that are committed.
+    pub dead_letters: u64,
+    /// Records that are still to be fetched of its partitions, as far as is known.
+    pub lag: u64,
+}
