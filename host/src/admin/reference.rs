@@ -11,7 +11,7 @@ use super::index::ENDPOINTS;
 use super::tests::{answer, ask, serve, single};
 use mapper_api::pipelines::PipelineSummary;
 use mapper_api::status::Status;
-use mapper_api::versions::NotDone;
+use mapper_api::versions::ErrorBody;
 use mapper_api::versions::RollbackPlan;
 use mapper_api::versions::TermView;
 use mapper_api::versions::{Report, ShadowStatus};
@@ -105,11 +105,11 @@ const DETAILS: [Details; 12] = [
         answers: &[
             (200, "[Report](#report): swapped, the same version already, or tried out"),
             (202, "[Report](#report): not on all workers yet"),
-            (400, "[NotDone](#notdone): no body, an unknown parameter, or a body that is not complete"),
-            (408, "[NotDone](#notdone): the plugin was not complete within 60 s"),
-            (409, "[NotDone](#notdone): another swap is in progress"),
-            (413, "[NotDone](#notdone): the plugin is too large"),
-            (415, "[NotDone](#notdone): another content type"),
+            (400, "[ErrorBody](#errorbody): no body, an unknown parameter, or a body that is not complete"),
+            (408, "[ErrorBody](#errorbody): the plugin was not complete within 60 s"),
+            (409, "[ErrorBody](#errorbody): another swap is in progress"),
+            (413, "[ErrorBody](#errorbody): the plugin is too large"),
+            (415, "[ErrorBody](#errorbody): another content type"),
             (422, "[Report](#report): refused"),
             STARTING,
         ],
@@ -118,7 +118,7 @@ const DETAILS: [Details; 12] = [
         route: ("GET", "/rollback"),
         query: &[("to=VERSION", "another version than the one before")],
         body: None,
-        answers: &[(200, "[RollbackPlan](#rollbackplan)"), (422, "[NotDone](#notdone): no such version"), STARTING],
+        answers: &[(200, "[RollbackPlan](#rollbackplan)"), (422, "[ErrorBody](#errorbody): no such version"), STARTING],
     },
     Details {
         route: ("POST", "/rollback"),
@@ -130,7 +130,7 @@ const DETAILS: [Details; 12] = [
         answers: &[
             (200, "[Report](#report)"),
             (202, "[Report](#report): not on all workers yet"),
-            (409, "[NotDone](#notdone): a swap is in progress"),
+            (409, "[ErrorBody](#errorbody): a swap is in progress"),
             (422, "[Report](#report): refused"),
             STARTING,
         ],
@@ -147,8 +147,8 @@ const DETAILS: [Details; 12] = [
         body: PLUGIN,
         answers: &[
             (200, "[ShadowStatus](#shadowstatus)"),
-            (409, "[NotDone](#notdone): a swap is in progress"),
-            (422, "[NotDone](#notdone): refused"),
+            (409, "[ErrorBody](#errorbody): a swap is in progress"),
+            (422, "[ErrorBody](#errorbody): refused"),
             STARTING,
         ],
     },
@@ -183,7 +183,7 @@ fn page() -> String {
         schemars::schema_for!(Report),
         schemars::schema_for!(RollbackPlan),
         schemars::schema_for!(ShadowStatus),
-        schemars::schema_for!(NotDone),
+        schemars::schema_for!(ErrorBody),
     ];
     page + "\n## Types\n" + &schema::sections(&types)
 }

@@ -27,8 +27,11 @@ async fn status(State(registry): State<Arc<PipelineRegistry>>, OfPipeline(entry)
 
 pub(super) fn status_of(registry: &PipelineRegistry, entry: &Entry, now: Instant) -> Status {
     let telemetry = &*entry.telemetry;
-    let reasons: Vec<Reason> =
-        entry.not_ready().into_iter().map(|(who, why)| Reason { who: who.to_owned(), why }).collect();
+    let reasons: Vec<Reason> = entry
+        .not_ready()
+        .into_iter()
+        .map(|(component, reason)| Reason { component: component.to_owned(), reason })
+        .collect();
     let (about, counts) = (&telemetry.about, telemetry.counts());
     let work = about.work();
     let places = telemetry.workers.places();

@@ -14,7 +14,7 @@ use axum::routing::{get, post};
 use http_body_util::LengthLimitError;
 
 use mapper_api::PLUGIN_MEDIA_TYPE;
-use mapper_api::versions::NotDone;
+use mapper_api::versions::ErrorBody;
 use serde::Deserialize;
 
 use super::json::Json;
@@ -51,7 +51,7 @@ struct How {
 }
 
 /// An answer that nothing was done.
-pub(super) struct Failed(StatusCode, NotDone);
+pub(super) struct Failed(StatusCode, ErrorBody);
 
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
@@ -60,7 +60,7 @@ impl IntoResponse for Failed {
 }
 
 pub(super) fn failed(status: StatusCode, reason: impl Into<String>) -> Failed {
-    Failed(status, NotDone { step: None, reason: reason.into() })
+    Failed(status, ErrorBody { step: None, reason: reason.into() })
 }
 
 impl From<Busy> for Failed {
@@ -132,7 +132,7 @@ async fn answer(control: &Control, request: Request) -> Result<Response, Failed>
         }
         Ok(Reply::Shadow(Ok(()))) => Ok(shadow_status(control).into_response()),
         Ok(Reply::Shadow(Err(Refusal { step, reason }))) => {
-            Err(Failed(StatusCode::UNPROCESSABLE_ENTITY, NotDone { step: Some(step), reason }))
+            Err(Failed(StatusCode::UNPROCESSABLE_ENTITY, ErrorBody { step: Some(step), reason }))
         }
         Ok(Reply::Panicked) => Err(Busy::Panicked.into()),
         Err(_) => Err(Busy::Ending.into()),
@@ -167,7 +167,7 @@ async fn rollback_plan(
     Query(Which { to, .. }): Query<Which>,
 ) -> Result<Response, Failed> {
     let plan = control(&entry)?.rollback_plan(to.as_deref());
-    let refused = |reason| Failed(StatusCode::UNPROCESSABLE_ENTITY, NotDone { step: Some(Step::Read), reason });
+    let refused = |reason| Failed(StatusCode::UNPROCESSABLE_ENTITY, ErrorBody { step: Some(Step::Read), reason });
     Ok(Json(plan.map_err(refused)?).into_response())
 }
 

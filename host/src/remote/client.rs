@@ -9,7 +9,7 @@ use ureq::http::StatusCode;
 
 use crate::admin::read_token;
 use mapper_api::pipelines::PipelineSummary;
-use mapper_api::versions::NotDone;
+use mapper_api::versions::ErrorBody;
 use mapper_api::versions::RollbackPlan;
 use mapper_api::versions::TermView;
 use mapper_api::versions::{Report, ShadowStatus};
@@ -204,9 +204,9 @@ impl Client {
         if let Ok(read) = serde_json::from_str(&body) {
             return Ok(read);
         }
-        let not_done = serde_json::from_str::<NotDone>(&body).ok();
-        let step = not_done.as_ref().and_then(|not_done| not_done.step);
-        let reason = not_done.map_or_else(|| body.trim().to_owned(), |not_done| not_done.reason);
+        let error = serde_json::from_str::<ErrorBody>(&body).ok();
+        let step = error.as_ref().and_then(|error| error.step);
+        let reason = error.map_or_else(|| body.trim().to_owned(), |error| error.reason);
         let url = self.url.clone();
         Err(match (status, step) {
             (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _) => RemoteError::Token { url, reason },

@@ -220,7 +220,7 @@ fn crash_in_probation(delivery: &'static str) {
     let report = client(&mut host).swap(bad.clone(), false, false).expect("an answer");
     assert_eq!(report.outcome, SwapOutcome::Swapped, "{report:?}");
     let probation = status(&mut host).probation.expect("a probation");
-    assert_eq!((probation.of, probation.ratio_before), (500, Some(0.0)));
+    assert_eq!((probation.max_records, probation.ratio_before), (500, Some(0.0)));
     produce(&job, "late", 10);
     wait_for("the rollback", || status(&mut host).last.is_some_and(|last| last.by == Trigger::Probation));
     let now = status(&mut host);

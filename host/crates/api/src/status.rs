@@ -50,9 +50,9 @@ pub struct Status {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Reason {
     /// The part that is not ready, such as `group` or `kafka`.
-    pub who: String,
+    pub component: String,
     /// The reason.
-    pub why: String,
+    pub reason: String,
 }
 
 /// The process.

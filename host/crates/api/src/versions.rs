@@ -148,7 +148,7 @@ pub struct ProbationStatus {
     /// The number of records it has mapped.
     pub records: u64,
     /// The number of records after which the probation ends.
-    pub of: u64,
+    pub max_records: u64,
     /// The number of records that became dead letters.
     pub failed: u64,
     /// The share of dead letters before; null if there were too few records, so that only traps and timeouts count.
@@ -267,7 +267,7 @@ pub struct RollbackPlan {
 
 /// The answer to a request that was not carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct NotDone {
+pub struct ErrorBody {
     /// The step that refused it; null if there was no such step.
     pub step: Option<Step>,
     /// Why, and how to fix it.

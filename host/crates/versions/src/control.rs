@@ -36,7 +36,7 @@ impl<M> Control<M> {
             let counts = probation.counts();
             ProbationStatus {
                 records: counts.records,
-                of: probation.max_records(),
+                max_records: probation.max_records(),
                 failed: counts.failed,
                 ratio_before: probation.baseline_ratio(),
             }

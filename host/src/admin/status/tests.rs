@@ -100,7 +100,7 @@ fn all_of_a_host_at_work() {
     assert!(rate["over_seconds"].as_f64().unwrap() >= 5.0, "{rate}");
     let expected = json!({
         "pipeline": "p", "state": "starting", "generation": 1, "config_error": null,
-        "ready": false, "not_ready": [{"who": "group", "why": "not in the group yet: worker 1"}], "stuck": [],
+        "ready": false, "not_ready": [{"component": "group", "reason": "not in the group yet: worker 1"}], "stuck": [],
         "versions": null,
         "host": {"version": env!("CARGO_PKG_VERSION"), "started": null, "uptime_seconds": 0},
         "plugin": {
