@@ -30,6 +30,6 @@ pub use mapper_core::{bytes, dead_letter, decision, record, shutdown, trace_cont
 pub use mapper_kafka as kafka;
 pub use mapper_pipeline as pipeline;
 pub use mapper_runtime as plugin;
-pub use mapper_state::{files, in_flight, transactional_id};
+pub use mapper_state::{files, in_flight};
 pub use mapper_terminal::{console, output};
 pub use mapper_visits as visits;

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use mapper_api::versions::{Step, SwapOutcome};
 use mapper_host::dead_letter::{DeadLetters, Origin};
 use mapper_host::decision::{Routes, TopicLimits};
+use mapper_host::files::PrivateDir;
 use mapper_host::in_flight::{InFlightMarkers, WorkerMarker};
 use mapper_host::pipeline::{
     BreakerRecords, BreakerSettings, CommitPolicy, Driver, FailurePolicy, Fetched, Outgoing, Parts, Settings, Sink,
@@ -225,7 +226,7 @@ fn pauses(bytes: &[u8]) {
     let engine = Engine::new(Limits::default(), Some(dir.path().join("cache"))).expect("an engine");
     let loader = Bench(Arc::new(engine));
     let plugin = Arc::new(loader.load(&variant(bytes, 0)).expect("it loads"));
-    let journal = Arc::new(Journal::open(dir.path()).expect("a journal"));
+    let journal = Arc::new(Journal::open(PrivateDir::open(dir.path()).expect("a private folder")).expect("a journal"));
     let (term, _) = journal.start_with((&plugin.identity).into());
     let active_version =
         Arc::new(ActiveVersion { term: term.number, version: term.version, contract: plugin.identity.contract });

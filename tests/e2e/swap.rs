@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use harness::host::{Host, Job};
 use harness::topics::{self, NewRecord, Record};
 use mapper_api::versions::Versions;
+use mapper_host::files::PrivateDir;
 use mapper_host::plugin::Digest;
 use mapper_host::remote::client::Client;
 use mapper_host::swap::{History, Journal};
@@ -151,6 +152,7 @@ fn history(job: &Job<'_>) -> History {
         fs::read_dir(job.dir().join("state")).expect("a state folder").map(|entry| entry.expect("an entry").path());
     let folders: Vec<PathBuf> = folders.filter(|path| path.is_dir()).collect();
     let [folder] = &folders[..] else { panic!("one host has one history: {folders:?}") };
+    let folder = PrivateDir::open(folder).expect("a private folder");
     Journal::open(folder).expect("the journal is whole").read(History::clone)
 }
 

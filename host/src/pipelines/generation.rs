@@ -8,7 +8,7 @@ use super::registry::{Entry, State};
 use super::supervise::{Drained, Workers, supervise};
 use crate::author::guest::build_if_absent;
 use crate::committed;
-use crate::config::{Delivery, PipelineSpec, TracingConfig};
+use crate::config::{PipelineSpec, TracingConfig};
 use crate::in_flight::InFlightMarkers;
 use crate::kafka::step_limits;
 use crate::pipeline::CommitPolicy;
@@ -20,8 +20,9 @@ use crate::swap::{Reload, Versions};
 use crate::telemetry::{Telemetry, Work};
 use crate::threads::spawn_watcher;
 use crate::topics::{TopicReporter, TopicWatch};
-use crate::transactional_id::TransactionalId;
 use crate::worker::{self, Job};
+use mapper_state::StateClaim;
+use mapper_state::claim::random_transactional_id;
 
 /// How often a record may be mapped before its verdict stands: with its batch, with its batch once more, and alone.
 const ATTEMPTS: u32 = 3;
@@ -153,8 +154,7 @@ impl Prepared {
             "running"
         );
         describe(spec, telemetry, identity);
-        let state_dir = shared.state_dir.as_deref();
-        let claimed = transactional_id(spec, state_dir);
+        let claim = shared.state_dir.as_deref().and_then(|dir| claim(dir, &spec.group));
         let names = (spec.input_topic.as_str(), spec.group.as_str());
         let spans = shared.tracing.as_ref().map(|tracing| Spans::start(tracing, names, &telemetry.spans)).transpose();
         let spans =
@@ -168,11 +168,11 @@ impl Prepared {
             telemetry: telemetry.clone(),
         };
         let versions =
-            Versions::open(spec, state_dir, (plugin.clone(), loader), kafka.routes.clone(), signals.reload.clone());
+            Versions::open(spec, claim.clone(), (plugin.clone(), loader), kafka.routes.clone(), signals.reload.clone());
         entry.set_versions(versions.control.clone());
         // Offsets of a cluster that ends with this process mean nothing to the next.
-        let markers = Arc::new(match state_dir.filter(|_| cluster.is_durable) {
-            Some(dir) => InFlightMarkers::open(dir, (&spec.group, &spec.input_topic), spec.failures.poison_after),
+        let markers = Arc::new(match claim.as_ref().filter(|_| cluster.is_durable) {
+            Some(claim) => InFlightMarkers::open(claim, &spec.input_topic, spec.failures.poison_after),
             None => InFlightMarkers::none(),
         });
         let journal = cluster.is_durable.then(|| versions.slot.journal.clone());
@@ -189,7 +189,7 @@ impl Prepared {
             input,
             routes: kafka.routes.clone(),
             kafka: kafka.settings.clone(),
-            transactional_id: claimed.id.clone(),
+            transactional_id: transactional_id(spec, claim.as_deref()),
             commit: CommitPolicy {
                 interval: spec.commit_interval,
                 records: spec.commit_records,
@@ -209,17 +209,38 @@ impl Prepared {
             telemetry: telemetry.clone(),
             shutdown: workers_end.clone(),
         };
-        Ok(Started { job: Arc::new(job), kafka, versions, watch, spans, workers_end, _claimed: claimed })
+        Ok(Started { job: Arc::new(job), kafka, versions, watch, spans, workers_end, _claim: claim })
     }
 }
 
-/// The id that the transactional ids of the workers start with.
-fn transactional_id(spec: &PipelineSpec, state_dir: Option<&Path>) -> TransactionalId {
-    match (&spec.transactional_id, state_dir.filter(|_| spec.delivery == Delivery::ExactlyOnce)) {
-        (Some(id), _) => TransactionalId::chosen(id.clone()),
-        (None, Some(dir)) => TransactionalId::claim(dir, &spec.group),
-        (None, None) => TransactionalId::chosen(String::new()),
+/// The slot of this pipeline in the state folder. Without one, it keeps nothing over a restart.
+fn claim(dir: &Path, group: &str) -> Option<Arc<StateClaim>> {
+    StateClaim::open(dir, group)
+        .inspect_err(|error| {
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "nothing is kept in the state folder: the history of versions ends with this process, a record that crashes the host is \
+                 not found, and a generated transactional id is a new one: after a crash, consumers of the output wait for the \
+                 transaction timeout"
+            );
+        })
+        .ok()
+        .map(Arc::new)
+}
+
+/// The prefix of the transactional ids of the workers.
+fn transactional_id(spec: &PipelineSpec, claim: Option<&StateClaim>) -> String {
+    if let Some(id) = &spec.transactional_id {
+        return id.clone();
     }
+    let Some(claim) = claim else { return random_transactional_id(&spec.group) };
+    claim.transactional_id().unwrap_or_else(|error| {
+        tracing::warn!(
+            error = format!("{error:#}"),
+            "the transactional id is a new one; after a crash, consumers of the output wait for the transaction timeout"
+        );
+        random_transactional_id(&spec.group)
+    })
 }
 
 /// Describes the pipeline in its telemetry; it is not ready yet.
@@ -245,12 +266,13 @@ struct Started {
     watch: Option<TopicWatch>,
     spans: Spans,
     workers_end: Shutdown,
-    _claimed: TransactionalId,
+    /// The slot of this host is its own until its workers have ended.
+    _claim: Option<Arc<StateClaim>>,
 }
 
 impl Started {
     fn run(self, spec: &PipelineSpec, entry: &Entry, signals: &Signals) -> Outcome {
-        let Self { job, kafka, versions, watch, spans, workers_end, _claimed } = self;
+        let Self { job, kafka, versions, watch, spans, workers_end, _claim } = self;
         let (telemetry, shutdown) = (&entry.telemetry, &signals.shutdown);
         let watchers_end = Shutdown::default();
         let here = tracing::Span::current();

@@ -1,7 +1,6 @@
 //! All that a run owns for the sake of versions: the journal, the slot, the thread that swaps, and the watch of the file.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{JoinHandle, Scope};
 use std::time::{Duration, Instant};
@@ -15,7 +14,7 @@ use crate::plugin::{Digest, Plugin, PluginMapper};
 use crate::shutdown::{Halt, Shutdown};
 use crate::telemetry::Telemetry;
 use crate::threads::{Panicked, spawn_essential, spawn_watcher};
-use crate::transactional_id::{claim_slot, group_digest};
+use mapper_state::StateClaim;
 use mapper_state::files::PLUGIN_LIMIT;
 use mapper_versions::history::Version;
 use mapper_versions::journal::Journal;
@@ -45,26 +44,25 @@ pub struct Versions {
     watch: Watch,
     reload: Reload,
     plugin: (PathBuf, Digest),
-    _claimed: Option<File>,
+    claim: Option<Arc<StateClaim>>,
 }
 
 impl Versions {
     /// Opens what is kept of earlier runs, and goes on from there with this plugin.
     pub fn open(
         spec: &PipelineSpec,
-        state_dir: Option<&Path>,
+        claim: Option<Arc<StateClaim>>,
         (plugin, loader): (Arc<Plugin>, PluginLoader),
         routes: Arc<Routes>,
         reload: Reload,
     ) -> Self {
-        let claimed = state_dir.map(|dir| claim(dir, &spec.group));
-        let (journal, store, claimed) = match claimed.transpose() {
-            Ok(Some((journal, store, claimed))) => (journal, Some(store), Some(claimed)),
-            Ok(None) => (Journal::in_memory(), None, None),
+        let (journal, store) = match claim.as_deref().map(open_history).transpose() {
+            Ok(Some((journal, store))) => (journal, Some(store)),
+            Ok(None) => (Journal::in_memory(), None),
             Err(error) => {
                 let error = format!("{error:#}");
                 tracing::warn!(error, "the history of versions can't be kept: it lasts as long as this process");
-                (Journal::in_memory(), None, None)
+                (Journal::in_memory(), None)
             }
         };
         let digest = plugin.identity.digest;
@@ -90,7 +88,7 @@ impl Versions {
         let watch = Watch::new(&spec.plugin, digest, requests.clone(), reload.clone(), spec.swap.watch);
         let control = Arc::new(Control::new(requests, slot.clone()));
         let plugin = (spec.plugin.clone(), digest);
-        Self { slot, active_version, control, swapper, watch, reload, plugin, _claimed: claimed }
+        Self { slot, active_version, control, swapper, watch, reload, plugin, claim }
     }
 
     /// Starts to swap and to watch, until the workers are to end. A panic of the swap thread asks them to.
@@ -103,7 +101,7 @@ impl Versions {
         workers_end: &'scope Shutdown,
         telemetry: &'scope Arc<Telemetry>,
     ) -> std::io::Result<Running> {
-        let Self { control, swapper, watch, reload, plugin: (path, digest), _claimed: claimed, .. } = self;
+        let Self { control, swapper, watch, reload, plugin: (path, digest), claim, .. } = self;
         let end = workers_end.clone();
         let here = tracing::Span::current();
         let watching_here = here.clone();
@@ -122,7 +120,7 @@ impl Versions {
         let swapping = start_swapping(swap, control.requests.clone(), telemetry.clone(), workers_end.clone())?;
         let watch = move || watching_here.in_scope(|| watch.run(workers_end));
         spawn_watcher(scope, "plugin-file", &telemetry.threads, watch)?;
-        Ok(Running { reload, swapping, claimed })
+        Ok(Running { reload, swapping, claim })
     }
 }
 
@@ -143,7 +141,7 @@ fn start_swapping(
 pub struct Running {
     reload: Reload,
     swapping: JoinHandle<Result<(), Panicked>>,
-    claimed: Option<File>,
+    claim: Option<Arc<StateClaim>>,
 }
 
 impl Running {
@@ -157,8 +155,8 @@ impl Running {
         let deadline = drained_by.min(Instant::now() + END_PATIENCE);
         while !self.swapping.is_finished() {
             if Instant::now() >= deadline {
-                // Until this process has ended nobody else should get the folder: the thread may still write there.
-                std::mem::forget(self.claimed);
+                // Until this process has ended nobody else should get the slot: the thread may still write there.
+                std::mem::forget(self.claim);
                 tracing::warn!("ended without waiting for the swap in progress");
                 return Ok(());
             }
@@ -179,12 +177,11 @@ fn swapped(swapping: JoinHandle<Result<(), Panicked>>) -> Result<(), Halt> {
     }
 }
 
-/// The folder of one host among those of a group on this machine, with what is kept there.
-fn claim(state_dir: &Path, group: &str) -> anyhow::Result<(Journal, Store, File)> {
-    let name = format!("history-{}", group_digest(group));
-    let (number, claimed) = claim_slot(state_dir, &name)?;
-    let dir = state_dir.join(format!("{name}-{number}"));
-    Ok((Journal::open(&dir)?, Store::new(dir.join("plugins")), claimed))
+/// The history of the claimed slot, with the plugins of earlier versions.
+fn open_history(claim: &StateClaim) -> anyhow::Result<(Journal, Store)> {
+    let dir = claim.history_dir()?;
+    let store = Store::new(dir.path().join("plugins"));
+    Ok((Journal::open(dir)?, store))
 }
 
 #[cfg(test)]

@@ -10,13 +10,13 @@ mod suspects;
 use std::fs::{File, TryLockError};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use anyhow::Context;
-use sha2::{Digest, Sha256};
 
+use crate::claim::{self, StateClaim};
 use crate::files::{Limit, PrivateDir};
 use entry::{ENTRY_BYTES, Entry};
 use mapper_core::in_flight::{Admission, InFlightMarker};
@@ -24,12 +24,14 @@ use mapper_core::record::{Batch, Positions};
 pub use suspects::Handling;
 use suspects::Suspects;
 
-/// Hosts per group and state folder with in-flight markers.
-const MAX_SLOTS: usize = 1000;
 const ENTRIES: &str = "calls";
 const SUSPECTS: &str = "suspects.json";
 /// The host never writes a larger file, because the number of suspects is limited.
 const LIMIT: Limit = Limit::new("a file of suspected records", 64 << 20);
+
+/// Another process locks the markers of a free slot only while it reads them.
+const LOCK_ATTEMPTS: usize = 200;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// The in-flight markers of this process, and the suspects of crashed processes.
 #[derive(Debug)]
@@ -42,12 +44,16 @@ pub struct InFlightMarkers {
     has_suspects: AtomicBool,
 }
 
-/// The files of one process. The lock on `entries` reserves the slot.
+/// The files of one process.
 #[derive(Debug)]
 struct Slot {
+    /// Locked while this process lives, so that no other process takes over its markers. A host of an earlier version knows only
+    /// this lock.
     entries: File,
     dir: PrivateDir,
     suspects_file: String,
+    /// Kept as long as a worker writes markers.
+    _claim: Arc<StateClaim>,
     /// A failed write is logged once.
     is_failure_logged: AtomicBool,
 }
@@ -64,14 +70,13 @@ impl InFlightMarkers {
         }
     }
 
-    /// Claims a slot in this folder, and takes over the suspects and markers of crashed processes. On failure, logs a warning and
-    /// works without markers.
-    pub fn open(dir: &Path, (group, topic): (&str, &str), poison_after: u32) -> Self {
-        let (slot, suspects) = match open(dir, &file_prefix(group, topic)) {
+    /// Opens the markers of a claimed slot, and takes over the suspects and markers of crashed processes. On failure, logs a warning
+    /// and works without markers.
+    pub fn open(claim: &Arc<StateClaim>, topic: &str, poison_after: u32) -> Self {
+        let (slot, suspects) = match open(claim, topic) {
             Ok((slot, suspects)) => (Some(slot), suspects),
             Err(error) => {
                 tracing::warn!(
-                    dir = %dir.display(),
                     error = format!("{error:#}"),
                     "failed to open the in-flight markers; a record that crashes the host will not be found. Set a \
                      writable --state-dir"
@@ -205,48 +210,62 @@ impl InFlightMarker for WorkerMarker {
     }
 }
 
-/// Files are per group and topic, because offsets are meaningless without them.
-fn file_prefix(group: &str, topic: &str) -> String {
-    let digest = Sha256::new().chain_update(group).chain_update([0]).chain_update(topic).finalize();
-    digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn open(dir: &Path, prefix: &str) -> anyhow::Result<(Slot, Suspects)> {
-    let dir = PrivateDir::open(dir)?;
+fn open(claim: &Arc<StateClaim>, topic: &str) -> anyhow::Result<(Slot, Suspects)> {
+    let dir = claim.dir()?;
+    // Files are per group and topic, because offsets are meaningless without them.
+    let prefix = claim::digest(&[claim.group(), topic]);
     let file_name = |number: usize, suffix: &str| format!("{prefix}-{number}.{suffix}");
-    let mut claimed = None;
-    let mut all = Suspects::default();
+    let suspects_file = file_name(claim.slot(), SUSPECTS);
+    let entries = lock_entries(dir, &file_name(claim.slot(), ENTRIES))?;
+    let mut all = read(dir, &suspects_file)?;
+    all.add(&read_entries(&entries)?);
     let mut abandoned = Vec::new();
-    for number in 0..MAX_SLOTS {
-        let file = file_name(number, ENTRIES);
-        if claimed.is_some() && !dir.has(&file) {
-            break;
+    for number in slots(dir, &prefix)? {
+        if number == claim.slot() {
+            continue;
         }
-        let entries = dir.open_or_create(&file).with_context(|| dir.path().join(&file).display().to_string())?;
+        let entries = dir.open_or_create(&file_name(number, ENTRIES))?;
         match entries.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => continue,
             Err(TryLockError::Error(error)) => return Err(error.into()),
         }
         let suspects_file = file_name(number, SUSPECTS);
-        all.merge(read(&dir, &suspects_file)?);
+        all.merge(read(dir, &suspects_file)?);
         all.add(&read_entries(&entries)?);
-        if claimed.is_none() {
-            claimed =
-                Some(Slot { entries, dir: dir.clone(), suspects_file, is_failure_logged: AtomicBool::new(false) });
-        } else {
-            abandoned.push((entries, suspects_file));
-        }
+        abandoned.push((entries, suspects_file));
     }
-    let Some(slot) = claimed else { anyhow::bail!("all {MAX_SLOTS} slots of this group are in use by running hosts") };
     // Write the suspects first: they list the processes that are counted, so a crash in between counts no marker twice.
-    write(&slot.dir, &slot.suspects_file, &all)?;
-    slot.entries.set_len(0)?;
+    write(dir, &suspects_file, &all)?;
+    entries.set_len(0)?;
     for (entries, suspects_file) in abandoned {
         entries.set_len(0)?;
         dir.remove(&suspects_file)?;
     }
-    Ok((slot, all))
+    let (dir, is_failure_logged) = (dir.clone(), AtomicBool::new(false));
+    Ok((Slot { entries, dir, suspects_file, is_failure_logged, _claim: claim.clone() }, all))
+}
+
+/// Opens and locks the markers of the claimed slot.
+fn lock_entries(dir: &PrivateDir, name: &str) -> anyhow::Result<File> {
+    let path = || dir.path().join(name).display().to_string();
+    let entries = dir.open_or_create(name).with_context(path)?;
+    for _ in 0..LOCK_ATTEMPTS {
+        match entries.try_lock() {
+            Ok(()) => return Ok(entries),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error).with_context(path),
+        }
+    }
+    anyhow::bail!("{}: in use by a host of an earlier version. End that host, and start this one again", path())
+}
+
+/// The slots that have a file of markers.
+fn slots(dir: &PrivateDir, prefix: &str) -> anyhow::Result<Vec<usize>> {
+    let number = |name: String| name.strip_prefix(prefix)?.strip_prefix('-')?.strip_suffix(".calls")?.parse().ok();
+    let mut slots: Vec<usize> = dir.files()?.into_iter().filter_map(|(name, _)| number(name)).collect();
+    slots.sort_unstable();
+    Ok(slots)
 }
 
 /// The markers of calls that did not return.

@@ -1,7 +1,9 @@
-//! Files of the host: opening files safely, the state folder with its slots, and in-flight markers of records.
+//! Files of the host: opening files safely, the claim of a slot of the state folder, and in-flight markers of records.
 
 #![forbid(unsafe_code)]
 
+pub mod claim;
 pub mod files;
 pub mod in_flight;
-pub mod transactional_id;
+
+pub use claim::StateClaim;

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -124,9 +123,8 @@ impl Journal {
     /// Opens the journal in this folder; creates it if it is missing.
     ///
     /// # Errors
-    /// If the folder is not writable, or if other users can change its files.
-    pub fn open(dir: &Path) -> anyhow::Result<Self> {
-        let dir = PrivateDir::open(dir)?;
+    /// If a file is not writable, or if other users can change it.
+    pub fn open(dir: PrivateDir) -> anyhow::Result<Self> {
         let named = || dir.path().join(FILE).display().to_string();
         let history = read(&dir).with_context(named)?;
         let file = write_new(&dir, &snapshot(&history)).and_then(|new| new.persist(FILE)).with_context(named)?;

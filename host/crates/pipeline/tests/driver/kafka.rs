@@ -111,7 +111,8 @@ impl Fake {
     /// The next process writes down its calls in this folder; the last one does so no more.
     pub(super) fn restart_in(&self, dir: &Path, poison_after: u32) {
         self.kafka().markers = Arc::new(InFlightMarkers::none());
-        self.kafka().markers = Arc::new(InFlightMarkers::open(dir, ("readers", "visits"), poison_after));
+        let claim = Arc::new(StateClaim::open(dir, "readers").unwrap());
+        self.kafka().markers = Arc::new(InFlightMarkers::open(&claim, "visits", poison_after));
     }
 
     /// A new process joins the group: what was open is aborted, and all partitions come.

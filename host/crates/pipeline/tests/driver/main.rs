@@ -25,6 +25,7 @@ use mapper_pipeline::{
     BreakerRecords, BreakerSettings, Clock, CommitPolicy, Driver, FailurePolicy, Fetched, ManualClock, Mapper,
     Outgoing, Parts, Rejection, RejectionCause, Settings, Sink, SinkError, Source, SourceError, StepOutcome,
 };
+use mapper_state::StateClaim;
 use mapper_state::in_flight::{InFlightMarkers, WorkerMarker};
 use mapper_versions::WorkerSlot;
 

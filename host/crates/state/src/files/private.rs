@@ -163,6 +163,19 @@ impl PrivateDir {
         rustix::fs::statat(&*self.handle, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
+    /// Whether this name still refers to an opened file. It doesn't if the file was removed or replaced.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn is_current(&self, name: &str, file: &File) -> io::Result<bool> {
+        let opened = rustix::fs::fstat(file)?;
+        match rustix::fs::statat(&*self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(named) => Ok((named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino)),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Names and metadata of the regular files.
     ///
     /// # Errors

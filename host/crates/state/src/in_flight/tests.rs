@@ -1,8 +1,12 @@
 //! Processes that crash during a call, sequentially and concurrently, with one state folder.
 
 use std::fs;
+use std::path::Path;
 
 use super::*;
+
+/// The first eight bytes of the SHA-256 of `readers`, NUL, `visits`.
+const READERS_OF_VISITS: &str = "dcdf3cf5e3f1fdab";
 
 fn batch(records: &[(i32, i64)]) -> Batch {
     let mut batch = Batch::new("visits");
@@ -13,7 +17,12 @@ fn batch(records: &[(i32, i64)]) -> Batch {
 }
 
 fn start(dir: &Path) -> Arc<InFlightMarkers> {
-    Arc::new(InFlightMarkers::open(dir, ("readers", "visits"), 3))
+    start_with(dir, "readers", "visits")
+}
+
+fn start_with(dir: &Path, group: &str, topic: &str) -> Arc<InFlightMarkers> {
+    let claim = Arc::new(StateClaim::open(dir, group).unwrap());
+    Arc::new(InFlightMarkers::open(&claim, topic, 3))
 }
 
 /// How the next process maps a record.
@@ -96,19 +105,21 @@ fn concurrent_processes_have_separate_slots_and_the_next_takes_over_abandoned_on
 fn other_groups_and_topics_are_unaffected() {
     let dir = tempfile::tempdir().unwrap();
     WorkerMarker::new(start(dir.path()), 0).begin(&batch(&[(0, 1)]), 0..1);
-    for other in [("others", "visits"), ("readers", "orders")] {
-        let markers = Arc::new(InFlightMarkers::open(dir.path(), other, 3));
+    for (group, topic) in [("others", "visits"), ("readers", "orders")] {
+        let markers = start_with(dir.path(), group, topic);
         assert_eq!(WorkerMarker::new(markers, 0).next(&batch(&[(0, 1)]), 0..1).1, Handling::Together);
     }
     assert_eq!(taken(dir.path(), (0, 1)), Handling::Alone);
 }
 
 #[test]
-fn unusable_folder_disables_the_markers() {
+fn unusable_file_disables_the_markers() {
     let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("file");
-    fs::write(&file, "").unwrap();
-    for markers in [InFlightMarkers::open(&file, ("readers", "visits"), 3), InFlightMarkers::none()] {
+    fs::create_dir(dir.path().join(format!("{READERS_OF_VISITS}-0.calls"))).unwrap();
+    let claim = Arc::new(StateClaim::open(dir.path(), "readers").unwrap());
+    let broken = InFlightMarkers::open(&claim, "visits", 3);
+    assert!(broken.slot.is_none());
+    for markers in [broken, InFlightMarkers::none()] {
         let mut intent = WorkerMarker::new(Arc::new(markers), 3);
         let records = batch(&[(0, 1), (0, 2)]);
         intent.begin(&records, 0..2);
@@ -116,4 +127,38 @@ fn unusable_folder_disables_the_markers() {
         assert_eq!(intent.next(&records, 0..2), (2, Handling::Together));
         intent.committed(&Positions::from([(0, 3)]));
     }
+}
+
+#[test]
+fn markers_of_an_earlier_version_are_taken_over_from_all_its_slots_and_not_from_a_running_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |slot: usize, suffix: &str| dir.path().join(format!("{READERS_OF_VISITS}-{slot}.{suffix}"));
+    // An earlier version counted the slots of markers by themselves: slot 2 of markers could belong to slot 0 of the group.
+    let mut marker = Vec::new();
+    for (slot, offset) in [(0, 1), (2, 7), (3, 9)] {
+        let records = batch(&[(0, offset)]);
+        Entry::write(&mut marker, slot as u64 + 1, &records, 0..1);
+        fs::write(path(slot, "calls"), &marker).unwrap();
+    }
+    fs::write(path(2, "suspects.json"), r#"{"spans":[[1,3,4]],"deaths":[[0,7,2]],"processes":[5]}"#).unwrap();
+    let running = fs::File::open(path(3, "calls")).unwrap();
+    running.try_lock().unwrap();
+
+    let worker = WorkerMarker::new(start(dir.path()), 0);
+    let handling = |record| worker.next(&batch(&[record]), 0..1).1;
+    assert_eq!(handling((0, 1)), Handling::Alone);
+    assert_eq!(handling((0, 7)), Handling::Quarantined(3));
+    assert_eq!(handling((1, 3)), Handling::Alone);
+    assert_eq!(handling((0, 9)), Handling::Together, "its host still runs");
+    assert_eq!(fs::read(path(3, "calls")).unwrap(), marker);
+    assert!(!path(2, "suspects.json").exists());
+}
+
+#[test]
+fn markers_keep_the_slot_of_their_process_claimed() {
+    let dir = tempfile::tempdir().unwrap();
+    let markers = start(dir.path());
+    assert_eq!(StateClaim::open(dir.path(), "readers").unwrap().slot(), 1);
+    drop(markers);
+    assert_eq!(StateClaim::open(dir.path(), "readers").unwrap().slot(), 0);
 }

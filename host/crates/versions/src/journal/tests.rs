@@ -1,9 +1,14 @@
 //! The journal: an event is on disk when the wait for its ticket returns.
 
 use std::fs;
+use std::path::Path;
 
 use super::*;
 use mapper_core::verdict::FailureKind;
+
+fn open(dir: &Path) -> anyhow::Result<Journal> {
+    Journal::open(PrivateDir::open(dir)?)
+}
 
 fn version(digest: &str) -> Version {
     Version { name: "reduce".into(), version: "1.0.0".into(), digest: digest.into() }
@@ -24,7 +29,7 @@ fn read_from_disk(dir: &Path) -> History {
 #[test]
 fn event_is_on_disk_after_wait() {
     let dir = tempfile::tempdir().unwrap();
-    let journal = Journal::open(dir.path()).unwrap();
+    let journal = open(dir.path()).unwrap();
     let term = journal.begin(version("a"), Trigger::Start, false).number;
     journal.wait(journal.open_spans(term, 0, [(0, 7)].into()));
     let found = read_from_disk(dir.path());
@@ -35,7 +40,7 @@ fn event_is_on_disk_after_wait() {
 #[test]
 fn counts_are_on_disk_after_a_clean_shutdown_and_after_a_swap() {
     let dir = tempfile::tempdir().unwrap();
-    let journal = Journal::open(dir.path()).unwrap();
+    let journal = open(dir.path()).unwrap();
     let first = journal.begin(version("a"), Trigger::Start, false).number;
     journal.open_spans(first, 0, [(0, 0)].into());
     journal.record_commit(first, &[(0, 5)].into(), &counts(5));
@@ -48,7 +53,7 @@ fn counts_are_on_disk_after_a_clean_shutdown_and_after_a_swap() {
     assert_eq!((tally(first).records_in, tally(second).records_in), (5, 3));
     assert_eq!(tally(second).dead_letters["trap"], 1);
     assert_eq!(found.spans(second).next().unwrap().1.reached, 8);
-    let again = Journal::open(dir.path()).unwrap();
+    let again = open(dir.path()).unwrap();
     assert_eq!(again.read(History::clone), found);
 }
 
@@ -57,7 +62,7 @@ fn truncated_last_line_is_skipped_and_damaged_file_is_copied_aside() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(FILE);
     drop({
-        let journal = Journal::open(dir.path()).unwrap();
+        let journal = open(dir.path()).unwrap();
         journal.begin(version("a"), Trigger::Start, false);
         journal
     });
@@ -79,12 +84,12 @@ fn journal_that_is_not_a_regular_file_is_refused_and_link_target_is_unchanged() 
     fs::write(&victim, "kept").unwrap();
     for target in [victim.as_path(), Path::new("/dev/zero")] {
         std::os::unix::fs::symlink(target, &path).unwrap();
-        let error = Journal::open(dir.path()).err().unwrap();
+        let error = open(dir.path()).err().unwrap();
         assert!(format!("{error:#}").contains("not a regular file: a symbolic link"), "{error:#}");
         fs::remove_file(&path).unwrap();
     }
     rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RWXU).unwrap();
-    let error = Journal::open(dir.path()).err().unwrap();
+    let error = open(dir.path()).err().unwrap();
     assert!(format!("{error:#}").contains("a named pipe (FIFO)"), "{error:#}");
     assert_eq!(fs::read(&victim).unwrap(), b"kept");
 }
@@ -92,7 +97,7 @@ fn journal_that_is_not_a_regular_file_is_refused_and_link_target_is_unchanged() 
 #[test]
 fn file_length_is_bounded() {
     let dir = tempfile::tempdir().unwrap();
-    let journal = Journal::open(dir.path()).unwrap();
+    let journal = open(dir.path()).unwrap();
     let term = journal.begin(version("a"), Trigger::Start, false).number;
     for at in 0..MOST_LINES as i64 {
         journal.open_spans(term, 0, [(0, 2 * at)].into());
