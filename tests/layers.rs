@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate with those of ours that it may depend on.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("mapper-core", &[]),
     ("mapper-api", &["mapper-core"]),
     ("mapper-terminal", &[]),
@@ -16,6 +16,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("mapper-pipeline", &["mapper-core"]),
     ("mapper-kafka", &["mapper-core", "mapper-state", "mapper-pipeline"]),
     ("mapper-runtime", &["mapper-core", "mapper-state", "mapper-pipeline"]),
+    ("mapper-telemetry", &["mapper-core", "mapper-pipeline"]),
     ("mapper-versions", &["mapper-core", "mapper-api", "mapper-state", "mapper-pipeline"]),
     ("mapper-author", &["mapper-core", "mapper-state", "mapper-terminal", "mapper-visits", "mapper-runtime"]),
     (
@@ -29,6 +30,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
             "mapper-pipeline",
             "mapper-kafka",
             "mapper-runtime",
+            "mapper-telemetry",
             "mapper-versions",
             "mapper-author",
         ],

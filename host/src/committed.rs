@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::kafka::setup::Setup;
 use crate::shutdown::Shutdown;
-use crate::telemetry::Telemetry;
+use mapper_telemetry::Telemetry;
 
 /// How often it is asked.
 const EVERY: Duration = Duration::from_secs(2);

@@ -32,7 +32,6 @@ pub use memory::MemoryBound;
 pub use pipeline::{DEFAULT_PIPELINE, PipelineSpec};
 pub use remote::{RemoteCommand, RemoteConfig};
 pub use swap::SwapConfig;
-pub use tracing::TracingConfig;
 
 use crate::visits::Profile;
 
@@ -73,7 +72,7 @@ pub struct RunConfig {
     /// Where the admin server listens; `None`: there is none.
     pub admin: Option<AdminConfig>,
     /// Where spans go; `None`: there are none.
-    pub tracing: Option<TracingConfig>,
+    pub tracing: Option<mapper_telemetry::spans::TracingConfig>,
     /// What must be shown to change anything through the admin server: the first line of this file. It was not read yet.
     pub admin_token_file: Option<PathBuf>,
     /// What is logged, and how.

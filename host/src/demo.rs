@@ -16,9 +16,9 @@ use crate::kafka::{KafkaSettings, TopicProducer};
 use crate::output;
 use crate::pipelines::{self, Cluster};
 use crate::shutdown::{Halt, Shutdown};
-use crate::telemetry::Telemetry;
 use crate::threads::spawn_watcher;
 use crate::visits::{BURST_ROWS, Generator, Profile, VisitRow};
+use mapper_telemetry::Telemetry;
 
 pub use next_steps::{next_steps, program_name};
 use samples::show_samples;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::console::Console;
 use crate::pipelines::{Entry, PipelineRegistry, State};
 use crate::shutdown::Shutdown;
-use crate::telemetry::{Counts, Rates, Telemetry};
+use mapper_telemetry::{Counts, Rates, Telemetry};
 
 const LIVE_INTERVAL: Duration = Duration::from_millis(500);
 /// Without a terminal a line is for a file: fewer, and none when nothing has happened.

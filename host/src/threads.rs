@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle, Scope};
 
-use crate::telemetry::{Role, Telemetry, Threads};
+use mapper_telemetry::{Role, Telemetry, Threads};
 
 /// A thread ended by a panic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

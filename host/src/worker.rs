@@ -14,9 +14,9 @@ use crate::kafka::{InputTopic, KafkaSettings, KafkaSink, KafkaSource};
 use crate::pipeline::{CommitPolicy, Driver, FailurePolicy, Observers, Parts, Settings, SinkError, SystemClock};
 use crate::plugin::{Plugin, PluginMapper};
 use crate::shutdown::{Halt, Shutdown};
-use crate::spans::Spans;
 use crate::swap::{ActiveVersion, Slot, WorkerSlot};
-use crate::telemetry::{Activity, StepTrace, Telemetry, TelemetryObserver};
+use mapper_telemetry::spans::Spans;
+use mapper_telemetry::{Activity, StepTrace, Telemetry, TelemetryObserver};
 
 /// What the workers of a process have in common.
 pub struct Job {

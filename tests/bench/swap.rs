@@ -31,8 +31,8 @@ use mapper_host::swap::swapper::{
 };
 use mapper_host::swap::tryout::Trial;
 use mapper_host::swap::{ActiveVersion, Journal, Slot, Trigger, WorkerSlot};
-use mapper_host::telemetry::{Telemetry, TelemetryObserver};
 use mapper_host::visits::{Generator, Profile};
+use mapper_telemetry::{Telemetry, TelemetryObserver};
 
 // That of the host: with another one, memory says nothing of it.
 #[global_allocator]

@@ -12,8 +12,8 @@ use harness::topics::{self, NewRecord};
 use mapper_host::pipeline::Mapper;
 use mapper_host::plugin::{Engine, Limits, Plugin, PluginMapper, helper};
 use mapper_host::record::Batch;
-use mapper_host::telemetry::{Renewal, Telemetry};
 use mapper_host::verdict::{Verdict, Verdicts};
+use mapper_telemetry::{Renewal, Telemetry};
 
 const HOST: &str = env!("CARGO_BIN_EXE_mapper-host");
 const BATCH: usize = 500;

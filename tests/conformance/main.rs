@@ -18,7 +18,7 @@ use guests::{Guest, batch};
 use lines::logged;
 use mapper_host::plugin::{Grants, Limits};
 use mapper_host::record::Batch;
-use mapper_host::telemetry::Renewal;
+use mapper_telemetry::Renewal;
 
 /// The host that cargo built for these tests.
 const HOST: &str = env!("CARGO_BIN_EXE_mapper-host");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use harness::mutate::{Numbers, mutated};
 use mapper_host::plugin::{Effort, Engine, Grants, Limits, Plugin, Stage};
-use mapper_host::telemetry::Renewal;
+use mapper_telemetry::Renewal;
 
 use crate::guests::{Guest, Told, WORLDS, batch, limits, load, load_with, quick};
 

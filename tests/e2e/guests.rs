@@ -9,8 +9,8 @@ use mapper_host::decision::TopicLimits;
 use mapper_host::pipeline::Mapper;
 use mapper_host::plugin::{Engine, Grants, Limits, Plugin, PluginMapper, helper};
 use mapper_host::record::Batch;
-use mapper_host::telemetry::Telemetry;
 use mapper_host::verdict::{Verdict, Verdicts};
+use mapper_telemetry::Telemetry;
 
 use crate::HOST;
 

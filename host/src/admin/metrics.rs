@@ -27,9 +27,9 @@ use prometheus_client::registry::{Registry, Unit};
 use super::process;
 use crate::output::escape;
 use crate::pipelines::{Entry, PipelineRegistry};
-use crate::telemetry::{Place, Renewal, Telemetry};
 use format::Format;
 use mapper_api::versions::{Step, SwapOutcome};
+use mapper_telemetry::{Place, Renewal, Telemetry};
 
 /// What the names of our own metrics start with; those of the process have the names that every exporter gives them.
 const PREFIX: &str = "mapper_host";

@@ -15,7 +15,7 @@ use mapper_api::status::{
 use super::json::Json;
 use super::pipelines::OfPipeline;
 use crate::pipelines::{Entry, PipelineRegistry};
-use crate::telemetry::{Counts, Group, Mapping, Place, Renewal, Telemetry, Worker};
+use mapper_telemetry::{Counts, Group, Mapping, Place, Renewal, Telemetry, Worker};
 
 pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
     Router::new().route("/status", get(status))

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::config::DEFAULT_PIPELINE;
 use crate::pipelines::{Entry, State};
-use crate::telemetry::{Activity, Telemetry};
+use mapper_telemetry::{Activity, Telemetry};
 
 const ANYWHERE: AdminConfig = AdminConfig { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), asked: true };
 

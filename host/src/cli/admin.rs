@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use super::CliError;
 use super::readers::path;
 use super::sources::{Environment, Given, Sources};
+use crate::config::AdminConfig;
 use crate::config::admin::address;
 use crate::config::tracing::{base, whole};
-use crate::config::{AdminConfig, TracingConfig};
+use mapper_telemetry::spans::TracingConfig;
 
 /// What the host calls itself to a collector of spans if nobody says otherwise.
 const SERVICE: &str = "mapper-host";

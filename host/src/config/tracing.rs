@@ -2,15 +2,6 @@
 
 use super::values::Read;
 
-/// Where spans go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TracingConfig {
-    /// The URL that takes them, as OTLP over HTTP.
-    pub endpoint: String,
-    /// What the host calls itself there.
-    pub service: String,
-}
-
 /// The path for spans below an endpoint that takes everything (OpenTelemetry Protocol Exporter specification).
 const SPANS: &str = "v1/traces";
 

@@ -8,21 +8,21 @@ use super::registry::{Entry, State};
 use super::supervise::{Drained, Workers, supervise};
 use crate::author::guest::build_if_absent;
 use crate::committed;
-use crate::config::{PipelineSpec, TracingConfig};
+use crate::config::PipelineSpec;
 use crate::in_flight::InFlightMarkers;
 use crate::kafka::step_limits;
 use crate::pipeline::CommitPolicy;
 use crate::plugin::{Engine, Identity, Plugin};
 use crate::shutdown::{Halt, Shutdown};
-use crate::spans::Spans;
 use crate::swap::candidate::PluginLoader;
 use crate::swap::{Reload, Versions};
-use crate::telemetry::{Telemetry, Work};
 use crate::threads::spawn_watcher;
 use crate::topics::{TopicReporter, TopicWatch};
 use crate::worker::{self, Job};
 use mapper_state::StateClaim;
 use mapper_state::claim::random_transactional_id;
+use mapper_telemetry::spans::{Spans, TracingConfig};
+use mapper_telemetry::{Telemetry, Work};
 
 /// How often a record may be mapped before its verdict stands: with its batch, with its batch once more, and alone.
 const ATTEMPTS: u32 = 3;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use crate::swap::Control;
-use crate::telemetry::{Telemetry, Threads};
+use mapper_telemetry::{Telemetry, Threads};
 
 /// As whom a pipeline says that it is not ready because it halted.
 const WHO: &str = "pipeline";
@@ -196,7 +196,7 @@ mod tests {
         registry.insert(first.clone());
         registry.insert(Entry::new("b", 1));
         assert_eq!(first.not_ready(), []);
-        first.telemetry.workers.worker(0).does(crate::telemetry::Activity::Failed);
+        first.telemetry.workers.worker(0).does(mapper_telemetry::Activity::Failed);
         assert_eq!(first.stuck().len(), 1);
         first.set_state(State::Halted { reason: "no broker answers".into(), restart_at: None });
         let reason = "halted: no broker answers (a restart can't help)".to_owned();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::cluster::Kafka;
 use crate::config::PipelineSpec;
 use crate::shutdown::{Halt, Shutdown};
-use crate::telemetry::{Activity, Telemetry};
+use mapper_telemetry::{Activity, Telemetry};
 
 /// How often it is asked whether another host of the group has done what is left of a run that ends by itself.
 const ASK_OTHERS: Duration = Duration::from_secs(1);

@@ -19,7 +19,7 @@ use crate::kafka::setup::Setup;
 use crate::plugin::{Effort, Engine, LoadError, Plugin, PluginMapper, Stage};
 use crate::project;
 use crate::record::Positions;
-use crate::telemetry::Telemetry;
+use mapper_telemetry::Telemetry;
 
 /// The timeout of the request for committed offsets.
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);

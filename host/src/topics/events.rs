@@ -8,7 +8,7 @@ use mapper_core::topics::{Recreation, TopicId, TopicIdentity};
 use mapper_kafka::TopicEvents;
 
 use crate::swap::Journal;
-use crate::telemetry::Telemetry;
+use mapper_telemetry::Telemetry;
 
 /// Where all workers report.
 pub struct TopicReporter {

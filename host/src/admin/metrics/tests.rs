@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::*;
 use crate::plugin::{Digest, Identity};
 use crate::record::Positions;
-use crate::telemetry::{Counts, Work};
 use crate::verdict::FailureKind;
+use mapper_telemetry::{Counts, Work};
 
 /// All samples by name and labels, once it is seen that the text keeps the rules.
 fn checked(text: &str) -> BTreeMap<String, f64> {
@@ -112,7 +112,7 @@ pub(super) fn with_every_metric() -> Arc<PipelineRegistry> {
     telemetry.committed(&counts, Duration::from_millis(20));
     telemetry.mapped(10, Duration::from_micros(120));
     telemetry.aborted();
-    telemetry.threads.panicked("report", crate::telemetry::Role::Watcher);
+    telemetry.threads.panicked("report", mapper_telemetry::Role::Watcher);
     telemetry.topics.missed(40);
     telemetry.topics.recreated("visits");
     telemetry.rebalanced();

@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::health::Health;
 use crate::plugin::{Digest, Identity};
 use crate::record::{Batch, Positions};
-use crate::telemetry::{Activity, Failures};
 use crate::verdict::{Failure, FailureKind};
+use mapper_telemetry::health::Health;
+use mapper_telemetry::{Activity, Failures};
 
 fn status(entry: &Entry) -> Value {
     let status = status_of(&PipelineRegistry::default(), entry, Instant::now());
@@ -60,7 +60,7 @@ fn all_of_a_host_at_work() {
     let entry = Entry::new("p", 1);
     let telemetry = &entry.telemetry;
     let text = |text: &str| text.to_owned();
-    telemetry.about.set_work(crate::telemetry::Work {
+    telemetry.about.set_work(mapper_telemetry::Work {
         delivery: text("exactly-once"),
         group: text("readers"),
         input_topic: text("visits"),
@@ -84,7 +84,7 @@ fn all_of_a_host_at_work() {
     counts.dead_letter(FailureKind::Trap);
     telemetry.committed(&counts, Duration::from_millis(20));
     telemetry.aborted();
-    telemetry.threads.panicked("report", crate::telemetry::Role::Watcher);
+    telemetry.threads.panicked("report", mapper_telemetry::Role::Watcher);
     telemetry.topics.missed(4);
     telemetry.topics.recreated("visits");
     let mut batch = Batch::new("visits");

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
-use crate::record::Record;
-use crate::verdict::{Failure, FailureKind};
+use mapper_core::record::Record;
+use mapper_core::verdict::{Failure, FailureKind};
 
 /// Groups that are kept. What is not of these is counted, too.
 const MOST_GROUPS: usize = 100;
@@ -112,7 +112,7 @@ fn cut(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Batch;
+    use mapper_core::record::Batch;
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(seconds, 0).unwrap()

@@ -1,12 +1,17 @@
-//! What has happened so far, counted by all workers and read by whoever reports it.
+//! What the pipelines do, as an operator sees it: metrics, readiness, spans, the progress of workers and groups of failures.
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+#![forbid(unsafe_code)]
 
 mod about;
 mod breakers;
 mod failure_log;
 mod failures;
 mod guests;
+pub mod health;
 mod observer;
 mod rates;
+pub mod spans;
 mod step_trace;
 mod threads;
 mod topics;
@@ -21,9 +26,9 @@ use mapper_pipeline::guest::GuestObserver;
 use prometheus_client::metrics::histogram::Histogram;
 
 use crate::health::Health;
-use crate::record::Record;
 use crate::spans::Sent;
-use crate::verdict::Failure;
+use mapper_core::record::Record;
+use mapper_core::verdict::Failure;
 
 pub use mapper_core::counts::Counts;
 

@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::record::Record;
-use crate::verdict::Failure;
+use mapper_core::record::Record;
+use mapper_core::verdict::Failure;
 
 /// The limits hold for so long; then they begin anew.
 const WINDOW: Duration = Duration::from_secs(60);

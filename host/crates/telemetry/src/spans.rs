@@ -17,11 +17,10 @@ use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span, SpanExporter as Export};
 
-use crate::config::TracingConfig;
-use crate::pipeline::{CommittedTransaction, Observer, RecordTracer};
-use crate::record::Record;
-use crate::trace_context::{Parent, Traceparent, traceparent};
-use crate::verdict::FailureKind;
+use mapper_core::record::Record;
+use mapper_core::trace_context::{Parent, Traceparent, traceparent};
+use mapper_core::verdict::FailureKind;
+use mapper_pipeline::{CommittedTransaction, Observer, RecordTracer};
 use queue::Queue;
 pub use queue::Sent;
 
@@ -29,6 +28,15 @@ pub use queue::Sent;
 const MOST_RECORDS: u32 = 32;
 /// How long the spans that are left at the end may take to be sent.
 const LAST_EXPORT: Duration = Duration::from_secs(2);
+
+/// Where spans go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TracingConfig {
+    /// The URL that takes them, as OTLP over HTTP.
+    pub endpoint: String,
+    /// What the host calls itself there.
+    pub service: String,
+}
 
 /// What makes spans for all workers. Cheap to clone; by default, it makes none.
 #[derive(Clone, Default)]

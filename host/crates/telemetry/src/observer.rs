@@ -6,8 +6,8 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::{Activity, Failures, Telemetry, Worker};
-use crate::pipeline::{CommittedTransaction, FailedRecord, Observer};
-use crate::verdict::FailureKind;
+use mapper_core::verdict::FailureKind;
+use mapper_pipeline::{CommittedTransaction, FailedRecord, Observer};
 
 /// Counts what the pipeline of one worker reports.
 pub struct TelemetryObserver {
@@ -78,9 +78,9 @@ impl Observer for TelemetryObserver {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{Batch, Positions};
-    use crate::verdict::Failure;
     use mapper_core::counts::Counts;
+    use mapper_core::record::{Batch, Positions};
+    use mapper_core::verdict::Failure;
 
     fn fail(observer: &mut TelemetryObserver) {
         let mut batch = Batch::new("visits");

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
-use crate::plugin::Identity;
+use mapper_core::identity::Identity;
 
 /// What a host works on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

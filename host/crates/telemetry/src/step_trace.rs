@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::pipeline::{CommittedTransaction, Observer, STEP};
+use mapper_pipeline::{CommittedTransaction, Observer, STEP};
 
 /// Logs the steps of one worker, at the level trace.
 pub struct StepTrace {

@@ -7,8 +7,8 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::SpanData;
 
 use super::*;
-use crate::record::{Batch, Positions};
-use crate::telemetry::Counts;
+use crate::Counts;
+use mapper_core::record::{Batch, Positions};
 
 /// Keeps what it is given, once it may.
 #[derive(Debug, Clone, Default)]

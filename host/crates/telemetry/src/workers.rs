@@ -9,7 +9,7 @@ pub use mapper_pipeline::activity::{Activity, StepLimits};
 use mapper_pipeline::contracts::PartitionPosition;
 
 use crate::health::Health;
-use crate::record::Positions;
+use mapper_core::record::Positions;
 
 /// As whom the workers say that the host is not ready.
 const WHO: &str = "group";
