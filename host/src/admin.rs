@@ -10,7 +10,6 @@ mod metrics;
 pub(crate) mod pipelines;
 mod places;
 mod probes;
-mod process;
 #[cfg(test)]
 mod reference;
 mod status;

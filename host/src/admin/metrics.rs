@@ -1,11 +1,5 @@
-//! `/metrics`: all that is counted, in the text format of Prometheus or that of OpenMetrics 1.0.
-//!
-//! Names and units are those of Prometheus' conventions; labels are pipelines, workers, configured topics, partitions, kinds and
-//! reasons, never anything that a record or a guest could make up without end.
+//! `/metrics`: what is counted of the process and its pipelines, in the format that the client accepts.
 
-mod format;
-
-use std::collections::BTreeMap;
 use std::fmt::Error;
 use std::sync::Arc;
 
@@ -15,31 +9,26 @@ use axum::http::header::{CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use chrono::{DateTime, Utc};
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
-use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::exemplar::Exemplar;
-use prometheus_client::metrics::histogram::Histogram;
-use prometheus_client::registry::{Registry, Unit};
+use mapper_api::versions::{Step, SwapOutcome};
+use mapper_telemetry::metrics::{self, Format, PipelineSample, PluginLabels, ProcessSample, SwapSample};
 
-use super::process;
+use super::accept::{self, Offer};
 use crate::output::escape;
 use crate::pipelines::{Entry, PipelineRegistry};
-use format::Format;
-use mapper_api::versions::{Step, SwapOutcome};
-use mapper_telemetry::{Place, Renewal, Telemetry};
 
-/// What the names of our own metrics start with; those of the process have the names that every exporter gives them.
-const PREFIX: &str = "mapper_host";
+/// In the order of [`OFFERS`].
+const FORMATS: [Format; 2] = [Format::Prometheus, Format::OpenMetrics];
+const OFFERS: [Offer; 2] = [
+    Offer { media_type: "text/plain", versions: &["0.0.4"] },
+    Offer { media_type: "application/openmetrics-text", versions: &["1.0.0", "0.0.1"] },
+];
 
 pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
-    Router::new().route("/metrics", get(metrics))
+    Router::new().route("/metrics", get(answer))
 }
 
-async fn metrics(State(registry): State<Arc<PipelineRegistry>>, headers: HeaderMap) -> Response {
-    let format = Format::wanted(&headers);
+async fn answer(State(registry): State<Arc<PipelineRegistry>>, headers: HeaderMap) -> Response {
+    let format = accepted_format(&headers);
     match render(&registry) {
         Ok(text) => ([(CONTENT_TYPE, format.content_type()), (VARY, "accept")], format.of(text)).into_response(),
         Err(error) => {
@@ -48,280 +37,43 @@ async fn metrics(State(registry): State<Arc<PipelineRegistry>>, headers: HeaderM
     }
 }
 
-/// All metrics, in the format of OpenMetrics.
-pub(super) fn render(registry: &Arc<PipelineRegistry>) -> Result<String, Error> {
-    let mut metrics = Registry::default();
-    metrics.sub_registry_with_prefix(PREFIX).register_collector(Box::new(Ours(registry.clone())));
-    metrics.sub_registry_with_prefix("process").register_collector(Box::new(OfProcess(registry.started())));
-    let mut text = String::new();
-    encode(&mut text, &metrics)?;
-    Ok(text)
+fn accepted_format(headers: &HeaderMap) -> Format {
+    accept::preferred(headers, &OFFERS).map_or(Format::Prometheus, |index| FORMATS[index])
 }
 
-/// The labels of a sample.
-type Labels = Vec<(&'static str, String)>;
-
-/// Those of a pipeline, and these.
-fn labels<const N: usize>(pipeline: &Entry, more: [(&'static str, String); N]) -> Labels {
-    [("pipeline", pipeline.name().to_owned())].into_iter().chain(more).collect()
+fn render(registry: &PipelineRegistry) -> Result<String, Error> {
+    let process = ProcessSample { started: registry.started(), has_config_error: registry.config_error().is_some() };
+    metrics::render(process, registry.all().iter().map(|entry| sample(entry)).collect())
 }
 
-/// Writes metrics, one family after the other.
-struct Families<'e, 'p> {
-    encoder: DescriptorEncoder<'e>,
-    pipelines: &'p [Arc<Entry>],
-}
-
-impl Families<'_, '_> {
-    /// A counter that each pipeline has.
-    fn counter(&mut self, name: &str, help: &str, value: impl Fn(&Entry) -> u64) -> Result<(), Error> {
-        self.counters(name, help, |pipeline| vec![(labels(pipeline, []), value(pipeline))])
-    }
-
-    /// Counters of which each pipeline has some.
-    fn counters(&mut self, name: &str, help: &str, all: impl Fn(&Entry) -> Vec<(Labels, u64)>) -> Result<(), Error> {
-        let none: Option<&Exemplar<NoLabelSet, f64>> = None;
-        let mut family = self.encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for (labels, value) in self.pipelines.iter().flat_map(|pipeline| all(pipeline)) {
-            family.encode_family(&labels)?.encode_counter(&value, none)?;
-        }
-        Ok(())
-    }
-
-    /// A gauge that each pipeline has.
-    fn gauge(&mut self, name: &str, help: &str, value: impl Fn(&Entry) -> f64) -> Result<(), Error> {
-        self.gauges(name, help, None, |pipeline| vec![(labels(pipeline, []), value(pipeline))])
-    }
-
-    /// Gauges of which each pipeline has some.
-    fn gauges(
-        &mut self,
-        name: &str,
-        help: &str,
-        unit: Option<Unit>,
-        all: impl Fn(&Entry) -> Vec<(Labels, f64)>,
-    ) -> Result<(), Error> {
-        let mut family = self.encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
-        for (labels, value) in self.pipelines.iter().flat_map(|pipeline| all(pipeline)) {
-            family.encode_family(&labels)?.encode_gauge(&value)?;
-        }
-        Ok(())
-    }
-
-    /// A histogram that each pipeline has.
-    fn histogram(
-        &mut self,
-        name: &str,
-        help: &str,
-        unit: Option<Unit>,
-        value: impl Fn(&Telemetry) -> &Histogram,
-    ) -> Result<(), Error> {
-        let mut family = self.encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Histogram)?;
-        for pipeline in self.pipelines {
-            value(&pipeline.telemetry).encode(family.encode_family(&labels(pipeline, []))?)?;
-        }
-        Ok(())
-    }
-
-    /// What is known of each pipeline, as labels.
-    fn infos(&mut self, name: &str, help: &str, all: impl Iterator<Item = Labels>) -> Result<(), Error> {
-        let mut family = self.encoder.encode_descriptor(name, help, None, MetricType::Info)?;
-        for labels in all {
-            family.encode_info(&labels)?;
-        }
-        Ok(())
+fn sample(entry: &Entry) -> PipelineSample {
+    let plugin = entry.telemetry.about.plugin().map(|plugin| PluginLabels {
+        // A label may be any text, but metrics are shown at terminals, too.
+        name: escape::text(&plugin.identity.name).into_owned(),
+        version: escape::text(&plugin.identity.version).into_owned(),
+        digest: plugin.identity.digest.to_string(),
+        contract: plugin.identity.contract,
+    });
+    PipelineSample {
+        name: entry.name().to_owned(),
+        generation: entry.generation(),
+        is_ready: entry.not_ready().is_empty(),
+        plugin,
+        swaps: swaps(entry),
+        telemetry: entry.telemetry.clone(),
     }
 }
 
-#[derive(Debug)]
-struct Ours(Arc<PipelineRegistry>);
-
-impl Collector for Ours {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        let entries = self.0.all();
-        let mut families = Families { encoder, pipelines: &entries };
-        let build = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
-        families.infos("build", "The version of the host", [build].into_iter())?;
-        let help = "1 if the file of settings, as it is now, could not be applied, else 0";
-        let is_wrong = f64::from(u8::from(self.0.config_error().is_some()));
-        families.encoder.encode_descriptor("config_error", help, None, MetricType::Gauge)?.encode_gauge(&is_wrong)?;
-        let plugin = |pipeline: &Arc<Entry>| {
-            let plugin = pipeline.telemetry.about.plugin()?;
-            let about = [
-                // A label may be any text, but metrics are shown at terminals, too.
-                ("name", escape::text(&plugin.identity.name).into_owned()),
-                ("version", escape::text(&plugin.identity.version).into_owned()),
-                ("digest", plugin.identity.digest.to_string()),
-                ("contract", plugin.identity.contract.to_owned()),
-            ];
-            Some(labels(pipeline, about))
-        };
-        let plugins: Vec<Labels> = entries.iter().filter_map(plugin).collect();
-        if !plugins.is_empty() {
-            families.infos("plugin", "The active plugin", plugins.into_iter())?;
-        }
-        families.gauge("generation", "Starts of the pipeline since the process began", |pipeline| {
-            pipeline.generation() as f64
-        })?;
-        families.gauge("ready", "1 if the pipeline is ready, else 0", |pipeline| {
-            f64::from(u8::from(pipeline.not_ready().is_empty()))
-        })?;
-        records(&mut families)?;
-        guests(&mut families)?;
-        kafka(&mut families)?;
-        swaps(&mut families)?;
-        families.counters("thread_panics", "Panics of threads beside the workers, by thread", |pipeline| {
-            let panics = pipeline.telemetry.threads.panics().into_iter();
-            panics.map(|(thread, count)| (labels(pipeline, [("thread", thread.to_owned())]), count)).collect()
-        })?;
-        partitions(&mut families)
+fn swaps(entry: &Entry) -> SwapSample {
+    let counts = entry.versions().map(|versions| versions.requests.counts()).unwrap_or_default();
+    let ended = |outcome: SwapOutcome| counts.ended.get(&outcome).copied().unwrap_or(0);
+    let refused = |step: Step| counts.refused.get(&step).copied().unwrap_or(0);
+    SwapSample {
+        by_outcome: SwapOutcome::ALL.map(|outcome| (outcome.name(), ended(outcome))).to_vec(),
+        refused_by_step: Step::ALL.map(|step| (step.name(), refused(step))).to_vec(),
+        rollbacks_by_trigger: ["rollback", "probation"].into_iter().zip(counts.rolled_back).collect(),
     }
 }
 
-fn records(families: &mut Families<'_, '_>) -> Result<(), Error> {
-    families
-        .counter("records_in", "Input records that are committed", |pipeline| pipeline.telemetry.counts().records_in)?;
-    families
-        .counter("records_out", "Outputs that are committed", |pipeline| pipeline.telemetry.counts().records_out)?;
-    families.counter("records_skipped", "Input records without an output", |pipeline| {
-        pipeline.telemetry.counts().skipped
-    })?;
-    families.counters("dead_letters", "Dead letters that are committed, by kind of failure", |pipeline| {
-        let counts = pipeline.telemetry.counts();
-        counts
-            .of_each_kind()
-            .map(|(kind, count)| (labels(pipeline, [("kind", kind.name().to_owned())]), count))
-            .collect()
-    })?;
-    let help = "Time that the plugin took for a batch";
-    families.histogram("batch_mapping", help, Some(Unit::Seconds), |telemetry| &telemetry.distributions.mapping)?;
-    families.histogram("batch_records", "Records of a batch", None, |telemetry| &telemetry.distributions.batch)
-}
-
-fn guests(families: &mut Families<'_, '_>) -> Result<(), Error> {
-    let help = "Replaced instances of the plugin, by reason";
-    families.counters("instance_renewals", help, |pipeline| {
-        let renewals = |reason: Renewal| pipeline.telemetry.guests.renewals(reason);
-        Renewal::ALL.map(|reason| (labels(pipeline, [("reason", reason.name().to_owned())]), renewals(reason))).to_vec()
-    })?;
-    let of_worker = |pipeline: &Entry, worker: usize| labels(pipeline, [("worker", worker.to_string())]);
-    let help = "Linear memory of the plugin instance of a worker, after its last batch";
-    families.gauges("guest_memory", help, Some(Unit::Bytes), |pipeline| {
-        let memory = pipeline.telemetry.guests.memory();
-        memory.iter().map(|(worker, bytes)| (of_worker(pipeline, *worker), *bytes as f64)).collect()
-    })?;
-    let help = "1 if the breaker of the worker is open, so that it maps nothing, else 0";
-    families.gauges("breaker_open", help, None, |pipeline| {
-        let open = pipeline.telemetry.breakers.open();
-        let workers = pipeline.telemetry.workers.all().into_keys();
-        let is_open = |worker| f64::from(u8::from(open.contains_key(&worker)));
-        workers.map(|worker| (of_worker(pipeline, worker), is_open(worker))).collect()
-    })?;
-    families.counter("breaker_openings", "Openings of a breaker", |pipeline| pipeline.telemetry.breakers.times_opened())
-}
-
-/// A metric: its name, its help text, and its value.
-type Described<S, V> = (&'static str, &'static str, fn(&S) -> V);
-
-fn kafka(families: &mut Families<'_, '_>) -> Result<(), Error> {
-    families
-        .histogram("commit", "Time of a commit", Some(Unit::Seconds), |telemetry| &telemetry.distributions.commit)?;
-    let counters: [Described<Telemetry, u64>; 4] = [
-        ("transactions", "Committed transactions", Telemetry::transactions),
-        ("aborts", "Aborted transactions; their records are mapped again", Telemetry::aborts),
-        ("rebalances", "Rebalances that revoked partitions", Telemetry::rebalances),
-        (
-            "records_missed",
-            "Input records that were removed before the host read them, by retention or DeleteRecords",
-            |telemetry| telemetry.topics.records_missed(),
-        ),
-    ];
-    for (name, help, value) in counters {
-        families.counter(name, help, |pipeline| value(&pipeline.telemetry))?;
-    }
-    families.counters("topic_recreations", "Deletions of a topic that was created again", |pipeline| {
-        let work = pipeline.telemetry.about.work();
-        let mut recreations: BTreeMap<String, u64> = work.topics().map(|topic| (topic.to_owned(), 0)).collect();
-        recreations.extend(pipeline.telemetry.topics.recreations());
-        recreations.into_iter().map(|(topic, count)| (labels(pipeline, [("topic", topic)]), count)).collect()
-    })?;
-    families.counter("spans_sent", "Spans that the collector accepted", |pipeline| pipeline.telemetry.spans.sent())?;
-    families.counter("spans_dropped", "Spans that were lost on the way to the collector", |pipeline| {
-        pipeline.telemetry.spans.dropped()
-    })
-}
-
-fn swaps(families: &mut Families<'_, '_>) -> Result<(), Error> {
-    let counts = |pipeline: &Entry| pipeline.versions().map(|versions| versions.requests.counts()).unwrap_or_default();
-    families.counters("swaps", "Requested swaps of the plugin, by outcome", |pipeline| {
-        let counts = counts(pipeline);
-        let of = |outcome: &SwapOutcome| counts.ended.get(outcome).copied().unwrap_or(0);
-        let outcome = |outcome: &SwapOutcome| labels(pipeline, [("outcome", outcome.name().to_owned())]);
-        SwapOutcome::ALL.iter().map(|ended| (outcome(ended), of(ended))).collect()
-    })?;
-    families.counters("swap_refusals", "Refused swaps, by the step that refused them", |pipeline| {
-        let counts = counts(pipeline);
-        let of = |step: &Step| counts.refused.get(step).copied().unwrap_or(0);
-        Step::ALL.iter().map(|step| (labels(pipeline, [("step", step.name().to_owned())]), of(step))).collect()
-    })?;
-    let help = "Rollbacks: requested, or after a failed probation";
-    families.counters("rollbacks", help, |pipeline| {
-        let by = ["rollback", "probation"].into_iter().zip(counts(pipeline).rolled_back);
-        by.map(|(by, count)| (labels(pipeline, [("by", by.to_owned())]), count)).collect()
-    })
-}
-
-fn partitions(families: &mut Families<'_, '_>) -> Result<(), Error> {
-    let of_each = |pipeline: &Entry, value: fn(&Place) -> Option<f64>| -> Vec<(Labels, f64)> {
-        let topic = pipeline.telemetry.about.work().input_topic;
-        let places = pipeline.telemetry.workers.places();
-        let known = places.iter().filter_map(|(partition, place)| Some((partition, value(place)?)));
-        known
-            .map(|(partition, value)| {
-                (labels(pipeline, [("topic", topic.clone()), ("partition", partition.to_string())]), value)
-            })
-            .collect()
-    };
-    let (lag, records) = ("partition_lag", Some(Unit::Other("records".to_owned())));
-    let help = "Offsets of an assigned partition from the position to the end";
-    families.gauges(lag, help, records, |pipeline| of_each(pipeline, |place| place.lag().map(|lag| lag as f64)))?;
-    let gauges: [Described<Place, Option<f64>>; 3] = [
-        ("partition_position", "The offset of the record that is fetched next", |place| {
-            place.position.map(|offset| offset as f64)
-        }),
-        ("partition_committed", "The committed offset of an assigned partition", |place| {
-            place.committed.map(|offset| offset as f64)
-        }),
-        ("partition_end", "The end offset of an assigned partition", |place| place.end.map(|offset| offset as f64)),
-    ];
-    for (name, help, value) in gauges {
-        families.gauges(name, help, None, |pipeline| of_each(pipeline, value))?;
-    }
-    Ok(())
-}
-
-#[derive(Debug)]
-struct OfProcess(DateTime<Utc>);
-
-impl Collector for OfProcess {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        let mut gauge = |name: &str, help: &str, unit: Option<Unit>, value: f64| {
-            encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?.encode_gauge(&value)
-        };
-        let started = self.0.timestamp_millis() as f64 / 1000.0;
-        gauge("start_time", "Start of the process, in Unix time", Some(Unit::Seconds), started)?;
-        // Only Linux tells.
-        let Some(used) = process::used() else { return Ok(()) };
-        gauge("resident_memory", "Resident memory", Some(Unit::Bytes), used.resident_bytes as f64)?;
-        gauge("open_fds", "Open file descriptors", None, used.open_files as f64)?;
-        let none: Option<&Exemplar<NoLabelSet, f64>> = None;
-        let help = "CPU time, user and system";
-        let mut cpu = encoder.encode_descriptor("cpu", help, Some(&Unit::Seconds), MetricType::Counter)?;
-        cpu.encode_counter(&used.cpu_seconds, none)
-    }
-}
-
-#[cfg(test)]
-mod reference;
 #[cfg(test)]
 mod tests;

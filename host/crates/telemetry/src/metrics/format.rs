@@ -3,32 +3,16 @@
 
 use std::fmt::Write as _;
 
-use axum::http::HeaderMap;
-
-use super::super::accept::{self, Offer};
-
 /// In which format metrics are sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub enum Format {
     /// Text format 0.0.4, which is also for whoever does not say.
     Prometheus,
     OpenMetrics,
 }
 
-/// In the order of [`OFFERS`].
-const FORMATS: [Format; 2] = [Format::Prometheus, Format::OpenMetrics];
-const OFFERS: [Offer; 2] = [
-    Offer { media_type: "text/plain", versions: &["0.0.4"] },
-    Offer { media_type: "application/openmetrics-text", versions: &["1.0.0", "0.0.1"] },
-];
-
 impl Format {
-    /// The format that the client wants most.
-    pub(super) fn wanted(headers: &HeaderMap) -> Self {
-        accept::preferred(headers, &OFFERS).map_or(Self::Prometheus, |index| FORMATS[index])
-    }
-
-    pub(super) fn content_type(self) -> &'static str {
+    pub fn content_type(self) -> &'static str {
         match self {
             Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -36,7 +20,7 @@ impl Format {
     }
 
     /// Metrics in this format.
-    pub(super) fn of(self, open_metrics: String) -> String {
+    pub fn of(self, open_metrics: String) -> String {
         match self {
             Self::Prometheus => prometheus(&open_metrics),
             Self::OpenMetrics => open_metrics,
@@ -82,8 +66,6 @@ fn prometheus(open_metrics: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::header::ACCEPT;
-
     use super::*;
 
     #[test]
@@ -96,15 +78,5 @@ mod tests {
             # HELP e_info Who.\n# TYPE e_info gauge\ne_info{f=\"g\"} 1\n# HELP h What.\n# TYPE h untyped\nh 2\n";
         assert_eq!(Format::Prometheus.of(open_metrics.to_owned()), expected);
         assert_eq!(Format::OpenMetrics.of(open_metrics.to_owned()), open_metrics);
-    }
-
-    #[test]
-    fn open_metrics_is_for_who_asks_for_it() {
-        let wanted = |accept: &str| Format::wanted(&HeaderMap::from_iter([(ACCEPT, accept.parse().unwrap())]));
-        assert_eq!(wanted("application/openmetrics-text; version=1.0.0"), Format::OpenMetrics);
-        for accept in ["text/plain", "*/*", "text/html", "application/openmetrics-text; version=9"] {
-            assert_eq!(wanted(accept), Format::Prometheus, "{accept}");
-        }
-        assert_eq!(Format::wanted(&HeaderMap::new()), Format::Prometheus);
     }
 }

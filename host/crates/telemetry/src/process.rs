@@ -8,17 +8,17 @@ const TICKS: f64 = 100.0;
 const USER_TIME: usize = 11;
 
 /// What the process uses.
-pub(super) struct Used {
+pub(crate) struct Used {
     /// CPU time of user and system, in seconds.
-    pub(super) cpu_seconds: f64,
+    pub(crate) cpu_seconds: f64,
     /// Memory that is in RAM.
-    pub(super) resident_bytes: u64,
+    pub(crate) resident_bytes: u64,
     /// Open file descriptors.
-    pub(super) open_files: usize,
+    pub(crate) open_files: usize,
 }
 
 /// What the process uses by now; `None` where it can't be known.
-pub(super) fn used() -> Option<Used> {
+pub(crate) fn used() -> Option<Used> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let open_files = fs::read_dir("/proc/self/fd").ok()?.count();
