@@ -25,9 +25,9 @@ use tokio::time::MissedTickBehavior;
 
 use crate::config::AdminConfig;
 use crate::pipelines::PipelineRegistry;
-use crate::shutdown::Halt;
 use connection::Deadlines;
 pub use guard::{Guard, read_token};
+use mapper_core::shutdown::Halt;
 use mapper_telemetry::EVERY;
 
 /// An address that is ours, with nobody to answer yet. Taken first of all: a host that can't be watched as asked for

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::author::guest::build_if_absent;
 use crate::config::{Delivery, GenerateConfig, PipelineSpec, Rhythm, RunConfig};
-use crate::console::Console;
 use crate::demo::{self, Demo};
-use crate::kafka::setup::Setup;
-use crate::kafka::{KafkaSettings, TopicProducer};
 use crate::pipelines::{Entry, Manager, PipelineRegistry, Policy, Reread, Shared};
-use crate::shutdown::{Halt, Shutdown};
-use crate::swap::Reload;
 use crate::threads::spawn_watcher;
-use crate::visits::{BURST_ROWS, Generator};
 use crate::{admin, report, state_dir};
+use mapper_author::guest::build_if_absent;
+use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_kafka::setup::Setup;
+use mapper_kafka::{KafkaSettings, TopicProducer};
+use mapper_terminal::console::Console;
+use mapper_versions::Reload;
+use mapper_visits::{BURST_ROWS, Generator};
 
 /// Runs until a shutdown, or the end of the input if that was asked for.
 ///

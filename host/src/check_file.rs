@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use crate::bytes::Bytes;
 use crate::config::{CheckFileConfig, MemoryBound, PipelineSpec};
-use crate::output;
 use crate::pipelines::{Cluster, check_cluster};
-use crate::project;
-use crate::shutdown::{Cause, Halt, Shutdown};
+use mapper_author::project;
+use mapper_core::bytes::Bytes;
+use mapper_core::shutdown::{Cause, Halt, Shutdown};
+use mapper_terminal::output;
 
 /// Checks, and prints what was found.
 ///

@@ -31,7 +31,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::config::Command;
-use crate::output::escape;
+use mapper_terminal::output::escape;
 use sources::{Environment, Sources};
 
 /// Why there is nothing to run.

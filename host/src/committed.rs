@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::kafka::setup::Setup;
-use crate::shutdown::Shutdown;
+use mapper_core::shutdown::Shutdown;
+use mapper_kafka::setup::Setup;
 use mapper_telemetry::Telemetry;
 
 /// How often it is asked.

@@ -33,7 +33,7 @@ pub use pipeline::{DEFAULT_PIPELINE, PipelineSpec};
 pub use remote::{RemoteCommand, RemoteConfig};
 pub use swap::SwapConfig;
 
-use crate::visits::Profile;
+use mapper_visits::Profile;
 
 /// What the program was asked to do.
 #[derive(Debug, Clone)]

@@ -10,15 +10,15 @@ use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use crate::config::PipelineSpec;
-use crate::console::Console;
-use crate::kafka::embedded::EmbeddedBroker;
-use crate::kafka::{KafkaSettings, TopicProducer};
-use crate::output;
 use crate::pipelines::{self, Cluster};
-use crate::shutdown::{Halt, Shutdown};
 use crate::threads::spawn_watcher;
-use crate::visits::{BURST_ROWS, Generator, Profile, VisitRow};
+use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_kafka::embedded::EmbeddedBroker;
+use mapper_kafka::{KafkaSettings, TopicProducer};
 use mapper_telemetry::Telemetry;
+use mapper_terminal::console::Console;
+use mapper_terminal::output;
+use mapper_visits::{BURST_ROWS, Generator, Profile, VisitRow};
 
 pub use next_steps::{next_steps, program_name};
 use samples::show_samples;

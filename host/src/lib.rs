@@ -1,6 +1,6 @@
 //! Runs a WebAssembly mapper between Kafka topics.
 
-// They panic when their reader is gone, and write unescaped text: see `output`.
+// They panic when their reader is gone, and write unescaped text: see `mapper_terminal::output`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 #![forbid(unsafe_code)]
 
@@ -21,12 +21,3 @@ pub mod swap;
 pub mod threads;
 pub mod topics;
 pub mod worker;
-
-pub use mapper_author::{self as author, project};
-pub use mapper_core::{bytes, dead_letter, decision, record, shutdown, trace_context, verdict};
-pub use mapper_kafka as kafka;
-pub use mapper_pipeline as pipeline;
-pub use mapper_runtime as plugin;
-pub use mapper_state::{files, in_flight};
-pub use mapper_terminal::{console, output};
-pub use mapper_visits as visits;

@@ -5,15 +5,16 @@
 
 use std::process::ExitCode;
 
-use mapper_host::author::{self, Outcome};
+use mapper_author::Outcome;
+use mapper_core::shutdown::{Cause, Halt, Shutdown};
 use mapper_host::cli::{self, CliError};
 use mapper_host::config::{Command, LogConfig, ManConfig, RemoteCommand, RunConfig};
-use mapper_host::console::Console;
-use mapper_host::plugin::helper;
 use mapper_host::services::HostServices;
-use mapper_host::shutdown::{Cause, Halt, Shutdown};
-use mapper_host::swap::Reload;
-use mapper_host::{app, check_file, memory, output, remote};
+use mapper_host::{app, check_file, memory, remote};
+use mapper_runtime::helper;
+use mapper_terminal::console::Console;
+use mapper_terminal::output;
+use mapper_versions::Reload;
 
 // The allocator of the system keeps what librdkafka frees.
 #[global_allocator]
@@ -89,10 +90,10 @@ fn run(command: Command) -> Result<Outcome, Halt> {
                 },
             )?;
         }
-        Command::Build(config) => return author::build::build(&config, &HostServices),
+        Command::Build(config) => return mapper_author::build::build(&config, &HostServices),
         Command::Show(text) => output::print_text(&text),
         Command::Man(config) => write_pages(&config)?,
-        Command::Author(command) => return author::run(&command, &HostServices),
+        Command::Author(command) => return mapper_author::run(&command, &HostServices),
     }
     Ok(Outcome::Success)
 }

@@ -8,12 +8,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::config::{RemoteCommand, RemoteConfig};
-use crate::files;
-use crate::output::{self, Line};
-use crate::shutdown::{Halt, Shutdown};
 use client::{Client, RemoteError};
 use mapper_api::versions::{Report, ShadowStatus, SwapOutcome};
+use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_state::files;
 use mapper_state::files::PLUGIN_LIMIT;
+use mapper_terminal::output::{self, Line};
 
 /// How often a shadow is asked what it has seen.
 const SHADOW_INTERVAL: Duration = Duration::from_secs(1);

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use crate::console::Console;
 use crate::pipelines::{Entry, PipelineRegistry, State};
-use crate::shutdown::Shutdown;
-use mapper_telemetry::{Counts, Rates, Telemetry};
+use mapper_core::counts::Counts;
+use mapper_core::shutdown::Shutdown;
+use mapper_telemetry::{Rates, Telemetry};
+use mapper_terminal::console::Console;
 
 const LIVE_INTERVAL: Duration = Duration::from_millis(500);
 /// Without a terminal a line is for a file: fewer, and none when nothing has happened.

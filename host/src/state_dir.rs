@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::config::{Delivery, PipelineSpec, RunConfig};
-use crate::files::PrivateDir;
-use crate::shutdown::Halt;
+use mapper_core::shutdown::Halt;
+use mapper_state::files::PrivateDir;
 
 /// The state directory of a run; `None`: there is none that only this user can change, and the run goes on without.
 ///

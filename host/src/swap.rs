@@ -4,7 +4,6 @@ pub mod candidate;
 pub mod host;
 
 use mapper_runtime::PluginMapper;
-pub use mapper_versions::*;
 
 pub use host::Versions;
 

@@ -3,7 +3,5 @@
 mod events;
 mod watch;
 
-pub use mapper_core::topics::{Recreation, TopicId, TopicIdentity};
-
 pub use events::TopicReporter;
 pub use watch::TopicWatch;

@@ -7,16 +7,17 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::config::Delivery;
-use crate::dead_letter::{DeadLetters, Origin};
-use crate::decision::Routes;
-use crate::in_flight::{InFlightMarkers, WorkerMarker};
-use crate::kafka::{InputTopic, KafkaSettings, KafkaSink, KafkaSource};
-use crate::pipeline::{CommitPolicy, Driver, FailurePolicy, Observers, Parts, Settings, SinkError, SystemClock};
-use crate::plugin::{Plugin, PluginMapper};
-use crate::shutdown::{Halt, Shutdown};
-use crate::swap::{ActiveVersion, Slot, WorkerSlot};
+use mapper_core::dead_letter::{DeadLetters, Origin};
+use mapper_core::decision::Routes;
+use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_kafka::{InputTopic, KafkaSettings, KafkaSink, KafkaSource};
+use mapper_pipeline::activity::Activity;
+use mapper_pipeline::{CommitPolicy, Driver, FailurePolicy, Observers, Parts, Settings, SinkError, SystemClock};
+use mapper_runtime::{Plugin, PluginMapper};
+use mapper_state::in_flight::{InFlightMarkers, WorkerMarker};
 use mapper_telemetry::spans::Spans;
-use mapper_telemetry::{Activity, StepTrace, Telemetry, TelemetryObserver};
+use mapper_telemetry::{StepTrace, Telemetry, TelemetryObserver};
+use mapper_versions::{ActiveVersion, Slot, WorkerSlot};
 
 /// What the workers of a process have in common.
 pub struct Job {

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use harness::components::{BATCH, BY_HAND, WIT, component};
 use harness::mutate::{Numbers, mutated};
-use mapper_host::pipeline::Mapper;
-use mapper_host::plugin::{Effort, Engine, Limits, Plugin, PluginMapper};
-use mapper_host::record::Batch;
-use mapper_host::verdict::{Verdict, Verdicts};
+use mapper_core::record::Batch;
+use mapper_core::verdict::{Verdict, Verdicts};
+use mapper_pipeline::Mapper;
+use mapper_runtime::{Effort, Engine, Limits, Plugin, PluginMapper};
 
 const HOST: &str = env!("CARGO_BIN_EXE_mapper-host");
 const RECORDS: usize = 5;

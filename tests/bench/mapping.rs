@@ -9,11 +9,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mapper_host::pipeline::Mapper;
-use mapper_host::plugin::{Engine, Limits, Plugin, PluginMapper};
-use mapper_host::record::Batch;
-use mapper_host::verdict::{Verdict, Verdicts};
-use mapper_host::visits::{Generator, Profile};
+use mapper_core::record::Batch;
+use mapper_core::verdict::{Verdict, Verdicts};
+use mapper_pipeline::Mapper;
+use mapper_runtime::{Engine, Limits, Plugin, PluginMapper};
+use mapper_visits::{Generator, Profile};
 use serde::{Deserialize, Serialize};
 
 const RECORDS: usize = 20_000;
@@ -48,7 +48,7 @@ fn main() {
     }
 }
 
-fn batches(rows: &[mapper_host::visits::VisitRow], size: usize) -> Vec<Batch> {
+fn batches(rows: &[mapper_visits::VisitRow], size: usize) -> Vec<Batch> {
     rows.chunks(size)
         .map(|rows| {
             let mut batch = Batch::new("visits");

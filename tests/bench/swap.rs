@@ -12,27 +12,27 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mapper_api::versions::{Step, SwapOutcome};
-use mapper_host::dead_letter::{DeadLetters, Origin};
-use mapper_host::decision::{Routes, TopicLimits};
-use mapper_host::files::PrivateDir;
-use mapper_host::in_flight::{InFlightMarkers, WorkerMarker};
-use mapper_host::pipeline::{
+use mapper_core::dead_letter::{DeadLetters, Origin};
+use mapper_core::decision::{Routes, TopicLimits};
+use mapper_core::identity::Identity;
+use mapper_core::record::{Batch, Header, Positions, SourcePositions};
+use mapper_core::shutdown::Shutdown;
+use mapper_pipeline::{
     BreakerRecords, BreakerSettings, CommitPolicy, Driver, FailurePolicy, Fetched, Outgoing, Parts, Settings, Sink,
     SinkError, Source, SourceError, SystemClock,
 };
-use mapper_host::plugin::Identity;
-use mapper_host::plugin::{Effort, Engine, Limits, Plugin, PluginMapper};
-use mapper_host::record::{Batch, Header, Positions, SourcePositions};
-use mapper_host::shutdown::Shutdown;
-use mapper_host::swap::probation::ProbationSettings;
-use mapper_host::swap::store::Store;
-use mapper_host::swap::swapper::{
+use mapper_runtime::{Effort, Engine, Limits, Plugin, PluginMapper};
+use mapper_state::files::PrivateDir;
+use mapper_state::in_flight::{InFlightMarkers, WorkerMarker};
+use mapper_telemetry::{Telemetry, TelemetryObserver};
+use mapper_versions::probation::ProbationSettings;
+use mapper_versions::store::Store;
+use mapper_versions::swapper::{
     LoadedVersion, Policy, Refusal, Reply, Request, RequestQueue, SwapContext, Swapper, VersionLoader,
 };
-use mapper_host::swap::tryout::Trial;
-use mapper_host::swap::{ActiveVersion, Journal, Slot, Trigger, WorkerSlot};
-use mapper_host::visits::{Generator, Profile};
-use mapper_telemetry::{Telemetry, TelemetryObserver};
+use mapper_versions::tryout::Trial;
+use mapper_versions::{ActiveVersion, Journal, Slot, Trigger, WorkerSlot};
+use mapper_visits::{Generator, Profile};
 
 // That of the host: with another one, memory says nothing of it.
 #[global_allocator]
@@ -247,7 +247,7 @@ fn pauses(bytes: &[u8]) {
         }
         drop((plugin, active_version));
         scope.spawn(|| {
-            mapper_host::swap::priority::lower_current_thread();
+            mapper_versions::priority::lower_current_thread();
             swapper.run(&end);
         });
         let (mut pauses, mut took, mut memory) = (Vec::new(), Vec::new(), vec![(0, rss("self"))]);

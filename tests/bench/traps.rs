@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use harness::host::Job;
 use harness::kafka::Kafka;
 use harness::topics::{self, NewRecord};
-use mapper_host::pipeline::Mapper;
-use mapper_host::plugin::{Engine, Limits, Plugin, PluginMapper, helper};
-use mapper_host::record::Batch;
-use mapper_host::verdict::{Verdict, Verdicts};
-use mapper_telemetry::{Renewal, Telemetry};
+use mapper_core::record::Batch;
+use mapper_core::verdict::{Verdict, Verdicts};
+use mapper_pipeline::Mapper;
+use mapper_pipeline::guest::Renewal;
+use mapper_runtime::{Engine, Limits, Plugin, PluginMapper, helper};
+use mapper_telemetry::Telemetry;
 
 const HOST: &str = env!("CARGO_BIN_EXE_mapper-host");
 const BATCH: usize = 500;

@@ -16,9 +16,9 @@ use std::process::Command;
 
 use guests::{Guest, batch};
 use lines::logged;
-use mapper_host::plugin::{Grants, Limits};
-use mapper_host::record::Batch;
-use mapper_telemetry::Renewal;
+use mapper_core::record::Batch;
+use mapper_pipeline::guest::Renewal;
+use mapper_runtime::{Grants, Limits};
 
 /// The host that cargo built for these tests.
 const HOST: &str = env!("CARGO_BIN_EXE_mapper-host");

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use harness::mutate::{Numbers, mutated};
-use mapper_host::plugin::{Effort, Engine, Grants, Limits, Plugin, Stage};
-use mapper_telemetry::Renewal;
+use mapper_pipeline::guest::Renewal;
+use mapper_runtime::{Effort, Engine, Grants, Limits, Plugin, Stage};
 
 use crate::guests::{Guest, Told, WORLDS, batch, limits, load, load_with, quick};
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mapper_host::plugin::{CONTRACT_VERSION, Digest};
-use mapper_host::record::Batch;
+use mapper_core::identity::Digest;
+use mapper_core::record::Batch;
+use mapper_runtime::CONTRACT_VERSION;
 
 use crate::guests::{limits, load};
 

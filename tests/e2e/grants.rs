@@ -1,6 +1,6 @@
 //! What a guest finds of the machine: nothing, and what was granted by name.
 
-use mapper_host::plugin::{GrantedDir, Grants, Limits};
+use mapper_runtime::{GrantedDir, Grants, Limits};
 
 use crate::guests::{Guest, WORLDS, batch, limits, load, load_with};
 

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mapper_host::dead_letter::{DeadLetterForm, DeadLetters, Origin};
-use mapper_host::decision::TopicLimits;
-use mapper_host::pipeline::Mapper;
-use mapper_host::plugin::{Engine, Grants, Limits, Plugin, PluginMapper, helper};
-use mapper_host::record::Batch;
-use mapper_host::verdict::{Verdict, Verdicts};
+use mapper_core::dead_letter::{DeadLetterForm, DeadLetters, Origin};
+use mapper_core::decision::TopicLimits;
+use mapper_core::record::Batch;
+use mapper_core::verdict::{Verdict, Verdicts};
+use mapper_pipeline::Mapper;
+use mapper_runtime::{Engine, Grants, Limits, Plugin, PluginMapper, helper};
 use mapper_telemetry::Telemetry;
 
 use crate::HOST;
@@ -115,7 +115,7 @@ impl Guest {
     }
 }
 
-fn tell(verdict: Verdict<'_>, record: mapper_host::record::Record<'_>) -> Told {
+fn tell(verdict: Verdict<'_>, record: mapper_core::record::Record<'_>) -> Told {
     let text = |bytes: Option<&[u8]>| match bytes.map(|bytes| (std::str::from_utf8(bytes), bytes)) {
         None => "null".to_owned(),
         Some((Ok(text), _)) => text.to_owned(),

@@ -17,10 +17,10 @@ use std::time::{Duration, Instant};
 use harness::host::{Host, Job};
 use harness::topics::{self, NewRecord, Record};
 use mapper_api::versions::Versions;
-use mapper_host::files::PrivateDir;
-use mapper_host::plugin::Digest;
+use mapper_core::identity::Digest;
 use mapper_host::remote::client::Client;
-use mapper_host::swap::{History, Journal};
+use mapper_state::files::PrivateDir;
+use mapper_versions::{History, Journal};
 use tempfile::TempDir;
 
 use crate::HOST;

@@ -1,7 +1,7 @@
 //! Real guests in the plugin runtime: both worlds give the same verdicts.
 
-use mapper_host::plugin::Grants;
-use mapper_host::record::Batch;
+use mapper_core::record::Batch;
+use mapper_runtime::Grants;
 
 use crate::guests::{WORLDS, batch, limits, load, load_with};
 

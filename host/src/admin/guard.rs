@@ -13,7 +13,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use subtle::ConstantTimeEq;
 
-use crate::files::{self, Limit};
+use mapper_state::files::{self, Limit};
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// A shorter token can be guessed.

@@ -5,7 +5,7 @@ use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::output::escape;
+use mapper_terminal::output::escape;
 
 /// As that of axum, with the characters escaped that a terminal would take for something else than text.
 pub(super) struct Json<T>(pub(super) T);

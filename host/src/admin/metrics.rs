@@ -13,8 +13,8 @@ use mapper_api::versions::{Step, SwapOutcome};
 use mapper_telemetry::metrics::{self, Format, PipelineSample, PluginLabels, ProcessSample, SwapSample};
 
 use super::accept::{self, Offer};
-use crate::output::escape;
 use crate::pipelines::{Entry, PipelineRegistry};
+use mapper_terminal::output::escape;
 
 /// In the order of [`OFFERS`].
 const FORMATS: [Format; 2] = [Format::Prometheus, Format::OpenMetrics];

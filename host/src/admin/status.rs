@@ -15,7 +15,9 @@ use mapper_api::status::{
 use super::json::Json;
 use super::pipelines::OfPipeline;
 use crate::pipelines::{Entry, PipelineRegistry};
-use mapper_telemetry::{Counts, Group, Mapping, Place, Renewal, Telemetry, Worker};
+use mapper_core::counts::Counts;
+use mapper_pipeline::guest::Renewal;
+use mapper_telemetry::{Group, Mapping, Place, Telemetry, Worker};
 
 pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
     Router::new().route("/status", get(status))

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::config::DEFAULT_PIPELINE;
 use crate::pipelines::{Entry, State};
-use mapper_telemetry::{Activity, Telemetry};
+use mapper_pipeline::activity::Activity;
+use mapper_telemetry::Telemetry;
 
 const ANYWHERE: AdminConfig = AdminConfig { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), asked: true };
 

@@ -20,12 +20,12 @@ use serde::Deserialize;
 use super::json::Json;
 use super::pipelines::OfPipeline;
 use crate::pipelines::{Entry, PipelineRegistry};
-use crate::plugin::MAX_PLUGIN_BYTES;
 use crate::swap::Control;
-use crate::swap::history::Trigger;
-use crate::swap::swapper::{Busy, Refusal, Reply, Request};
-use crate::swap::uploads::MAX_UPLOADS;
 use mapper_api::versions::{Step, SwapOutcome};
+use mapper_core::identity::MAX_PLUGIN_BYTES;
+use mapper_versions::history::Trigger;
+use mapper_versions::swapper::{Busy, Refusal, Reply, Request};
+use mapper_versions::uploads::MAX_UPLOADS;
 
 /// How long a client may take to send a plugin.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);

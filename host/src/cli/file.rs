@@ -8,7 +8,7 @@ use toml::{Table, Value};
 
 use super::CliError;
 use super::settings::{Kind, OF_PROCESS, Setting, all, of_pipeline};
-use crate::files::{self, Limit};
+use mapper_state::files::{self, Limit};
 
 /// All settings together take some KiB.
 const LIMIT: Limit = Limit::new("a file of settings", 1 << 20);

@@ -4,7 +4,7 @@ use super::readers::{MOST_PARTITIONS, connect_timeout, log};
 use super::sources::Sources;
 use super::{CliError, readers};
 use crate::config::{GenerateConfig, Rhythm, values};
-use crate::visits::Profile;
+use mapper_visits::Profile;
 
 const NO_BROKERS: &str = "give the brokers of the Kafka to fill with --brokers LIST, for example --brokers \
     localhost:9092 (or MAPPER_BROKERS); the demo on an embedded broker, mapper-host run without --brokers, generates its own visits";

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::sources::Sources;
 use super::{CliError, pairs};
 use crate::config::{LogConfig, Pairs, brokers, values};
-use crate::files::folders::Folder;
+use mapper_state::files::folders::Folder;
 
 /// Topics are created with this many partitions at most: beyond, it is more likely a slip than a wish.
 pub(super) const MOST_PARTITIONS: u32 = 10_000;

@@ -8,7 +8,7 @@ use super::CliError;
 use super::readers::{HOUR, within};
 use super::sources::Sources;
 use crate::config::values::{self, Read};
-use crate::plugin::{GrantedDir, Grants, Limits};
+use mapper_runtime::{GrantedDir, Grants, Limits};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;

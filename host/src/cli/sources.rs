@@ -15,7 +15,7 @@ use mapper_core::suggestion::closest;
 
 use super::settings::{Setting, Standard, VARIABLE_PREFIX, all};
 use crate::config::values::Read;
-use crate::files::folders::Folder;
+use mapper_state::files::folders::Folder;
 
 /// Who said so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,8 +19,8 @@ use crate::config::{
     AdminConfig, BreakerRecords, Command, DEFAULT_PIPELINE, Delivery, GenerateConfig, LogConfig, LogFormat,
     PipelineSpec, RemoteCommand, Rhythm, RunConfig, SwapConfig,
 };
-use crate::plugin::{Grants, Limits};
-use crate::visits::Profile;
+use mapper_runtime::{Grants, Limits};
+use mapper_visits::Profile;
 
 const PLUGIN: &[&str] = &["--plugin", "p.wasm"];
 const KAFKA: &[&str] = &["--plugin", "p.wasm", "--brokers", "k:9092"];

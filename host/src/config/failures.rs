@@ -1,6 +1,6 @@
 //! What is done when a plugin fails: about one record too many, about record after record, about the whole process.
 
-pub use crate::pipeline::{BreakerRecords, BreakerSettings, FailurePolicy};
+pub use mapper_pipeline::{BreakerRecords, BreakerSettings, FailurePolicy};
 
 /// The settings of the heading "Failures".
 #[derive(Debug, Clone, Copy, PartialEq)]

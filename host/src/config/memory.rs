@@ -1,8 +1,8 @@
 //! The most memory that a pipeline uses for records and instances: the sum of its limits.
 
 use super::PipelineSpec;
-use crate::bytes::Bytes;
-use crate::kafka::{BufferLimits, KafkaSettings};
+use mapper_core::bytes::Bytes;
+use mapper_kafka::{BufferLimits, KafkaSettings};
 
 /// What a batch may have before it is mapped, see the source of the pipeline.
 const BATCH_BYTES: u64 = 1 << 20;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Delivery, Failures, InputPolicy, Pairs, SwapConfig};
-use crate::plugin::{Grants, Limits};
+use mapper_runtime::{Grants, Limits};
 
 /// The name of the pipeline that flags describe.
 pub const DEFAULT_PIPELINE: &str = "default";

@@ -2,7 +2,7 @@
 
 use super::Pairs;
 use super::values::{log_filter, topic};
-use crate::bytes::{Bytes, NotBytes};
+use mapper_core::bytes::{Bytes, NotBytes};
 
 #[test]
 fn sizes() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 use super::{Delivery, LogFormat};
-use crate::bytes::Bytes;
+use mapper_core::bytes::Bytes;
 
 /// Longest topic name that Kafka takes (`org.apache.kafka.common.internals.Topic`).
 const TOPIC_CHARACTERS: usize = 249;

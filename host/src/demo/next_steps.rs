@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::project::{self, Language};
+use mapper_author::project::{self, Language};
 
 /// What to try next, for a person who ran the demo of this plugin with this program.
 pub fn next_steps(plugin: &Path, program: &str) -> String {

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use unicode_width::UnicodeWidthChar;
 
 use super::{PARTITIONS, RecentVisits, Topics};
-use crate::console::Console;
-use crate::kafka::{KafkaSettings, Peek, Peeked};
-use crate::output::escape;
-use crate::shutdown::{Halt, Shutdown};
+use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_kafka::{KafkaSettings, Peek, Peeked};
+use mapper_terminal::console::Console;
+use mapper_terminal::output::escape;
 
 /// The first samples of each topic are shown at once, then now and then one.
 const FIRST_SAMPLES: usize = 3;

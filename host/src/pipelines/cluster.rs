@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::PipelineSpec;
-use crate::decision::Routes;
-use crate::kafka::setup::Setup;
-use crate::kafka::{EndOffsets, KafkaSettings};
-use crate::pipeline::PROVENANCE_BYTES;
-use crate::shutdown::{Halt, Shutdown};
+use mapper_core::decision::Routes;
+use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_kafka::setup::Setup;
+use mapper_kafka::{EndOffsets, KafkaSettings};
+use mapper_pipeline::PROVENANCE_BYTES;
 
 /// How long an answer may take to whether another host of the group has done what is left.
 const ASK_OTHERS_TIMEOUT: Duration = Duration::from_secs(5);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use crate::config::RunConfig;
-use crate::files::{self, Limit};
+use mapper_state::files::{self, Limit};
 
 /// How often it is looked whether the file has changed. A changed file must look the same twice: it may still be being written.
 const LOOK: Duration = Duration::from_secs(1);

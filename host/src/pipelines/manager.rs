@@ -17,8 +17,8 @@ use super::registry::{Entry, PipelineRegistry, State};
 use super::restart::{Backoff, can_help};
 use super::supervise::Workers;
 use crate::config::{PipelineSpec, RunConfig};
-use crate::shutdown::{Halt, Shutdown};
-use crate::swap::Reload;
+use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_versions::Reload;
 
 /// How often requests to end or to reload are looked for when nothing happens.
 const POLL: Duration = Duration::from_millis(20);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::shutdown::Cause;
+use mapper_core::shutdown::Cause;
 
 /// The pause before the first restart; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::cluster::Kafka;
 use crate::config::PipelineSpec;
-use crate::shutdown::{Halt, Shutdown};
-use mapper_telemetry::{Activity, Telemetry};
+use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_pipeline::activity::Activity;
+use mapper_telemetry::Telemetry;
 
 /// How often it is asked whether another host of the group has done what is left of a run that ends by itself.
 const ASK_OTHERS: Duration = Duration::from_secs(1);

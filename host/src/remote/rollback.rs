@@ -4,10 +4,10 @@ use std::io::{self, BufRead, IsTerminal};
 
 use super::client::Client;
 use super::text;
-use crate::output;
-use crate::shutdown::{Cause, Halt};
 use mapper_api::versions::Report;
 use mapper_api::versions::RollbackPlan;
+use mapper_core::shutdown::{Cause, Halt};
+use mapper_terminal::output;
 
 /// Rolls back to this version, or to the one before. Without a version in `to`, and unless `yes`, a person is asked first.
 ///

@@ -1,11 +1,11 @@
 //! What a running host answered, for people. Each line is escaped by itself: what a version or a record is called can't add another.
 
-use crate::output::Line;
-use crate::topics::Recreation;
 use mapper_api::pipelines::PipelineSummary;
 use mapper_api::versions::RollbackPlan;
 use mapper_api::versions::TermView;
 use mapper_api::versions::{Difference, Report, ShadowStatus, SwapOutcome, TryOut};
+use mapper_core::topics::Recreation;
+use mapper_terminal::output::Line;
 
 /// A table of pipelines; below each, why it is not ready.
 pub(super) fn pipelines(all: &[PipelineSummary]) -> Vec<Line> {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::plugin::Identity;
 use mapper_api::versions::{Difference, Step};
+use mapper_core::identity::Identity;
 use mapper_core::record::Batch;
 use mapper_core::verdict::FailureKind;
 use mapper_versions::history::Trigger;
@@ -14,11 +14,11 @@ use mapper_versions::swapper::{Refusal, VersionLoader};
 use mapper_versions::tryout::{Compared, Trial};
 use serde_json::Value;
 
-use crate::author::cases::{self, Case};
-use crate::kafka::setup::Setup;
-use crate::plugin::{Effort, Engine, LoadError, Plugin, PluginMapper, Stage};
-use crate::project;
-use crate::record::Positions;
+use mapper_author::cases::{self, Case};
+use mapper_author::project;
+use mapper_core::record::Positions;
+use mapper_kafka::setup::Setup;
+use mapper_runtime::{Effort, Engine, LoadError, Plugin, PluginMapper, Stage};
 use mapper_telemetry::Telemetry;
 
 /// The timeout of the request for committed offsets.

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use super::Control;
 use super::candidate::PluginLoader;
 use crate::config::{Delivery, PipelineSpec};
-use crate::decision::Routes;
-use crate::files;
-use crate::plugin::{Digest, Plugin, PluginMapper};
-use crate::shutdown::{Halt, Shutdown};
 use crate::threads::{Panicked, spawn_essential, spawn_watcher};
+use mapper_core::decision::Routes;
+use mapper_core::identity::Digest;
+use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_runtime::{Plugin, PluginMapper};
 use mapper_state::StateClaim;
+use mapper_state::files;
 use mapper_state::files::PLUGIN_LIMIT;
 use mapper_telemetry::Telemetry;
 use mapper_versions::history::Version;
@@ -187,7 +188,7 @@ fn open_history(claim: &StateClaim) -> anyhow::Result<(Journal, Store)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shutdown::Cause;
+    use mapper_core::shutdown::Cause;
     use mapper_versions::swapper::{Busy, Request};
 
     #[test]

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use mapper_core::topics::{Recreation, TopicId, TopicIdentity};
 use mapper_kafka::TopicEvents;
 
-use crate::swap::Journal;
 use mapper_telemetry::Telemetry;
+use mapper_versions::Journal;
 
 /// Where all workers report.
 pub struct TopicReporter {

@@ -8,8 +8,8 @@ use mapper_core::topics::TopicIdentity;
 use mapper_kafka::TopicEvents;
 
 use super::TopicReporter;
-use crate::kafka::setup::Setup;
-use crate::shutdown::Shutdown;
+use mapper_core::shutdown::Shutdown;
+use mapper_kafka::setup::Setup;
 
 /// How often it is looked.
 const EVERY: Duration = Duration::from_secs(5);

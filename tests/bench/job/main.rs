@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail, ensure};
 use harness::kafka::Kafka;
 use harness::topics;
 use mapper_host::config::Delivery;
-use mapper_host::visits::{Generator, Profile};
+use mapper_visits::{Generator, Profile};
 use rdkafka::ClientConfig;
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};

@@ -11,7 +11,7 @@ use harness::kafka::Kafka;
 use harness::topics::{self, NewRecord};
 use mapper_api::versions::SwapOutcome;
 use mapper_host::remote::client::Client;
-use mapper_host::visits::{Generator, Profile};
+use mapper_visits::{Generator, Profile};
 
 const RECORDS_PER_SECOND: usize = 6_000;
 /// The producer sleeps after so many records.

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 
 use harness::kafka::Kafka;
-use mapper_host::swap::Trigger;
+use mapper_versions::Trigger;
 
 use super::*;
 

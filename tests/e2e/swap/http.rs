@@ -9,7 +9,7 @@ use std::thread;
 use harness::host::command;
 use harness::kafka::Kafka;
 use mapper_api::versions::{Step, SwapOutcome};
-use mapper_host::swap::Trigger;
+use mapper_versions::Trigger;
 
 use super::*;
 

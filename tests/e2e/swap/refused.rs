@@ -6,7 +6,7 @@ use harness::components::{BATCH, BY_HAND, WIT, component};
 use harness::kafka::Kafka;
 use harness::mutate::{Numbers, mutated};
 use mapper_api::versions::{Step, SwapOutcome};
-use mapper_host::swap::Trigger;
+use mapper_versions::Trigger;
 
 use super::*;
 

@@ -13,9 +13,10 @@ use super::guest::{build_if_absent, engine};
 use super::input::{Input, InputBatch, LineFormat, Lines};
 use super::records::DEFAULT_TOPIC;
 use crate::config::BenchConfig;
+use mapper_core::identity::Digest;
 use mapper_core::record::{Batch, NO_TIMESTAMP};
 use mapper_core::shutdown::Halt;
-use mapper_runtime::{Description, Digest, Effort, PluginFileError, describe};
+use mapper_runtime::{Description, Effort, PluginFileError, describe};
 use mapper_terminal::output;
 use mapper_visits::{Generator, Profile};
 

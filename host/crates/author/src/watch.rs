@@ -19,8 +19,8 @@ use super::test::{self, Shown};
 use crate::config::{BuildConfig, WatchConfig};
 use crate::project;
 use crate::services::Services;
+use mapper_core::identity::Digest;
 use mapper_core::shutdown::Halt;
-use mapper_runtime::Digest;
 use mapper_state::files::{self, Limit};
 use mapper_terminal::output;
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
-use super::Digest;
+use mapper_core::identity::Digest;
 use mapper_state::files::{Limit, PrivateDir};
 
 const CHECKSUM_BYTES: usize = 32;

@@ -38,7 +38,7 @@ use instance::Instance;
 pub use limits::Limits;
 pub use load::{Effort, LoadError, Plugin, PluginFileError, Stage};
 pub use mapper::PluginMapper;
-pub use mapper_core::identity::{Digest, Identity, MAX_NAME_BYTES, MAX_PLUGIN_BYTES};
+// Tools for authors call mappers and do not depend on the loop.
 pub use mapper_pipeline::contracts::Mapper;
 pub use mapper_pipeline::guest::{GuestObserver, Renewal};
 

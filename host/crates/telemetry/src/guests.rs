@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-pub use mapper_pipeline::guest::Renewal;
+use mapper_pipeline::guest::Renewal;
 
 /// Counters of all instances.
 #[derive(Debug, Default)]

@@ -24,27 +24,26 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mapper_pipeline::contracts::{PartitionPosition, SourceObserver};
-use mapper_pipeline::guest::GuestObserver;
+use mapper_pipeline::guest::{GuestObserver, Renewal};
 use prometheus_client::metrics::histogram::Histogram;
 
 use crate::health::Health;
 use crate::spans::Sent;
+use mapper_core::counts::Counts;
 use mapper_core::record::Record;
 use mapper_core::verdict::Failure;
-
-pub use mapper_core::counts::Counts;
 
 pub use about::{About, Mapping, Work};
 pub use breakers::Breakers;
 pub use failure_log::FailureLog;
 pub use failures::{Example, Failures, Group};
-pub use guests::{Guests, Renewal};
+pub use guests::Guests;
 pub use observer::TelemetryObserver;
 pub use rates::{EVERY, Rate, Rates};
 pub use step_trace::StepTrace;
 pub use threads::{Role, Threads};
 pub use topics::Topics;
-pub use workers::{Activity, Place, StepLimits, Worker, Workers};
+pub use workers::{Place, Worker, Workers};
 
 /// Distributions, in the buckets in which they are shown.
 #[derive(Debug)]

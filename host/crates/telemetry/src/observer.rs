@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::{Activity, Failures, Telemetry, Worker};
+use super::{Failures, Telemetry, Worker};
 use mapper_core::verdict::FailureKind;
+use mapper_pipeline::activity::Activity;
 use mapper_pipeline::{CommittedTransaction, FailedRecord, Observer};
 
 /// Counts what the pipeline of one worker reports.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Counts;
+use mapper_core::counts::Counts;
 
 /// Over how long a rate is taken.
 const WINDOW: Duration = Duration::from_secs(10);

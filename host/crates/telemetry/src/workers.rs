@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-pub use mapper_pipeline::activity::{Activity, StepLimits};
+use mapper_pipeline::activity::{Activity, StepLimits};
 use mapper_pipeline::contracts::PartitionPosition;
 
 use crate::health::Health;

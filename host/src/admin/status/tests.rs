@@ -6,11 +6,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::plugin::{Digest, Identity};
-use crate::record::{Batch, Positions};
-use crate::verdict::{Failure, FailureKind};
+use mapper_core::identity::Digest;
+use mapper_core::identity::Identity;
+use mapper_core::record::{Batch, Positions};
+use mapper_core::verdict::{Failure, FailureKind};
+use mapper_pipeline::activity::Activity;
+use mapper_telemetry::Failures;
 use mapper_telemetry::health::Health;
-use mapper_telemetry::{Activity, Failures};
 
 fn status(entry: &Entry) -> Value {
     let status = status_of(&PipelineRegistry::default(), entry, Instant::now());

@@ -5,7 +5,7 @@ use clap::{Arg, ArgMatches, Command};
 use super::super::sources::{Environment, Sources};
 use super::{CliError, arguments, given_path, guest, path, readers, settings, switch, wrong};
 use crate::config::{BuildConfig, WatchConfig, remote};
-use crate::project::Rebuild;
+use mapper_author::project::Rebuild;
 
 pub(super) fn command() -> Command {
     // What the cases are run with; read only where they are run.

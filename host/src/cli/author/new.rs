@@ -4,8 +4,8 @@ use clap::{Arg, ArgMatches, Command};
 use mapper_core::suggestion::closest;
 
 use super::{CliError, given_path, path, switch, wrong};
-use crate::author::templates::{Language, Template};
 use crate::config::NewConfig;
+use mapper_author::templates::{Language, Template};
 
 pub(super) fn command() -> Command {
     Command::new("new")

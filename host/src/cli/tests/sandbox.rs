@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{PLUGIN, run, wrong};
-use crate::plugin::{GrantedDir, Grants, Limits};
+use mapper_runtime::{GrantedDir, Grants, Limits};
 
 #[test]
 fn every_limit_can_be_set() {

@@ -38,7 +38,7 @@ impl Letters {
             ("mapper-host.plugin.name", "reduce_visit"),
             ("mapper-host.plugin.version", env!("CARGO_PKG_VERSION")),
             ("mapper-host.plugin.digest", DIGEST),
-            ("mapper-host.contract", mapper_host::plugin::CONTRACT_VERSION),
+            ("mapper-host.contract", mapper_runtime::CONTRACT_VERSION),
             ("mapper-host.group", &topics.group),
             ("mapper-host.attempt", "1"),
         ];

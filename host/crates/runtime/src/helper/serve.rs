@@ -10,9 +10,10 @@ use std::process::ExitCode;
 
 use super::symbolize::{IDLE, READY};
 use super::{REFUSED, Task, compile, guard, symbolize};
+use crate::Effort;
 use crate::dwarf::DebugInfo;
 use crate::engine::precompile;
-use crate::{Effort, MAX_PLUGIN_BYTES};
+use mapper_core::identity::MAX_PLUGIN_BYTES;
 
 /// Runs a helper process; `None` if these are not the arguments of one.
 ///

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::*;
-use crate::{Counts, Work};
+use crate::Work;
 use mapper_api::versions::{Step, SwapOutcome};
+use mapper_core::counts::Counts;
 use mapper_core::identity::Digest;
 use mapper_core::record::Positions;
 use mapper_core::verdict::FailureKind;

@@ -7,7 +7,7 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::SpanData;
 
 use super::*;
-use crate::Counts;
+use mapper_core::counts::Counts;
 use mapper_core::record::{Batch, Positions};
 
 /// Keeps what it is given, once it may.
