@@ -7,14 +7,17 @@ mod c;
 #[path = "../e2e/guests.rs"]
 #[expect(dead_code, reason = "the tests of single worlds need more of it")]
 mod guests;
+mod languages;
 mod lines;
 mod packages;
+mod projects;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use guests::{Guest, batch};
+use languages::{C, Exact, GO, JAVASCRIPT, Language, PYTHON, RUST, TYPESCRIPT};
 use lines::logged;
 use mapper_core::record::Batch;
 use mapper_pipeline::guest::Renewal;
@@ -22,116 +25,6 @@ use mapper_runtime::{Grants, Limits};
 
 /// The host that cargo built for these tests.
 const HOST: &str = env!("CARGO_BIN_EXE_mapper-host");
-
-/// What a language makes of a program that goes wrong.
-struct Language {
-    /// The program that does what its records say.
-    commands: &'static str,
-    /// The reference job.
-    reduce_visit: &'static str,
-    /// For each sin: the kinds of failure, and what its message or details have.
-    sins: &'static [(&'static str, &'static [&'static str], &'static [&'static str])],
-    /// Which errors of the reference data are its very texts.
-    exact: Exact,
-    /// The largest offset that it sees as it is.
-    max_offset: i64,
-}
-
-/// Errors in the words of Python.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Exact {
-    All,
-    /// Those of a time that is none.
-    OfTimes,
-    None,
-}
-
-const RUST: Language = Language {
-    commands: "tests/guests/commands_batch",
-    reduce_visit: "plugins/reduce_visit",
-    sins: &[
-        ("panic oh no", &["trap"], &["oh no", "commands.rs:"]),
-        ("recurse", &["trap"], &["stack"]),
-        ("allocate", &["trap", "out-of-memory"], &["memory"]),
-        ("exit", &["trap"], &["exit"]),
-        ("spin", &["timeout"], &[]),
-    ],
-    exact: Exact::OfTimes,
-    max_offset: i64::MAX,
-};
-
-const PYTHON: Language = Language {
-    commands: "tests/guests/commands_py",
-    reduce_visit: "plugins/reduce_visit_py",
-    sins: &[
-        ("panic oh no", &["rejected"], &["RuntimeError: oh no", "commands_py.py\", line ", "in process"]),
-        ("recurse", &["rejected"], &["RecursionError: ", "in recurse"]),
-        ("allocate", &["rejected", "trap", "out-of-memory"], &[]),
-        ("exit", &["trap"], &["exit"]),
-        ("spin", &["timeout"], &[]),
-    ],
-    exact: Exact::All,
-    max_offset: i64::MAX,
-};
-
-const GO: Language = Language {
-    commands: "tests/guests/commands_go",
-    reduce_visit: "plugins/reduce_visit_go",
-    sins: &[
-        ("panic oh no", &["rejected"], &["panic: oh no\n", "main.process(", "commands_go/main.go:"]),
-        ("recurse", &["trap", "out-of-memory"], &["stack"]),
-        ("allocate", &["trap", "out-of-memory"], &["memory"]),
-        ("exit", &["trap"], &["exit"]),
-        ("spin", &["timeout"], &[]),
-    ],
-    exact: Exact::None,
-    max_offset: i64::MAX,
-};
-
-const JAVASCRIPT: Language = Language {
-    commands: "tests/guests/commands_js",
-    reduce_visit: "plugins/reduce_visit_js",
-    sins: &[
-        ("panic oh no", &["rejected"], &["RangeError: oh no", "at process (commands.js:54)"]),
-        ("recurse", &["trap"], &["call stack exhausted"]),
-        ("allocate", &["rejected", "trap", "out-of-memory"], &["memory"]),
-        ("spin", &["timeout"], &[]),
-    ],
-    exact: Exact::None,
-    max_offset: (1 << 53) - 1,
-};
-
-/// The engine and the SDK are those of JavaScript; what differs is the way there.
-const TYPESCRIPT: Language = Language {
-    commands: "tests/guests/commands_ts",
-    reduce_visit: "plugins/reduce_visit_ts",
-    sins: &[
-        ("panic oh no", &["rejected"], &["Refusal: oh no", "at panic (commands.ts:34)", "at process (commands.ts:63)"]),
-        ("recurse", &["trap"], &["call stack exhausted"]),
-        ("allocate", &["rejected", "trap", "out-of-memory"], &["memory"]),
-        ("spin", &["timeout"], &[]),
-    ],
-    ..JAVASCRIPT
-};
-
-const C: Language = Language {
-    commands: "tests/guests/commands_c",
-    reduce_visit: "plugins/reduce_visit_c",
-    sins: &[
-        ("panic oh no", &["trap"], &["guest output (tail): oh no", "map", "./commands.c:"]),
-        ("say oh no", &["trap"], &["guest output (tail): oh no"]),
-        ("assert", &["trap"], &["Assertion failed: 1 + 1 == 3 (commands.c: "]),
-        ("null", &["trap"], &["unreachable", "commands.c"]),
-        ("beyond", &["trap"], &["unreachable", "commands.c"]),
-        ("recurse", &["trap"], &["out of bounds", "recurse"]),
-        ("allocate", &["out-of-memory"], &["out of memory: no 1048576 bytes can be had", "hoard"]),
-        ("hoard", &["out-of-memory"], &["out of memory: no 1048592 bytes can be had", "mapper_alloc"]),
-        ("exit", &["trap"], &["exit"]),
-        ("spin", &["timeout"], &[]),
-    ],
-    exact: Exact::OfTimes,
-    max_offset: i64::MAX,
-};
 
 #[test]
 fn rust() {
@@ -177,78 +70,6 @@ fn c() {
 #[test]
 fn typescript() {
     conforms(&TYPESCRIPT);
-}
-
-/// What `mapper-host new` makes is what its README says: its cases hold in the plugin, and its unit tests natively, also when the mapper is
-/// replaced by another.
-#[test]
-fn a_new_project_of_every_language_passes_its_cases_and_its_unit_tests() {
-    let dir = tempfile::tempdir().expect("a folder for projects");
-    for (language, mapper, unit_tests) in [
-        ("rust", "src/lib.rs", &["cargo", "test", "--quiet"][..]),
-        ("python", "my_mapper.py", &["python3", "-m", "unittest", "discover", "tests"]),
-        ("go", "main.go", &["go", "test", "./..."]),
-        ("javascript", "src/index.js", &["sh", "-c", "npm install --silent && npm test"]),
-        ("typescript", "src/index.ts", &["sh", "-c", "npm install --silent && npm test"]),
-        ("c", "src/main.c", &["make", "test"]),
-    ] {
-        let project = new_project(&dir.path().join(language), language, &[]);
-        let (good, said) = ran_in(&project, &[HOST, "test"]);
-        assert!(good && said.contains("3 passed, 0 failed"), "{language}: {said}");
-        let (good, said) = ran_in(&project, unit_tests);
-        assert!(good, "{language}: {said}");
-        let bare = new_project(&dir.path().join(language).join("bare"), language, &["--bare"]);
-        let (good, said) = ran_in(&bare, &[HOST, "test"]);
-        assert!(good && said.contains("2 passed, 0 failed"), "{language}: {said}");
-        for file in [mapper, "cases.jsonl"] {
-            std::fs::copy(bare.join(file), project.join(file)).expect("a copy");
-        }
-        let (good, said) = ran_in(&project, unit_tests);
-        assert!(good, "{language}, with another mapper: {said}");
-        let (good, said) = ran_in(&project, &[HOST, "test"]);
-        assert!(good && said.contains("2 passed, 0 failed"), "{language}, with another mapper: {said}");
-    }
-}
-
-/// A machine of someone who knows one language has the tools of that one, and no other.
-#[test]
-fn a_language_is_built_with_its_own_tools_alone() {
-    let dir = tempfile::tempdir().expect("a folder for projects");
-    for (language, tools) in [
-        // What cargo builds for itself is linked natively.
-        ("rust", &["cargo", "rustc", "rustup", "cc", "ld"][..]),
-        ("python", &["python3"]),
-        ("go", &["go"]),
-        ("javascript", &["node", "npm", "sh"]),
-        ("typescript", &["node", "npm", "sh"]),
-        ("c", &["clang-14", "wasm-ld-14"]),
-    ] {
-        let dir = dir.path().join(language);
-        let project = new_project(&dir, language, &[]);
-        for tool in tools {
-            let (found, path) = ran_in(&dir, &["sh", "-c", &format!("command -v {tool}")]);
-            assert!(found, "{tool}: {path}");
-            std::os::unix::fs::symlink(path.trim(), dir.join(tool)).expect("a link");
-        }
-        let mut command = Command::new(HOST);
-        let output = command.arg("build").arg(&project).env("PATH", &dir).env_remove("CARGO_TARGET_DIR").output();
-        let output = output.expect("the host can be run");
-        assert!(output.status.success(), "{language}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-}
-
-/// Of the languages whose compilers promise it.
-#[test]
-fn the_same_source_makes_the_same_plugin() {
-    let dir = tempfile::tempdir().expect("a folder for plugins");
-    // Wherever it lies, and whatever repository it is in.
-    for language in ["rust", "go", "c"] {
-        let built = ["here", "there"].map(|place| {
-            let project = new_project(&dir.path().join(language).join(place), language, &[]);
-            built(&project, &project.with_extension("wasm"))
-        });
-        assert!(built[0] == built[1], "{language}");
-    }
 }
 
 /// Whether a command in this folder ends well, and what it writes.

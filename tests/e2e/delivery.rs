@@ -14,7 +14,7 @@ use crate::rejected::now_ms;
 use crate::{HOST, reduce_visit};
 
 /// Half of them can't be reduced.
-fn visit(number: usize) -> NewRecord {
+pub(crate) fn visit(number: usize) -> NewRecord {
     let time = if number.is_multiple_of(2) { "\"2023-11-01T00:00:00+00:00\"" } else { "null" };
     let value = format!(r#"{{"visit_id": "{number}", "event_time": {time}, "page": null}}"#);
     NewRecord::value(value)
@@ -30,7 +30,7 @@ fn number(record: &Record) -> usize {
 
 /// Reads what is committed, and checks that each of the first `count` visits came out where it belongs, and how often; and
 /// that the outputs of each input partition are in its order.
-fn check(job: &Job<'_>, count: usize, duplicates: bool) {
+pub(crate) fn check(job: &Job<'_>, count: usize, duplicates: bool) {
     check_with(job, count, duplicates, |number| number % 2 == 1);
 }
 
@@ -61,7 +61,7 @@ fn check_with(job: &Job<'_>, count: usize, duplicates: bool, fails: impl Fn(usiz
     assert_eq!(times.len(), count);
 }
 
-fn wait_for(what: &str, deadline: Duration, mut reached: impl FnMut() -> bool) {
+pub(crate) fn wait_for(what: &str, deadline: Duration, mut reached: impl FnMut() -> bool) {
     let deadline = Instant::now() + deadline;
     while !reached() {
         assert!(Instant::now() < deadline, "{what} never happened");
@@ -69,7 +69,7 @@ fn wait_for(what: &str, deadline: Duration, mut reached: impl FnMut() -> bool) {
     }
 }
 
-fn produced(job: &Job<'_>) -> usize {
+pub(crate) fn produced(job: &Job<'_>) -> usize {
     [&job.output, &job.dead_letters].iter().flat_map(|topic| topics::end_offsets(job.kafka, topic)).sum::<i64>()
         as usize
 }
@@ -267,23 +267,6 @@ fn a_zombie_is_fenced() {
 }
 
 #[test]
-fn what_takes_longer_than_the_drain_timeout_is_given_up_uncommitted() {
-    let commands = harness::plugins::build(HOST, "tests/guests/commands_batch");
-    let job = Job::new(Kafka::shared(), "overrun", HOST, &commands);
-    topics::produce(job.kafka, &job.input, [NewRecord::value("spin").partition(0)]);
-    let mut host = job.start(&["--record-timeout", "5m", "--drain-timeout", "200ms", "--admin", "127.0.0.1:0"]);
-    let admin = crate::admin::address(&mut host);
-    wait_for("the record to be in the plugin", Duration::from_secs(60), || {
-        crate::admin::status(&admin)["workers"].to_string().contains("mapping")
-    });
-    host.signal(libc::SIGTERM);
-    let ended = host.wait();
-    assert_eq!(ended.code, Some(4), "{}", ended.output);
-    assert!(ended.output.contains("could not be finished within 200ms (--drain-timeout)"), "{}", ended.output);
-    assert!(topics::committed(job.kafka, &job.group, &job.input).iter().all(|(_, offset)| offset.is_none()));
-}
-
-#[test]
 fn two_hosts_of_one_transactional_id_fence_each_other_until_one_ends_and_nothing_is_lost() {
     const VISITS: usize = 150_000;
     let job = Job::new(Kafka::shared(), "rivals", HOST, &reduce_visit());
@@ -308,40 +291,6 @@ fn two_hosts_of_one_transactional_id_fence_each_other_until_one_ends_and_nothing
     assert!(ended.iter().any(|ended| ended.code == Some(4)), "{ended:?}");
     job.run_to_end(&QUICK);
     check(&job, VISITS, false);
-}
-
-#[test]
-fn a_stop_drains_commits_and_leaves_the_group() {
-    const VISITS: usize = 50_000;
-    let job = Job::new(Kafka::shared(), "stop", HOST, &reduce_visit());
-    topics::produce(job.kafka, &job.input, (0..VISITS).map(visit));
-    for signal in [libc::SIGTERM, libc::SIGINT] {
-        // The group does not miss a member by itself as long as this test waits.
-        let host = job.start(&["--session-timeout", "4m"]);
-        wait_for("the first records", Duration::from_secs(60), || produced(&job) > 0);
-        host.signal(signal);
-        let ended = host.wait();
-        // After the drain timeout it would be another code.
-        assert_eq!(ended.code, Some(0), "{}", ended.output);
-        wait_for("the group to be left", Duration::from_secs(60), || topics::members(job.kafka, &job.group) == 0);
-    }
-    job.run_to_end(&[]);
-    check(&job, VISITS, false);
-}
-
-#[test]
-fn a_stop_commits_the_work_in_hand() {
-    for delivery in ["exactly-once", "at-least-once"] {
-        let job = Job::new(Kafka::shared(), "drain", HOST, &reduce_visit());
-        // Nothing but the end makes it commit, as no worker joins later.
-        let mut host = job.start(&["--commit-interval", "20s", "--delivery", delivery, "--admin", "127.0.0.1:0"]);
-        crate::admin::wait_until_ready(&crate::admin::address(&mut host));
-        topics::produce(job.kafka, &job.input, (0..100).map(visit));
-        wait_for("the records, not committed", Duration::from_secs(60), || produced(&job) >= 100);
-        let ended = host.stop();
-        assert!(ended.output.contains("100 records in"), "{}", ended.output);
-        check(&job, 100, false);
-    }
 }
 
 #[test]

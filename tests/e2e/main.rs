@@ -26,6 +26,7 @@ mod pipelines;
 mod reference;
 mod rejected;
 mod secure;
+mod stop;
 mod swap;
 mod traces;
 mod worlds;

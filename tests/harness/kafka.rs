@@ -15,6 +15,8 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tempfile::TempDir;
 
+use crate::broker_dir::{KAFKA_DIR, claim_dir};
+
 /// How long a broker may take until it answers; on an idle machine it needs about three seconds.
 pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(180);
 /// How long a broker may take to stop cleanly.
@@ -25,11 +27,6 @@ const POLL: Duration = Duration::from_millis(50);
 pub(crate) const PORT_ATTEMPTS: usize = 5;
 /// How much of the end of a log goes into an error.
 const LOG_TAIL_BYTES: usize = 4096;
-
-/// The broker's jars, pinned. Its text is also the marker of a complete download: a changed pin downloads again.
-const POM: &str = include_str!("../kafka/pom.xml");
-/// Where that pom and the broker's other settings are.
-const KAFKA_DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kafka");
 
 /// What every broker of ours is set to, apart from its addresses and directory.
 pub(crate) const PROPERTIES: &str = include_str!("../kafka/server.properties");
@@ -362,51 +359,4 @@ fn tail(text: &str) -> &str {
 
 pub(crate) fn free_port() -> Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port on the loopback")
-}
-
-/// The jars, downloaded if need be, and a directory for one broker, locked by the file that comes with it.
-fn claim_dir() -> Result<(PathBuf, TempDir, File)> {
-    let home = target_dir()?.join("kafka");
-    let runs = home.join("run");
-    fs::create_dir_all(&runs).with_context(|| format!("cannot create {}", runs.display()))?;
-    // Held to the end of this function: test processes run in parallel.
-    let lock = File::create(home.join("lock"))?;
-    lock.lock()?;
-    let (jars, marker) = (home.join("jars"), home.join("complete"));
-    if fs::read_to_string(&marker).ok().as_deref() != Some(POM) {
-        if jars.exists() {
-            fs::remove_dir_all(&jars)?;
-        }
-        let mut output = OsString::from("-DoutputDirectory=");
-        output.push(&jars);
-        let mut mvn = Command::new("mvn");
-        mvn.args(["-q", "-B", "-f"]).arg(Path::new(KAFKA_DIR).join("pom.xml"));
-        mvn.arg("dependency:copy-dependencies").arg(output);
-        run(mvn)?;
-        fs::write(&marker, POM)?;
-    }
-    sweep(&runs)?;
-    let dir = tempfile::Builder::new().prefix("broker-").tempdir_in(&runs)?;
-    let claim = File::create(dir.path().join("claim"))?;
-    claim.lock()?;
-    Ok((jars, dir, claim))
-}
-
-/// Removes what test processes left that have ended since: nothing drops a shared broker.
-fn sweep(runs: &Path) -> Result<()> {
-    for entry in fs::read_dir(runs)? {
-        let path = entry?.path();
-        if File::open(path.join("claim")).map_or(true, |claim| claim.try_lock().is_ok()) {
-            // Another process may be dropping it at this moment.
-            let _ = fs::remove_dir_all(&path);
-        }
-    }
-    Ok(())
-}
-
-/// The directory cargo builds into; it marks it with a CACHEDIR.TAG.
-fn target_dir() -> Result<PathBuf> {
-    let binary = std::env::current_exe()?;
-    let marked = binary.ancestors().find(|dir| dir.join("CACHEDIR.TAG").is_file());
-    Ok(marked.with_context(|| format!("{} is not in a cargo target directory", binary.display()))?.to_owned())
 }

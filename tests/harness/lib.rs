@@ -1,5 +1,6 @@
 //! What tests and benchmarks of the whole host need: a real Kafka, the host as a process, and the reference data.
 
+mod broker_dir;
 pub mod changes;
 pub mod cluster;
 pub mod components;

@@ -11,6 +11,7 @@
 mod envelope;
 mod fingerprint;
 mod form;
+mod headers;
 mod layout;
 mod recognize;
 
@@ -26,19 +27,14 @@ use crate::verdict::Failure;
 
 pub use envelope::input_of;
 pub use form::{DeadLetterForm, DeadLetterTimestamp};
+pub use headers::{has_generated_key, is_own_header, kept_headers, source_timestamp_ms};
 pub use recognize::DeadLetterDetector;
 
 use envelope::Envelope;
 use fingerprint::Fingerprints;
+use headers::{GENERATED, attempts_before};
 use layout::{ESSENTIAL, FIELDS, Field, Value, layout};
 
-const CONNECT_PREFIX: &[u8] = b"__connect.errors.";
-const OWN_PREFIX: &[u8] = b"mapper-host.";
-const ATTEMPT: &[u8] = b"mapper-host.attempt";
-/// The header of a dead letter with a generated key.
-const KEY: &str = "mapper-host.key";
-const GENERATED: &str = "generated";
-const SOURCE_TIMESTAMP: &str = "mapper-host.source.timestamp-ms";
 /// The longest message, and the longest message with backtrace.
 const MAX_TEXT_BYTES: usize = 16 << 10;
 /// The same if the record does not fit otherwise.
@@ -128,27 +124,6 @@ impl<'a> Letter<'a> {
 
 fn source_key_header(source_key: Option<&[u8]>) -> impl Iterator<Item = Header<'_>> {
     source_key.map(|key| (SOURCE_KEY, Some(key))).into_iter()
-}
-
-/// The headers of a record, without those of a dead letter.
-pub fn kept_headers(record: Record<'_>) -> impl Iterator<Item = Header<'_>> {
-    record.headers().filter(|(name, _)| !is_own_header(name))
-}
-
-/// Whether a header with this name belongs to a dead letter.
-pub fn is_own_header(name: &[u8]) -> bool {
-    name.starts_with(CONNECT_PREFIX) || name.starts_with(OWN_PREFIX)
-}
-
-/// The timestamp of the input, from the headers of its dead letter.
-pub fn source_timestamp_ms<'h>(headers: impl Iterator<Item = Header<'h>>) -> Option<i64> {
-    let timestamp = headers.filter(|(name, _)| *name == SOURCE_TIMESTAMP.as_bytes()).last()?;
-    std::str::from_utf8(timestamp.1?).ok()?.parse().ok().filter(|timestamp| *timestamp >= 0)
-}
-
-/// Whether the key of a dead letter is generated.
-pub fn has_generated_key<'h>(mut headers: impl Iterator<Item = Header<'h>>) -> bool {
-    headers.any(|(name, value)| name == KEY.as_bytes() && value == Some(GENERATED.as_bytes()))
 }
 
 impl DeadLetters {
@@ -386,11 +361,6 @@ impl DeadLetters {
 fn source_key<'a>(record: Record<'a>, kept: Kept) -> Option<&'a [u8]> {
     let key = record.key().filter(|_| !kept.key)?;
     Some(&key[..key.len().min(MAX_SOURCE_KEY_BYTES)])
-}
-
-fn attempts_before(record: Record<'_>) -> u32 {
-    let attempt = record.headers().filter(|(name, _)| *name == ATTEMPT).last();
-    attempt.and_then(|(_, value)| std::str::from_utf8(value?).ok()?.parse().ok()).unwrap_or(0)
 }
 
 fn cut(text: &str, max_bytes: usize) -> &str {

@@ -1,6 +1,7 @@
 //! The headers of a dead letter, in order.
 
-use super::{KEY, Origin, SOURCE_TIMESTAMP};
+use super::Origin;
+use super::headers::{KEY, SOURCE_TIMESTAMP};
 
 /// The version of the headers of the host.
 const HEADERS_VERSION: &str = "1";

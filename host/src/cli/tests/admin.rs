@@ -1,0 +1,73 @@
+//! The address and the token of the admin server, for the server and for its clients, and the collector of spans.
+
+use super::*;
+use crate::config::RemoteCommand;
+
+#[test]
+fn an_admin_address_that_is_given_is_asked_for() {
+    let address = "127.0.0.1:8080".parse().unwrap();
+    let config = run_config(&[PLUGIN, &["--admin", "localhost:8080"]], &[]);
+    assert_eq!(config.admin, Some(AdminConfig { address, asked: true }));
+    assert_eq!(run_config(&[PLUGIN], &[("MAPPER_ADMIN", "off")]).admin, None);
+}
+
+#[test]
+fn an_admin_address_that_others_reach_needs_a_token() {
+    for address in ["0.0.0.0:8080", "[::]:8080", "10.0.0.7:8080"] {
+        let message = wrong(&[PLUGIN, &["--admin", address]], &[]);
+        assert!(message.contains("--admin-token-file") && message.contains(address), "{message}");
+        let config = run_config(&[PLUGIN, &["--admin", address, "--admin-token-file", "t"]], &[]);
+        assert_eq!(config.admin_token_file.as_deref(), Some(std::path::Path::new("t")));
+    }
+    assert_eq!(run_config(&[PLUGIN, &["--admin", "[::1]:8080"]], &[]).admin_token_file, None);
+}
+
+#[test]
+fn commands_to_a_running_host_find_it_where_it_was_told_to_listen() {
+    let remote = |arguments: &[&str], variables: &[(&str, &str)]| match parsed(arguments, variables) {
+        Ok(Command::Remote(config)) => config,
+        other => panic!("{arguments:?}: {other:?}"),
+    };
+    let config =
+        remote(&["swap", "p.wasm", "--dry-run"], &[("MAPPER_ADMIN", "0.0.0.0:9999"), ("MAPPER_ADMIN_TOKEN_FILE", "t")]);
+    assert_eq!(config.url, "http://127.0.0.1:9999");
+    assert_eq!(config.token_file.as_deref(), Some(std::path::Path::new("t")));
+    assert_eq!(config.command, RemoteCommand::Swap { file: "p.wasm".into(), dry_run: true, force: false });
+    assert_eq!(remote(&["rollback"], &[]).url, "http://127.0.0.1:8080");
+    assert_eq!(remote(&["rollback"], &[]).command, RemoteCommand::Rollback { to: None, yes: false });
+    let named = RemoteCommand::Rollback { to: Some("pick@1.2".into()), yes: true };
+    assert_eq!(remote(&["rollback", "--to", "pick@1.2", "--yes"], &[]).command, named);
+    assert_eq!(remote(&["shadow", "--stop"], &[]).command, RemoteCommand::StopShadow);
+    assert_eq!(remote(&["history", "--json"], &[]).command, RemoteCommand::History);
+    for arguments in [&["swap"][..], &["shadow"], &["shadow", "p.wasm", "--stop"]] {
+        wrong(&[arguments], &[]);
+    }
+    assert!(wrong(&[&["rollback", "--admin", "off"]], &[]).contains("where the admin server of the host listens"));
+}
+
+#[test]
+fn spans_go_where_our_setting_or_the_standard_variables_say() {
+    let tracing = |arguments: &[&str], variables: &[_]| {
+        run_config(&[PLUGIN, arguments], variables).tracing.map(|tracing| (tracing.endpoint, tracing.service))
+    };
+    let to = |url: &str| Some((url.to_owned(), "mapper-host".to_owned()));
+    let [all, traces] = ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"];
+    let flag = &["--otlp-endpoint", "http://flag:4318"];
+    assert_eq!(tracing(&[], &[("OTEL_SERVICE_NAME", "x")]), None);
+    assert_eq!(tracing(&[], &[(all, "")]), None);
+    assert_eq!(tracing(&[], &[(all, "http://all/")]), to("http://all/v1/traces"));
+    assert_eq!(tracing(&[], &[(all, "http://all"), (traces, "http://traces/x")]), to("http://traces/x"));
+    assert_eq!(tracing(flag, &[(all, "http://all")]), to("http://flag:4318/v1/traces"));
+    assert_eq!(tracing(&["--otlp-endpoint", "off"], &[(all, "http://all")]), None);
+    for off in [("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_EXPORTER", "none")] {
+        assert_eq!(tracing(&[], &[(all, "http://all"), off]), None);
+    }
+    let named = tracing(flag, &[("OTEL_SERVICE_NAME", "my-service")]);
+    assert_eq!(named, Some(("http://flag:4318/v1/traces".to_owned(), "my-service".to_owned())));
+    let protocol = |name| wrong(&[PLUGIN, flag], &[(name, "grpc")]);
+    for name in ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"] {
+        assert!(protocol(name).starts_with(&format!("variable {name}: \"grpc\" is not allowed")), "{}", protocol(name));
+    }
+    let message = wrong(&[PLUGIN], &[(all, "https://all")]);
+    assert!(message.starts_with(&format!("variable {all}: \"https://all\" is not allowed")), "{message}");
+}
