@@ -1,4 +1,4 @@
-//! The admin server: what is seen of the host over HTTP. It has a thread of its own, apart from the record path.
+//! The admin server: the HTTP API of the host. It runs on its own thread, apart from the record path.
 
 mod accept;
 mod connection;
@@ -30,8 +30,8 @@ pub use guard::{Guard, read_token};
 use mapper_core::shutdown::Halt;
 use mapper_telemetry::EVERY;
 
-/// An address that is ours, with nobody to answer yet. Taken first of all: a host that can't be watched as asked for
-/// should say so before it has begun.
+/// A bound address without a server yet. It is bound first: a host whose admin server cannot start as configured
+/// fails before it does anything else.
 pub struct Bound(TcpListener);
 
 /// A server that answers until it is dropped.
@@ -40,30 +40,31 @@ pub struct Server {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Takes the address; `None` if there is to be no server, or none was asked for and the default address is taken, as by
+/// Binds the address. `None` if there is no server, or if the default address is in use, for example by
 /// another host.
 ///
 /// # Errors
-/// When the address can't be had.
+/// If a configured address cannot be bound.
 pub fn bind(config: Option<AdminConfig>) -> Result<Option<Bound>, Halt> {
     let Some(AdminConfig { address, asked }) = config else { return Ok(None) };
     let error = match TcpListener::bind(address) {
         Ok(listener) => return Ok(Some(Bound(listener))),
         Err(error) => error,
     };
-    let reason = format!("the admin server can't listen at {address}: {error}");
     if asked {
-        return Err(Halt::configuration(format!("{reason}; give another with --admin ADDRESS, or --admin off")));
+        return Err(Halt::configuration(format!(
+            "the admin server cannot listen: {address}: {error}. Give another address with --admin ADDRESS, or --admin off"
+        )));
     }
-    tracing::warn!("{reason}; going on without it (another address: --admin ADDRESS)");
+    tracing::warn!(%address, %error, "running without the admin server; give another address with --admin ADDRESS");
     Ok(None)
 }
 
 impl Bound {
-    /// Begins to answer.
+    /// Starts the server.
     ///
     /// # Errors
-    /// When the system refuses a thread, or what it takes to wait for connections.
+    /// If the thread or the runtime cannot be started.
     pub fn serve(self, routes: Router, registry: &Arc<PipelineRegistry>) -> anyhow::Result<Server> {
         let address = self.address()?;
         self.0.set_nonblocking(true)?;
@@ -87,10 +88,10 @@ impl Bound {
         Ok(Server { stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Where it is.
+    /// The bound address.
     ///
     /// # Errors
-    /// When the system doesn't say.
+    /// If the system does not return the address.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.0.local_addr()
     }
@@ -98,7 +99,7 @@ impl Bound {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Dropping the sender is what tells the server.
+        // The server ends when the sender is dropped.
         self.stop.take();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -106,13 +107,13 @@ impl Drop for Server {
     }
 }
 
-/// All that is answered, to those whom the guard lets through.
+/// All routes, behind the guard.
 pub fn routes(registry: &Arc<PipelineRegistry>, guard: Guard) -> Router {
     let routes = probes::routes().merge(metrics::routes()).merge(pipelines::routes()).merge(index::routes());
     routes.with_state(registry.clone()).layer(axum::middleware::from_fn_with_state(guard, guard::check))
 }
 
-/// Takes the counts every second, for ever: rates are made of them.
+/// Samples the counts every second, from which rates are computed. It never ends.
 async fn take_rates(registry: &PipelineRegistry) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -1,4 +1,4 @@
-//! `mapper-host run` and `mapper-host generate`, each from its checked configuration to its end.
+//! Runs `mapper-host run` and `mapper-host generate` with their checked configuration.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,10 +16,10 @@ use mapper_terminal::console::Console;
 use mapper_versions::Reload;
 use mapper_visits::{BURST_ROWS, Generator};
 
-/// Runs until a shutdown, or the end of the input if that was asked for.
+/// Runs until a shutdown, or until the end of the input with `--until-end`.
 ///
 /// # Errors
-/// Why the host had to stop.
+/// The reason why the host stopped.
 pub fn run(
     config: &RunConfig,
     console: &Console,
@@ -29,7 +29,7 @@ pub fn run(
     let registry = Arc::new(PipelineRegistry::default());
     for spec in &config.pipelines {
         let entry = Entry::new(&spec.name, 1);
-        entry.telemetry.health.not_ready("start", "the plugin is being loaded, and Kafka is asked what is there");
+        entry.telemetry.health.not_ready("start", "loading the plugin and connecting to Kafka");
         registry.insert(entry);
     }
     let state_dir = state_dir::check(config)?;
@@ -40,7 +40,7 @@ pub fn run(
         let guard = admin::Guard::new(bound.address()?, token);
         bound.serve(admin::routes(&registry, guard), &registry)
     };
-    // Answers until the end of this function.
+    // The server runs until the end of this function.
     let _server =
         bound.map(serve).transpose().map_err(|error| Halt::internal(&error.context("starting the admin server")))?;
     let shared = Shared {
@@ -65,7 +65,7 @@ pub fn run(
             Manager::new(shared, registry.clone(), cluster, policy).run(config, (shutdown, reload), reread)
         };
         let ended = run();
-        // Also when not all of them could be started.
+        // Even if not all threads could be started.
         watchers_end.request();
         ended
     });
@@ -83,23 +83,23 @@ pub fn run(
     ended
 }
 
-/// Starts the broker of a pipeline that has no other.
+/// Starts the embedded broker for a pipeline without brokers.
 fn start_demo<'a>(
     console: &Console,
     spec: &'a PipelineSpec,
     registry: &PipelineRegistry,
 ) -> Result<(Demo, &'a PipelineSpec, Arc<Entry>), Halt> {
-    // Before the demo introduces itself: a build takes its time, and may fail.
+    // Before the banner of the demo: a build takes some time and can fail.
     build_if_absent(&spec.plugin)?;
     let entry =
         registry.get(&spec.name).ok_or_else(|| Halt::internal(&anyhow::anyhow!("no entry of {}", spec.name)))?;
     Ok((Demo::start(console, spec)?, spec, entry))
 }
 
-/// Fills a topic with visits until a shutdown, or until there are enough.
+/// Produces visits until a shutdown, or until the count is reached.
 ///
 /// # Errors
-/// When Kafka can't be reached, or refuses.
+/// If Kafka cannot be reached or rejects the records.
 pub fn generate(config: &GenerateConfig, console: &Console, shutdown: &Shutdown) -> Result<(), Halt> {
     let settings = KafkaSettings {
         brokers: config.brokers.clone(),

@@ -1,4 +1,4 @@
-//! `mapper-host check --config FILE`: prints what is wrong with a file of settings, and with what its pipelines need.
+//! `mapper-host check --config FILE`: prints the mistakes of a settings file, and missing topics and permissions.
 
 use serde_json::json;
 
@@ -9,10 +9,10 @@ use mapper_core::bytes::Bytes;
 use mapper_core::shutdown::{Cause, Halt, Shutdown};
 use mapper_terminal::output;
 
-/// Checks, and prints what was found.
+/// Checks the file and prints the mistakes.
 ///
 /// # Errors
-/// When something is wrong; the cause is that of the first mistake.
+/// If there is a mistake; the cause is that of the first one.
 pub fn check(config: &CheckFileConfig) -> Result<(), Halt> {
     let mut mistakes = config.mistakes.clone();
     let of_pipeline = |spec: &PipelineSpec, what: String| format!("{}, pipeline {}, {what}", config.path, spec.name);
@@ -48,7 +48,7 @@ pub fn check(config: &CheckFileConfig) -> Result<(), Halt> {
     Err(Halt { cause, reason: format!("{} has {mistakes}, listed above", config.path) })
 }
 
-/// The pipelines, each with the most memory that it uses.
+/// Prints the pipelines with their memory limits.
 fn print_summary(config: &CheckFileConfig) {
     output::print_line(format!("{}: no mistakes", config.path));
     let bounds: Vec<MemoryBound> = config.pipelines.iter().map(MemoryBound::of).collect();
@@ -59,7 +59,7 @@ fn print_summary(config: &CheckFileConfig) {
     output::print_line(format!("all pipelines: memory at most {}, and that of the process itself", Bytes(total)));
 }
 
-/// What is wrong if the plugin of a pipeline is neither there nor can be built.
+/// The mistake if the plugin file of a pipeline does not exist and cannot be built.
 fn missing_plugin(spec: &PipelineSpec) -> Option<String> {
     let path = &spec.plugin;
     if path.as_os_str().is_empty() || path.exists() || project::find_for_plugin(path).is_some() {

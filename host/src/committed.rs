@@ -1,4 +1,4 @@
-//! Asks Kafka now and then what the group has committed: for those who watch, and to notice that it doesn't answer.
+//! Polls the committed offsets of the group, for the status and for the readiness of the host.
 
 use std::time::{Duration, Instant};
 
@@ -6,17 +6,17 @@ use mapper_core::shutdown::Shutdown;
 use mapper_kafka::setup::Setup;
 use mapper_telemetry::Telemetry;
 
-/// How often it is asked.
+/// The interval of the requests.
 const EVERY: Duration = Duration::from_secs(2);
-/// How long an answer may take.
+/// The timeout of a request.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// What is asked about by a host that has no partition; every topic has this one.
 const SOME_PARTITION: i32 = 0;
 
-/// How many questions in a row must be without an answer: one broker that is slow once is no outage.
+/// The number of requests in a row that must fail: one slow answer is not an outage.
 const SEVERAL: u32 = 3;
 
-/// Asks until the shutdown. When several answers in a row don't come, and none has come for `unready_after`, the host is not ready.
+/// Polls until the shutdown. The host is not ready when several requests in a row failed and `unready_after` has passed since the last answer.
 pub fn follow(setup: &Setup, topic: &str, telemetry: &Telemetry, unready_after: Duration, shutdown: &Shutdown) {
     let mut silence = Silence::new(unready_after, Instant::now());
     while !shutdown.requested() {
@@ -35,16 +35,16 @@ pub fn follow(setup: &Setup, topic: &str, telemetry: &Telemetry, unready_after: 
                 Some(silent) => {
                     telemetry.health.not_ready("kafka", format!("no answer for {} s: {error}", silent.as_secs()));
                 }
-                None => tracing::debug!(target: "kafka", %error, "a question about committed offsets had no answer"),
+                None => tracing::debug!(target: "kafka", %error, "request for committed offsets failed"),
             },
         }
     }
 }
 
-/// How long Kafka has not answered.
+/// The time without an answer of Kafka.
 struct Silence {
     unready_after: Duration,
-    /// The last answer.
+    /// The time of the last answer.
     since: Instant,
     unanswered: u32,
 }
@@ -58,7 +58,7 @@ impl Silence {
         (self.since, self.unanswered) = (now, 0);
     }
 
-    /// For how long there was no answer, if that is long enough to count.
+    /// The time since the last answer, if the host is not ready because of it.
     fn unanswered(&mut self, now: Instant) -> Option<Duration> {
         self.unanswered = self.unanswered.saturating_add(1);
         let silent = now.saturating_duration_since(self.since);
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn silence_counts_after_several_questions_and_the_time() {
+    fn host_is_unready_after_several_failed_requests_and_the_time() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut silence = Silence::new(Duration::from_secs(15), start);
@@ -80,7 +80,7 @@ mod tests {
         }
         assert_eq!(silence.unanswered(at(16)), Some(Duration::from_secs(16)));
         silence.answered(at(18));
-        // One slow broker, however slow.
+        // One slow answer is not enough.
         assert_eq!((silence.unanswered(at(60)), silence.unanswered(at(61))), (None, None));
         assert_eq!(silence.unanswered(at(62)), Some(Duration::from_secs(44)));
         let mut at_once = Silence::new(Duration::ZERO, start);

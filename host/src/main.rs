@@ -1,4 +1,4 @@
-//! Parses the command line, runs it, and turns the outcome into an exit code.
+//! Parses the command line, runs the command and returns its exit code.
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 #![forbid(unsafe_code)]
@@ -16,12 +16,12 @@ use mapper_terminal::console::Console;
 use mapper_terminal::output;
 use mapper_versions::Reload;
 
-// The allocator of the system keeps what librdkafka frees.
+// The allocator of the system keeps memory that librdkafka frees.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What a second signal means for a run.
-const AGAIN: &str = "ended at once; what was not committed is done again at the next start";
+/// The message of a second signal during a run.
+const AGAIN: &str = "ended immediately; the next start processes uncommitted records again";
 
 fn main() -> ExitCode {
     match helper::serve(std::env::args_os()) {
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         }
         Err(wrong) => return fail(&Halt::configuration(wrong.to_string())),
     };
-    // What these two are for is in Kafka; their stdout only tells how it goes.
+    // The results of these two are in Kafka; their stdout only shows the progress.
     let is_output_optional = matches!(command, Command::Run(_) | Command::Generate(_));
     match run(command) {
         Ok(outcome) => match output_error().filter(|_| !is_output_optional) {
@@ -53,10 +53,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// What was to be printed and could not be, unless nobody wanted to read it.
+/// The error of a failed write to stdout, unless the reader has closed it.
 fn output_error() -> Option<Halt> {
     let error = output::stdout_error()?;
-    Some(Halt::internal(&anyhow::anyhow!("stdout can't be written: {error}")))
+    Some(Halt::internal(&anyhow::anyhow!("failed to write to stdout: {error}")))
 }
 
 fn fail(halt: &Halt) -> ExitCode {
@@ -79,12 +79,15 @@ fn run(command: Command) -> Result<Outcome, Halt> {
             app::generate(&config, &console, &on_signal(None, AGAIN)?)?;
         }
         Command::Remote(config) => {
-            // Only a shadow has something to end before the process does.
+            // Only a shadow needs a clean shutdown.
             let ends = matches!(config.command, RemoteCommand::Shadow { .. });
             remote::run(
                 &config,
                 &if ends {
-                    on_signal(None, "ended at once; the shadow runs on until: mapper-host shadow --stop")?
+                    on_signal(
+                        None,
+                        "ended immediately; the shadow still runs. Stop it with: mapper-host shadow --stop",
+                    )?
                 } else {
                     Shutdown::default()
                 },
@@ -98,11 +101,11 @@ fn run(command: Command) -> Result<Outcome, Halt> {
     Ok(Outcome::Success)
 }
 
-/// The configuration of a run, read once more as at the start.
+/// Parses the configuration of a run again, as at the start.
 fn read_again() -> Result<RunConfig, String> {
     match cli::parse(std::env::args_os(), std::env::vars_os()) {
         Ok(Command::Run(config)) => Ok(*config),
-        Ok(_) => Err("the arguments do not ask for a run any more".to_owned()),
+        Ok(_) => Err("the arguments are not those of a run any more".to_owned()),
         Err(wrong) => Err(wrong.to_string()),
     }
 }
@@ -124,9 +127,9 @@ fn start_console(log: &LogConfig) -> Result<Console, Halt> {
     Console::start(log.format, &log.filter).map_err(Halt::configuration)
 }
 
-/// A shutdown that SIGINT and SIGTERM request. A second signal ends the process `at_once`, with
-/// these words. SIGHUP asks for a reload, if there is
-/// something to reload; else it does what it does.
+/// A shutdown that SIGINT and SIGTERM request. A second signal ends the process immediately, with
+/// the message `at_once`. SIGHUP requests a reload, if there is
+/// something to reload; otherwise it keeps its default action.
 fn on_signal(reload: Option<Reload>, at_once: &'static str) -> Result<Shutdown, Halt> {
     let shutdown = Shutdown::default();
     let requested = shutdown.clone();
@@ -138,7 +141,7 @@ fn on_signal(reload: Option<Reload>, at_once: &'static str) -> Result<Shutdown, 
             let (Ok(mut interrupt), Ok(mut terminate)) =
                 (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
             else {
-                return tracing::warn!("signals can't be waited for; the host ends without draining");
+                return tracing::warn!("cannot wait for signals; the host ends without draining");
             };
             let reloads = async {
                 let Some(reload) = reload else { return std::future::pending().await };
@@ -148,12 +151,12 @@ fn on_signal(reload: Option<Reload>, at_once: &'static str) -> Result<Shutdown, 
                             reload.request();
                         }
                     }
-                    Err(error) => tracing::warn!(%error, "SIGHUP can't be waited for"),
+                    Err(error) => tracing::warn!(%error, "cannot wait for SIGHUP"),
                 }
                 std::future::pending::<()>().await
             };
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {}, () = reloads => {} }
-            tracing::info!("ending: finishing and committing the work in hand");
+            tracing::info!("draining: finishing and committing the open transactions");
             requested.request();
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
             output::eprint_line(at_once);

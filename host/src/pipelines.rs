@@ -1,4 +1,4 @@
-//! The pipelines of a process: each has its own threads, clients, versions and counts; the manager starts, watches and ends them.
+//! The pipelines of a process. Each has its own threads, clients, versions and counts. The manager starts, supervises and ends them.
 
 mod cluster;
 mod config_file;

@@ -1,4 +1,4 @@
-//! The commands that speak to a running host: `mapper-host swap`, `mapper-host rollback`, `mapper-host history`, `mapper-host shadow`.
+//! The commands that call the admin server of a running host: `swap`, `rollback`, `status`, `history` and `shadow`.
 
 pub mod client;
 mod rollback;
@@ -15,13 +15,13 @@ use mapper_state::files;
 use mapper_state::files::PLUGIN_LIMIT;
 use mapper_terminal::output::{self, Line};
 
-/// How often a shadow is asked what it has seen.
+/// The interval in which the status of a shadow is read.
 const SHADOW_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Carries out one command, and prints what came of it. A shadow is followed until the shutdown.
+/// Runs one command and prints the answer. A shadow is followed until the shutdown.
 ///
 /// # Errors
-/// When the host can't be asked, or refuses.
+/// If the host cannot be reached or refuses the request.
 pub fn run(config: &RemoteConfig, shutdown: &Shutdown) -> Result<(), Halt> {
     let client = Client::new(&config.url, config.token_file.as_deref())?.about(config.pipeline.clone());
     match &config.command {
@@ -56,7 +56,7 @@ pub fn run(config: &RemoteConfig, shutdown: &Shutdown) -> Result<(), Halt> {
     }
 }
 
-/// Prints what the pipelines are doing, or the one that is named.
+/// Prints the state of all pipelines, or of the named one.
 fn status(client: &Client, config: &RemoteConfig) -> Result<(), Halt> {
     let mut pipelines = client.pipelines()?;
     if let Some(name) = &config.pipeline {
@@ -75,10 +75,10 @@ fn status(client: &Client, config: &RemoteConfig) -> Result<(), Halt> {
     Ok(())
 }
 
-/// Swaps to the plugin in a file, and prints how that ended.
+/// Swaps to the plugin in a file and prints the outcome.
 ///
 /// # Errors
-/// When the file can't be read, or the host can't be asked, or refuses.
+/// If the file cannot be read, or if the host cannot be reached or refuses the plugin.
 pub(crate) fn swap(client: &Client, file: &Path, (dry_run, force): (bool, bool), json: bool) -> Result<(), Halt> {
     show(&client.swap(read(file)?, dry_run, force)?, json)
 }
@@ -91,7 +91,7 @@ fn print_lines(lines: Vec<Line>) {
     lines.into_iter().for_each(output::print_line);
 }
 
-/// Prints how a swap ended; one that was refused is an error.
+/// Prints the outcome of a swap. A refused swap is an error.
 fn show(report: &Report, json: bool) -> Result<(), Halt> {
     if json {
         output::print_json(report);
@@ -106,7 +106,7 @@ fn show(report: &Report, json: bool) -> Result<(), Halt> {
     Ok(())
 }
 
-/// Shows what a shadow sees until it ends, or is to be ended from here.
+/// Prints the results of a shadow until it ends or this process is asked to end.
 fn follow(config: &RemoteConfig, client: &Client, shutdown: &Shutdown) -> Result<(), Halt> {
     let mut shown = 0;
     let mut counts = String::new();

@@ -26,8 +26,8 @@ pub fn check(config: &RunConfig) -> Result<Option<&Path>, Halt> {
     }
     tracing::warn!(
         why,
-        "there is no state directory: the history of versions lasts as long as this process, and a record that takes the host \
-         down is not found. Give one that only this user can change with --state-dir"
+        "there is no state directory: the history of versions ends with this process, and the host does not detect a record that crashes \
+         it. Give one that only this user can change with --state-dir"
     );
     Ok(None)
 }

@@ -1,4 +1,4 @@
-//! Versions of the plugin, swapped live, for the real host: plugins of WebAssembly, from files.
+//! Connects `mapper-versions` with WebAssembly plugins, the plugin file and the state folder.
 
 pub mod candidate;
 pub mod host;

@@ -1,4 +1,4 @@
-//! Starts the threads beside the workers, so that a panic of one of them is seen and has its consequence.
+//! Starts the threads other than the workers and handles their panics.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,11 +11,11 @@ use mapper_telemetry::{Role, Telemetry, Threads};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Panicked;
 
-/// Starts a thread that only watches or reports. If it panics, that is logged and shown in `/status` and `/metrics`; the host goes on,
-/// and ends as it would have.
+/// Starts a thread that only watches or reports. A panic is logged and counted in `/status` and `/metrics`. The host continues
+/// without the thread.
 ///
 /// # Errors
-/// When no thread can be started.
+/// If the thread cannot be started.
 pub fn spawn_watcher<'scope>(
     scope: &'scope Scope<'scope, '_>,
     name: &'static str,
@@ -23,19 +23,19 @@ pub fn spawn_watcher<'scope>(
     work: impl FnOnce() + Send + 'scope,
 ) -> io::Result<()> {
     let watcher = Builder::new().name(name.to_owned()).spawn_scoped(scope, move || {
-        // The scope would panic, too.
+        // The panic would end the scope, too.
         if catch_unwind(AssertUnwindSafe(work)).is_err() {
             threads.panicked(name, Role::Watcher);
-            tracing::error!(thread = name, "a thread panicked; the host goes on without it, see the error before");
+            tracing::error!(thread = name, "a thread panicked; the host continues without it, see the error before");
         }
     });
     watcher.map(drop)
 }
 
-/// Starts a thread that the host can't do without. If it panics, `/livez` fails, and `on_panic` sees to it that the host ends.
+/// Starts a thread that the host needs. A panic fails `/livez`, and `on_panic` ends the host.
 ///
 /// # Errors
-/// When no thread can be started.
+/// If the thread cannot be started.
 pub fn spawn_essential(
     name: &'static str,
     telemetry: Arc<Telemetry>,
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn panic_of_a_watcher_is_counted_and_ends_neither_its_scope_nor_others() {
+    fn panic_of_a_watcher_is_counted_and_ends_no_other_thread() {
         let telemetry = Telemetry::default();
         let (sender, received) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn panic_of_an_essential_thread_makes_the_host_not_alive_before_it_has_its_consequence() {
+    fn panic_of_an_essential_thread_fails_livez_before_it_ends_the_host() {
         let telemetry = Arc::new(Telemetry::default());
         let (sender, seen) = std::sync::mpsc::channel();
         let shown = telemetry.clone();

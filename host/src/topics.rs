@@ -1,4 +1,4 @@
-//! Watches topics that are deleted and created again, and reports it.
+//! Detects and reports topics that were deleted and created again.
 
 mod events;
 mod watch;

@@ -1,4 +1,4 @@
-//! The workers: one thread each, with its own consumer, producer and instance. They share the compiled plugin, and nothing
+//! The workers. Each is a thread with its own consumer, producer and instance. They share the compiled plugin and nothing else
 //! of the record path.
 
 use std::sync::Arc;
@@ -19,59 +19,59 @@ use mapper_telemetry::spans::Spans;
 use mapper_telemetry::{StepTrace, Telemetry, TelemetryObserver};
 use mapper_versions::{ActiveVersion, Slot, WorkerSlot};
 
-/// What the workers of a process have in common.
+/// The shared parts of the workers of a pipeline.
 pub struct Job {
     /// The input topic, and where to end.
     pub input: Arc<InputTopic>,
-    /// Where records go.
+    /// The topics of outputs and dead letters.
     pub routes: Arc<Routes>,
-    /// How to reach Kafka.
+    /// The settings of the clients.
     pub kafka: KafkaSettings,
     /// The first part of the transactional ids; the worker's number is the second.
     pub transactional_id: String,
-    /// When to commit.
+    /// The limits of a transaction.
     pub commit: CommitPolicy,
     /// The most records of a batch.
     pub batch_records: usize,
-    /// What is done about failures.
+    /// The policy for failed records.
     pub failures: FailurePolicy,
-    /// Where it is written down what the plugin is given.
+    /// The in-flight markers.
     pub markers: Arc<InFlightMarkers>,
-    /// How long to try to reach Kafka at the start.
+    /// The time limit of the first connection.
     pub connect_timeout: Duration,
-    /// The mapper to begin with.
+    /// The first plugin.
     pub plugin: Arc<Plugin>,
-    /// What makes spans.
+    /// Creates spans.
     pub spans: Spans,
-    /// Whether the group lasts longer than this process, so that it must be left.
+    /// Whether the group exists longer than this process, so that workers must leave it.
     pub leaves_group: bool,
-    /// Workers that have not made their last commit.
+    /// The number of workers before their last commit.
     pub at_work: AtomicUsize,
-    /// Where other versions of it come from.
+    /// The slot of later versions.
     pub slot: Arc<Slot<PluginMapper>>,
-    /// The version to begin with.
+    /// The first version.
     pub active_version: Arc<ActiveVersion>,
-    /// Whether outputs say which version made them.
+    /// Whether outputs have headers with their version.
     pub provenance: bool,
-    /// What is counted.
+    /// The telemetry of the pipeline.
     pub telemetry: Arc<Telemetry>,
-    /// How the workers are asked to end.
+    /// The shutdown of the workers.
     pub shutdown: Shutdown,
 }
 
-/// Starts all workers. When one of them has to stop, all are asked to.
+/// Starts all workers. If one of them fails, all end.
 ///
 /// # Errors
-/// When no thread can be started.
+/// If a thread cannot be started.
 pub fn start(job: &Arc<Job>) -> anyhow::Result<Vec<JoinHandle<Result<(), Halt>>>> {
     let worker = |number| {
         let (job, here) = (job.clone(), tracing::Span::current());
         std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
             let _here = here.enter();
-            let mut last = LastWords { job: &job, number, ended: Activity::Failed };
+            let mut end = WorkerEnd { job: &job, number, ended: Activity::Failed };
             let ended = work(&job, number);
             if ended.is_ok() {
-                last.ended = Activity::Ended;
+                end.ended = Activity::Ended;
             }
             ended
         })
@@ -79,14 +79,14 @@ pub fn start(job: &Arc<Job>) -> anyhow::Result<Vec<JoinHandle<Result<(), Halt>>>
     Ok((0..job.kafka.workers).map(worker).collect::<Result<Vec<_>, _>>()?)
 }
 
-/// Says how a worker ended, even one that panics; unless it was as asked, the others are asked to end as well.
-struct LastWords<'a> {
+/// Records the end of a worker, even after a panic. A failed worker ends the others, too.
+struct WorkerEnd<'a> {
     job: &'a Job,
     number: usize,
     ended: Activity,
 }
 
-impl Drop for LastWords<'_> {
+impl Drop for WorkerEnd<'_> {
     fn drop(&mut self) {
         self.job.telemetry.workers.worker(self.number).does(self.ended);
         if self.ended == Activity::Failed {
@@ -96,11 +96,11 @@ impl Drop for LastWords<'_> {
 }
 
 fn work(job: &Job, number: usize) -> Result<(), Halt> {
-    // Dropped whatever happens: whoever swaps must not wait for a worker that is gone.
+    // It is dropped in any case: a swap must not wait for an ended worker.
     let versions = WorkerSlot::new(job.slot.clone(), number, job.active_version.clone());
     let topic = &job.input.topic;
     let source = KafkaSource::new(&job.kafka, job.input.clone(), job.telemetry.source_observer(number));
-    let source = source.map_err(|error| Halt::configuration(format!("the consumer can't be made: {error}")))?;
+    let source = source.map_err(|error| Halt::configuration(format!("failed to create the consumer: {error}")))?;
     let transactional_id =
         (job.kafka.delivery == Delivery::ExactlyOnce).then(|| format!("{}-{number}", job.transactional_id));
     let topics = (topic.clone(), job.routes.clone());
@@ -158,7 +158,7 @@ fn leave(job: &Job, number: usize, (source, sink): (KafkaSource, KafkaSink), end
     let leaves = if ended.is_ok() { Activity::Leaving } else { Activity::Failed };
     job.telemetry.workers.worker(number).does(leaves);
     if ended.is_err() {
-        // Before it leaves the group: another worker would get its partitions, and do what is to be left undone.
+        // Before the worker leaves the group: another worker would get its partitions and map the records after the failure.
         job.shutdown.request();
     } else if job.leaves_group {
         source.finish_joining();

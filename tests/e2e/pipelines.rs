@@ -240,7 +240,7 @@ fn changed_file_adds_removes_and_restarts_only_what_differs_and_an_invalid_one_c
     wait_for(&host, "the mistake is told of", || get(&admin, "/readyz").1.contains("config: not applied: "));
     let (code, text) = get(&admin, "/readyz");
     assert!(code == 200 && text.contains("workers: \"0\" is not allowed"), "{code} {text}");
-    assert!(host.output().contains("the file of settings is not applied"), "{}", host.output());
+    assert!(host.output().contains("settings file not applied"), "{}", host.output());
     assert!(get(&admin, "/metrics").1.contains("mapper_host_config_error 1"));
     // b goes, c changes, d comes.
     several.pipelines.remove(1);

@@ -1,14 +1,14 @@
-//! Which of several media types a client wants most (RFC 9110, section 12.5.1).
+//! Negotiates the media type of an answer from the `Accept` header (RFC 9110, section 12.5.1).
 
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 
-/// A media type that can be sent.
+/// A media type that the server can send.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Offer {
     /// Such as `text/plain`.
     pub(super) media_type: &'static str,
-    /// The values of the parameter `version` for which it is good; one that is not given is good for all.
+    /// The accepted values of the parameter `version`. A client that gives none accepts any.
     pub(super) versions: &'static [&'static str],
 }
 
@@ -19,8 +19,8 @@ struct Range<'a> {
     quality: f32,
 }
 
-/// The index of the offer that the client wants most, of those that it wants equally the first. `None`: it wants none of them, or
-/// does not say.
+/// The index of the preferred offer; the first one of equal offers. `None` if the client accepts none of them, or
+/// sends no `Accept` header.
 pub(super) fn preferred(headers: &HeaderMap, offers: &[Offer]) -> Option<usize> {
     let values: Vec<&str> = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
     let ranges: Vec<Range<'_>> = values.iter().flat_map(|value| value.split(',')).filter_map(Range::parse).collect();
@@ -29,7 +29,7 @@ pub(super) fn preferred(headers: &HeaderMap, offers: &[Offer]) -> Option<usize> 
 }
 
 impl<'a> Range<'a> {
-    /// `None`: it is no media range.
+    /// `None` if it is not a media range.
     fn parse(text: &'a str) -> Option<Self> {
         let mut parts = text.split(';').map(str::trim);
         let media_type = parts.next().filter(|media_type| media_type.contains('/'))?;
@@ -39,17 +39,17 @@ impl<'a> Range<'a> {
             match name.trim() {
                 name if name.eq_ignore_ascii_case("version") => version = Some(value),
                 name if name.eq_ignore_ascii_case("q") => {
-                    // A weight that makes no sense is none.
+                    // An invalid weight is ignored.
                     quality = value.parse().ok().filter(|quality| (0.0..=1.0).contains(quality)).unwrap_or(0.0);
                 }
-                // Such as charset: there is one of each only.
+                // Such as charset: the server has only one.
                 _ => {}
             }
         }
         Some(Self { media_type, version, quality })
     }
 
-    /// How exactly it names an offer; `None`: it does not.
+    /// How specifically the range matches an offer; `None` if it does not match.
     fn precision(&self, offer: &Offer) -> Option<u8> {
         let kind = |media_type: &str| media_type.split('/').next().unwrap_or_default().to_ascii_lowercase();
         if self.media_type.eq_ignore_ascii_case(offer.media_type) {
@@ -66,7 +66,7 @@ impl<'a> Range<'a> {
     }
 }
 
-/// What the range says that names the offer most exactly.
+/// The weight of the most specific range that matches the offer.
 fn quality(ranges: &[Range<'_>], offer: &Offer) -> f32 {
     let named = ranges.iter().filter_map(|range| Some((range.precision(offer)?, range.quality)));
     named.reduce(|best, next| if next.0 > best.0 { next } else { best }).map_or(0.0, |(_, quality)| quality)

@@ -1,4 +1,4 @@
-//! A connection to the admin server: what it is doing, and until when it must have done it.
+//! A connection to the admin server: its phase, and the deadline of the phase.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,14 +15,14 @@ use tokio::time::{Instant, sleep_until};
 
 use super::places::{Id, Places, Scope};
 
-/// How long a client may take.
+/// The time limits of a client.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadlines {
     /// From the first byte of a request to the end of its head, and from the connection to that first byte.
     pub(super) head: Duration,
     /// From one request to the next.
     pub(super) keep_alive: Duration,
-    /// To take an answer.
+    /// From the first byte of an answer to the last one.
     pub(super) answer: Duration,
 }
 
@@ -37,14 +37,14 @@ impl Default for Deadlines {
     }
 }
 
-/// What a connection does.
+/// The phase of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// It is open, and nothing came yet.
+    /// The connection is open, and the server has received nothing yet.
     New,
     /// A request has begun.
     Head,
-    /// The request is being carried out. How long that may take, and how long its body may take, is for whoever does it.
+    /// The server handles the request. The handler limits the time for this and for the body.
     Handling,
     /// The answer is being sent.
     Answering,
@@ -74,7 +74,7 @@ struct All {
     clients: BTreeMap<Id, Arc<Notify>>,
 }
 
-/// The connections of a server. Clones are the same.
+/// The connections of a server. Clones share them.
 #[derive(Clone)]
 pub(super) struct Connections {
     all: Arc<Mutex<All>>,
@@ -90,7 +90,7 @@ impl Connections {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a place for a new connection, if need be from another one.
+    /// Registers a new connection and evicts another one if necessary.
     pub(super) fn admit(&self, address: IpAddr) -> Arc<Client> {
         let (now, end) = (Instant::now(), Arc::new(Notify::new()));
         let mut all = self.lock();
@@ -110,10 +110,10 @@ impl Connections {
     }
 }
 
-/// One connection. Its place is free again when this is dropped.
+/// One connection. Dropping it frees its slot.
 pub(super) struct Client {
     id: Id,
-    /// What it may ask for.
+    /// The routes that it may request.
     pub(super) scope: Scope,
     phase: Mutex<(Phase, Instant)>,
     changed: Notify,
@@ -134,7 +134,7 @@ impl Client {
         self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Goes on to another phase, if it is in one of these.
+    /// Changes the phase if it is one of these.
     fn go_on(&self, from: &[Phase], to: Phase) {
         let now = Instant::now();
         let mut phase = self.phase();
@@ -152,12 +152,12 @@ impl Client {
         self.go_on(&[Phase::New, Phase::Head, Phase::Idle, Phase::Answering], Phase::Handling);
     }
 
-    /// The answer to it is known.
+    /// The server starts to send the answer.
     pub(super) fn begin_answer(&self) {
         self.go_on(&[Phase::Handling], Phase::Answering);
     }
 
-    /// Waits until the connection takes too long, or has to go for another one.
+    /// Waits until the connection exceeds its deadline or is evicted.
     pub(super) async fn ended(&self) {
         loop {
             let (phase, since) = *self.phase();
@@ -177,7 +177,7 @@ impl Client {
     }
 }
 
-/// A stream that says to its [`Client`] when something comes, and when an answer is sent.
+/// A stream that reports to its [`Client`] when bytes are received and when an answer is sent.
 pub(super) struct Watched {
     pub(super) stream: TcpStream,
     pub(super) client: Arc<Client>,
@@ -192,7 +192,7 @@ impl AsyncRead for Watched {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
-            // Once it has begun, further bytes don't make its time longer.
+            // Further bytes do not extend the deadline.
             self.client.go_on(&[Phase::New, Phase::Idle], Phase::Head);
         }
         read
@@ -207,7 +207,7 @@ impl AsyncWrite for Watched {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
         if matches!(flushed, Poll::Ready(Ok(()))) {
-            // It is called once all was written.
+            // It is called after all bytes were written.
             self.client.go_on(&[Phase::Answering], Phase::Idle);
         }
         flushed

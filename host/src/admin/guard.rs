@@ -1,5 +1,5 @@
-//! Who may do what: requests that change something need the token, if there is one, and none may come from a web page that
-//! only happens to be open in a browser on this machine.
+//! Access control: requests that change something need the token, if there is one. No request may come from a web page that
+//! is open in a browser on this machine.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -21,22 +21,22 @@ const LEAST_TOKEN_BYTES: usize = 16;
 /// Only the first line counts.
 const TOKEN_FILE: Limit = Limit::new("a file with a token", 64 << 10);
 
-/// What every request is checked against.
+/// Checks every request.
 #[derive(Clone)]
 pub struct Guard {
     token: Option<Arc<str>>,
-    /// The server is reached from this machine alone, so only by names of this machine.
+    /// The server listens on this machine only, so requests must use a name of this machine.
     loopback: bool,
 }
 
-/// A request that is turned away.
+/// The reason of a rejected request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Turned {
-    /// By a name that is not this machine's (DNS rebinding).
+    /// The `Host` header is not a name of this machine (DNS rebinding).
     Name,
-    /// From a page of another origin (cross-site request forgery).
+    /// The request comes from a page of another origin (cross-site request forgery).
     Origin,
-    /// Without the token, or with another one.
+    /// The token is missing or wrong.
     Token,
 }
 
@@ -68,8 +68,8 @@ impl Guard {
     }
 }
 
-/// The token in an `Authorization` header. The case of the scheme doesn't matter (RFC 9110, section 11.1), and one or more blanks
-/// come after it (section 11.4).
+/// The token in an `Authorization` header. The scheme is case-insensitive (RFC 9110, section 11.1), and one or more blanks
+/// follow it (section 11.4).
 fn bearer(credentials: &[u8]) -> Option<&[u8]> {
     const SCHEME: &[u8] = b"bearer";
     let (scheme, rest) = credentials.split_at_checked(SCHEME.len())?;
@@ -77,7 +77,7 @@ fn bearer(credentials: &[u8]) -> Option<&[u8]> {
     Some(token.trim_ascii_start())
 }
 
-/// Whether a `Host` header is a name of this machine for itself, whatever the port.
+/// Whether a `Host` header is a loopback name of this machine, with any port.
 fn is_this_machine(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split_once(']').map_or("", |(name, _port)| name),
@@ -86,17 +86,21 @@ fn is_this_machine(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
-/// Lets a request through, or answers it.
+/// Passes a request on, or rejects it.
 pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
     match guard.check(request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(Turned::Name) => {
-            let why = "this server listens for this machine alone; ask it as localhost or 127.0.0.1\n";
+            let why =
+                "the request is rejected: the Host header is not a name of this machine. Use localhost or 127.0.0.1\n";
             (StatusCode::FORBIDDEN, why).into_response()
         }
-        Err(Turned::Origin) => (StatusCode::FORBIDDEN, "not from a web page of another origin\n").into_response(),
+        Err(Turned::Origin) => {
+            (StatusCode::FORBIDDEN, "the request is rejected: it comes from a web page of another origin\n")
+                .into_response()
+        }
         Err(Turned::Token) => {
-            let why = "show the token of --admin-token-file: Authorization: Bearer TOKEN\n";
+            let why = "the request is rejected: it needs the token of --admin-token-file. Send the header Authorization: Bearer TOKEN\n";
             (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], why).into_response()
         }
     }
@@ -105,7 +109,7 @@ pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Ne
 /// The token in the first line of a file.
 ///
 /// # Errors
-/// When the file can't be read, other users can read it, too, or its first line is no token.
+/// If the file cannot be read, if other users can read it, or if its first line is not a token.
 pub fn read_token(path: &Path) -> anyhow::Result<String> {
     let named = || format!("the token of the admin server, {}", path.display());
     let file = files::open(path).with_context(named)?;
@@ -143,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn on_this_machine_only_its_own_names_are_answered() {
+    fn loopback_server_accepts_only_names_of_this_machine() {
         let guard = guard("127.0.0.1:8080", false);
         for host in ["localhost:8080", "LOCALHOST", "127.0.0.1:8080", "127.0.0.2", "[::1]:8080", "[::1]"] {
             assert_eq!(guard.check(&Method::GET, &headers(&[("host", host)])), Ok(()), "{host}");
@@ -157,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_this_machine_any_name_may_read_and_the_token_changes() {
+    fn public_server_accepts_any_name_and_needs_the_token_for_changes() {
         let guard = guard("0.0.0.0:8080", true);
         let host = ("host", "10.0.0.1:8080");
         assert_eq!(guard.check(&Method::GET, &headers(&[host])), Ok(()));
@@ -188,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_other_origins_change_nothing() {
+    fn request_from_a_page_of_another_origin_is_rejected() {
         for token in [false, true] {
             let guard = guard("127.0.0.1:8080", token);
             let check = |more: &[(&'static str, &'static str)]| {
@@ -208,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_one_long_word() {
+    fn token_is_one_word_of_at_least_16_characters() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
         let read = |text: &str| {

@@ -1,4 +1,4 @@
-//! What there is at the admin server, for people: `/`, and the answer to what is not there.
+//! The list of routes for people: `/`, and the answer to an unknown path.
 
 use axum::Router;
 use axum::http::header::{CONTENT_TYPE, VARY};
@@ -43,7 +43,7 @@ async fn index(headers: HeaderMap) -> Response {
 }
 
 async fn not_found() -> Response {
-    (StatusCode::NOT_FOUND, format!("there is nothing at this path; this is what there is:\n\n{}", text()))
+    (StatusCode::NOT_FOUND, format!("not found: there is no route at this path. The routes are:\n\n{}", text()))
         .into_response()
 }
 

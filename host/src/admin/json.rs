@@ -1,4 +1,4 @@
-//! An answer in JSON that may be shown at a terminal: `curl` prints what it gets.
+//! An answer in JSON that is safe to print at a terminal, as `curl` does.
 
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use mapper_terminal::output::escape;
 
-/// As that of axum, with the characters escaped that a terminal would take for something else than text.
+/// Like the type of axum, but escapes control characters.
 pub(super) struct Json<T>(pub(super) T);
 
 impl<T: Serialize> IntoResponse for Json<T> {

@@ -1,4 +1,4 @@
-//! Accepts connections to the admin server, and serves each as long as it keeps its deadlines and its place.
+//! Accepts connections to the admin server, and serves each until its deadline or its eviction.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,12 +21,12 @@ use super::connection::{Client, Connections, Deadlines, Watched};
 use super::places::{MAX_CONNECTIONS, MAX_OF_ADDRESS, Scope};
 use super::probes;
 
-/// The head of a request, and what is read of its body ahead, in bytes.
+/// The largest head of a request, and the read buffer of its body, in bytes.
 const BUFFER_BYTES: usize = 64 << 10;
-/// How long to wait after a failed accept, as when there are no file descriptors left.
+/// The pause after a failed accept, for example without free file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
-/// Serves for ever: a connection that fails costs itself.
+/// Serves until it is dropped. A failed connection does not affect the others.
 pub(super) async fn serve(listener: TcpListener, routes: Router, deadlines: Deadlines) {
     let connections = Connections::new(deadlines);
     loop {
@@ -47,13 +47,13 @@ async fn connection(stream: TcpStream, client: Arc<Client>, routes: Router) {
     let service = service_fn(|request| answer(&client, &routes, request));
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        // The client has deadlines for more than that.
+        // The deadlines of the client include this one.
         .header_read_timeout(None)
         .max_buf_size(BUFFER_BYTES)
         .keep_alive(client.scope == Scope::Everything)
         .serve_connection(TokioIo::new(Watched { stream, client: client.clone() }), service);
     tokio::select! {
-        // What goes wrong with a connection is for its client to see.
+        // The client sees the error of its connection.
         _ = served => {}
         () = client.ended() => {}
     }

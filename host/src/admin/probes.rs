@@ -1,4 +1,4 @@
-//! The two questions of an orchestrator: is it alive, or should it be restarted; is it ready, and if not, why.
+//! The probes of an orchestrator: `/livez` and `/readyz`.
 
 use std::sync::Arc;
 
@@ -16,21 +16,21 @@ pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
     Router::new().route(LIVEZ, get(livez)).route(READYZ, get(readyz))
 }
 
-/// Whether a path is that of a probe, which is answered however busy the server is.
+/// Whether a path is that of a probe. The server answers probes even if all other connections are busy.
 pub(super) fn is_probe(path: &str) -> bool {
     [LIVEZ, READYZ].contains(&path)
 }
 
-/// `alive`, or a line for each worker and each essential thread that is not.
+/// Answers `alive`, or a line for each worker and each essential thread that is not.
 async fn livez(State(registry): State<Arc<PipelineRegistry>>) -> (StatusCode, String) {
     answer("alive", lines(&registry, Entry::stuck))
 }
 
-/// `ready`, or a line for each reason why not.
+/// Answers `ready`, or a line for each reason why not.
 async fn readyz(State(registry): State<Arc<PipelineRegistry>>) -> (StatusCode, String) {
     let reasons = |entry: &Entry| entry.not_ready().into_iter().map(|(who, why)| format!("{who}: {why}")).collect();
     let (status, mut text) = answer("ready", lines(&registry, reasons));
-    // The pipelines go on as they are, so this is no reason not to be ready.
+    // The pipelines keep running, so the host stays ready.
     if let Some(error) = registry.config_error() {
         text.push_str(&format!("config: not applied: {error}\n"));
     }

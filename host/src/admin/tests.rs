@@ -25,7 +25,7 @@ fn registry(names: &[&str]) -> Arc<PipelineRegistry> {
     registry
 }
 
-/// A host with one pipeline, and what is counted of that.
+/// A host with one pipeline, and its telemetry.
 pub(super) fn single() -> (Arc<PipelineRegistry>, Arc<Telemetry>) {
     let registry = registry(&[DEFAULT_PIPELINE]);
     let telemetry = registry.get(DEFAULT_PIPELINE).unwrap().telemetry.clone();
@@ -56,7 +56,7 @@ pub(super) fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String
 }
 
 #[test]
-fn ready_is_who_has_no_reason_not_to_be() {
+fn readyz_lists_the_reasons_and_is_200_without_any() {
     let (registry, telemetry) = single();
     let (_server, address) = serve(&registry);
     assert_eq!(ask(address, "GET", "/livez"), (200, "alive\n".to_owned()));
@@ -74,7 +74,7 @@ fn ready_is_who_has_no_reason_not_to_be() {
 }
 
 #[test]
-fn a_worker_that_failed_is_not_alive() {
+fn livez_is_503_after_a_worker_failed() {
     let (registry, telemetry) = single();
     let (_server, address) = serve(&registry);
     telemetry.workers.worker(1).does(Activity::Committing);
@@ -84,12 +84,12 @@ fn a_worker_that_failed_is_not_alive() {
 }
 
 #[test]
-fn each_of_several_pipelines_has_its_routes_and_its_lines() {
+fn each_pipeline_has_its_routes_and_its_lines_in_the_probes() {
     let registry = registry(&["a", "b"]);
     let (_server, address) = serve(&registry);
     assert_eq!(ask(address, "GET", "/readyz").0, 200);
     registry.get("b").unwrap().set_state(State::Halted { reason: "gone".into(), restart_at: None });
-    let reason = "pipeline: halted: gone (a restart can't help)";
+    let reason = "pipeline: halted: gone (a restart cannot help)";
     assert_eq!(ask(address, "GET", "/readyz"), (503, format!("b: {reason}\n")));
     assert_eq!(ask(address, "GET", "/livez").0, 200);
     let (code, list) = ask(address, "GET", "/v1/pipelines");
@@ -111,7 +111,7 @@ fn each_of_several_pipelines_has_its_routes_and_its_lines() {
 }
 
 #[test]
-fn metrics_and_status_are_of_their_types() {
+fn metrics_and_status_have_their_content_types() {
     let (_server, address) = serve(&single().0);
     let (code, metrics) = ask(address, "GET", "/metrics");
     assert!(code == 200 && metrics.contains("# TYPE mapper_host_records_in_total counter\n"), "{code} {metrics}");
@@ -126,18 +126,18 @@ fn metrics_and_status_are_of_their_types() {
 }
 
 #[test]
-fn rates_are_taken_without_being_asked_for() {
+fn rates_are_sampled_without_a_request() {
     let (registry, telemetry) = single();
     let (_server, _) = serve(&registry);
     let deadline = Instant::now() + Duration::from_secs(30);
     while telemetry.rates.now(Instant::now(), &telemetry.counts()).over.is_zero() {
-        assert!(Instant::now() < deadline, "they never are");
+        assert!(Instant::now() < deadline, "no rate was sampled");
         std::thread::yield_now();
     }
 }
 
 #[test]
-fn what_is_not_there_is_not_found_and_what_is_only_read_is_not_changed() {
+fn unknown_path_is_404_and_wrong_method_is_405() {
     let (_server, address) = serve(&single().0);
     let (code, page) = ask(address, "GET", "/nothing");
     assert!(code == 404 && page.contains("/livez") && page.contains("/metrics"), "{code} {page}");
@@ -146,7 +146,7 @@ fn what_is_not_there_is_not_found_and_what_is_only_read_is_not_changed() {
 }
 
 #[test]
-fn root_says_what_there_is_to_people_and_their_browsers() {
+fn root_lists_the_routes_as_text_and_as_html() {
     let (_server, address) = serve(&single().0);
     let (head, page) = answer(address, "GET", "/");
     assert!(head.starts_with("HTTP/1.1 200") && head.contains("content-type: text/plain"), "{head}");
@@ -162,10 +162,10 @@ fn root_says_what_there_is_to_people_and_their_browsers() {
 }
 
 #[test]
-fn a_taken_address_is_refused_only_if_it_was_asked_for() {
+fn address_in_use_is_an_error_only_if_it_was_configured() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let Err(halt) = bind(Some(AdminConfig { address, asked: true })) else { panic!("it is taken") };
+    let Err(halt) = bind(Some(AdminConfig { address, asked: true })) else { panic!("the address is in use") };
     assert_eq!(halt.cause.exit_code(), 2);
     assert!(halt.reason.contains(&address.to_string()) && halt.reason.contains("--admin off"), "{halt}");
     assert!(bind(Some(AdminConfig { address, asked: false })).unwrap().is_none());
@@ -173,9 +173,9 @@ fn a_taken_address_is_refused_only_if_it_was_asked_for() {
 }
 
 #[test]
-fn the_address_is_free_again_when_the_server_is_gone() {
+fn address_is_free_after_the_server_was_dropped() {
     let (server, address) = serve(&single().0);
-    // A client that never goes doesn't keep it.
+    // An open connection does not keep the address.
     let _idle = TcpStream::connect(address).unwrap();
     drop(server);
     assert!(TcpStream::connect(address).is_err());

@@ -36,21 +36,21 @@ pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
         .route("/rollback", get(rollback_plan).post(rollback))
         .route("/history", get(history))
         .route("/shadow", get(shadow).post(start_shadow).delete(stop_shadow))
-        // What is taken is limited where it is read.
+        // The handler limits the body when it reads it.
         .layer(DefaultBodyLimit::disable())
 }
 
-/// How a swap is to be done.
+/// The options of a swap.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-struct How {
-    /// All but the swap.
+struct SwapOptions {
+    /// Ends after the try-out.
     dry_run: bool,
-    /// Without the try-out.
+    /// Skips the try-out.
     force: bool,
 }
 
-/// An answer that nothing was done.
+/// An answer to a request that was not carried out.
 pub(super) struct Failed(StatusCode, ErrorBody);
 
 impl IntoResponse for Failed {
@@ -78,7 +78,7 @@ fn control(entry: &Entry) -> Result<&Arc<Control>, Failed> {
     entry.versions().ok_or_else(|| failed(StatusCode::SERVICE_UNAVAILABLE, "the pipeline is still starting"))
 }
 
-/// Reads a plugin. Meanwhile others may swap.
+/// Reads a plugin. Other clients can swap at the same time.
 async fn plugin(control: &Control, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Failed> {
     if headers.get(CONTENT_TYPE).is_none_or(|given| given != PLUGIN_MEDIA_TYPE) {
         let why = format!("send the plugin as the body, with Content-Type: {PLUGIN_MEDIA_TYPE}");
@@ -106,12 +106,12 @@ async fn plugin(control: &Control, headers: &HeaderMap, body: Body) -> Result<Ve
         failed(StatusCode::REQUEST_TIMEOUT, format!("the plugin was not complete after {limit} s; send it faster"))
     };
     let bytes = read.map_err(too_slow)?.map_err(|error| {
-        // One that is sent in chunks doesn't say how long it is.
+        // A chunked body has no Content-Length.
         let is_too_large = error.source().is_some_and(|source| source.is::<LengthLimitError>());
         if is_too_large {
             return too_large();
         }
-        failed(StatusCode::BAD_REQUEST, format!("the plugin did not come whole: {error}"))
+        failed(StatusCode::BAD_REQUEST, format!("the plugin was not complete: {error}. Send it again"))
     })?;
     if bytes.is_empty() {
         return Err(failed(StatusCode::BAD_REQUEST, "the body is empty; send the plugin"));
@@ -141,37 +141,40 @@ async fn answer(control: &Control, request: Request) -> Result<Response, Failed>
 
 async fn swap(
     OfPipeline(entry): OfPipeline,
-    Query(how): Query<How>,
+    Query(options): Query<SwapOptions>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Failed> {
     let control = control(&entry)?;
     let bytes = plugin(control, &headers, body).await?;
-    let How { dry_run, force } = how;
+    let SwapOptions { dry_run, force } = options;
     answer(control, Request::Swap { bytes, by: Trigger::Http, force, dry_run }).await
 }
 
-/// What a rollback is to return to.
+/// The target of a rollback.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-struct Which {
-    /// The version; without it, the one before.
+struct RollbackTarget {
+    /// The version; the one before if it is missing.
     to: Option<String>,
-    /// The digest of the version that must be active, or nothing is done.
+    /// The digest of the version that must be active; otherwise the request is refused.
     from: Option<String>,
 }
 
-/// What a rollback would do.
+/// Answers the plan of a rollback.
 async fn rollback_plan(
     OfPipeline(entry): OfPipeline,
-    Query(Which { to, .. }): Query<Which>,
+    Query(RollbackTarget { to, .. }): Query<RollbackTarget>,
 ) -> Result<Response, Failed> {
     let plan = control(&entry)?.rollback_plan(to.as_deref());
     let refused = |reason| Failed(StatusCode::UNPROCESSABLE_ENTITY, ErrorBody { step: Some(Step::Read), reason });
     Ok(Json(plan.map_err(refused)?).into_response())
 }
 
-async fn rollback(OfPipeline(entry): OfPipeline, Query(Which { to, from }): Query<Which>) -> Result<Response, Failed> {
+async fn rollback(
+    OfPipeline(entry): OfPipeline,
+    Query(RollbackTarget { to, from }): Query<RollbackTarget>,
+) -> Result<Response, Failed> {
     answer(control(&entry)?, Request::Rollback { to, from }).await
 }
 
@@ -183,7 +186,7 @@ fn shadow_status(control: &Control) -> impl IntoResponse + use<> {
     Json(control.requests.shadow_view().map(|view| view.status()))
 }
 
-/// The shadow, or the last one; null if there was none.
+/// Answers the running or last shadow; null if there was none.
 async fn shadow(OfPipeline(entry): OfPipeline) -> Result<Response, Failed> {
     Ok(shadow_status(control(&entry)?).into_response())
 }

@@ -1,4 +1,4 @@
-//! The file with the tables of the pipelines: when it changes it is read again.
+//! The settings file with the tables of the pipelines. The host reads it again when it changes.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -6,32 +6,32 @@ use std::time::{Duration, Instant};
 use crate::config::RunConfig;
 use mapper_state::files::{self, Limit};
 
-/// How often it is looked whether the file has changed. A changed file must look the same twice: it may still be being written.
+/// The interval in which the host checks the file for a change. Two checks must agree, because a program may still write the file.
 const LOOK: Duration = Duration::from_secs(1);
-/// A larger file is refused when it is read.
-const LIMIT: Limit = Limit::new("a file of settings", 1 << 20);
+/// A larger file is an error.
+const LIMIT: Limit = Limit::new("a settings file", 1 << 20);
 
-/// Reads and checks the file as at the start, with the same flags and variables. An error is for an operator.
+/// Reads and checks the file as at the start, with the same flags and variables. The error is for an operator.
 pub type Reread<'a> = &'a dyn Fn() -> Result<RunConfig, String>;
 
-/// The content of the file, or why it can't be read.
+/// The content of the file, or the error of reading it.
 type Content = Result<Vec<u8>, String>;
 
-/// A file that is looked at now and then.
+/// A file that the host checks for changes.
 pub(super) struct ConfigFile<'a> {
     path: PathBuf,
     reread: Reread<'a>,
     /// The settings of the process at its start, without pipelines.
     process: RunConfig,
-    /// As it was read last.
+    /// The state at the last read.
     read: Content,
-    /// As it was at the last look.
+    /// The state at the last check.
     seen: Content,
     next_look: Instant,
 }
 
 impl<'a> ConfigFile<'a> {
-    /// The file that this configuration was read from, if it was.
+    /// The file of this configuration, if there is one.
     pub(super) fn of(config: &RunConfig, reread: Reread<'a>) -> Option<Self> {
         let path = config.file.clone()?;
         let content = content(&path);
@@ -39,7 +39,7 @@ impl<'a> ConfigFile<'a> {
         Some(Self { path, reread, process, read: content.clone(), seen: content, next_look: Instant::now() + LOOK })
     }
 
-    /// Whether the file has changed since it was read last, and looks the same as at the last look.
+    /// Whether the file has changed since the last read and not since the last check.
     pub(super) fn has_changed(&mut self, now: Instant) -> bool {
         if now < self.next_look {
             return false;
@@ -54,17 +54,17 @@ impl<'a> ConfigFile<'a> {
     /// Reads the file.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The mistakes in the file.
     pub(super) fn read(&mut self) -> Result<RunConfig, String> {
         self.read = content(&self.path);
         self.seen = self.read.clone();
         let path = self.path.display();
         let config = (self.reread)()?;
         if config.file.is_none() {
-            return Err(format!("{path}: it has no [[pipeline]] table any more. Add one, or end the host"));
+            return Err(format!("no [[pipeline]] table any more: {path}. Add one, or end the host"));
         }
         if (RunConfig { pipelines: Vec::new(), ..config.clone() }) != self.process {
-            tracing::warn!(%path, "the settings of the process above the tables have changed; they take effect at the next start");
+            tracing::warn!(%path, "changed settings of the process take effect at the next start");
         }
         Ok(config)
     }
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn change_is_reported_once_it_looks_the_same_twice_and_again_only_after_the_next_change() {
+    fn change_is_reported_once_after_two_equal_checks() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("host.toml");
         std::fs::write(&path, "a").unwrap();
@@ -105,7 +105,7 @@ mod tests {
         let mut look = |file: &mut ConfigFile<'_>| file.has_changed(looks.next().unwrap());
         assert!(!look(&mut file));
         std::fs::write(&path, "b").unwrap();
-        assert!(!file.has_changed(start), "it is not time to look");
+        assert!(!file.has_changed(start), "the interval has not passed");
         assert_eq!([look(&mut file), look(&mut file)], [false, true]);
         file.read().unwrap();
         assert_eq!([look(&mut file), look(&mut file)], [false, false]);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn file_without_tables_is_refused() {
+    fn file_without_tables_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("host.toml");
         std::fs::write(&path, "a").unwrap();

@@ -1,4 +1,4 @@
-//! One generation of a pipeline, from its spec to its end: plugin, Kafka, workers, and what ends them.
+//! One generation of a pipeline: loads the plugin, connects to Kafka, runs the workers and drains them.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,27 +29,27 @@ use mapper_versions::Reload;
 /// How often a record may be mapped before its verdict stands: with its batch, with its batch once more, and alone.
 const ATTEMPTS: u32 = 3;
 
-/// What the pipelines of a process share.
+/// The resources that the pipelines of a process share.
 #[derive(Debug, Clone)]
 pub struct Shared {
-    /// Where compiled plugins are kept; `None`: this user has no place for them.
+    /// The folder of compiled plugins; `None` if this user has none.
     pub cache_dir: Option<PathBuf>,
-    /// Where the host keeps what must survive a restart; `None`: nothing does.
+    /// The state folder; `None` if nothing survives a restart.
     pub state_dir: Option<PathBuf>,
-    /// Where spans go; `None`: there are none.
+    /// The destination of spans; `None` without spans.
     pub tracing: Option<TracingConfig>,
 }
 
-/// How the manager ends a generation, and asks it to read its plugin file again.
+/// The requests of the manager to a generation.
 #[derive(Clone, Default)]
 pub struct Signals {
-    /// Asks it to drain and end.
+    /// Requests a drain.
     pub shutdown: Shutdown,
-    /// Asks it to look at its plugin file.
+    /// Requests a check of the plugin file.
     pub reload: Reload,
 }
 
-/// How a generation ended.
+/// The end of a generation.
 pub(super) struct Outcome {
     pub(super) ended: Result<(), Halt>,
     /// Workers that did not end within the drain timeout.
@@ -62,7 +62,7 @@ impl From<Result<(), Halt>> for Outcome {
     }
 }
 
-/// Runs until a shutdown, or the end of the input if that was asked for.
+/// Runs until a shutdown, or until the end of the input with `--until-end`.
 pub(super) fn run(
     spec: &PipelineSpec,
     shared: &Shared,
@@ -71,7 +71,7 @@ pub(super) fn run(
     signals: &Signals,
 ) -> Outcome {
     let telemetry = &entry.telemetry;
-    telemetry.health.not_ready("start", "the plugin is being loaded, and Kafka is asked what is there");
+    telemetry.health.not_ready("start", "loading the plugin and connecting to Kafka");
     match prepare(spec, shared, cluster, &signals.shutdown) {
         Ok(Some(prepared)) => match prepared.job(spec, shared, cluster, entry, signals) {
             Ok(started) => started.run(spec, entry, signals),
@@ -85,12 +85,12 @@ pub(super) fn run(
     }
 }
 
-/// A plugin, and a Kafka for it.
+/// The plugin and the cluster of a generation.
 struct Prepared {
     engine: Arc<Engine>,
     plugin: Arc<Plugin>,
     kafka: Kafka,
-    /// The workers end before what only watches them.
+    /// The workers end before the threads that watch them.
     workers_end: Shutdown,
 }
 
@@ -104,7 +104,7 @@ fn prepare(
     build_if_absent(&spec.plugin)?;
     let workers_end = Shutdown::default();
     let here = tracing::Span::current();
-    // Compiling and reaching Kafka both take their time: side by side.
+    // Compiling and connecting both take time, so they run in parallel.
     let (plugin, kafka) = std::thread::scope(|scope| {
         let plugin =
             scope.spawn(|| here.in_scope(|| load(spec, shared.cache_dir.as_deref(), [shutdown, &workers_end])));
@@ -133,7 +133,7 @@ fn load(
 }
 
 impl Prepared {
-    /// Opens what is kept of earlier runs, and makes what the workers have in common.
+    /// Opens the state of earlier runs and creates the shared parts of the workers.
     fn job(
         self,
         spec: &PipelineSpec,
@@ -160,7 +160,7 @@ impl Prepared {
         let names = (spec.input_topic.as_str(), spec.group.as_str());
         let spans = shared.tracing.as_ref().map(|tracing| Spans::start(tracing, names, &telemetry.spans)).transpose();
         let spans =
-            spans.map_err(|error| Halt::configuration(format!("spans can't be sent: {error}")))?.unwrap_or_default();
+            spans.map_err(|error| Halt::configuration(format!("cannot send spans: {error}")))?.unwrap_or_default();
         let loader = PluginLoader {
             engine,
             settings: spec.set.to_vec(),
@@ -172,7 +172,7 @@ impl Prepared {
         let versions =
             Versions::open(spec, claim.clone(), (plugin.clone(), loader), kafka.routes.clone(), signals.reload.clone());
         entry.set_versions(versions.control.clone());
-        // Offsets of a cluster that ends with this process mean nothing to the next.
+        // Offsets of an embedded broker have no meaning for the next process.
         let markers = Arc::new(match claim.as_ref().filter(|_| cluster.is_durable) {
             Some(claim) => InFlightMarkers::open(claim, &spec.input_topic, spec.failures.poison_after),
             None => InFlightMarkers::none(),
@@ -245,7 +245,7 @@ fn transactional_id(spec: &PipelineSpec, claim: Option<&StateClaim>) -> String {
     })
 }
 
-/// Describes the pipeline in its telemetry; it is not ready yet.
+/// Describes the pipeline in its telemetry. It is not ready yet.
 fn describe(spec: &PipelineSpec, telemetry: &Telemetry, plugin: &Identity) {
     telemetry.about.set_work(Work {
         delivery: spec.delivery.to_string(),
@@ -292,11 +292,11 @@ impl Started {
                     let follow = || here.in_scope(|| watch.follow(&watchers_end));
                     spawn_watcher(scope, "topics", &telemetry.threads, follow).map_err(failed)?;
                 }
-                // Before the workers: a pipeline that can't swap maps nothing.
+                // Before the workers: a pipeline that cannot swap does not run.
                 let swapping = versions.start(scope, &workers_end, telemetry).map_err(failed)?;
                 telemetry.health.ready("start");
                 entry.set_state(State::Running);
-                // Members that join and leave at once cost the group a rebalance: with nothing to do, none joins.
+                // Members that join and leave immediately cost the group a rebalance. Without records to map, no worker joins.
                 let has_work = !shutdown.requested() && !kafka.is_done(&spec.input_topic);
                 let workers = if has_work { worker::start(&job) } else { Ok(Vec::new()) };
                 let workers = workers.map_err(|error| {
@@ -309,7 +309,7 @@ impl Started {
                 Ok(Outcome { ended: ended.and(swapped), left })
             };
             let outcome = run().unwrap_or_else(|halt| Err(halt).into());
-            // Also when not all of them could be started.
+            // Even if not all threads could be started.
             workers_end.request();
             watchers_end.request();
             outcome

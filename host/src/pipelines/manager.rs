@@ -1,4 +1,4 @@
-//! Starts, watches, restarts and drains the pipelines of a process. All that happens to them goes through one queue, one event after
+//! Starts, supervises, restarts and drains the pipelines of a process. One queue has all their events, which the manager handles one after
 //! the other.
 
 use std::collections::BTreeMap;
@@ -20,13 +20,13 @@ use crate::config::{PipelineSpec, RunConfig};
 use mapper_core::shutdown::{Halt, Shutdown};
 use mapper_versions::Reload;
 
-/// How often requests to end or to reload are looked for when nothing happens.
+/// The interval of checks for shutdown and reload requests.
 const POLL: Duration = Duration::from_millis(20);
 
-/// What the manager does about a pipeline that halts, and how it names pipelines.
+/// The policy for a pipeline that halts, and the naming of pipelines in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// The first pipeline that halts ends the process. Without it, the others go on, and it is started again if that can help.
+    /// The first pipeline that halts ends the process. Otherwise the others continue, and the manager restarts it if a restart can help.
     pub fail_fast: bool,
     /// Whether log lines name their pipeline.
     pub names_pipelines: bool,
@@ -38,23 +38,23 @@ struct Ended {
     outcome: Outcome,
 }
 
-/// What is to become of a pipeline when its generation has ended.
+/// The next state of a pipeline after the end of its generation.
 enum Goal {
     Run,
     Remove,
     Replace(Box<PipelineSpec>),
 }
 
-/// Where a pipeline is.
+/// The state of a pipeline.
 enum Phase {
     Running(JoinHandle<()>),
-    /// It halted, and starts again then.
+    /// It halted and restarts at this time.
     Waiting(Instant),
-    /// It ended, and nothing starts it by itself.
+    /// It ended and does not restart by itself.
     Settled,
 }
 
-/// A pipeline under management.
+/// A managed pipeline.
 struct Managed {
     spec: PipelineSpec,
     entry: Arc<Entry>,
@@ -63,7 +63,7 @@ struct Managed {
     phase: Phase,
     started: Instant,
     backoff: Backoff,
-    /// Why its last generation halted, and when.
+    /// The reason and the time of the last halt.
     failure: Option<(Instant, Halt)>,
     /// Workers of earlier generations that are still running.
     left: Workers,
@@ -74,7 +74,7 @@ impl Managed {
         matches!(self.phase, Phase::Running(_))
     }
 
-    /// As it is to be; `None`: it is to be gone.
+    /// The wanted spec; `None` to remove the pipeline.
     fn wanted(&self) -> Option<&PipelineSpec> {
         match &self.goal {
             Goal::Run => Some(&self.spec),
@@ -97,17 +97,17 @@ pub struct Manager {
 }
 
 impl Manager {
-    /// Nothing is started yet.
+    /// Creates a manager without pipelines.
     pub fn new(shared: Shared, registry: Arc<PipelineRegistry>, embedded: Option<Cluster>, policy: Policy) -> Self {
         let events = mpsc::channel();
         Self { shared, registry, embedded, policy, pipelines: BTreeMap::new(), events, ending: false }
     }
 
-    /// Runs these pipelines until all have ended, by themselves or after a shutdown. Their entries are in the registry, if they are
-    /// to be set up before.
+    /// Runs these pipelines until all have ended, at the end of their input or after a shutdown. The caller can create their entries in the registry
+    /// before.
     ///
     /// # Errors
-    /// Why the first of those halted that did not recover.
+    /// The reason of the first pipeline that halted and did not recover.
     pub fn run(
         mut self,
         config: &RunConfig,
@@ -178,10 +178,10 @@ impl Manager {
             let _here = span.enter();
             let run = AssertUnwindSafe(|| generation::run(&spec, &shared, &cluster, &entry, &signals));
             let outcome = catch_unwind(run).unwrap_or_else(|_| {
-                let panicked = anyhow::anyhow!("a thread of the pipeline panicked; what it said stands above");
+                let panicked = anyhow::anyhow!("a thread of the pipeline panicked; see the error before");
                 Err(Halt::internal(&panicked)).into()
             });
-            // The manager is gone only when the process ends.
+            // The manager exists until the process ends.
             let _ = events.send(Ended { name: spec.name.clone(), outcome });
         };
         match std::thread::Builder::new().name(format!("pipeline-{name}")).spawn(work) {
@@ -193,8 +193,8 @@ impl Manager {
         }
     }
 
-    /// Reads the file with the pipelines. An invalid one changes nothing. When `is_asked`, by a signal, pipelines that halted start
-    /// again even if nothing about them has changed.
+    /// Reads the settings file. An invalid file changes nothing. With `is_asked`, after a signal, halted pipelines restart
+    /// even if their settings have not changed.
     fn read(&mut self, file: &mut ConfigFile<'_>, is_asked: bool) {
         match file.read() {
             Ok(config) => {
@@ -202,44 +202,44 @@ impl Manager {
                 self.reconcile(config.pipelines, is_asked);
             }
             Err(error) => {
-                tracing::error!(error, "the file of settings is not applied; all pipelines go on as they are");
+                tracing::error!(error, "settings file not applied; all pipelines keep their settings");
                 self.registry.set_config_error(Some(error));
             }
         }
     }
 
-    /// Adds, removes and restarts pipelines until there are these.
+    /// Adds, removes and restarts pipelines to match these specs.
     fn reconcile(&mut self, specs: Vec<PipelineSpec>, is_asked: bool) {
         let names: Vec<String> = self.pipelines.keys().cloned().collect();
         for name in names.iter().filter(|name| specs.iter().all(|spec| spec.name != **name)) {
-            tracing::info!(pipeline = name, "removing: the file does not have it any more");
+            tracing::info!(pipeline = name, "removing the pipeline: the settings file does not have it any more");
             self.pursue(name, Goal::Remove);
         }
         let mut unchanged = 0;
         for spec in specs {
             match self.pipelines.get(&spec.name) {
                 None => {
-                    tracing::info!(pipeline = spec.name, "adding: the file has it now");
+                    tracing::info!(pipeline = spec.name, "adding the pipeline: it is new in the settings file");
                     let entry = Entry::new(&spec.name, 1);
                     self.add(spec, entry);
                 }
                 Some(managed) if managed.wanted() != Some(&spec) => {
-                    tracing::info!(pipeline = spec.name, "restarting: its settings have changed");
+                    tracing::info!(pipeline = spec.name, "restarting the pipeline: its settings have changed");
                     let name = spec.name.clone();
                     self.pursue(&name, Goal::Replace(Box::new(spec)));
                 }
                 Some(managed) if is_asked && managed.failure.is_some() && !managed.is_running() => {
-                    tracing::info!(pipeline = spec.name, "restarting: it halted, and a signal asks for a reload");
+                    tracing::info!(pipeline = spec.name, "restarting the halted pipeline: a signal requests a reload");
                     let name = spec.name.clone();
                     self.pursue(&name, Goal::Replace(Box::new(spec)));
                 }
                 Some(_) => unchanged += 1,
             }
         }
-        tracing::info!(pipelines = self.pipelines.len(), unchanged, "read the file of settings");
+        tracing::info!(pipelines = self.pipelines.len(), unchanged, "read the settings file");
     }
 
-    /// Sets what is to become of a pipeline, and asks it to end first if it runs.
+    /// Sets the next state of a pipeline and drains it first if it runs.
     fn pursue(&mut self, name: &str, goal: Goal) {
         let Some(pipeline) = self.pipelines.get_mut(name) else { return };
         pipeline.goal = goal;
@@ -250,7 +250,7 @@ impl Manager {
         }
     }
 
-    /// Does what is to become of a pipeline that does not run.
+    /// Applies the next state to a pipeline that does not run.
     fn reach_goal(&mut self, name: &str) {
         let Some(pipeline) = self.pipelines.get_mut(name) else { return };
         match std::mem::replace(&mut pipeline.goal, Goal::Run) {
@@ -271,13 +271,13 @@ impl Manager {
     fn ended(&mut self, Ended { name, outcome: Outcome { ended, left } }: Ended) {
         let Some(pipeline) = self.pipelines.get_mut(&name) else { return };
         if let Phase::Running(thread) = std::mem::replace(&mut pipeline.phase, Phase::Settled) {
-            // It has sent its last event, so it ends now; its panics were caught.
+            // The thread ends after its last event; its panics were caught.
             let _ = thread.join();
         }
         pipeline.left.extend(left);
         if !matches!(pipeline.goal, Goal::Run) {
             if let Err(halt) = ended {
-                tracing::warn!(pipeline = name, reason = halt.reason, "it did not end cleanly");
+                tracing::warn!(pipeline = name, reason = halt.reason, "the pipeline did not end cleanly");
             }
             return self.reach_goal(&name);
         }
@@ -290,7 +290,7 @@ impl Manager {
         }
     }
 
-    /// Decides what becomes of a pipeline that halted.
+    /// Decides whether a halted pipeline restarts, and when.
     fn halted(&mut self, name: &str, halt: Halt) {
         let Some(pipeline) = self.pipelines.get_mut(name) else { return };
         let now = Instant::now();
@@ -303,13 +303,13 @@ impl Manager {
         }
         let restart_at = pause.map(|pause| now + pause);
         pipeline.entry.set_state(State::Halted { reason: halt.reason.clone(), restart_at });
-        // Of several in a row, the first counts.
+        // The first of several halts in a row counts.
         let since = pipeline.failure.take().map_or(now, |(since, _)| since);
         pipeline.failure = Some((since, halt));
         self.ending |= self.policy.fail_fast;
     }
 
-    /// Starts the next generation of pipelines whose pause is over, unless workers of the last one are still there: they would
+    /// Starts the next generation of pipelines after their pause, unless workers of the last one still run: they would
     /// compete for the same transactional ids.
     fn restart_due(&mut self, now: Instant) {
         let due = |pipeline: &&mut Managed| match pipeline.phase {
@@ -325,7 +325,7 @@ impl Manager {
         names.iter().for_each(|name| self.start(name));
     }
 
-    /// Asks all pipelines to drain and end; none is started any more.
+    /// Drains all pipelines. None starts any more.
     fn drain(&mut self) {
         self.ending = true;
         for pipeline in self.pipelines.values_mut() {

@@ -1,4 +1,4 @@
-//! The pipelines of this process as others see them: the admin server, metrics and reports read here.
+//! The pipelines of this process, for the admin server, the metrics and the reports.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -9,8 +9,8 @@ use chrono::{DateTime, Utc};
 use crate::swap::Control;
 use mapper_telemetry::{Telemetry, Threads};
 
-/// As whom a pipeline says that it is not ready because it halted.
-const WHO: &str = "pipeline";
+/// The component of the reason of a halted pipeline.
+const COMPONENT: &str = "pipeline";
 
 /// All pipelines of the process, by name.
 #[derive(Debug)]
@@ -40,22 +40,22 @@ impl PipelineRegistry {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// When the process began.
+    /// The start of the process.
     pub fn started(&self) -> DateTime<Utc> {
         self.started
     }
 
-    /// How long the process has run.
+    /// The time since the start of the process.
     pub fn uptime(&self) -> Duration {
         self.begun.elapsed()
     }
 
-    /// Why the file of settings, as it is now, was not applied; `None`: it was.
+    /// The reason why the present settings file was not applied; `None` if it was.
     pub fn config_error(&self) -> Option<String> {
         self.config_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Whether the file of settings was applied, and if not, why.
+    /// Sets the reason why the settings file was not applied.
     pub fn set_config_error(&self, error: Option<String>) {
         *self.config_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
     }
@@ -81,7 +81,7 @@ impl PipelineRegistry {
     }
 }
 
-/// Where a generation of a pipeline is in its life.
+/// The state of a generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// It loads its plugin and connects to Kafka.
@@ -90,17 +90,17 @@ pub enum State {
     Running,
     /// It ended without a failure.
     Ended,
-    /// It halted for this reason, and is started again at this time if a restart can help.
+    /// It halted. It restarts if a restart can help.
     Halted {
-        /// Why, in words for an operator.
+        /// The reason, for an operator.
         reason: String,
-        /// When the next generation starts; `None`: never by itself.
+        /// The start of the next generation; `None` if it does not restart by itself.
         restart_at: Option<Instant>,
     },
 }
 
 impl State {
-    /// The state as one word, used in answers of the admin server.
+    /// The state in the answers of the admin server.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Starting => "starting",
@@ -117,7 +117,7 @@ impl State {
 pub struct Entry {
     name: String,
     generation: u64,
-    /// What is counted of this generation.
+    /// The telemetry of this generation.
     pub telemetry: Arc<Telemetry>,
     versions: OnceLock<Arc<Control>>,
     state: Mutex<State>,
@@ -146,12 +146,12 @@ impl Entry {
         self.generation
     }
 
-    /// Where it is in its life.
+    /// The current state.
     pub fn state(&self) -> State {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// From now on it is there.
+    /// Sets the current state.
     pub fn set_state(&self, state: State) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
@@ -161,22 +161,22 @@ impl Entry {
         self.versions.get()
     }
 
-    /// These are the versions of its plugin. A generation has one control.
+    /// Sets the versions of its plugin. A generation has one control.
     pub fn set_versions(&self, versions: Arc<Control>) {
         let _ = self.versions.set(versions);
     }
 
-    /// Why the pipeline is not ready, with who says so; empty when it is.
+    /// The reasons why the pipeline is not ready, with their components; empty if it is ready.
     pub fn not_ready(&self) -> Vec<(&'static str, String)> {
         let State::Halted { reason, restart_at } = self.state() else { return self.telemetry.not_ready() };
         let next = match restart_at {
             Some(at) => format!("restart in {} s", at.saturating_duration_since(Instant::now()).as_secs()),
-            None => "a restart can't help".to_owned(),
+            None => "a restart cannot help".to_owned(),
         };
-        vec![(WHO, format!("halted: {reason} ({next})"))]
+        vec![(COMPONENT, format!("halted: {reason} ({next})"))]
     }
 
-    /// Why the process should be restarted on behalf of this pipeline. One that halted is for the manager to restart.
+    /// The reasons to restart the process. The manager restarts a halted pipeline itself.
     pub fn stuck(&self) -> Vec<String> {
         match self.state() {
             State::Halted { .. } => Vec::new(),
@@ -199,7 +199,7 @@ mod tests {
         first.telemetry.workers.worker(0).does(mapper_pipeline::activity::Activity::Failed);
         assert_eq!(first.stuck().len(), 1);
         first.set_state(State::Halted { reason: "no broker answers".into(), restart_at: None });
-        let reason = "halted: no broker answers (a restart can't help)".to_owned();
+        let reason = "halted: no broker answers (a restart cannot help)".to_owned();
         assert_eq!((first.not_ready(), first.stuck().len()), (vec![("pipeline", reason)], 0));
         registry.insert(Entry::new("a", 2));
         let all: Vec<_> = registry.all().iter().map(|entry| (entry.name().to_owned(), entry.generation())).collect();

@@ -15,85 +15,85 @@ use mapper_api::versions::TermView;
 use mapper_api::versions::{Report, ShadowStatus};
 use mapper_api::{PIPELINES_PATH, PLUGIN_MEDIA_TYPE};
 
-/// How long the host may take to be reached.
+/// The timeout of a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long it may take to answer: it compiles, and waits for its workers.
+/// The timeout of an answer: the host compiles and waits for its workers.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// A host that refuses before it has read the plugin says so, instead of closing while it is sent.
+/// The host can refuse a plugin before the client sends it.
 const CONTINUE: &str = "100-continue";
 
-/// Why there is no answer, or none that was hoped for.
+/// The error of a request.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
-    /// Nobody is there.
+    /// The host cannot be reached.
     #[error(
-        "the admin server of the host at {url} can't be reached: {reason}; is a host running there? Another address: --admin URL"
+        "the admin server cannot be reached: {url}: {reason}. Check that a host runs there, or give another address with --admin URL"
     )]
     Unreachable {
-        /// Where it was asked.
+        /// The URL of the host.
         url: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The token is missing, or another one.
-    #[error("the host at {url} does not let this be done: {reason}; the token: --admin-token-file FILE")]
+    /// The token is missing or wrong.
+    #[error("the host at {url} rejected the request: {reason}. Give the token with --admin-token-file FILE")]
     Token {
-        /// Where it was asked.
+        /// The URL of the host.
         url: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The file of the token is not as it should be.
+    /// The token file is invalid.
     #[error("{0:#}")]
     TokenFile(anyhow::Error),
-    /// The host does not take the plugin.
+    /// The host refused the plugin.
     #[error("refused at the step {step}: {reason}")]
     Refused {
         /// The step.
         step: &'static str,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// Another answer: busy, ending, or not of a host at all.
+    /// Another answer: the host is busy or ending, or the server is not a host.
     #[error("the host at {url} answers {status}: {reason}")]
     Answer {
-        /// Where it was asked.
+        /// The URL of the host.
         url: String,
         /// The HTTP status.
         status: u16,
-        /// What it says.
+        /// The reason in the body.
         reason: String,
     },
 }
 
-/// Asks one host.
+/// A client of one host.
 pub struct Client {
     agent: Agent,
     url: String,
     token: Option<String>,
-    /// The pipeline that is asked about; `None`: the only one.
+    /// The pipeline of the requests; `None` is the only one.
     pipeline: Option<String>,
 }
 
 impl Client {
-    /// A client of the host whose admin server is at this URL, `http://HOST:PORT`.
+    /// Creates a client of the admin server at this URL, `http://HOST:PORT`.
     ///
     /// # Errors
-    /// When the file of the token can't be read.
+    /// If the token file cannot be read.
     pub fn new(url: &str, token_file: Option<&Path>) -> Result<Self, RemoteError> {
         let token = token_file.map(read_token).transpose().map_err(RemoteError::TokenFile)?;
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_global(Some(ANSWER_TIMEOUT))
-            // A proxy is for the world outside.
+            // The host is not behind the proxy of this machine.
             .proxy(None)
             .max_redirects(0);
         Ok(Self { agent: config.build().into(), url: url.trim_end_matches('/').to_owned(), token, pipeline: None })
     }
 
-    /// The same, about this pipeline of the host.
+    /// Sets the pipeline of the requests.
     #[must_use]
     pub fn about(self, pipeline: Option<String>) -> Self {
         Self { pipeline, ..self }
@@ -107,7 +107,7 @@ impl Client {
         self.read(self.agent.get(format!("{}{PIPELINES_PATH}", self.url)).call())
     }
 
-    /// Swaps this plugin in, or only tries it out. A refusal of the try-out is a report, too.
+    /// Swaps to this plugin, or only tries it out. A refusal is a report, too.
     ///
     /// # Errors
     /// See [`RemoteError`].
@@ -117,7 +117,7 @@ impl Client {
         self.read(self.authorised(request).send(&plugin[..]))
     }
 
-    /// What a rollback would do; `to`: the version that it is to return to, or the one before.
+    /// Plans a rollback to the version `to`, or to the version before.
     ///
     /// # Errors
     /// See [`RemoteError`].
@@ -126,7 +126,7 @@ impl Client {
         self.read(to.into_iter().fold(request, |request, to| request.query("to", to)).call())
     }
 
-    /// Does what was planned, unless another version has become active meanwhile.
+    /// Rolls back as planned. The host refuses it if another version is active by now.
     ///
     /// # Errors
     /// See [`RemoteError`].
@@ -136,7 +136,7 @@ impl Client {
         self.read(self.authorised(request).send_empty())
     }
 
-    /// Returns to the version before, whichever that is.
+    /// Rolls back to the version before.
     ///
     /// # Errors
     /// See [`RemoteError`].
@@ -161,7 +161,7 @@ impl Client {
         self.read(self.authorised(request).send(&plugin[..]))
     }
 
-    /// What the shadow has seen.
+    /// The results of the shadow.
     ///
     /// # Errors
     /// See [`RemoteError`].
@@ -200,7 +200,7 @@ impl Client {
         let mut answer = answer.map_err(unreachable)?;
         let status = answer.status();
         let body = answer.body_mut().read_to_string().map_err(unreachable)?;
-        // A refusal is told as fully as a success, where it came so far.
+        // The host answers a refused swap with a report, too.
         if let Ok(read) = serde_json::from_str(&body) {
             return Ok(read);
         }

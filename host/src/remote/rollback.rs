@@ -1,4 +1,4 @@
-//! `mapper-host rollback`: shows which version the host would return to, and asks before it does.
+//! `mapper-host rollback`: shows the plan and asks for a confirmation.
 
 use std::io::{self, BufRead, IsTerminal};
 
@@ -9,13 +9,13 @@ use mapper_api::versions::RollbackPlan;
 use mapper_core::shutdown::{Cause, Halt};
 use mapper_terminal::output;
 
-/// Rolls back to this version, or to the one before. Without a version in `to`, and unless `yes`, a person is asked first.
+/// Rolls back to this version, or to the one before. Without a version and without `yes`, the user must confirm it.
 ///
 /// # Errors
-/// When the host can't be asked or refuses, or nobody agrees.
+/// If the host cannot be reached or refuses, or the user does not confirm.
 pub(super) fn rollback(client: &Client, to: Option<&str>, yes: bool) -> Result<Report, Halt> {
     let plan = client.rollback_plan(to)?;
-    // On stderr: with --json, standard output is what the host answers.
+    // On stderr: with --json, stdout has the answer of the host.
     output::eprint_line(text::rollback_plan(&plan));
     if to.is_none() && !yes {
         confirm(&plan)?;
@@ -27,7 +27,7 @@ fn confirm(plan: &RollbackPlan) -> Result<(), Halt> {
     let digest = plan.to.digest.get(..12).unwrap_or(&plan.to.digest);
     if !io::stdin().is_terminal() || !output::stderr_is_terminal() {
         return Err(Halt::configuration(format!(
-            "nothing was changed: nobody confirmed the rollback, as there is no terminal to ask at. Confirm it with --yes, or name \
+            "nothing was changed: the rollback needs a confirmation, and there is no terminal. Confirm it with --yes, or name \
              the version with --to {digest}"
         )));
     }

@@ -1,4 +1,4 @@
-//! What a running host answered, for people. Each line is escaped by itself: what a version or a record is called can't add another.
+//! The answers of a running host as text. Each line is escaped by itself, so that the name of a version or a record cannot add a line.
 
 use mapper_api::pipelines::PipelineSummary;
 use mapper_api::versions::RollbackPlan;
@@ -7,7 +7,7 @@ use mapper_api::versions::{Difference, Report, ShadowStatus, SwapOutcome, TryOut
 use mapper_core::topics::Recreation;
 use mapper_terminal::output::Line;
 
-/// A table of pipelines; below each, why it is not ready.
+/// A table of pipelines, each with the reasons why it is not ready.
 pub(super) fn pipelines(all: &[PipelineSummary]) -> Vec<Line> {
     let heads = ["PIPELINE", "STATE", "RECORDS", "DEAD LETTERS", "LAG", "STARTS", "PLUGIN"].map(str::to_owned);
     let row = |pipeline: &PipelineSummary| {
@@ -28,7 +28,7 @@ pub(super) fn pipelines(all: &[PipelineSummary]) -> Vec<Line> {
     of_rows.flat_map(|(row, reasons): (Line, Vec<Line>)| [row].into_iter().chain(reasons)).collect()
 }
 
-/// How a swap or a rollback ended.
+/// The outcome of a swap or a rollback.
 pub(super) fn report(report: &Report) -> Vec<Line> {
     let mut lines = report.try_out.as_ref().map(try_out).unwrap_or_default();
     let to = report.to.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -43,19 +43,19 @@ pub(super) fn report(report: &Report) -> Vec<Line> {
         }
         SwapOutcome::Unchanged => lines.push(format!("{from} is active already").into()),
         SwapOutcome::Tried => {
-            lines.push(format!("{to} could be swapped in for {from}; it was not, as asked (--dry-run)").into());
+            lines.push(format!("the try-out of {to} succeeded; {from} stays active (--dry-run)").into());
         }
         SwapOutcome::Switching => {
             let reason = report.reason.as_deref().unwrap_or_default();
             lines.push(format!("not swapped everywhere yet: {reason}").into());
         }
         // The reason is the error that the command ends with.
-        SwapOutcome::Refused => lines.push(format!("{from} goes on").into()),
+        SwapOutcome::Refused => lines.push(format!("{from} stays active").into()),
     }
     lines
 }
 
-/// What a rollback would do, in a line.
+/// The plan of a rollback, in one line.
 pub(super) fn rollback_plan(plan: &RollbackPlan) -> String {
     let RollbackPlan { from, to, last_active, probation_failure } = plan;
     if from.digest == to.digest {
@@ -77,30 +77,30 @@ fn try_out(found: &TryOut) -> Vec<Line> {
     let TryOut { records, cases, same, different, broken, fixed, differences } = found;
     let mut text = format!("tried out on {records} records and {cases} cases: {same} the same, {different} different");
     if *different > 0 {
-        text.push_str(&format!(" ({broken} fail that used to pass, {fixed} pass that used to fail)"));
+        text.push_str(&format!(" ({broken} broken, {fixed} fixed)"));
     }
     [text.into()].into_iter().chain(differences.iter().flat_map(difference)).collect()
 }
 
-/// A record on which versions differ.
+/// A record for which the versions differ.
 pub(super) fn difference(shown: &Difference) -> [Line; 3] {
     let Difference { record, input, old, new } = shown;
     [format!("  {record}: {input}").into(), format!("    - {old}").into(), format!("    + {new}").into()]
 }
 
-/// The counts of a shadow, in a line.
+/// The counts of a shadow, in one line.
 pub(super) fn shadow_counts(status: &ShadowStatus) -> String {
     let ShadowStatus { seen, unseen, same, different, broken, fixed, .. } = status;
     let share = if seen + unseen == 0 { 100.0 } else { *seen as f64 * 100.0 / (seen + unseen) as f64 };
     let failing: Vec<String> = status.failing.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
     let failing = if failing.is_empty() { "0".to_owned() } else { failing.join(", ") };
     format!(
-        "{seen} records seen ({share:.0} % of all): {same} the same, {different} different ({broken} fail that pass now, \
-         {fixed} pass that fail now); failing: {failing}"
+        "{seen} records seen ({share:.0} % of all): {same} the same, {different} different ({broken} broken, \
+         {fixed} fixed); failing: {failing}"
     )
 }
 
-/// All of what a shadow has seen.
+/// The results of a shadow.
 pub(super) fn shadow(status: &ShadowStatus) -> Vec<Line> {
     let mut lines = vec![format!("{} beside {} since {}", status.version, status.against, status.since).into()];
     lines.extend(status.differences.iter().flat_map(difference));

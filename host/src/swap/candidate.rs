@@ -25,7 +25,7 @@ use mapper_telemetry::Telemetry;
 const ASK_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub struct PluginLoader {
-    /// With the limits of the run.
+    /// Has the limits of the pipeline.
     pub engine: Arc<Engine>,
     /// The settings of the plugin.
     pub settings: Vec<(String, String)>,
@@ -33,9 +33,9 @@ pub struct PluginLoader {
     pub topic: String,
     /// The file that the host was started with.
     pub plugin_file: PathBuf,
-    /// Whom to ask for committed offsets.
+    /// Reads committed offsets.
     pub setup: Arc<Setup>,
-    /// To whom it is said which plugin maps.
+    /// Shows the active plugin.
     pub telemetry: Arc<Telemetry>,
 }
 
@@ -77,7 +77,7 @@ impl VersionLoader for PluginLoader {
         for file in &files {
             for range in cases::split_runs(&file.cases) {
                 let run = &file.cases[range];
-                // Each run has settings of its own.
+                // Each pipeline has its own settings.
                 let plugin = plugin.with_settings(&run[0].merge_settings(&self.settings)).map_err(refusal)?;
                 let mut mapper = self.create_mapper(&Arc::new(plugin), None)?;
                 for case in run {

@@ -1,4 +1,4 @@
-//! All that a run owns for the sake of versions: the journal, the slot, the thread that swaps, and the watch of the file.
+//! The versions of a pipeline: the journal, the slot, the swap thread and the watch of the plugin file.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,20 +26,20 @@ use mapper_versions::store::Store;
 use mapper_versions::swapper::{LoadedVersion, Policy, RequestQueue, SwapContext, Swapper};
 use mapper_versions::watch::{Reload, Watch};
 
-/// How long an answer waits for a worker that is kept from swapping, as by a Kafka that does not answer.
+/// The longest time that an answer waits for a blocked worker, for example while Kafka does not answer.
 const SWITCH_ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long the thread that swaps may take to end once the workers have: it has nothing that must be finished.
+/// The longest time that the swap thread may take to end after the workers. It has no work that must be completed.
 const END_PATIENCE: Duration = Duration::from_secs(2);
 const END_POLL: Duration = Duration::from_millis(5);
 
-/// The versions of one run.
+/// The versions of one generation.
 pub struct Versions {
-    /// Where workers get theirs.
+    /// The slot of the workers.
     pub slot: Arc<Slot<PluginMapper>>,
     /// The version to begin with.
     pub active_version: Arc<ActiveVersion>,
-    /// For whoever asks.
+    /// The control for the admin server.
     pub control: Arc<Control>,
     swapper: Swapper<PluginLoader>,
     watch: Watch,
@@ -49,7 +49,7 @@ pub struct Versions {
 }
 
 impl Versions {
-    /// Opens what is kept of earlier runs, and goes on from there with this plugin.
+    /// Opens the history of earlier runs and starts a term of this plugin.
     pub fn open(
         spec: &PipelineSpec,
         claim: Option<Arc<StateClaim>>,
@@ -62,7 +62,7 @@ impl Versions {
             Ok(None) => (Journal::in_memory(), None),
             Err(error) => {
                 let error = format!("{error:#}");
-                tracing::warn!(error, "the history of versions can't be kept: it lasts as long as this process");
+                tracing::warn!(error, "failed to open the history of versions; it ends with this process");
                 (Journal::in_memory(), None)
             }
         };
@@ -71,7 +71,7 @@ impl Versions {
         match &last {
             Some(last) if last.digest != term.version.digest => tracing::warn!(
                 version = %term.version, last = %last,
-                "the plugin file is another version than the one that ran last here; the file is what counts"
+                "the plugin file has another version than the last run; the host runs the file"
             ),
             _ => {}
         }
@@ -92,10 +92,10 @@ impl Versions {
         Self { slot, active_version, control, swapper, watch, reload, plugin, claim }
     }
 
-    /// Starts to swap and to watch, until the workers are to end. A panic of the swap thread asks them to.
+    /// Starts the swap thread and the watch, until the workers end. A panic of the swap thread requests their end.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// If a thread cannot be started.
     pub fn start<'scope>(
         self,
         scope: &'scope Scope<'scope, '_>,
@@ -109,7 +109,7 @@ impl Versions {
         let swap = move || {
             let _here = here.enter();
             priority::lower_current_thread();
-            // Of a file that has changed since, the watch takes care.
+            // The watch reports a file that has changed since.
             if let Some(bytes) =
                 files::read(&path, PLUGIN_LIMIT).ok().filter(|bytes| Digest::hash_bytes(bytes) == digest)
             {
@@ -117,7 +117,7 @@ impl Versions {
             }
             swapper.run(&end);
         };
-        // Not in the scope, which would wait for it whatever it does.
+        // Not in the scope, which would wait for it without a limit.
         let swapping = start_swapping(swap, control.requests.clone(), telemetry.clone(), workers_end.clone())?;
         let watch = move || watching_here.in_scope(|| watch.run(workers_end));
         spawn_watcher(scope, "plugin-file", &telemetry.threads, watch)?;
@@ -125,7 +125,7 @@ impl Versions {
     }
 }
 
-/// Starts the swap thread. If it panics, all requests are answered so, and the workers end.
+/// Starts the swap thread. If it panics, all requests get an error, and the workers end.
 fn start_swapping(
     swap: impl FnOnce() + Send + 'static,
     requests: Arc<RequestQueue>,
@@ -146,17 +146,17 @@ pub struct Running {
 }
 
 impl Running {
-    /// Wakes the thread that waits for the file, as the workers are to end, and waits for the one that swaps: not for longer than
-    /// the drain may take. It is left then, and ends with the process.
+    /// Wakes the watch of the file and waits for the swap thread, at most for
+    /// the drain timeout. After that it ends with the process.
     ///
     /// # Errors
-    /// When the swap thread panicked.
+    /// If the swap thread panicked.
     pub fn end(self, drained_by: Instant) -> Result<(), Halt> {
         self.reload.wake();
         let deadline = drained_by.min(Instant::now() + END_PATIENCE);
         while !self.swapping.is_finished() {
             if Instant::now() >= deadline {
-                // Until this process has ended nobody else should get the slot: the thread may still write there.
+                // No other process may claim the slot before this one ends: the thread may still write to it.
                 std::mem::forget(self.claim);
                 tracing::warn!("ended without waiting for the swap in progress");
                 return Ok(());
@@ -167,12 +167,12 @@ impl Running {
     }
 }
 
-/// How the swap thread ended.
+/// The result of the swap thread.
 fn swapped(swapping: JoinHandle<Result<(), Panicked>>) -> Result<(), Halt> {
     match swapping.join() {
         Ok(Ok(())) => Ok(()),
         Ok(Err(Panicked)) | Err(_) => Err(Halt::internal(&anyhow::anyhow!(
-            "the swap thread panicked: a mistake in the host; the log has the error. Nothing is lost: start the host again, and report \
+            "the swap thread panicked: this is a bug of the host; see the error in the log. No record is lost. Start the host again and report \
              the error"
         ))),
     }
@@ -192,7 +192,7 @@ mod tests {
     use mapper_versions::swapper::{Busy, Request};
 
     #[test]
-    fn panic_of_the_swap_thread_makes_the_host_not_alive_and_ends_it_with_an_error() {
+    fn panic_of_the_swap_thread_fails_livez_and_ends_the_host_with_an_error() {
         let requests = Arc::new(RequestQueue::new(Arc::default()));
         let (telemetry, workers_end) = (Arc::new(Telemetry::default()), Shutdown::default());
         let panics = || panic!("on purpose");

@@ -1,4 +1,4 @@
-//! Reports what happened to topics: each event is logged, counted and, if a topic was created again, kept in the history.
+//! Reports events of topics: each is logged and counted. A topic that was created again is recorded in the history, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -10,19 +10,19 @@ use mapper_kafka::TopicEvents;
 use mapper_telemetry::Telemetry;
 use mapper_versions::Journal;
 
-/// Where all workers report.
+/// Receives the events of all workers.
 pub struct TopicReporter {
     telemetry: Arc<Telemetry>,
-    /// `None`: nothing is kept, as ids mean nothing to the next run.
+    /// `None` if ids have no meaning for the next run.
     journal: Option<Arc<Journal>>,
-    /// Each worker notices by itself that a topic was created again: it is reported once.
+    /// Each worker detects a new topic by itself; only the first report counts.
     reported: Mutex<BTreeSet<(String, TopicId)>>,
-    /// For each partition of a topic, up to which offset its missing records are counted.
+    /// Per partition of a topic, the offset up to which missing records are counted.
     counted_to: Mutex<BTreeMap<(String, i32), i64>>,
 }
 
 impl TopicReporter {
-    /// Reports to these.
+    /// Creates a reporter.
     pub fn new(telemetry: Arc<Telemetry>, journal: Option<Arc<Journal>>) -> Self {
         Self { telemetry, journal, reported: Mutex::default(), counted_to: Mutex::default() }
     }
@@ -92,8 +92,8 @@ impl TopicEvents for TopicReporter {
             partition,
             offset,
             to,
-            "the partition ends before the offset that is to be read next: the topic was deleted and created again, or a broker \
-             lost records; the host reads it from the offset `to` (--on-topic-recreated restart)"
+            "the partition ends before the next offset to read: the topic was deleted and created again, or a broker \
+             lost records; the host continues at the offset `to` (--on-topic-recreated restart)"
         );
         self.count_recreation(topic, None, None);
     }
@@ -110,7 +110,7 @@ impl TopicEvents for TopicReporter {
     fn missed(&self, topic: &str, partition: i32, from: i64, to: i64) {
         let first = self.first_uncounted(topic, partition, from, to);
         if first < to {
-            let message = "records were removed before the host read them (retention or DeleteRecords); it goes on behind them \
+            let message = "records were removed before the host read them (retention or DeleteRecords); the host continues after them \
                            (--on-gap)";
             self.report_missed(topic, partition, first..to, message);
         }
@@ -130,16 +130,16 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_that_is_found_again_after_a_rebalance_is_counted_once() {
+    fn gap_found_again_after_a_rebalance_is_counted_once() {
         let reporter = reporter();
         reporter.missed("visits", 0, 10, 40);
         reporter.missed("visits", 0, 10, 40);
         assert_eq!(counted(&reporter), 30);
         reporter.missed("visits", 0, 8, 45);
-        assert_eq!(counted(&reporter), 35, "only what is behind the records counted before");
+        assert_eq!(counted(&reporter), 35, "only the records after those counted before");
         reporter.missed("visits", 1, 10, 40);
         reporter.missed("others", 0, 10, 40);
-        assert_eq!(counted(&reporter), 95, "each partition counts by itself");
+        assert_eq!(counted(&reporter), 95, "each partition has its own count");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::super::places::MAX_PROBES;
 use super::*;
 
-/// No test waits for so long: it is for machines that have much to do.
+/// The limit of a wait on a busy machine.
 const SOON: Duration = Duration::from_secs(60);
 /// Longer than any test.
 const NEVER: Deadlines = Deadlines { head: SOON, keep_alive: SOON, answer: SOON };
@@ -22,7 +22,7 @@ const LARGE_BYTES: usize = 64 << 20;
 
 struct Server {
     address: SocketAddr,
-    /// Requests that will never be answered.
+    /// Incomplete requests.
     hanging: Arc<AtomicUsize>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -80,7 +80,7 @@ impl Server {
     }
 }
 
-/// Whether the server has closed a connection, and not only kept silent.
+/// Whether the server has closed the connection.
 fn is_closed(mut stream: &TcpStream) -> bool {
     match stream.read(&mut [0; 64]) {
         Ok(bytes) => bytes == 0,
@@ -89,7 +89,7 @@ fn is_closed(mut stream: &TcpStream) -> bool {
 }
 
 #[test]
-fn clients_that_never_finish_a_request_keep_nobody_out() {
+fn incomplete_requests_do_not_block_other_clients() {
     let server = serve(NEVER);
     let slow: Vec<_> = (0..2 * MAX_CONNECTIONS).map(|_| server.send("GET /livez HTTP/1.1\r\nhost")).collect();
     for path in ["/livez", "/other"] {
@@ -110,21 +110,21 @@ fn probes_are_answered_while_all_connections_are_busy() {
     let refused = server.ask("/other");
     assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("only /livez and /readyz"), "{refused}");
     assert!(server.ask("/livez").starts_with("HTTP/1.1 200"));
-    // Nor can those who hold the places of probes keep them.
+    // The slots of probes are limited in time, too.
     let _held: Vec<_> = (0..2 * MAX_PROBES).map(|_| server.send("")).collect();
     assert!(server.ask("/livez").starts_with("HTTP/1.1 200"));
     drop(busy);
     let started = Instant::now();
     while !server.ask("/other").starts_with("HTTP/1.1 200") {
-        assert!(started.elapsed() < SOON, "a place of a client that is gone is not free again");
+        assert!(started.elapsed() < SOON, "the slot of a closed connection is not free");
     }
 }
 
 #[test]
-fn request_that_takes_too_long_to_come_is_given_up() {
+fn request_that_exceeds_its_deadline_is_closed() {
     let server = serve(Deadlines { head: Duration::from_millis(200), ..NEVER });
     assert!(is_closed(&server.send("")));
-    // A byte now and then doesn't help.
+    // Single bytes do not extend the deadline.
     let mut stream = server.send("GET /livez HTTP/1.1\r\nx: ");
     let started = Instant::now();
     while stream.write_all(b"x").is_ok() {
@@ -155,12 +155,12 @@ fn connection_is_kept_between_requests_for_a_while() {
 }
 
 #[test]
-fn client_that_does_not_take_its_answer_is_given_up() {
+fn client_that_does_not_read_its_answer_is_closed() {
     let server = serve(Deadlines { answer: Duration::from_millis(200), ..NEVER });
     let mut stream = server.send("GET /large HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
     let mut received = 0;
     let mut part = vec![0; 64 << 10];
-    // So slowly that all of it would take seconds, until the rest does not come any more.
+    // The client reads slowly until the server closes the connection.
     loop {
         match stream.read(&mut part) {
             Ok(0) | Err(_) => break,
@@ -168,5 +168,5 @@ fn client_that_does_not_take_its_answer_is_given_up() {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
-    assert!(received < LARGE_BYTES, "all of it came");
+    assert!(received < LARGE_BYTES, "the whole answer was received");
 }

@@ -1,4 +1,4 @@
-//! What `/status` says, field by field.
+//! The fields of `/status`.
 
 use mapper_pipeline::contracts::PartitionPosition;
 use std::time::Duration;
@@ -22,7 +22,7 @@ fn status(entry: &Entry) -> Value {
     json
 }
 
-/// Takes out what depends on the clock, once it is seen to be a time.
+/// Checks and removes the times.
 fn timeless(mut status: Value) -> Value {
     let mut times = vec![status["host"]["started"].take()];
     if !status["plugin"].is_null() {
@@ -36,7 +36,7 @@ fn timeless(mut status: Value) -> Value {
 }
 
 #[test]
-fn before_all_there_is_a_host_and_nothing_else() {
+fn status_of_a_new_pipeline_has_empty_fields() {
     let expected = json!({
         "pipeline": "p", "state": "starting", "generation": 1, "config_error": null,
         "ready": true, "not_ready": [], "stuck": [],
@@ -58,7 +58,7 @@ fn before_all_there_is_a_host_and_nothing_else() {
 }
 
 #[test]
-fn all_of_a_host_at_work() {
+fn status_of_a_running_pipeline_has_all_fields() {
     let entry = Entry::new("p", 1);
     let telemetry = &entry.telemetry;
     let text = |text: &str| text.to_owned();
