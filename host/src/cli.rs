@@ -1,4 +1,4 @@
-//! From arguments and environment to a checked configuration, or to words for the user.
+//! Turns arguments and environment into a checked configuration, or into a message for the user.
 
 mod admin;
 mod arguments;
@@ -34,7 +34,7 @@ use crate::config::Command;
 use mapper_terminal::output::escape;
 use sources::{Environment, Sources};
 
-/// Why there is nothing to run.
+/// The reason why there is nothing to run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CliError {
     /// The user asked for help or the version: this text goes to stdout, and the exit code is 0.
@@ -48,13 +48,13 @@ pub enum CliError {
     Setting {
         /// Its name.
         name: &'static str,
-        /// What is wrong, and the way out.
+        /// The mistake and its fix.
         message: String,
     },
 }
 
-/// Reads the arguments, the first of which is the program, the environment, and the file that they name if they do.
-/// Nothing else is touched: not the plugin, not Kafka.
+/// Reads the arguments, of which the first is the program, the environment and the settings file.
+/// It reads neither the plugin nor anything of Kafka.
 ///
 /// # Errors
 /// See [`CliError`].
@@ -96,8 +96,8 @@ fn from_clap(mut error: clap::Error) -> CliError {
     }
 }
 
-/// An argument that clap repeats in its message may have a secret in it, as `sasl.password=…` has without its `--kafka`, and
-/// line breaks that would make it look like more of the message.
+/// An argument in a message of clap may contain a secret, such as `sasl.password=…` without its `--kafka`, and
+/// line breaks that would look like a part of the message.
 fn quote_arguments(error: &mut clap::Error) {
     let quote = |text: &str| {
         let shown = text.split_once('=').map_or_else(|| text.to_owned(), |(name, _)| format!("{name}=…"));
@@ -116,13 +116,13 @@ fn quote_arguments(error: &mut clap::Error) {
         .collect();
     for (kind, value) in quoted {
         if error.get(kind) != Some(&value) {
-            // The suggestion repeats the argument as it was given.
+            // The suggestion contains the argument.
             error.remove(ContextKind::Suggested);
         }
         error.insert(kind, value);
     }
 }
 
-/// What clap repeats of the arguments as they were given.
+/// The arguments that the message of clap contains.
 const GIVEN: [ContextKind; 4] =
     [ContextKind::InvalidArg, ContextKind::InvalidSubcommand, ContextKind::InvalidValue, ContextKind::TrailingArg];

@@ -1,4 +1,4 @@
-//! What the program was asked to do, as plain data that was checked before anything was touched.
+//! The checked configuration of a command, as plain data. The command line is parsed without I/O other than the settings file.
 
 pub(crate) mod admin;
 pub(crate) mod brokers;
@@ -35,16 +35,16 @@ pub use swap::SwapConfig;
 
 use mapper_visits::Profile;
 
-/// What the program was asked to do.
+/// The command and its settings.
 #[derive(Debug, Clone)]
 pub enum Command {
     /// Map records of one topic to others.
     Run(Box<RunConfig>),
-    /// Say what is wrong with a file of settings.
+    /// Check a settings file.
     CheckFile(Box<CheckFileConfig>),
     /// Fill a topic with visits.
     Generate(Box<GenerateConfig>),
-    /// Ask a running host for something.
+    /// Call a running host.
     Remote(RemoteConfig),
     /// Build a plugin project.
     Build(BuildConfig),
@@ -52,45 +52,45 @@ pub enum Command {
     Show(String),
     /// Write man pages.
     Man(ManConfig),
-    /// What a plugin's author does.
+    /// A command for plugin authors.
     Author(AuthorCommand),
 }
 
 /// All settings of `mapper-host run`: those of the process, and its pipelines.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunConfig {
-    /// What is run; one or more, each with a name of its own.
+    /// The pipelines, at least one; their names are unique.
     pub pipelines: Vec<PipelineSpec>,
-    /// The file with their tables, which is read again when it changes; `None`: flags describe the only pipeline.
+    /// The settings file with their tables, which the host reads again when it changes; `None` if flags describe the only pipeline.
     pub file: Option<PathBuf>,
     /// Whether the first pipeline that halts ends the process. It always does if flags describe it.
     pub fail_fast: bool,
-    /// Where compiled plugins are kept; `None`: this user has no place for them.
+    /// The folder of compiled plugins; `None` if the user has none.
     pub cache_dir: Option<PathBuf>,
-    /// Where the host keeps what must survive a restart; `None`: this user has no place for it.
+    /// The state folder; `None` if the user has none.
     pub state_dir: Option<PathBuf>,
-    /// Where the admin server listens; `None`: there is none.
+    /// The address of the admin server; `None` without a server.
     pub admin: Option<AdminConfig>,
-    /// Where spans go; `None`: there are none.
+    /// The destination of spans; `None` without spans.
     pub tracing: Option<mapper_telemetry::spans::TracingConfig>,
-    /// What must be shown to change anything through the admin server: the first line of this file. It was not read yet.
+    /// The file with the token of the admin server in its first line. It was not read yet.
     pub admin_token_file: Option<PathBuf>,
-    /// What is logged, and how.
+    /// The level and the format of the log.
     pub log: LogConfig,
 }
 
-/// What `mapper-host check --config` found in a file of settings, and is still to look at.
+/// The mistakes that `mapper-host check --config` found in a settings file, and the pipelines to check further.
 #[derive(Debug, Clone)]
 pub struct CheckFileConfig {
-    /// The file, as the user named it.
+    /// The path as the user gave it.
     pub path: String,
-    /// What is wrong with it, each with the way out.
+    /// The mistakes, each with its fix.
     pub mistakes: Vec<String>,
-    /// The pipelines of which the settings can be read.
+    /// The pipelines whose settings are valid.
     pub pipelines: Vec<PipelineSpec>,
-    /// Whether Kafka is asked for the topics and permissions.
+    /// Whether to check the topics and permissions on Kafka.
     pub asks_kafka: bool,
-    /// Whether what is found is printed as JSON.
+    /// Whether to print JSON.
     pub json: bool,
 }
 
@@ -109,27 +109,27 @@ pub struct GenerateConfig {
     pub create_topics: Option<u32>,
     /// When rows come.
     pub rhythm: Rhythm,
-    /// After how many rows to end; `None`: when told to.
+    /// The number of rows; `None` runs until a shutdown.
     pub count: Option<u64>,
-    /// What the rows are like.
+    /// The properties of the rows.
     pub profile: Profile,
-    /// What is logged, and how.
+    /// The level and the format of the log.
     pub log: LogConfig,
 }
 
-/// What `mapper-host man` writes.
+/// The man pages of `mapper-host man`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManConfig {
-    /// The folder that they go to; `None`: the first one is printed.
+    /// The output folder; `None` prints the first page.
     pub dir: Option<PathBuf>,
-    /// Names of files, and what goes into them.
+    /// The files with their content.
     pub pages: Vec<(String, String)>,
 }
 
-/// When generated rows come.
+/// The timing of generated rows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Rhythm {
-    /// As from the reference generator: a burst, then a pause.
+    /// A burst, then a pause, like the reference generator.
     Reference,
     /// Evenly, this many rows per second; more than 0.
     Rate(f64),

@@ -1,4 +1,4 @@
-//! Says how it goes: a live line with counts and rates, and a summary at the end.
+//! Reports the progress: a live line with counts and rates, and a summary at the end.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -10,10 +10,10 @@ use mapper_telemetry::{Rates, Telemetry};
 use mapper_terminal::console::Console;
 
 const LIVE_INTERVAL: Duration = Duration::from_millis(500);
-/// Without a terminal a line is for a file: fewer, and none when nothing has happened.
+/// Without a terminal, the interval is longer, and a line is printed only after a change.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How far a pipeline was at the last look.
+/// The progress of a pipeline at the last report.
 #[derive(Default)]
 struct Progress {
     generation: u64,
@@ -22,7 +22,7 @@ struct Progress {
 }
 
 impl Progress {
-    /// The counts, the records a second, and whether anything happened since the last look.
+    /// The counts, the records per second, and whether the counts have changed since the last report.
     fn look(&mut self, entry: &Entry, now: Instant) -> (Counts, f64, bool) {
         let counts = entry.telemetry.counts();
         if self.generation != entry.generation() {
@@ -36,7 +36,7 @@ impl Progress {
     }
 }
 
-/// Reports until the shutdown. With `names`, each line says of which pipeline it is.
+/// Reports until the shutdown. With `names`, each line names its pipeline.
 pub fn follow(console: &Console, registry: &PipelineRegistry, names: bool, shutdown: &Shutdown) {
     let mut pipelines: BTreeMap<String, Progress> = BTreeMap::new();
     let mut wait = Duration::ZERO;
@@ -77,7 +77,7 @@ fn log_progress(pipeline: Option<&str>, counts: &Counts, rate: f64) {
     );
 }
 
-/// What was done, by each pipeline: in a few lines for people, and for programs that read logs.
+/// Reports the totals of each pipeline, as text for people or as a log line.
 pub fn finish(console: &Console, registry: &PipelineRegistry, names: bool) {
     for entry in registry.all() {
         if console.is_for_people() {
@@ -90,7 +90,7 @@ pub fn finish(console: &Console, registry: &PipelineRegistry, names: bool) {
 }
 
 fn line(counts: &Counts, rate: f64) -> String {
-    // Fewer than ten a second are not rounded to none.
+    // Rates below ten have a decimal, so that they are not rounded to 0.
     let decimals = usize::from(rate < 10.0 && rate > 0.0);
     format!(
         "{} in ({rate:.decimals$}/s) → {} out, {} dead letters, {} skipped",

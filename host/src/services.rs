@@ -1,4 +1,4 @@
-//! What the host gives to the commands of a plugin's author.
+//! The services of the host for the commands of plugin authors.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use mapper_kafka::{KafkaSettings, TopicReader};
 use crate::remote;
 use crate::remote::client::Client;
 
-/// Kafka, and running hosts.
+/// Reads topics and calls running hosts.
 pub struct HostServices;
 
 struct Reader(TopicReader);

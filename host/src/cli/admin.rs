@@ -1,4 +1,4 @@
-//! The settings of what is seen of the host from outside, read and checked.
+//! Reads and checks the settings of the admin server and of spans.
 
 use std::path::PathBuf;
 
@@ -10,12 +10,12 @@ use crate::config::admin::address;
 use crate::config::tracing::{base, whole};
 use mapper_telemetry::spans::TracingConfig;
 
-/// What the host calls itself to a collector of spans if nobody says otherwise.
+/// The default service name of spans.
 const SERVICE: &str = "mapper-host";
-/// The only way in which spans are sent.
+/// The only supported protocol for spans.
 const PROTOCOL: &str = "http/protobuf";
 
-/// Where the admin server listens, if there is to be one, and the file of its token.
+/// The address of the admin server, if there is one, and its token file.
 pub(super) fn config(sources: &Sources<'_>) -> Result<(Option<AdminConfig>, Option<PathBuf>), CliError> {
     let given = sources.present("admin");
     let asked = given.explicit();
@@ -23,14 +23,14 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<(Option<AdminConfig>, Opti
     let token = sources.optional("admin-token-file", path)?;
     if token.is_none() && admin.is_some_and(|admin| !admin.address.ip().is_loopback()) {
         return Err(given.refuse(
-            "anyone who reaches that address could swap the plugin; give --admin-token-file FILE, or an address of this \
+            "anyone who can reach this address could swap the plugin; give --admin-token-file FILE, or an address of this \
              machine alone, such as 127.0.0.1:8080",
         ));
     }
     Ok((admin, token))
 }
 
-/// Where spans go, if anywhere: by our setting, or by the variables of OpenTelemetry.
+/// The destination of spans, from the setting or from the variables of OpenTelemetry.
 pub(super) fn tracing(sources: &Sources<'_>) -> Result<Option<TracingConfig>, CliError> {
     let environment = sources.environment;
     let endpoint = match sources.find("otlp-endpoint") {

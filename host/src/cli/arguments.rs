@@ -21,7 +21,7 @@ pub(super) fn path(argument: Arg) -> Arg {
     argument.value_parser(clap::value_parser!(PathBuf))
 }
 
-/// All values are text to clap: they are read where those of variables and of the file are, with the same messages.
+/// All values are text for clap. The code that reads variables and the file parses them, with the same messages.
 pub(super) fn argument(setting: &Setting) -> Arg {
     let argument = Arg::new(setting.name)
         .long(setting.name)
@@ -31,10 +31,10 @@ pub(super) fn argument(setting: &Setting) -> Arg {
         .help_heading((setting.heading != OPTIONS).then_some(setting.heading))
         .value_parser(ValueParser::string());
     match setting.kind {
-        // `--until-end` is true, and `--until-end=false` takes back what a variable or the file says.
+        // `--until-end` is true, and `--until-end=false` overrides a variable or the file.
         Kind::Switch => argument.num_args(0..=1).require_equals(true).default_missing_value("true"),
         Kind::List | Kind::Pairs => argument.action(ArgAction::Append).allow_hyphen_values(true),
-        // A value such as -1 is for us to refuse, with what is allowed.
+        // The check of the limits refuses a value such as -1.
         Kind::Whole | Kind::Number => argument.allow_negative_numbers(true),
         Kind::Text | Kind::Duration | Kind::Size => argument,
     }

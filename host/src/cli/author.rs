@@ -1,4 +1,4 @@
-//! The commands of a plugin's author: their arguments, read and checked.
+//! The commands for plugin authors: reads and checks their arguments.
 
 mod bench;
 mod build;
@@ -16,20 +16,20 @@ use super::sources::{Environment, Sources};
 use super::{CliError, arguments, pairs, readers, sandbox, settings};
 use crate::config::{self, AuthorCommand, GuestConfig};
 
-/// All of them, as clap wants them.
+/// The commands for clap.
 pub(super) fn commands() -> [Command; 6] {
     [new::command(), build::command(), test::command(), map::command(), check::command(), bench::command()]
 }
 
-/// Whether a command is one of them.
+/// Whether a command is one of these.
 pub(super) fn is_one(name: &str) -> bool {
     commands().iter().any(|command| command.get_name() == name)
 }
 
-/// Reads and checks.
+/// Reads and checks the arguments.
 ///
 /// # Errors
-/// The first argument or setting that is wrong, and what is allowed.
+/// The first wrong argument or setting, and the allowed values.
 pub(super) fn command(
     name: &str,
     matches: &ArgMatches,
@@ -47,7 +47,7 @@ pub(super) fn command(
     Ok(config::Command::Author(command))
 }
 
-/// How the plugin is run.
+/// The settings of running a plugin.
 fn guest(sources: &Sources<'_>) -> Result<GuestConfig, CliError> {
     Ok(GuestConfig {
         set: pairs::plugin(sources)?,
@@ -71,7 +71,7 @@ fn given_path(matches: &ArgMatches, name: &str) -> Option<PathBuf> {
     matches.get_one::<PathBuf>(name).cloned()
 }
 
-/// What is wrong with a flag.
+/// The error of a flag.
 fn wrong(flag: &str, text: &str, allowed: &str) -> CliError {
     CliError::Wrong(format!("flag --{flag}: {text:?} is not allowed: {allowed}"))
 }

@@ -1,4 +1,4 @@
-//! `mapper-host check --config FILE`: all that is wrong with a file of settings.
+//! `mapper-host check --config FILE`: all mistakes of a settings file.
 
 use clap::{Arg, ArgMatches};
 
@@ -9,18 +9,18 @@ use super::settings::{CONFIG, RUN};
 use super::sources::{Environment, Sources};
 use crate::config::{CheckFileConfig, brokers};
 
-/// The flag that asks Kafka, too.
+/// The flag that checks Kafka, too.
 pub(super) fn brokers_argument() -> Arg {
     let of_run = RUN.iter().find(|setting| setting.name == "brokers");
     let of_run = of_run.unwrap_or_else(|| unreachable!("the table has the setting brokers"));
     argument(of_run)
-        .help("With --config: also ask this Kafka whether the topics of all pipelines are there, and what the host may do")
+        .help("With --config: also check the topics and permissions of all pipelines on this Kafka")
         .help_heading(None)
         .requires(CONFIG.name)
         .conflicts_with("plugin")
 }
 
-/// Whether a file of settings is to be checked, not a plugin.
+/// Whether the command checks a settings file, not a plugin.
 pub(super) fn is_meant(matches: &ArgMatches) -> bool {
     matches.contains_id(CONFIG.name) && !matches.contains_id("plugin") && !matches.get_flag("contract")
 }
@@ -28,7 +28,7 @@ pub(super) fn is_meant(matches: &ArgMatches) -> bool {
 /// Reads and checks.
 ///
 /// # Errors
-/// When the file can't be read, or the flag is wrong. What is wrong in the file is in the result.
+/// If the file cannot be read, or the flag is wrong. The result has the mistakes of the file.
 pub(super) fn config(matches: &ArgMatches, environment: &Environment) -> Result<CheckFileConfig, CliError> {
     let (sources, mistakes) = Sources::read_all(&RUN, matches, environment)?;
     let asked = matches.get_one::<String>("brokers").map(|_| sources.optional("brokers", brokers::brokers));

@@ -1,4 +1,4 @@
-//! The command line as clap wants it, made from the table of settings.
+//! The command line for clap, from the table of settings.
 
 use clap::Command;
 
@@ -16,7 +16,7 @@ Without --brokers it is a demo on an embedded broker: it generates visits, maps 
 const USAGE: &str = "mapper-host COMMAND [OPTIONS]
        mapper-host --plugin FILE [OPTIONS]    (the same as mapper-host run)";
 
-/// The commands as the overview lists them: a title, and the names in their order.
+/// The groups of commands in the overview: a title, and the names in order.
 const GROUPS: [(&str, &[&str]); 4] = [
     ("Run", &["run", "generate"]),
     ("Develop plugins", &["new", "build", "test", "map", "check", "bench"]),
@@ -37,7 +37,7 @@ pub(super) fn command() -> Command {
         .after_help(MORE)
         .max_term_width(HELP_COLUMNS)
         .override_usage(USAGE)
-        // `run` is the default: its flags are those of the program itself. The help of `run` lists them.
+        // `run` is the default, so its flags are those of the program, too. Only the help of `run` lists them.
         .args(RUN.iter().map(|setting| argument(setting).hide(true)))
         .args_conflicts_with_subcommands(true)
         .disable_help_subcommand(true)

@@ -1,4 +1,4 @@
-//! The settings of the heading "Failures", read and checked.
+//! Reads and checks the settings of the heading "Failures".
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use super::CliError;
 use super::sources::Sources;
 use crate::config::{BreakerRecords, BreakerSettings, FailurePolicy, Failures, values};
 
-/// A window is a few bytes a record, per worker.
+/// A window needs a few bytes per record and worker.
 const LARGEST_WINDOW: u64 = 1_000_000;
 const SHORTEST_RETRY: Duration = Duration::from_millis(10);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
-/// Reads and checks.
+/// Reads and checks the settings.
 ///
 /// # Errors
 /// See [`super::run::config`].
@@ -19,15 +19,13 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<Failures, CliError> {
     let window = sources.present("error-ratio-window");
     let ratio = sources.optional("halt-on-error-ratio", share)?;
     if window.explicit() && ratio.is_none() {
-        return Err(window.refuse("it means nothing without --halt-on-error-ratio; give that too, or leave this out"));
+        return Err(window.refuse("it has no effect without --halt-on-error-ratio; give that, too, or leave this out"));
     }
     let after = sources.value("breaker-after", |text| values::whole32(text, 0..=u32::MAX))?;
     let records = sources.present("breaker-records");
     let breaker_records = records.read(breaker_records)?;
     if after == 0 && breaker_records == BreakerRecords::Hold {
-        return Err(
-            records.refuse("with --breaker-after 0 no worker ever stops, so there is nothing to hold records for")
-        );
+        return Err(records.refuse("with --breaker-after 0 no breaker opens, so no records are held"));
     }
     let retry = sources.value("breaker-retry", |text| values::duration(text, SHORTEST_RETRY..=LONGEST_RETRY))?;
     let policy = FailurePolicy {
@@ -39,7 +37,7 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<Failures, CliError> {
     Ok(Failures { policy, poison_after })
 }
 
-/// Above 0, or every first record would end the host.
+/// Above 0, because 0 would end the host at the first record.
 fn share(text: &str) -> values::Read<f64> {
     values::share(text)
         .ok()

@@ -1,4 +1,4 @@
-//! The optional TOML file of settings.
+//! The optional settings file in TOML.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,12 +11,12 @@ use super::settings::{Kind, OF_PROCESS, Setting, all, of_pipeline};
 use mapper_state::files::{self, Limit};
 
 /// All settings together take some KiB.
-const LIMIT: Limit = Limit::new("a file of settings", 1 << 20);
+const LIMIT: Limit = Limit::new("a settings file", 1 << 20);
 
 /// The key of the tables of pipelines.
 const PIPELINE: &str = "pipeline";
 
-/// What a key of the file holds, as the text that a flag would have.
+/// The value of a key, as the text of a flag.
 #[derive(Debug, Clone)]
 pub(super) enum Entry {
     One(String),
@@ -24,10 +24,10 @@ pub(super) enum Entry {
     Pairs(Vec<(String, String)>),
 }
 
-/// The tables of a file, each of their keys known and of the right type. What the values mean is not asked yet.
+/// The tables of a file. All keys are known and of the right type; the values are not checked yet.
 #[derive(Debug, Default)]
 pub(super) struct File {
-    /// As the user named it.
+    /// The path as the user gave it.
     pub(super) path: String,
     /// The keys above the tables.
     entries: BTreeMap<&'static str, Entry>,
@@ -46,25 +46,25 @@ pub(super) struct PipelineTable {
 }
 
 impl PipelineTable {
-    /// What a key holds.
+    /// The value of a key.
     pub(super) fn get(&self, name: &str) -> Option<&Entry> {
         self.entries.get(name)
     }
 }
 
 impl File {
-    /// Reads the file, and finds all keys that are unknown or of a wrong type; they are left out. `named_by` says who asked for it.
+    /// Reads the file and collects all keys that are unknown or of a wrong type. `named_by` is the flag or variable that names the file.
     ///
     /// # Errors
-    /// When it can't be read, or is not TOML.
+    /// If it cannot be read, or is not TOML.
     pub(super) fn read(path: &str, named_by: &str) -> Result<(Self, Vec<CliError>), CliError> {
         let text = files::read_text(Path::new(path), LIMIT)
-            .map_err(|error| CliError::Wrong(format!("{named_by}: the file {path} can't be read: {error}")))?;
+            .map_err(|error| CliError::Wrong(format!("{named_by}: the file {path} cannot be read: {error}")))?;
         Self::parse(path, &text)
     }
 
     fn parse(path: &str, text: &str) -> Result<(Self, Vec<CliError>), CliError> {
-        // The message of a TOML error shows the line, of which a password may be part; its place says enough.
+        // The message of a TOML error shows the line, which may contain a password. The line number is enough.
         let mut table: Table = toml::from_str(text).map_err(|error: toml::de::Error| {
             let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
             CliError::Wrong(format!("{path}, line {line}: not TOML: {}", error.message()))
@@ -90,7 +90,7 @@ impl File {
         Ok((Self { path: path.to_owned(), entries, pipelines }, mistakes))
     }
 
-    /// What a key above the tables holds.
+    /// The value of a key above the tables.
     pub(super) fn get(&self, name: &str) -> Option<&Entry> {
         self.entries.get(name)
     }
@@ -124,7 +124,7 @@ fn is_of_process(key: &str) -> bool {
     OF_PROCESS.contains(&key)
 }
 
-/// The entries of a table that are among these settings. What is wrong with others goes to the mistakes.
+/// The entries of a table that are among these settings. The others are mistakes.
 fn entries(
     origin: &str,
     table: Table,
@@ -147,7 +147,7 @@ fn entries(
 
 fn unknown(origin: &str, key: &str, known: impl Iterator<Item = &'static Setting>) -> CliError {
     if key == "config" {
-        return CliError::Wrong(format!("{origin}, key config: a file can't name another one"));
+        return CliError::Wrong(format!("{origin}, key config: a settings file cannot name another one"));
     }
     let hint = closest(key, known.map(|setting| setting.name.to_owned())).map_or_else(
         || {
@@ -180,7 +180,7 @@ fn entry(setting: &Setting, value: Value) -> Result<Entry, String> {
     }
 }
 
-/// `sasl.username = "me"` without quotes around the key is a table in a table to TOML, but a property to its author.
+/// `sasl.username = "me"` without quotes around the key is a nested table in TOML, but the author means a property.
 fn flatten(prefix: &str, table: Table, pairs: &mut Vec<(String, String)>) -> Result<(), String> {
     for (key, value) in table {
         let key = format!("{prefix}{key}");

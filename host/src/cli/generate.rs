@@ -1,4 +1,4 @@
-//! The settings of `mapper-host generate`, read and checked.
+//! Reads and checks the settings of `mapper-host generate`.
 
 use super::readers::{MOST_PARTITIONS, connect_timeout, log};
 use super::sources::Sources;
@@ -9,10 +9,10 @@ use mapper_visits::Profile;
 const NO_BROKERS: &str = "give the brokers of the Kafka to fill with --brokers LIST, for example --brokers \
     localhost:9092 (or MAPPER_BROKERS); the demo on an embedded broker, mapper-host run without --brokers, generates its own visits";
 
-/// Reads and checks.
+/// Reads and checks the settings.
 ///
 /// # Errors
-/// The first setting that is wrong, where it came from, and what is allowed.
+/// The first wrong setting, its source, and the allowed values.
 pub(super) fn config(sources: &Sources<'_>) -> Result<GenerateConfig, CliError> {
     let (brokers, kafka) = readers::kafka(sources)?;
     let share = |name| sources.value(name, values::share);

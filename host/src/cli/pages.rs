@@ -1,4 +1,4 @@
-//! Completions for shells, and man pages: the command line once more, in other forms.
+//! Completions for shells and man pages, from the definition of the command line.
 
 use std::path::PathBuf;
 
@@ -35,7 +35,7 @@ pub(super) fn commands() -> [Command; 2] {
 /// What `mapper-host completions` prints for this command line.
 pub(super) fn completions(matches: &ArgMatches, mut whole: Command) -> config::Command {
     let mut text = Vec::new();
-    // Without it, clap has refused already.
+    // clap requires it.
     if let Some(shell) = matches.get_one::<Shell>("shell") {
         clap_complete::generate(*shell, &mut whole, "mapper-host", &mut text);
     }
@@ -49,7 +49,7 @@ pub(super) fn man(matches: &ArgMatches, whole: Command) -> config::Command {
     let mut pages = vec![page(whole)];
     for command in commands {
         let name = format!("mapper-host-{}", command.get_name());
-        // clap wants names that live as long as the program.
+        // clap needs static names.
         pages.push(page(command.name(name.clone().leak() as &'static str).display_name(name)));
     }
     config::Command::Man(ManConfig { dir, pages })
@@ -59,7 +59,7 @@ fn page(command: Command) -> (String, String) {
     let command = command.version(env!("CARGO_PKG_VERSION")).disable_help_flag(true).disable_version_flag(true);
     let name = format!("{}.1", command.get_name());
     let mut text = Vec::new();
-    // Writing to a vector can't fail.
+    // Writing to a vector cannot fail.
     let _ = Man::new(command).source(format!("mapper-host {}", env!("CARGO_PKG_VERSION"))).render(&mut text);
     (name, String::from_utf8_lossy(&text).into_owned())
 }

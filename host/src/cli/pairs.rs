@@ -1,5 +1,5 @@
-//! Settings of keys and values: `--set` and `--kafka`. Messages never show a value, as it may be a password, and show a key only if
-//! it is surely none: a secret with a ';' or a line break in it falls apart into entries.
+//! Settings of keys and values: `--set` and `--kafka`. Messages never show a value, because it may be a password. They show a key only if
+//! it cannot be a part of one: a secret with a ';' or a line break is split into entries.
 
 mod kafka;
 

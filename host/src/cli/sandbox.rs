@@ -1,4 +1,4 @@
-//! The settings of what a plugin may use, and of what it is given. Every command that runs one reads them here.
+//! Reads and checks limits and grants, for every command that runs a plugin.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -12,16 +12,16 @@ use mapper_runtime::{GrantedDir, Grants, Limits};
 
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
-/// Threads have 2 MiB, of which the host needs some itself.
+/// Threads have 2 MiB, and the host needs a part of it.
 const MOST_STACK: u64 = MIB;
-/// The process that compiles has some 30 MiB before it begins.
+/// The helper process uses some 30 MiB before it compiles.
 const LEAST_COMPILER: u64 = 64 * MIB;
 const MOST_COMPILER: u64 = 1024 * 1024 * MIB;
 
-/// What an instance may use.
+/// The limits of an instance.
 ///
 /// # Errors
-/// The first setting that is wrong, where it came from, and what is allowed.
+/// The first wrong setting, its source, and the allowed values.
 pub(super) fn limits(sources: &Sources<'_>) -> Result<Limits, CliError> {
     let recycle_after = sources.optional("recycle-after", |text| values::count(text, 1..=u64::MAX))?;
     Ok(Limits {
@@ -40,10 +40,10 @@ fn compiler_memory(text: &str) -> Read<usize> {
     values::size(text, LEAST_COMPILER..=MOST_COMPILER)
 }
 
-/// What a plugin is given. The values of variables are those of now.
+/// The grants of a plugin, with the present values of variables.
 ///
 /// # Errors
-/// See [`limits`]; also when a variable is not set, or can't be handed on.
+/// See [`limits`]; also if a variable is not set or not UTF-8.
 pub(super) fn grants(sources: &Sources<'_>) -> Result<Grants, CliError> {
     let mut grants = Grants { deterministic: sources.value("deterministic", values::switch)?, ..Grants::default() };
     for given in sources.list("allow-env") {
@@ -51,8 +51,7 @@ pub(super) fn grants(sources: &Sources<'_>) -> Result<Grants, CliError> {
         let Some(value) = sources.environment.variable(&name) else {
             return Err(given.refuse("the host's environment has no such variable; set it, or leave it out here"));
         };
-        let value =
-            value.to_str().ok_or_else(|| given.refuse("its value is not UTF-8, which a plugin can't be given"))?;
+        let value = value.to_str().ok_or_else(|| given.refuse("its value is not UTF-8"))?;
         if grants.env.iter().all(|(other, _)| *other != name) {
             grants.env.push((name, value.to_owned()));
         }
@@ -60,7 +59,7 @@ pub(super) fn grants(sources: &Sources<'_>) -> Result<Grants, CliError> {
     for given in sources.list("allow-dir") {
         let dir = given.read(granted_dir)?;
         if grants.dirs.iter().any(|other| other.guest == dir.guest) {
-            return Err(given.refuse("the plugin would know two folders by the same name"));
+            return Err(given.refuse("another granted folder has the same path in the plugin"));
         }
         grants.dirs.push(dir);
     }

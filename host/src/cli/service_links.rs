@@ -1,7 +1,7 @@
 //! Variables that Kubernetes sets in every container, for each Service of its namespace: "service links".
 //!
-//! With a Service called `mapper` or `mapper-…`, their names begin as those of our settings do. Their form is fixed
-//! (`pkg/kubelet/envvars/envvars.go` of Kubernetes), so that a misspelt setting is still told from them.
+//! With a Service called `mapper` or `mapper-…`, their names start like those of the settings. Their form is fixed
+//! (`pkg/kubelet/envvars/envvars.go` of Kubernetes), so the host still detects misspelt settings.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ use super::settings::VARIABLE_PREFIX;
 
 const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 
-/// Whether this is a service link of a Service whose variables begin as ours do.
+/// Whether this is a service link of a Service whose variables have the prefix of the settings.
 pub(super) fn is_one(name: &str, value: &str) -> bool {
     // The rest of `MAPPER_PORT` is `PORT`, that of `MAPPER_ADMIN_PORT` is `ADMIN_PORT`.
     let Some(rest) = name.strip_prefix(VARIABLE_PREFIX) else { return false };
@@ -85,7 +85,7 @@ mod tests {
     ];
 
     #[test]
-    fn variables_of_services_are_known_whatever_the_service_is_called() {
+    fn service_links_are_detected_for_every_service_name() {
         for (kind, value) in LINKS {
             for service in ["MAPPER", "MAPPER_ADMIN", "MAPPER_KAFKA", "MAPPER_INPUT_TOPIC", "MAPPER_PORT", "MAPPER_1"] {
                 assert!(is_one(&format!("{service}_{kind}"), value), "{service}_{kind}={value}");
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn misspelt_settings_are_none() {
+    fn misspelt_settings_are_not_service_links() {
         for (name, value) in [
             ("MAPPER_WORKER", "2"),
             ("MAPPER_PORT", "8080"),
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn no_setting_is_called_like_one() {
+    fn no_setting_has_the_name_of_a_service_link() {
         let tables = [&*TEST, &*MAP, &*BENCH, &*WATCH, &*REMOTE];
         for setting in all().chain(tables.into_iter().flatten()) {
             for value in LINKS.map(|(_, value)| value) {

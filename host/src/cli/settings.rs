@@ -1,4 +1,4 @@
-//! The table of all settings: from it come the flags, the variables, the keys of the file, the defaults and the help.
+//! The table of all settings. The flags, variables, keys of the file, defaults and help come from it.
 
 mod admin;
 mod author;
@@ -27,7 +27,7 @@ pub(crate) struct Setting {
     pub(crate) help: &'static str,
 }
 
-/// What a setting holds. It decides how often the flag may be given, and the type in the file.
+/// The kind of a value. It decides how often the flag may be given, and the type in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Text,
@@ -40,16 +40,16 @@ pub(crate) enum Kind {
     Pairs,
 }
 
-/// What holds when a setting is not given.
+/// The default of a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Standard {
-    /// This text, read like any that is given.
+    /// This text, parsed like a given value.
     Value(&'static str),
-    /// A rule, in words.
+    /// A rule, described in words.
     Described(&'static str),
-    /// It must be given.
+    /// No default: it is required.
     Required,
-    /// None of it.
+    /// No value.
     Empty,
 }
 
@@ -61,7 +61,7 @@ impl Setting {
         format!("{VARIABLE_PREFIX}{}", self.name.to_uppercase().replace('-', "_"))
     }
 
-    /// What `--help` and the table show as the default.
+    /// The text of the default in `--help` and in the table.
     pub(crate) fn default_text(&self) -> Option<&'static str> {
         match self.standard {
             Value(text) | Described(text) => Some(text),
@@ -70,10 +70,10 @@ impl Setting {
     }
 }
 
-/// What all our environment variables start with.
+/// The prefix of all environment variables.
 pub(crate) const VARIABLE_PREFIX: &str = "MAPPER_";
 
-/// Under which clap lists `--help` itself.
+/// The heading of `--help` itself.
 pub(crate) const OPTIONS: &str = "Options";
 
 const fn setting(
@@ -87,7 +87,7 @@ const fn setting(
     Setting { name, placeholder, kind, standard, heading, help }
 }
 
-/// Settings of `mapper-host run`, in the order in which the help has them.
+/// The settings of `mapper-host run`, in the order of the help.
 pub(crate) static RUN: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     [
         plugin::SETTINGS,
@@ -111,11 +111,11 @@ pub(crate) use output::CONFIG;
 /// Settings of `mapper-host generate`.
 pub(crate) static GENERATE: LazyLock<Vec<Setting>> = LazyLock::new(|| generate::SETTINGS.to_vec());
 
-/// Settings of the commands that speak to a running host.
+/// The settings of the commands that call a running host.
 pub(crate) static REMOTE: LazyLock<Vec<Setting>> =
     LazyLock::new(|| vec![admin::ADMIN_OF_HOST, admin::ADMIN_TOKEN_FILE, output::CONFIG]);
 
-/// Every setting once: one environment and one file may serve both commands.
+/// Every setting once: all commands accept the same environment and file.
 pub(crate) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
     let only_generate = GENERATE.iter().filter(|setting| RUN.iter().all(|other| other.name != setting.name));
     RUN.iter().chain(only_generate)

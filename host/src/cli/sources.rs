@@ -1,4 +1,4 @@
-//! Where settings come from: a flag beats a variable, which beats the file, which beats the default.
+//! The sources of settings: a flag overrides a variable, which overrides the file, which overrides the default.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -17,17 +17,17 @@ use super::settings::{Setting, Standard, VARIABLE_PREFIX, all};
 use crate::config::values::Read;
 use mapper_state::files::folders::Folder;
 
-/// Who said so.
+/// The source of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Layer {
     File,
     Variable,
     Flag,
-    /// A `[[pipeline]]` table of the file. It is stronger than flags, which are defaults for all pipelines.
+    /// A `[[pipeline]]` table of the file. It overrides flags, which are defaults for all pipelines.
     Table,
 }
 
-/// One value, and who gave it; no layer: nobody, it is the default.
+/// One value with its layer; a default has no layer.
 #[derive(Debug)]
 pub(super) struct Given {
     pub(super) text: String,
@@ -37,7 +37,7 @@ pub(super) struct Given {
 }
 
 impl Given {
-    /// Whether somebody asked for it.
+    /// Whether it is not the default.
     pub(super) fn explicit(&self) -> bool {
         self.layer.is_some()
     }
@@ -45,7 +45,7 @@ impl Given {
     /// Reads the text.
     ///
     /// # Errors
-    /// What is allowed, with where the text came from.
+    /// The allowed values, with the source of the text.
     pub(super) fn read<T>(&self, reader: impl FnOnce(&str) -> Read<T>) -> Result<T, CliError> {
         if self.text.is_empty() {
             let unset = if self.layer == Some(Layer::Variable) { ", or unset it for the default" } else { "" };
@@ -54,7 +54,7 @@ impl Given {
         reader(&self.text).map_err(|allowed| self.refuse(&allowed))
     }
 
-    /// Why the value can't be.
+    /// The error of the value.
     pub(super) fn refuse(&self, why: &str) -> CliError {
         self.wrong(format!("{self}: {:?} is not allowed: {why}", without_credentials(&self.text)))
     }
@@ -65,13 +65,13 @@ impl Given {
 }
 
 impl fmt::Display for Given {
-    /// Where it came from.
+    /// Its source.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.origin)
     }
 }
 
-/// A text without what stands between "//" and "@" in a URL of it.
+/// The text without the credentials of a URL in it.
 pub(super) fn without_credentials(text: &str) -> String {
     let parts = text.split(',').map(|part| {
         let start = part.find("://").map_or(0, |at| at + 3);
@@ -83,14 +83,14 @@ pub(super) fn without_credentials(text: &str) -> String {
     parts.collect::<Vec<_>>().join(",")
 }
 
-/// An environment, and our variables of it.
+/// The environment, and the variables of the host in it.
 pub(super) struct Environment {
     all: BTreeMap<String, OsString>,
     ours: BTreeMap<String, OsString>,
 }
 
 impl Environment {
-    /// Picks what concerns us.
+    /// Selects the variables of the host.
     pub(super) fn new(variables: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>) -> Self {
         let (mut all, mut ours) = (BTreeMap::new(), BTreeMap::new());
         for (name, value) in variables {
@@ -108,20 +108,20 @@ impl Environment {
         self.all.get(name)
     }
 
-    /// A variable that OpenTelemetry standardises. One that is empty counts as not set, as its specification says.
+    /// A standard variable of OpenTelemetry. Its specification treats an empty variable as not set.
     pub(super) fn standard(&self, name: &str) -> Option<Given> {
         let text = self.variable(name)?.to_string_lossy().into_owned();
         let origin = format!("variable {name}");
         (!text.is_empty()).then_some(Given { text, name: "otlp-endpoint", layer: Some(Layer::Variable), origin })
     }
 
-    /// The host's own directory for this purpose; `None` if this user has no home.
+    /// The folder of the host for this purpose; `None` if the user has no home.
     pub(super) fn folder(&self, folder: Folder) -> Option<PathBuf> {
         folder.find(|name| self.variable(name).cloned())
     }
 
     /// # Errors
-    /// When one of our variables is not known, or is not text.
+    /// If a variable of the host is unknown or not UTF-8.
     fn texts(&self) -> Result<BTreeMap<String, String>, CliError> {
         let mut texts = BTreeMap::new();
         for (name, value) in &self.ours {
@@ -148,7 +148,7 @@ impl Environment {
     }
 }
 
-/// The settings of one command, or of one of its pipelines, as given by whomever.
+/// The settings of one command, or of one of its pipelines, from all sources.
 #[derive(Clone)]
 pub(super) struct Sources<'a> {
     settings: &'static [Setting],
@@ -157,7 +157,7 @@ pub(super) struct Sources<'a> {
     file: Option<Rc<File>>,
     /// The number of the `[[pipeline]]` table that these settings are of.
     table: Option<usize>,
-    /// Settings that were found to be wrong: they count as not given, so that further mistakes are found.
+    /// Wrong settings. They are treated as not given, so that further mistakes are found.
     left_out: BTreeSet<&'static str>,
     pub(super) environment: &'a Environment,
 }
@@ -166,7 +166,7 @@ impl<'a> Sources<'a> {
     /// Reads the file, if one is named.
     ///
     /// # Errors
-    /// When something in the environment or the file is not known, or not of its type.
+    /// If a variable or a key of the file is unknown or of a wrong type.
     pub(super) fn new(
         settings: &'static [Setting],
         flags: &'a ArgMatches,
@@ -176,10 +176,10 @@ impl<'a> Sources<'a> {
         mistakes.into_iter().next().map_or(Ok(sources), Err)
     }
 
-    /// Reads the file, if one is named, and finds all its keys that are not known, or not of their type; they are left out.
+    /// Reads the file, if one is named, and collects all unknown keys and wrong types.
     ///
     /// # Errors
-    /// When something in the environment is not known, or the file can't be read.
+    /// If a variable is unknown, or the file cannot be read.
     pub(super) fn read_all(
         settings: &'static [Setting],
         flags: &'a ArgMatches,
@@ -226,7 +226,7 @@ impl<'a> Sources<'a> {
         setting.unwrap_or_else(|| unreachable!("the table has no setting {name}"))
     }
 
-    /// Which layers give a setting, the strongest first: with where they were given, and what.
+    /// The layers that give a setting, the strongest first, with their source and value.
     pub(super) fn given(&self, setting: &'static Setting) -> impl Iterator<Item = (Layer, String, Entry)> + '_ {
         let name = setting.name;
         let table = self.table().and_then(|table| {
@@ -296,7 +296,7 @@ impl<'a> Sources<'a> {
     /// Asks for a setting that the pipeline of a table must be given, in the table or as a default of all.
     ///
     /// # Errors
-    /// When nobody gave it.
+    /// If it is not given.
     pub(super) fn demand(&self, name: &'static str, example: &str) -> Result<(), CliError> {
         if self.is_left_out(name) || self.find(name).is_some_and(|given| given.explicit()) {
             return Ok(());
@@ -310,7 +310,7 @@ impl<'a> Sources<'a> {
         Err(CliError::Setting { name, message })
     }
 
-    /// A setting with several values: all those of the strongest who gave any.
+    /// A setting with several values: all values of the strongest layer that has any.
     pub(super) fn list(&self, name: &'static str) -> Vec<Given> {
         let strongest = self.given(self.setting(name)).next();
         let Some((layer, origin, entry)) = strongest else { return Vec::new() };

@@ -1,10 +1,10 @@
-//! The settings of how versions of the plugin are swapped, read and checked.
+//! Reads and checks the settings of hot swap.
 
 use super::CliError;
 use super::sources::Sources;
 use crate::config::{SwapConfig, values};
 
-/// How versions of the plugin are swapped. `is_demo`: there are no brokers, so nothing is in production.
+/// Reads the settings of hot swap. `is_demo` is true without brokers.
 pub(super) fn config(sources: &Sources<'_>, is_demo: bool) -> Result<SwapConfig, CliError> {
     let count = |text: &str| values::count(text, 0..=u64::MAX);
     Ok(SwapConfig {

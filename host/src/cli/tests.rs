@@ -241,7 +241,7 @@ fn what_is_unknown_is_refused_with_the_near_name() {
             "key xyzzy: there is no such setting; the keys are the names of the flags, see mapper-host run --help and \
              mapper-host generate --help",
         ),
-        ("config = \"x\"", "key config: a file can't name another one"),
+        ("config = \"x\"", "key config: a settings file cannot name another one"),
         ("workers = \"2\"", "key workers: it must be a whole number, as workers = 2, but is of the type string"),
         ("group = 2", "key group: it must be a string, as group = \"…\", but is of the type integer"),
         (
@@ -277,7 +277,7 @@ fn what_is_unknown_is_refused_with_the_near_name() {
     let message = wrong(&[PLUGIN, &["--config", file.path().to_str().unwrap()]], &[]);
     assert!(message.contains(", line 2: not TOML: ") && !message.contains("hunter2"), "{message}");
     let message = wrong(&[PLUGIN], &[("MAPPER_CONFIG", "/nowhere.toml")]);
-    assert!(message.starts_with("variable MAPPER_CONFIG: the file /nowhere.toml can't be read: "), "{message}");
+    assert!(message.starts_with("variable MAPPER_CONFIG: the file /nowhere.toml cannot be read: "), "{message}");
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn what_is_done_about_failures_is_read_and_fits_together() {
     let ratio = failures(&["--halt-on-error-ratio", "0.9", "--error-ratio-window", "50"]).policy;
     assert_eq!((ratio.halt_on_error_ratio, ratio.error_ratio_window), (Some(0.9), 50));
     let message = wrong(&[PLUGIN, &["--breaker-after", "0", "--breaker-records", "hold"]], &[]);
-    assert!(message.starts_with("flag --breaker-records: ") && message.contains("no worker ever stops"), "{message}");
+    assert!(message.starts_with("flag --breaker-records: ") && message.contains("no breaker opens"), "{message}");
 }
 
 #[test]

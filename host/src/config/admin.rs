@@ -1,19 +1,19 @@
-//! Where the admin server listens.
+//! The address of the admin server.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::values::Read;
 
-/// Where the admin server listens.
+/// The address of the admin server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AdminConfig {
     /// The address. With port 0 the system chooses one.
     pub address: SocketAddr,
-    /// Whether the user asked for it. If not, the host does without an address that is taken.
+    /// Whether the user configured it. If not, the host runs without a server if the address is in use.
     pub asked: bool,
 }
 
-/// An address and port; `None` for `off`. No name but `localhost` is looked up: that would be I/O.
+/// An address and port; `None` for `off`. Names other than `localhost` are not resolved: that would be I/O.
 pub(crate) fn address(text: &str) -> Read<Option<SocketAddr>> {
     if text == "off" {
         return Ok(None);
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_has_a_number_and_a_port() {
+    fn admin_address_is_an_ip_address_with_a_port() {
         for (text, read) in [
             ("127.0.0.1:8080", "127.0.0.1:8080"),
             ("localhost:0", "127.0.0.1:0"),

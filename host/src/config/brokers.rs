@@ -1,20 +1,20 @@
-//! The list of brokers, checked before anybody is asked.
+//! The list of brokers, checked without I/O.
 
 use super::values::Read;
 
-/// The protocols that librdkafka takes before an address. It ignores an address whose protocol is not that of its property
+/// The protocols that librdkafka accepts before an address. It ignores an address whose protocol differs from its property
 /// security.protocol.
 const PROTOCOLS: [&str; 4] = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
 const EXAMPLE: &str = "give a list such as kafka-1:9092,kafka-2:9092";
 
-/// A list of brokers, without the blanks around its commas. Whether they exist is not asked.
+/// A list of brokers without blanks. Their existence is not checked.
 pub(crate) fn brokers(text: &str) -> Read<String> {
     let brokers: Vec<&str> = text.split(',').map(str::trim).collect();
     brokers.iter().try_for_each(|broker| check(broker))?;
     Ok(brokers.join(","))
 }
 
-/// Why the addresses can't be used with these librdkafka properties, if one names another protocol than they do.
+/// The error if an address names another protocol than the librdkafka properties.
 pub(crate) fn mismatch(brokers: &str, properties: &[(String, String)]) -> Option<String> {
     let set = properties.iter().find(|(key, _)| key == "security.protocol").map_or("plaintext", |(_, value)| value);
     let protocols = brokers.split(',').filter_map(|broker| broker.split_once("://")).map(|(protocol, _)| protocol);
@@ -29,7 +29,7 @@ fn check(broker: &str) -> Read<()> {
     let address = match broker.split_once("://") {
         Some((protocol, address)) if PROTOCOLS.contains(&protocol.to_ascii_lowercase().as_str()) => address,
         Some((_, address)) => {
-            // What follows the address in a URL, and who it is for, are no part of a broker's address. They are not repeated, as a
+            // The path and the user of a URL are not a part of a broker address. The message does not contain them, because a
             // password may be in them.
             let host = address.split(['/', '?', '#']).next().unwrap_or_default();
             let host = host.rsplit('@').next().unwrap_or_default();
@@ -47,7 +47,7 @@ fn check(broker: &str) -> Read<()> {
     Err(EXAMPLE.to_owned())
 }
 
-/// Whether it is host:port, or a host, at which librdkafka takes the port 9092.
+/// Whether it is host:port, or a host, for which librdkafka uses the port 9092.
 fn is_address(address: &str) -> bool {
     // Colons within brackets are those of an IPv6 address.
     let (host, port) = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused_with_what_to_write() {
+    fn invalid_address_is_refused_with_the_form_to_use() {
         for (text, remedy) in [
             ("kafka://localhost:9092", "give 'localhost:9092'"),
             ("http://kafka-1", "give 'kafka-1:9092'"),

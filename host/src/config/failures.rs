@@ -1,12 +1,12 @@
-//! What is done when a plugin fails: about one record too many, about record after record, about the whole process.
+//! The settings of the heading "Failures".
 
 pub use mapper_pipeline::{BreakerRecords, BreakerSettings, FailurePolicy};
 
 /// The settings of the heading "Failures".
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Failures {
-    /// What a worker does about records that fail.
+    /// The policy for failed records.
     pub policy: FailurePolicy,
-    /// After how many deaths of the host with the same record alone in the call that is a dead letter; 0: it never is.
+    /// The number of crashes of the host with one record alone in the plugin after which the record becomes a dead letter; 0 is never.
     pub poison_after: u32,
 }

@@ -1,30 +1,30 @@
-//! The most memory that a pipeline uses for records and instances: the sum of its limits.
+//! The memory limit of a pipeline for records and instances: the sum of its limits.
 
 use super::PipelineSpec;
 use mapper_core::bytes::Bytes;
 use mapper_kafka::{BufferLimits, KafkaSettings};
 
-/// What a batch may have before it is mapped, see the source of the pipeline.
+/// The size limit of a batch, see the source of the pipeline.
 const BATCH_BYTES: u64 = 1 << 20;
-/// Instances beside those of the workers: of a try-out, and of a shadow.
+/// The instances of a try-out and of a shadow.
 const EXTRA_INSTANCES: u64 = 2;
 
 /// The parts of the sum, in bytes, of all workers together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryBound {
-    /// Instances of the plugin: two for each worker, as a new version is ready before the old one goes, and those of a try-out and of
+    /// Instances of the plugin: two per worker, because a new version is created before the old one is dropped, and those of a try-out and of
     /// a shadow.
     pub instances: u64,
     /// Batches, and the outputs of a call.
     pub records: u64,
-    /// What consumers have fetched, and one fetch more.
+    /// The buffers of the consumers, and one further fetch.
     pub input_buffers: u64,
-    /// What producers have not delivered yet.
+    /// The queues of the producers.
     pub output_buffers: u64,
 }
 
 impl MemoryBound {
-    /// That of a pipeline.
+    /// Computes the bound of a pipeline.
     pub fn of(spec: &PipelineSpec) -> Self {
         let workers = spec.workers as u64;
         let buffers = KafkaSettings::buffer_limits(&spec.kafka, spec.workers);

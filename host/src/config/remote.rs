@@ -1,4 +1,4 @@
-//! How a running host is asked for something.
+//! The settings of the commands that call a running host.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -12,49 +12,49 @@ pub struct RemoteConfig {
     pub url: String,
     /// The file with its token. It was not read yet.
     pub token_file: Option<PathBuf>,
-    /// The pipeline that it is asked about; `None`: the only one.
+    /// The pipeline; `None` is the only one.
     pub pipeline: Option<String>,
-    /// Whether to print what it answers as it is.
+    /// Whether to print the JSON of the answer.
     pub json: bool,
-    /// What it is asked for.
+    /// The command.
     pub command: RemoteCommand,
 }
 
-/// What a running host is asked for.
+/// A command to a running host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RemoteCommand {
-    /// To swap to this plugin.
+    /// Swap to this plugin.
     Swap {
         /// The plugin file.
         file: PathBuf,
-        /// To do all but that.
+        /// End after the try-out.
         dry_run: bool,
-        /// To skip the try-out.
+        /// Skip the try-out.
         force: bool,
     },
-    /// To return to an earlier version.
+    /// Return to an earlier version.
     Rollback {
-        /// Which; `None`: the one before.
+        /// The version; `None` is the one before.
         to: Option<String>,
-        /// To do so without a question.
+        /// Skip the confirmation.
         yes: bool,
     },
-    /// What its pipelines are doing.
+    /// Show the state of the pipelines.
     Status,
-    /// For its history.
+    /// Show the history.
     History,
-    /// To run this plugin as a shadow.
+    /// Run this plugin as a shadow.
     Shadow {
         /// The plugin file.
         file: PathBuf,
     },
-    /// To end the shadow.
+    /// End the shadow.
     StopShadow,
 }
 
-/// A URL, or an address and port as a host is given it: one that means every address of a machine is asked on this one.
+/// A URL, or an address and port like the setting of the host. A wildcard address becomes the loopback address.
 pub(crate) fn url(text: &str) -> Read<String> {
-    let allowed = "give where the admin server of the host listens, such as 127.0.0.1:8080 or http://10.0.0.7:8080 (not https: put a \
+    let allowed = "give the address of the admin server, such as 127.0.0.1:8080 or http://10.0.0.7:8080 (not https: put a \
          tunnel there)";
     let name = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
     if text == "off" || name.is_empty() || name.contains(['/', '?', '#', '@', ' ']) {
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_what_one_would_write() {
+    fn admin_url_is_a_url_or_an_address_with_a_port() {
         for (text, read) in [
             ("127.0.0.1:8080", "http://127.0.0.1:8080"),
             ("http://localhost:8080/", "http://localhost:8080"),

@@ -1,16 +1,16 @@
-//! How versions of the plugin are swapped.
+//! The settings of hot swap.
 
-/// How versions of the plugin are swapped.
+/// The settings of hot swap.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SwapConfig {
-    /// Whether a change of the plugin file is a swap. By default only in the demo: with brokers, a build would deploy.
+    /// Whether a change of the plugin file starts a swap. By default only in the demo: with brokers, each build would deploy.
     pub watch: bool,
-    /// How many of the last records may fail with a new version that used to pass.
+    /// The number of broken records that a try-out accepts.
     pub max_regressions: usize,
-    /// How many records a new version is watched for; 0: it is not.
+    /// The number of records of a probation; 0 is no probation.
     pub probation: u64,
-    /// By how much its share of failures may be higher meanwhile, from 0 to 1.
+    /// The accepted increase of the share of dead letters in probation, from 0 to 1.
     pub probation_tolerance: f64,
-    /// Whether outputs say in headers which version made them.
+    /// Whether outputs have headers with their version.
     pub provenance: bool,
 }

@@ -1,8 +1,8 @@
-//! Where spans go.
+//! The endpoint of spans.
 
 use super::values::Read;
 
-/// The path for spans below an endpoint that takes everything (OpenTelemetry Protocol Exporter specification).
+/// The path of spans below a base endpoint (OpenTelemetry Protocol Exporter specification).
 const SPANS: &str = "v1/traces";
 
 /// The URL for spans below this endpoint.
@@ -11,11 +11,11 @@ pub(crate) fn base(text: &str) -> Read<String> {
     Ok(format!("{}/{SPANS}", url.trim_end_matches('/')))
 }
 
-/// A URL that takes spans as it is.
+/// The URL of an endpoint for spans only.
 pub(crate) fn whole(text: &str) -> Read<String> {
     let allowed = "give the URL of an OpenTelemetry collector, such as http://localhost:4318";
     if text.starts_with("https://") {
-        return Err(format!("{allowed}; for TLS let a collector beside the host send it on"));
+        return Err(format!("{allowed}; for TLS, run a collector on this machine that forwards the spans"));
     }
     let rest = text.strip_prefix("http://").unwrap_or_default();
     let odd = |c: char| c.is_whitespace() || c.is_control();
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_is_a_url_without_tls() {
+    fn otlp_endpoint_is_a_url_without_tls() {
         for text in ["http://localhost:4318", "http://localhost:4318/"] {
             assert_eq!(base(text).as_deref(), Ok("http://localhost:4318/v1/traces"));
         }

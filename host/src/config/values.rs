@@ -1,4 +1,4 @@
-//! From text to a value within its limits. An error is what is allowed; the caller knows where the text came from.
+//! Parses values and checks their limits. An error lists the allowed values; the caller adds the source of the text.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use tracing_subscriber::EnvFilter;
 use super::{Delivery, LogFormat};
 use mapper_core::bytes::Bytes;
 
-/// Longest topic name that Kafka takes (`org.apache.kafka.common.internals.Topic`).
+/// The longest topic name of Kafka (`org.apache.kafka.common.internals.Topic`).
 const TOPIC_CHARACTERS: usize = 249;
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
-/// A value, or what would be allowed.
+/// A value, or the allowed values.
 pub(crate) type Read<T> = Result<T, String>;
 
-/// A whole number. An end of `u64::MAX` is none.
+/// A whole number. `u64::MAX` is no upper limit.
 pub(crate) fn whole(text: &str, range: RangeInclusive<u64>) -> Read<u64> {
     text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| match (range.start(), range.end()) {
         (start, &u64::MAX) => format!("give a whole number, {start} or more"),
@@ -23,18 +23,18 @@ pub(crate) fn whole(text: &str, range: RangeInclusive<u64>) -> Read<u64> {
     })
 }
 
-/// As [`whole`], for what is counted in memory.
+/// As [`whole`], for `usize`.
 pub(crate) fn count(text: &str, range: RangeInclusive<u64>) -> Read<usize> {
     usize::try_from(whole(text, range)?).map_err(|_| format!("give a whole number up to {}", usize::MAX))
 }
 
-/// As [`whole`], for what Kafka counts in 32 bits.
+/// As [`whole`], for numbers of 32 bits.
 pub(crate) fn whole32(text: &str, range: RangeInclusive<u32>) -> Read<u32> {
     let wide = whole(text, (*range.start()).into()..=(*range.end()).into())?;
     u32::try_from(wide).map_err(|_| format!("give a whole number up to {}", u32::MAX))
 }
 
-/// A part of all, from 0 to 1.
+/// A share, from 0 to 1.
 pub(crate) fn share(text: &str) -> Read<f64> {
     let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
     share.ok_or_else(|| "give a share from 0 to 1, such as 0.5".to_owned())
@@ -47,7 +47,7 @@ pub(crate) fn rate(text: &str) -> Read<f64> {
     rate.ok_or_else(|| format!("give rows per second, above 0 and up to {MOST}"))
 }
 
-/// `true` or `false`; 1 and 0 because variables are often written so.
+/// `true` or `false`, or 1 or 0, which is common in variables.
 pub(crate) fn switch(text: &str) -> Read<bool> {
     match text {
         "true" | "1" => Ok(true),
@@ -85,7 +85,7 @@ pub(crate) fn size(text: &str, range: RangeInclusive<u64>) -> Read<usize> {
     })
 }
 
-/// A topic name that Kafka takes.
+/// A valid topic name of Kafka.
 pub(crate) fn topic(text: &str) -> Read<String> {
     let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if !text.is_empty() && text.len() <= TOPIC_CHARACTERS && text.chars().all(legal) && text != "." && text != ".." {
@@ -96,7 +96,7 @@ pub(crate) fn topic(text: &str) -> Read<String> {
     ))
 }
 
-/// A name, which may be any but a blank one.
+/// A name that is not blank.
 pub(crate) fn name(text: &str) -> Read<String> {
     let blank = text.chars().all(char::is_whitespace) || text.contains(char::is_control);
     if blank { Err("give a name that is not blank".to_owned()) } else { Ok(text.to_owned()) }
@@ -120,7 +120,7 @@ pub(crate) fn log_format(text: &str) -> Read<LogFormat> {
 
 /// A level or directives of a filter.
 pub(crate) fn log_filter(text: &str) -> Read<String> {
-    // A lone word that is no level would be taken for a module, of which all is wanted: a typo would silence the log.
+    // A single word that is not a level would be the name of a module: a typo would silence the log.
     let lone_word = text.chars().all(char::is_alphanumeric);
     let known = LEVELS.iter().any(|level| level.eq_ignore_ascii_case(text));
     if (lone_word && !known) || EnvFilter::try_new(text).is_err() {

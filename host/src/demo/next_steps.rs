@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mapper_author::project::{self, Language};
 
-/// What to try next, for a person who ran the demo of this plugin with this program.
+/// The next steps for a user who ran the demo of this plugin with this program.
 pub fn next_steps(plugin: &Path, program: &str) -> String {
     let mut text = "\nWhat to try next:\n".to_owned();
     if let Some((dir, language)) =
@@ -27,12 +27,12 @@ pub fn next_steps(plugin: &Path, program: &str) -> String {
     )
 }
 
-/// The name that a person gave this program.
+/// The name by which the user ran this program.
 pub fn program_name() -> String {
     std::env::args().next().unwrap_or_else(|| "mapper-host".to_owned())
 }
 
-/// The file of a project that has its mapper, if it is where projects usually have it.
+/// The source file of the mapper, if it has the path of the templates.
 fn main_source(dir: &Path) -> Option<PathBuf> {
     let name = dir.canonicalize().ok()?.file_name()?.to_string_lossy().replace('-', "_");
     let python = format!("{name}.py");
@@ -51,7 +51,7 @@ fn main_source(dir: &Path) -> Option<PathBuf> {
     usual.into_iter().map(|file| dir.join(file)).find(|file| file.is_file())
 }
 
-/// A statement that logs a line, and one that ends a call of the mapper at once.
+/// A statement that logs a line, and one that fails a call of the mapper.
 fn statements(language: Language) -> [&'static str; 2] {
     match language {
         Language::Rust => [r#"println!("hello");"#, r#"panic!("oops");"#],

@@ -1,4 +1,4 @@
-//! Samples of the outputs and the dead letters, each below the visit that it was made of.
+//! Samples of outputs and dead letters, each below its input.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -11,18 +11,18 @@ use mapper_kafka::{KafkaSettings, Peek, Peeked};
 use mapper_terminal::console::Console;
 use mapper_terminal::output::escape;
 
-/// The first samples of each topic are shown at once, then now and then one.
+/// The first samples of each topic are shown immediately, later ones in intervals.
 const FIRST_SAMPLES: usize = 3;
 const LATER_SAMPLES: Duration = Duration::from_secs(3);
-/// A dead letter is shown at once when its reason is new, up to this many times.
+/// A dead letter with a new reason is shown immediately, up to this many times.
 const MOST_REASONS: usize = 10;
-/// Columns of a line that does not go to a terminal.
+/// The columns of a line without a terminal.
 const PLAIN_COLUMNS: usize = 160;
 
 /// Shows samples until the shutdown.
 ///
 /// # Errors
-/// When they can't be read.
+/// If the topics cannot be read.
 pub(super) fn show_samples(
     console: &Console,
     settings: &KafkaSettings,
@@ -52,13 +52,13 @@ pub(super) fn show_samples(
     Ok(())
 }
 
-/// A visit, if it is known, and what became of it.
+/// A visit, if it is known, and its result.
 #[derive(Debug, PartialEq, Eq)]
 struct Sample {
     input: Option<String>,
     topic: String,
     result: String,
-    /// Why the visit became a dead letter.
+    /// The reason of the dead letter.
     reason: Option<String>,
 }
 
@@ -77,7 +77,7 @@ impl Sample {
 
     /// Two lines, one below the other, cut to the width of the terminal.
     fn text(&self, input_topic: &str, label_columns: usize, columns: usize) -> String {
-        // What a terminal has in its last column may begin a new line.
+        // A character in the last column may wrap the line.
         let line =
             |label: &str, text: &str| cut(&format!("  {label:label_columns$}  {text}"), columns.saturating_sub(1));
         let result = line(&format!("→ {}", self.topic), &self.result);
@@ -91,12 +91,12 @@ impl Sample {
 /// The reason of a dead letter, and the input that its value has.
 fn dead_letter(envelope: &str) -> Option<(String, String)> {
     let envelope: serde_json::Value = serde_json::from_str(envelope).ok()?;
-    // A traceback stands below the first line.
+    // The first line is enough; a traceback follows it.
     let reason = envelope["error_message"].as_str()?.lines().next().unwrap_or_default().to_owned();
     Some((reason, envelope["input_json"].as_str().unwrap_or("null").to_owned()))
 }
 
-/// As much of a text, escaped, as that many columns have room for.
+/// The beginning of the escaped text that fits into the columns.
 fn cut(text: &str, columns: usize) -> String {
     let (mut used, mut end, mut line) = (0, 0, String::new());
     for character in escape::line(text).chars() {
@@ -108,7 +108,7 @@ fn cut(text: &str, columns: usize) -> String {
         }
         used += width;
         line.push(character);
-        // Behind this there is room for the mark of the cut.
+        // The mark of the cut fits behind this position.
         if used < columns {
             end = line.len();
         }

@@ -1,4 +1,4 @@
-//! Whether a pipeline that halted is started again, and when (pure).
+//! Decides whether and when a halted pipeline restarts (pure).
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use mapper_core::shutdown::Cause;
 /// The pause before the first restart; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// A generation that ran for so long was sound: the pauses begin anew.
+/// A generation that ran for this time was healthy: the next pause is the first one again.
 const SOUND_AFTER: Duration = Duration::from_secs(60);
 
-/// Whether the same pipeline may do better at the next start. A wrong setting or plugin stays wrong; and a plugin that fails on too
-/// much would turn more records into dead letters at each start, which is what the halt prevents.
+/// Whether a restart can help. A wrong setting or plugin stays wrong. A plugin that fails on too
+/// many records would produce more dead letters at each start, which the halt prevents.
 pub(super) fn can_help(cause: Cause) -> bool {
     match cause {
         Cause::Internal | Cause::Kafka => true,
@@ -26,7 +26,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// The pause after a generation that ran for so long and then failed.
+    /// The pause after a generation that ran for this time and then failed.
     pub(super) fn pause(&mut self, ran: Duration) -> Duration {
         if ran >= SOUND_AFTER {
             self.failures = 0;

@@ -9,18 +9,18 @@ use mapper_core::shutdown::{Halt, Shutdown};
 use mapper_pipeline::activity::Activity;
 use mapper_telemetry::Telemetry;
 
-/// How often it is asked whether another host of the group has done what is left of a run that ends by itself.
+/// The interval of checks whether the group has committed the rest of a run with `--until-end`.
 const ASK_OTHERS: Duration = Duration::from_secs(1);
 /// How much longer than the drain timeout a worker may take to close its clients.
 const CLOSING_GRACE: Duration = Duration::from_secs(8);
-/// How often it is looked whether workers have ended.
+/// The interval of checks for ended workers.
 const POLL: Duration = Duration::from_millis(20);
 const DRAIN_POLL: Duration = Duration::from_millis(5);
 
 /// The threads of workers.
 pub(super) type Workers = Vec<JoinHandle<Result<(), Halt>>>;
 
-/// How the workers of a pipeline ended.
+/// The result of the workers of a pipeline.
 pub(super) struct Drained {
     /// When the drain timeout ends.
     pub(super) deadline: Instant,
@@ -29,8 +29,8 @@ pub(super) struct Drained {
     pub(super) left: Workers,
 }
 
-/// Waits for the workers. On a shutdown they get the drain timeout; what is not committed then is done again by whoever
-/// runs next.
+/// Waits for the workers. After a shutdown request they have the drain timeout; the next host processes uncommitted records
+/// again.
 pub(super) fn supervise(
     workers: Workers,
     spec: &PipelineSpec,
@@ -49,7 +49,7 @@ pub(super) fn supervise(
             }
         }
     }
-    telemetry.health.not_ready("end", "the host is ending: the work in hand is being finished and committed");
+    telemetry.health.not_ready("end", "the host drains: it finishes and commits the open transactions");
     workers_end.request();
     drain(workers, spec.drain_timeout, telemetry)
 }
@@ -61,19 +61,19 @@ fn drain(workers: Workers, timeout: Duration, telemetry: &Telemetry) -> Drained 
         if now >= deadline {
             let open: Vec<Activity> =
                 (0..).zip(&workers).filter_map(|(number, worker)| still_does(telemetry, number, worker)).collect();
-            // Nothing is left to commit, and closing has its own limit.
+            // All is committed, and closing has its own limit.
             if open.iter().all(|activity| matches!(activity, Activity::Leaving | Activity::Failed)) {
                 if now < deadline + CLOSING_GRACE {
                     std::thread::sleep(DRAIN_POLL);
                     continue;
                 }
                 if !open.contains(&Activity::Failed) {
-                    tracing::warn!("everything is committed; not all connections to Kafka could be closed in time");
+                    tracing::warn!("everything is committed, but some connections to Kafka were not closed in time");
                     break;
                 }
             }
             let unfinished = Halt::kafka(format!(
-                "the work in hand could not be finished within {} (--drain-timeout); it was not committed, so nothing is lost",
+                "the drain did not complete within {} (--drain-timeout); the open transactions are not committed, and the next start processes their records again",
                 humantime::format_duration(timeout)
             ));
             return Drained { deadline, ended: Err(unfinished), left: workers };
@@ -83,13 +83,13 @@ fn drain(workers: Workers, timeout: Duration, telemetry: &Telemetry) -> Drained 
     let mut ended = Ok(());
     let (finished, left): (Workers, Workers) = workers.into_iter().partition(JoinHandle::is_finished);
     for worker in finished {
-        let panicked = |_| Err(Halt::internal(&anyhow::anyhow!("a worker panicked; what it said stands above")));
+        let panicked = |_| Err(Halt::internal(&anyhow::anyhow!("a worker panicked; see the error before")));
         ended = ended.and(worker.join().unwrap_or_else(panicked));
     }
     Drained { deadline, ended, left }
 }
 
-/// What a worker does that has not ended.
+/// The activity of a worker that has not ended.
 fn still_does(telemetry: &Telemetry, number: usize, worker: &JoinHandle<Result<(), Halt>>) -> Option<Activity> {
     (!worker.is_finished()).then(|| telemetry.workers.worker(number).activity().0)
 }

@@ -8,17 +8,17 @@ use crate::config::{BuildConfig, WatchConfig, remote};
 use mapper_author::project::Rebuild;
 
 pub(super) fn command() -> Command {
-    // What the cases are run with; read only where they are run.
+    // The settings of the cases; only --watch runs them.
     let settings = settings::WATCH.iter().map(|setting| arguments::argument(setting).requires("watch"));
     Command::new("build")
         .about("Builds a plugin project, once or at each change")
         .override_usage("mapper-host build DIR [--output FILE]\n       mapper-host build DIR --watch [--swap URL] [OPTIONS]")
         .arg(path("dir", "DIR").required(true).help("The folder of the plugin project"))
         .arg(path("output", "FILE").long("output").help(
-            "Where the plugin goes [default: NAME.wasm beside the folder, or in it if it is the working directory]",
+            "The path of the plugin [default: NAME.wasm beside the folder, or in it if it is the working directory]",
         ))
         .arg(switch("force").help(
-            "Build even if neither the sources nor the tools have changed since, as for newer versions of what it depends on",
+            "Build even if neither the sources nor the tools have changed, for example for newer versions of dependencies",
         ))
         .arg(switch("watch").help("Build again at each change, and run the cases"))
         .arg(
@@ -26,7 +26,7 @@ pub(super) fn command() -> Command {
                 .long("swap")
                 .value_name("URL")
                 .requires("watch")
-                .help("Swap it into the running host whose admin server is there, when its cases hold"),
+                .help("After each build whose cases pass, swap the plugin into the running host with this admin server"),
         )
         .args(settings)
         .after_help(arguments::AFTER)

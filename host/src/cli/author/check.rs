@@ -9,7 +9,7 @@ use crate::config::{AuthorCommand, CheckConfig};
 
 pub(super) fn command() -> Command {
     Command::new("check")
-        .about("Reports on a plugin file, or on a file of settings (--config)")
+        .about("Checks a plugin file, or a settings file (--config)")
         .override_usage(
             "mapper-host check FILE [OPTIONS]\n       mapper-host check --config FILE [--brokers LIST]\n       mapper-host check --contract [--json]",
         )

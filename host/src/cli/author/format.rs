@@ -1,4 +1,4 @@
-//! `--format`, `--format-out` and `--tombstone`: what a line is.
+//! `--format`, `--format-out` and `--tombstone`: the format of a line.
 
 use clap::{Arg, ArgMatches};
 
@@ -7,17 +7,17 @@ use crate::config::{MapFormat, OutputFormat};
 
 pub(super) fn argument() -> Arg {
     Arg::new("format").long("format").value_name("FORMAT").default_value("value").help(
-        "What a line of input is. value: the value of a record. record: a record in JSON, with value, key, headers, \
+        "The format of an input line. value: the value of a record. record: a record in JSON, with value, key, headers, \
          timestamp_ms, topic, partition and offset. dead-letter: the value of a dead letter, or all of it as such a \
          record; its input is mapped again",
     )
 }
 
-/// What `mapper-host map` also takes.
+/// The further flags of `mapper-host map`.
 pub(super) fn output_arguments() -> [Arg; 2] {
     [
         Arg::new("format-out").long("format-out").value_name("FORMAT").help(
-            "What a line of output is. value: the value of an output. record: a record in JSON, with its key, headers \
+            "The format of an output line. value: the value of an output. record: a record in JSON, with its key, headers \
              and timestamp [default: record with --format record, else value]",
         ),
         Arg::new("tombstone").long("tombstone").value_name("TEXT").allow_hyphen_values(true).help(
@@ -27,10 +27,10 @@ pub(super) fn output_arguments() -> [Arg; 2] {
     ]
 }
 
-/// What a line of output is.
+/// The format of an output line.
 ///
 /// # Errors
-/// When there is no such format.
+/// If the format is unknown.
 pub(super) fn read_output(matches: &ArgMatches, input: MapFormat) -> Result<OutputFormat, CliError> {
     match matches.get_one::<String>("format-out").map(String::as_str) {
         None if input == MapFormat::Record => Ok(OutputFormat::Record),
@@ -43,7 +43,7 @@ pub(super) fn read_output(matches: &ArgMatches, input: MapFormat) -> Result<Outp
 /// The line that stands for a tombstone.
 ///
 /// # Errors
-/// When it can't be a line, or no line is a value.
+/// If it contains a line break, or if no line is a value.
 pub(super) fn read_tombstone(
     matches: &ArgMatches,
     input: MapFormat,

@@ -8,7 +8,7 @@ use crate::config::{MapConfig, MapInput, TopicInput, values};
 
 const NO_BROKERS: &str =
     "flag --from-topic: it needs a Kafka; give it with --brokers LIST, for example --brokers localhost:9092";
-const TWO_INPUTS: &str = "flag --from-topic: there are files of input too; give one or the other";
+const TWO_INPUTS: &str = "flag --from-topic: there are input files, too; give one or the other";
 
 pub(super) fn command() -> Command {
     Command::new("map")
@@ -19,11 +19,11 @@ pub(super) fn command() -> Command {
         .arg(format::argument())
         .args(format::output_arguments())
         .arg(Arg::new("from-topic").long("from-topic").value_name("TOPIC").help(
-            "Map the records of a topic, from its beginning to where it ends now. Nothing is written or committed",
+            "Map the records of a topic, from its beginning to its present end. The command writes and commits nothing",
         ))
         .arg(Arg::new("limit").long("limit").value_name("N").help("End after this many records"))
         .arg(switch("stats").help("Print counts and times on stderr at the end"))
-        .arg(switch("verbose").short('v').help("Print with each failure where the plugin was, and what it had logged"))
+        .arg(switch("verbose").short('v').help("Print the backtrace and the log lines of each failure"))
         .args(settings::MAP.iter().map(arguments::argument))
         .after_help(arguments::AFTER)
 }

@@ -9,20 +9,16 @@ use mapper_author::templates::{Language, Template};
 
 pub(super) fn command() -> Command {
     Command::new("new")
-        .about("Makes a plugin project: a mapper with its cases")
-        .arg(
-            path("dir", "NAME")
-                .required(true)
-                .help("The folder to make; the last part of it is the name of the project"),
-        )
+        .about("Creates a plugin project: a mapper with its cases")
+        .arg(path("dir", "NAME").required(true).help("The new folder; its last part is the name of the project"))
         .arg(
             Arg::new("lang")
                 .long("lang")
                 .value_name("LANGUAGE")
                 .required(true)
-                .help(format!("What it is written in: {}", languages())),
+                .help(format!("The language: {}", languages())),
         )
-        .arg(switch("bare").help("Make a mapper that passes records on as they are, without the example of visits"))
+        .arg(switch("bare").help("Create a mapper that returns its records unchanged, without the example of visits"))
 }
 
 fn languages() -> String {
@@ -36,9 +32,9 @@ fn languages() -> String {
 /// Reads and checks.
 ///
 /// # Errors
-/// When there is no such language.
+/// If the language is unknown.
 pub(super) fn config(matches: &ArgMatches) -> Result<NewConfig, CliError> {
-    // Without either, clap has refused already.
+    // clap requires one of them.
     let dir = given_path(matches, "dir").unwrap_or_default();
     let language = matches.get_one::<String>("lang").map(String::as_str).unwrap_or_default();
     let Some(language) = Language::from_name(language) else {

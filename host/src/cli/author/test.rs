@@ -14,7 +14,7 @@ pub(super) fn command() -> Command {
             path("target", "DIR|FILE")
                 .num_args(0..)
                 .default_value(".")
-                .help("The folder of a plugin project, which is built first, or a plugin; or several of them"),
+                .help("Plugin files, or folders of plugin projects, which are built first"),
         )
         .arg(path("cases", "PATH").long("cases").help(
             "A file of cases, or a folder of .jsonl files [default: NAME.cases.jsonl beside the plugin, else cases.jsonl or \
@@ -24,9 +24,9 @@ pub(super) fn command() -> Command {
             Arg::new("filter")
                 .long("filter")
                 .value_name("TEXT")
-                .help("Only the cases that have this text in their name or place (FILE:LINE)"),
+                .help("Only the cases with this text in their name or position (FILE:LINE)"),
         )
-        .arg(switch("bless").help("Write what comes into the cases that don't hold, as what must come"))
+        .arg(switch("bless").help("Replace the expected results of failed cases with the actual results"))
         .arg(path("junit", "FILE").long("junit").help("Also write a report in JUnit's XML"))
         .args(settings::TEST.iter().map(arguments::argument))
         .after_help(arguments::AFTER)

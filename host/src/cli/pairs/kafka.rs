@@ -1,4 +1,4 @@
-//! `--kafka`: properties of librdkafka, each by one name whatever alias it was given by.
+//! `--kafka`: properties of librdkafka by their canonical names.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use mapper_core::suggestion::closest;
 /// The setting that allows properties that run code.
 const ALLOW_CODE: &str = "kafka-allow-code";
 
-/// The user's properties by their names without aliases: each from the strongest layer that gives it, by whichever alias.
+/// The properties of the user by their canonical names, each from the strongest layer that gives it under any alias.
 ///
 /// # Errors
-/// When an entry has no key or no `=`, names no property, belongs to the host, runs code without leave, or contradicts another
+/// If an entry has no key or no `=`, is not a property, belongs to the host, runs code without permission, or contradicts another
 /// of its layer.
 pub(in crate::cli) fn kafka(sources: &Sources<'_>) -> Result<Pairs, CliError> {
     let may_run_code = sources.value(ALLOW_CODE, values::switch)?;
@@ -28,7 +28,7 @@ pub(in crate::cli) fn kafka(sources: &Sources<'_>) -> Result<Pairs, CliError> {
         for entry in &layer.entries {
             let (name, value) = match properties::find(&entry.key) {
                 Some(property) => (property.name.to_owned(), check(layer, entry, property, may_run_code)?),
-                // A library that is loaded may know properties of its own.
+                // A loaded library may have its own properties.
                 None if has_interceptors => (entry.key.clone(), entry.value.as_str()),
                 None => return Err(unknown(layer, entry)),
             };
@@ -52,16 +52,14 @@ pub(in crate::cli) fn kafka(sources: &Sources<'_>) -> Result<Pairs, CliError> {
     Ok(Pairs(merged.into_iter().collect()))
 }
 
-/// Returns the value without what does not belong to it.
+/// Returns the value without surrounding blanks.
 fn check<'e>(layer: &Layer, entry: &'e PairEntry, property: Property, may_run_code: bool) -> Result<&'e str, CliError> {
     let key = &entry.key;
     if let Some(reason) = property.owned() {
         return Err(layer.wrong(&format!("{key} belongs to the host: {reason}")));
     }
     if property.form == Form::Callback {
-        return Err(
-            layer.wrong(&format!("{key} is not allowed: it is a function or a pointer, which no text can give"))
-        );
+        return Err(layer.wrong(&format!("{key} is not allowed: it is a function or a pointer and has no text form")));
     }
     if let Some(how) = property.runs_code(&entry.value).filter(|_| !may_run_code) {
         return Err(layer.wrong(&format!("{key} is not allowed: {how}; if you trust it, give --{ALLOW_CODE}, too")));
@@ -71,7 +69,7 @@ fn check<'e>(layer: &Layer, entry: &'e PairEntry, property: Property, may_run_co
 
 fn unknown(layer: &Layer, entry: &PairEntry) -> CliError {
     let key = &entry.key;
-    // Nearer to a property than a part of a secret would be by chance.
+    // It is closer to a property than a part of a secret would be by chance.
     if let Some(name) = closest(&key.to_lowercase(), properties::names().map(str::to_owned)) {
         return layer.wrong(&format!("{key} is not a property of librdkafka; did you mean {name}?"));
     }

@@ -13,16 +13,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         "BOOL",
         Switch,
         Value("false"),
-        "End the process when the first of several pipelines halts. Without it the others go on, and the one that halted is started \
-         again if that can help",
+        "End the process when the first of several pipelines halts. Otherwise the others continue, and the host restarts the halted \
+         pipeline if that can help",
     ),
     setting(
         HEADING,
         "memory-budget",
         "SIZE",
         Size,
-        Described("what the limits of the pipeline add up to"),
-        "The most memory that the pipeline may use for instances, batches, and the buffers of its clients. The host refuses limits that \
-         add up to more",
+        Described("the sum of the limits of the pipeline"),
+        "The memory limit of the pipeline for instances, batches and the buffers of its clients. The host refuses limits whose sum is \
+         larger",
     ),
 ];

@@ -22,8 +22,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         "N",
         Whole,
         Value("0"),
-        "The number of recent records that succeeded and may fail with a new version. With more, or with any trap or \
-         timeout, the host refuses the version",
+        "The number of broken records that a try-out accepts: they succeed with the active version and fail with the new one. \
+         With more, or with any trap or timeout, the host refuses the version",
     ),
     setting(
         HEADING,

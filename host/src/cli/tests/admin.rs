@@ -42,7 +42,7 @@ fn commands_to_a_running_host_find_it_where_it_was_told_to_listen() {
     for arguments in [&["swap"][..], &["shadow"], &["shadow", "p.wasm", "--stop"]] {
         wrong(&[arguments], &[]);
     }
-    assert!(wrong(&[&["rollback", "--admin", "off"]], &[]).contains("where the admin server of the host listens"));
+    assert!(wrong(&[&["rollback", "--admin", "off"]], &[]).contains("the address of the admin server"));
 }
 
 #[test]
