@@ -88,7 +88,7 @@ struct WorkerEnd<'a> {
 
 impl Drop for WorkerEnd<'_> {
     fn drop(&mut self) {
-        self.job.telemetry.workers.worker(self.number).does(self.ended);
+        self.job.telemetry.workers.worker(self.number).set_activity(self.ended);
         if self.ended == Activity::Failed {
             self.job.shutdown.request();
         }
@@ -156,7 +156,7 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
 fn leave(job: &Job, number: usize, (source, sink): (KafkaSource, KafkaSink), ended: &Result<(), Halt>) {
     job.at_work.fetch_sub(1, Ordering::AcqRel);
     let leaves = if ended.is_ok() { Activity::Leaving } else { Activity::Failed };
-    job.telemetry.workers.worker(number).does(leaves);
+    job.telemetry.workers.worker(number).set_activity(leaves);
     if ended.is_err() {
         // Before the worker leaves the group: another worker would get its partitions and map the records after the failure.
         job.shutdown.request();

@@ -30,7 +30,7 @@ pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
 async fn answer(State(registry): State<Arc<PipelineRegistry>>, headers: HeaderMap) -> Response {
     let format = accepted_format(&headers);
     match render(&registry) {
-        Ok(text) => ([(CONTENT_TYPE, format.content_type()), (VARY, "accept")], format.of(text)).into_response(),
+        Ok(text) => ([(CONTENT_TYPE, format.content_type()), (VARY, "accept")], format.convert(text)).into_response(),
         Err(error) => {
             (StatusCode::INTERNAL_SERVER_ERROR, format!("the metrics can't be written: {error}\n")).into_response()
         }

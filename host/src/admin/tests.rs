@@ -77,9 +77,9 @@ fn readyz_lists_the_reasons_and_is_200_without_any() {
 fn livez_is_503_after_a_worker_failed() {
     let (registry, telemetry) = single();
     let (_server, address) = serve(&registry);
-    telemetry.workers.worker(1).does(Activity::Committing);
+    telemetry.workers.worker(1).set_activity(Activity::Committing);
     assert_eq!(ask(address, "GET", "/livez").0, 200);
-    telemetry.workers.worker(1).does(Activity::Failed);
+    telemetry.workers.worker(1).set_activity(Activity::Failed);
     assert_eq!(ask(address, "GET", "/livez"), (503, "worker 1 has failed\n".to_owned()));
 }
 

@@ -196,7 +196,7 @@ mod tests {
         registry.insert(first.clone());
         registry.insert(Entry::new("b", 1));
         assert_eq!(first.not_ready(), []);
-        first.telemetry.workers.worker(0).does(mapper_pipeline::activity::Activity::Failed);
+        first.telemetry.workers.worker(0).set_activity(mapper_pipeline::activity::Activity::Failed);
         assert_eq!(first.stuck().len(), 1);
         first.set_state(State::Halted { reason: "no broker answers".into(), restart_at: None });
         let reason = "halted: no broker answers (a restart cannot help)".to_owned();

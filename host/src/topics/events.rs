@@ -41,7 +41,7 @@ impl TopicReporter {
         let Range { start: from, end: to } = offsets;
         let records = u64::try_from(to - from).unwrap_or(0);
         tracing::warn!(topic, partition, from, to, records, "{message}");
-        self.telemetry.topics.missed(records);
+        self.telemetry.topics.add_missed(records);
     }
 
     fn count_recreation(&self, topic: &str, old: Option<&TopicId>, new: Option<&TopicId>) {

@@ -1,4 +1,4 @@
-//! Which workers have left their mapper alone, and why: for the log, for health, and for whoever shows it.
+//! The open breakers of the workers, for the log, the readiness and the status.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::health::Health;
 
-/// As whom the breakers say that the host is not ready.
-const WHO: &str = "breaker";
+/// The component of the reasons of breakers.
+const COMPONENT: &str = "breaker";
 
 /// The open breakers of all workers.
 #[derive(Debug, Default)]
@@ -21,43 +21,43 @@ impl Breakers {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The worker has stopped.
+    /// A breaker opened.
     pub fn opened(&self, health: &Health, worker: usize, reason: &str) {
-        tracing::warn!(worker, reason, "breaker open: this worker reads on when its mapper is mended");
+        tracing::warn!(worker, reason, "breaker opened; the worker continues when a probe succeeds");
         let mut open = self.lock();
         open.insert(worker, reason.to_owned());
         self.opened.fetch_add(1, Ordering::Relaxed);
-        say(health, &open);
+        update_health(health, &open);
     }
 
-    /// The worker goes on.
+    /// A breaker closed.
     pub fn closed(&self, health: &Health, worker: usize, why: &str) {
         let mut open = self.lock();
         if open.remove(&worker).is_some() {
             tracing::info!(worker, why, "breaker closed");
-            say(health, &open);
+            update_health(health, &open);
         }
     }
 
-    /// The workers that have stopped, and why.
+    /// The workers with an open breaker, and the reasons.
     pub fn open(&self) -> BTreeMap<usize, String> {
         self.lock().clone()
     }
 
-    /// How often a worker stopped.
+    /// The number of openings.
     pub fn times_opened(&self) -> u64 {
         self.opened.load(Ordering::Relaxed)
     }
 }
 
-/// With the lock held, so that the last word is the true one.
-fn say(health: &Health, open: &BTreeMap<usize, String>) {
+/// The caller holds the lock, so that the last update is the current one.
+fn update_health(health: &Health, open: &BTreeMap<usize, String>) {
     if open.is_empty() {
-        return health.ready(WHO);
+        return health.ready(COMPONENT);
     }
     let all: Vec<String> =
-        open.iter().map(|(worker, reason)| format!("worker {worker} has stopped: {reason}")).collect();
-    health.not_ready(WHO, all.join("; "));
+        open.iter().map(|(worker, reason)| format!("the breaker of worker {worker} is open: {reason}")).collect();
+    health.not_ready(COMPONENT, all.join("; "));
 }
 
 #[cfg(test)]
@@ -65,14 +65,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_is_ready_when_all_are_closed() {
+    fn host_is_ready_when_all_breakers_are_closed() {
         let (breakers, health) = (Breakers::default(), Health::default());
         breakers.opened(&health, 1, "trap: unreachable");
         breakers.opened(&health, 0, "timeout");
         let [(who, why)] = &health.reasons()[..] else { panic!("{:?}", health.reasons()) };
         assert_eq!(
             (*who, why.as_str()),
-            ("breaker", "worker 0 has stopped: timeout; worker 1 has stopped: trap: unreachable")
+            ("breaker", "the breaker of worker 0 is open: timeout; the breaker of worker 1 is open: trap: unreachable")
         );
         breakers.closed(&health, 1, "a probe succeeded");
         breakers.closed(&health, 1, "a probe succeeded");

@@ -1,4 +1,4 @@
-//! The log lines of dead letters: one line each, and not one for each of a million.
+//! Logs dead letters with a rate limit.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use mapper_core::record::Record;
 use mapper_core::verdict::Failure;
 
-/// The limits hold for so long; then they begin anew.
+/// The period of the limits.
 const WINDOW: Duration = Duration::from_secs(60);
-/// The first dead letters of a window are logged, whatever they are.
+/// The first dead letters of a window are always logged.
 const FIRST_LINES: usize = 5;
-/// Later ones are logged when the window has none with their fingerprint, up to so many lines in all.
+/// Later ones are logged if their fingerprint is new in the window, up to this number of lines in total.
 const MOST_LINES: usize = 25;
 /// Bytes of a failure's message in a log line.
 const ERROR_BYTES: usize = 300;
@@ -67,7 +67,7 @@ impl FailureLog {
         !state.is_muted && state.window.get_or_insert_with(|| Window::starting(Instant::now())).admit(fingerprint)
     }
 
-    /// Logs nothing from now on: who watches is shown the dead letters in another way.
+    /// Stops logging: the demo shows the dead letters itself.
     pub fn mute(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_muted = true;
     }
@@ -82,7 +82,7 @@ impl FailureLog {
         }
     }
 
-    /// Ends the window at once.
+    /// Ends the window now.
     pub fn finish(&self) {
         let ended = self.0.lock().unwrap_or_else(PoisonError::into_inner).window.take();
         if let Some(window) = ended {
@@ -98,7 +98,7 @@ fn log_suppressed(window: &Window) {
     }
 }
 
-/// The first line of a message, cut: a traceback stands below it, and in the dead letter.
+/// The first line of a message, cut. The dead letter has the traceback.
 fn first_line(message: &str) -> &str {
     let line = message.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     &line[..line.floor_char_boundary(ERROR_BYTES)]
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn window_begins_anew_when_its_time_is_over() {
+    fn new_window_starts_after_the_period() {
         let log = FailureLog::default();
         let start = Instant::now();
         let admitted = |log: &FailureLog| (0..100).filter(|_| log.admit("a")).count();

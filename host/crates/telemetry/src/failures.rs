@@ -1,4 +1,4 @@
-//! Failures of the same making, counted together, each with its last example: a million dead letters are five groups.
+//! Groups of failures by fingerprint, each with an example.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use mapper_core::record::Record;
 use mapper_core::verdict::{Failure, FailureKind};
 
-/// Groups that are kept. What is not of these is counted, too.
+/// The maximum number of groups. Failures of other groups are counted together.
 const MOST_GROUPS: usize = 100;
 /// Bytes of a message, or of an input, that an example keeps.
 const EXAMPLE_BYTES: usize = 300;
@@ -19,28 +19,28 @@ pub struct Example {
     pub partition: i32,
     /// Its offset.
     pub offset: i64,
-    /// What was said of the failure, cut.
+    /// The message of the failure, cut.
     pub message: String,
-    /// The value of the record, cut; what is not UTF-8 is replaced. `None` is Kafka's null.
+    /// The value of the record, cut. Bytes that are not UTF-8 are replaced. `None` is null.
     pub input: Option<String>,
 }
 
 /// Failures with the same fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
-    /// What kind of failure.
+    /// The kind of the failures.
     pub kind: FailureKind,
-    /// How many there were.
+    /// The number of failures.
     pub count: u64,
     /// When the first one was processed.
     pub first_seen: DateTime<Utc>,
     /// When the last one was processed.
     pub last_seen: DateTime<Utc>,
-    /// One of the last.
+    /// One of the last failures.
     pub example: Example,
 }
 
-/// Groups by fingerprint, the latest of them.
+/// The latest groups by fingerprint.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Failures {
     groups: HashMap<String, Group>,
@@ -59,7 +59,7 @@ impl Failures {
             self.others += 1;
             return;
         }
-        // A character that is cut in two becomes a replacement.
+        // A cut character becomes a replacement character.
         let text = |value: &[u8]| String::from_utf8_lossy(&value[..value.len().min(EXAMPLE_BYTES + 1)]).into_owned();
         let example = Example {
             partition: record.partition(),
@@ -71,7 +71,7 @@ impl Failures {
         self.groups.insert(fingerprint.to_owned(), group);
     }
 
-    /// Adds what failed later. The groups that were not seen for the longest time make room.
+    /// Adds later failures. The groups without a failure for the longest time are dropped.
     pub fn merge(&mut self, later: Self) {
         self.others += later.others;
         for (fingerprint, group) in later.groups {
@@ -98,7 +98,7 @@ impl Failures {
         groups
     }
 
-    /// How many failures are in none of the groups any more.
+    /// The number of failures in dropped groups.
     pub fn others(&self) -> u64 {
         self.others
     }
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_counts_and_shows_one_of_its_last() {
+    fn group_has_the_count_and_a_recent_example() {
         let mut all = Failures::default();
         for (offset, seconds) in [(1, 10), (2, 11)] {
             noted(&mut all, "a", offset, seconds);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_bounded_and_nothing_goes_uncounted() {
+    fn groups_are_bounded_and_all_failures_are_counted() {
         let mut all = Failures::default();
         for number in 0..250 {
             let mut later = Failures::default();
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn an_example_is_cut() {
+    fn example_is_cut() {
         assert_eq!(cut("short"), "short");
         assert_eq!(cut(&"ä".repeat(EXAMPLE_BYTES)), format!("{}…", "ä".repeat(EXAMPLE_BYTES / 2)));
     }

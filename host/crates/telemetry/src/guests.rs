@@ -1,4 +1,4 @@
-//! What is counted of the instances of the plugin.
+//! Counters of the plugin instances.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,22 +14,22 @@ pub struct Guests {
 }
 
 impl Guests {
-    /// An instance was given up.
+    /// An instance was replaced.
     pub fn renewed(&self, reason: Renewal) {
         self.renewals[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Instances that were given up for that reason.
+    /// The number of instances that were replaced for this reason.
     pub fn renewals(&self, reason: Renewal) -> u64 {
         self.renewals[reason as usize].load(Ordering::Relaxed)
     }
 
-    /// The linear memory of the instance of a worker, in bytes.
-    pub fn uses_memory(&self, worker: usize, bytes: u64) {
+    /// Sets the linear memory of the instance of a worker, in bytes.
+    pub fn set_memory(&self, worker: usize, bytes: u64) {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).insert(worker, bytes);
     }
 
-    /// The linear memory of each worker's instance, in bytes, as it was after its last batch.
+    /// The linear memory of the instance of each worker after its last batch, in bytes.
     pub fn memory(&self) -> BTreeMap<usize, u64> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

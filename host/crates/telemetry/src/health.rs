@@ -1,10 +1,10 @@
-//! Whether the host is ready to do its work, and if not, why: said by whoever knows, read by whoever asks.
+//! The readiness of a pipeline: components set and clear their reasons.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The reasons not to be ready, at most one of each who has a say. Ready is who has none. Cheap to clone: all clones are
-/// the same.
+/// The reasons not to be ready, at most one per component. The pipeline is ready without any. Clones share the
+/// reasons.
 #[derive(Debug, Clone, Default)]
 pub struct Health(Arc<Mutex<BTreeMap<&'static str, String>>>);
 
@@ -13,20 +13,20 @@ impl Health {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on the host is not ready, says `who`, such as `breaker`, for this reason in words for an operator. A later
-    /// reason of the same `who` replaces it.
-    pub fn not_ready(&self, who: &'static str, why: impl Into<String>) {
-        self.lock().insert(who, why.into());
+    /// Sets the reason of a component, such as `breaker`, for an operator. It replaces the earlier
+    /// reason of the component.
+    pub fn not_ready(&self, component: &'static str, reason: impl Into<String>) {
+        self.lock().insert(component, reason.into());
     }
 
-    /// `who` has no reason any more.
-    pub fn ready(&self, who: &'static str) {
-        self.lock().remove(who);
+    /// Clears the reason of a component.
+    pub fn ready(&self, component: &'static str) {
+        self.lock().remove(component);
     }
 
-    /// All reasons with who says so, in the order of these; none at all when the host is ready.
+    /// All reasons with their components, in the order of the components; empty if the pipeline is ready.
     pub fn reasons(&self) -> Vec<(&'static str, String)> {
-        self.lock().iter().map(|(who, why)| (*who, why.clone())).collect()
+        self.lock().iter().map(|(component, reason)| (*component, reason.clone())).collect()
     }
 }
 
@@ -35,14 +35,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_takes_back_its_own_reason_only() {
+    fn component_clears_only_its_own_reason() {
         let health = Health::default();
         assert_eq!(health.reasons(), []);
         let clone = health.clone();
         clone.not_ready("kafka", "no broker answers");
         clone.not_ready("breaker", "open");
         clone.not_ready("kafka", "still no broker answers");
-        let text = |who, why: &str| (who, why.to_owned());
+        let text = |component, reason: &str| (component, reason.to_owned());
         assert_eq!(clone.reasons(), [text("breaker", "open"), text("kafka", "still no broker answers")]);
         health.ready("kafka");
         assert_eq!(clone.reasons(), [text("breaker", "open")]);

@@ -45,7 +45,7 @@ pub use threads::{Role, Threads};
 pub use topics::Topics;
 pub use workers::{Place, Worker, Workers};
 
-/// Distributions, in the buckets in which they are shown.
+/// Histograms.
 #[derive(Debug)]
 pub struct Distributions {
     /// Seconds that the plugin took for a batch.
@@ -71,28 +71,28 @@ impl Default for Distributions {
 /// Counters of one pipeline. Records count when they are committed.
 #[derive(Debug, Default)]
 pub struct Telemetry {
-    /// Whether the host is ready, and if not, why.
+    /// The readiness.
     pub health: Health,
     /// The instances of the plugin.
     pub guests: Guests,
     /// The host, its work and its plugin.
     pub about: About,
-    /// What each worker does.
+    /// The progress of the workers.
     pub workers: Workers,
-    /// Threads beside the workers that panicked.
+    /// Panics of threads other than the workers.
     pub threads: Threads,
-    /// What happened to topics.
+    /// Events of topics.
     pub topics: Topics,
-    /// How long mapping and committing take.
+    /// The distributions of mapping and commit times.
     pub distributions: Distributions,
-    /// How fast it goes.
+    /// The rates of records.
     pub rates: Rates,
-    /// What became of spans.
+    /// The counts of spans.
     pub spans: Arc<Sent>,
     failed: Mutex<Failures>,
     /// The log lines of dead letters.
     pub failure_log: FailureLog,
-    /// Which workers have stopped.
+    /// The open breakers.
     pub breakers: Breakers,
     counts: Mutex<Counts>,
     transactions: AtomicU64,
@@ -104,23 +104,23 @@ pub struct Telemetry {
 }
 
 impl Telemetry {
-    /// Gets what the source of this worker knows.
+    /// Observes the source of a worker.
     pub fn source_observer(self: &Arc<Self>, worker: usize) -> Arc<dyn SourceObserver> {
         Arc::new(ObservedSource { telemetry: self.clone(), worker })
     }
 
-    /// Gets what the mapper of this worker does with its guests.
+    /// Observes the guests of a worker.
     pub fn guest_observer(self: &Arc<Self>, worker: usize) -> Arc<dyn GuestObserver> {
         Arc::new(ObservedGuest { telemetry: self.clone(), worker })
     }
 
-    /// Why the host is not ready, with who says so; empty when it is.
+    /// The reasons why the pipeline is not ready, with their components; empty if it is ready.
     pub fn not_ready(&self) -> Vec<(&'static str, String)> {
         let overdue = self.workers.overdue().into_iter().map(|reason| ("worker", reason));
         self.health.reasons().into_iter().chain(overdue).collect()
     }
 
-    /// Why the process should be restarted; usually empty.
+    /// The reasons to restart the process; usually empty.
     pub fn stuck(&self) -> Vec<String> {
         self.workers.stuck().into_iter().chain(self.threads.stuck()).collect()
     }
@@ -164,12 +164,12 @@ impl Telemetry {
         self.aborts.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Partitions were taken away.
+    /// Partitions were revoked.
     pub fn rebalanced(&self) {
         self.rebalances.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What became of the records that are committed.
+    /// The counts of committed records.
     pub fn counts(&self) -> Counts {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -184,7 +184,7 @@ impl Telemetry {
         self.aborts.load(Ordering::Relaxed)
     }
 
-    /// Times that partitions were taken away.
+    /// The number of rebalances that revoked partitions.
     pub fn rebalances(&self) -> u64 {
         self.rebalances.load(Ordering::Relaxed)
     }
@@ -228,7 +228,7 @@ impl GuestObserver for ObservedGuest {
     }
 
     fn set_memory(&self, bytes: u64) {
-        self.telemetry.guests.uses_memory(self.worker, bytes);
+        self.telemetry.guests.set_memory(self.worker, bytes);
     }
 }
 

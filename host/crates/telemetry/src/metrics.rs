@@ -1,7 +1,7 @@
-//! `/metrics`: all that is counted, in the text format of Prometheus or that of OpenMetrics 1.0.
+//! Renders the metrics in the text format of Prometheus or of OpenMetrics 1.0.
 //!
-//! Names and units are those of Prometheus' conventions; labels are pipelines, workers, configured topics, partitions, kinds and
-//! reasons, never anything that a record or a guest could make up without end.
+//! Names and units follow the conventions of Prometheus. Labels are pipelines, workers, configured topics, partitions, kinds and
+//! reasons. No label has values that records or guests choose without a limit.
 
 mod format;
 
@@ -23,19 +23,19 @@ use crate::{Place, Telemetry, process};
 
 pub use format::Format;
 
-/// What the names of our own metrics start with; those of the process have the names that every exporter gives them.
+/// The prefix of the metrics of the host. The metrics of the process have their standard names.
 const PREFIX: &str = "mapper_host";
 
-/// The process, as its metrics show it.
+/// The state of the process for its metrics.
 #[derive(Debug, Clone)]
 pub struct ProcessSample {
     /// When it started.
     pub started: DateTime<Utc>,
-    /// Whether the file of settings, as it is now, could not be applied.
+    /// Whether the present settings file could not be applied.
     pub has_config_error: bool,
 }
 
-/// A pipeline, as its metrics show it.
+/// The state of a pipeline for its metrics.
 #[derive(Debug, Clone)]
 pub struct PipelineSample {
     /// The name: the value of the label `pipeline`.
@@ -48,7 +48,7 @@ pub struct PipelineSample {
     pub plugin: Option<PluginLabels>,
     /// Swaps of the plugin.
     pub swaps: SwapSample,
-    /// What is counted of it.
+    /// Its telemetry.
     pub telemetry: Arc<Telemetry>,
 }
 
@@ -89,7 +89,7 @@ pub fn render(process: ProcessSample, pipelines: Vec<PipelineSample>) -> Result<
 /// The labels of a sample.
 type Labels = Vec<(&'static str, String)>;
 
-/// Those of a pipeline, and these.
+/// The label of the pipeline, followed by further labels.
 fn labels<const N: usize>(pipeline: &PipelineSample, more: [(&'static str, String); N]) -> Labels {
     [("pipeline", pipeline.name.clone())].into_iter().chain(more).collect()
 }
@@ -156,7 +156,7 @@ impl Families<'_, '_> {
         Ok(())
     }
 
-    /// What is known of each pipeline, as labels.
+    /// An info metric with these labels.
     fn infos(&mut self, name: &str, help: &str, all: impl Iterator<Item = Labels>) -> Result<(), Error> {
         let mut family = self.encoder.encode_descriptor(name, help, None, MetricType::Info)?;
         for labels in all {
@@ -177,7 +177,7 @@ impl Collector for HostCollector {
         let mut families = Families { encoder, pipelines: &self.pipelines };
         let build = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
         families.infos("build", "The version of the host", [build].into_iter())?;
-        let help = "1 if the file of settings, as it is now, could not be applied, else 0";
+        let help = "1 if the present settings file could not be applied, else 0";
         let is_wrong = f64::from(u8::from(self.process.has_config_error));
         families.encoder.encode_descriptor("config_error", help, None, MetricType::Gauge)?.encode_gauge(&is_wrong)?;
         let plugin = |pipeline: &PipelineSample| {
@@ -331,7 +331,7 @@ impl Collector for ProcessCollector {
         };
         let started = self.0.timestamp_millis() as f64 / 1000.0;
         gauge("start_time", "Start of the process, in Unix time", Some(Unit::Seconds), started)?;
-        // Only Linux tells.
+        // These are known on Linux only.
         let Some(used) = process::used() else { return Ok(()) };
         gauge("resident_memory", "Resident memory", Some(Unit::Bytes), used.resident_bytes as f64)?;
         gauge("open_fds", "Open file descriptors", None, used.open_files as f64)?;

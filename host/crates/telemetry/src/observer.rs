@@ -29,7 +29,7 @@ impl TelemetryObserver {
 
 impl Observer for TelemetryObserver {
     fn activity_changed(&mut self, activity: Activity) {
-        self.worker.does(activity);
+        self.worker.set_activity(activity);
     }
 
     fn batch_mapped(&mut self, records: usize, took: Duration) {

@@ -1,4 +1,4 @@
-//! What the process uses of the machine, as Linux tells in `/proc` (proc(5)).
+//! The resource usage of the process, from `/proc` of Linux (proc(5)).
 
 use std::fs;
 
@@ -7,7 +7,7 @@ const TICKS: f64 = 100.0;
 /// The fields of CPU time in `/proc/self/stat`, counted from the state, which is the first after the name.
 const USER_TIME: usize = 11;
 
-/// What the process uses.
+/// The resource usage of the process.
 pub(crate) struct Used {
     /// CPU time of user and system, in seconds.
     pub(crate) cpu_seconds: f64,
@@ -17,7 +17,7 @@ pub(crate) struct Used {
     pub(crate) open_files: usize,
 }
 
-/// What the process uses by now; `None` where it can't be known.
+/// Reads the resource usage; `None` without `/proc`.
 pub(crate) fn used() -> Option<Used> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     let status = fs::read_to_string("/proc/self/status").ok()?;
@@ -26,7 +26,7 @@ pub(crate) fn used() -> Option<Used> {
 }
 
 fn cpu_seconds(stat: &str) -> Option<f64> {
-    // The name, in brackets, may have blanks and brackets of its own.
+    // The name in brackets may contain blanks and brackets.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut times = fields.split_whitespace().skip(USER_TIME).map(str::parse::<u64>);
     let (user, system) = (times.next()?.ok()?, times.next()?.ok()?);
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn proc_is_read_as_its_manual_says() {
+    fn proc_files_are_parsed() {
         let stat = "77 (a ) b) R 1 77 77 0 -1 4194304 100 0 0 0 250 50 7 8 20 0 1 0 100 1000 20 18446744073709551615";
         assert_eq!(cpu_seconds(stat), Some(3.0));
         assert_eq!(cpu_seconds("77 (host) R 1"), None);

@@ -1,4 +1,4 @@
-//! How fast it goes: from counts that were taken a second apart.
+//! The rates of records, from counts that are sampled every second.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use mapper_core::counts::Counts;
 
-/// Over how long a rate is taken.
+/// The period of a rate.
 const WINDOW: Duration = Duration::from_secs(10);
-/// How often counts are to be taken.
+/// The interval of samples.
 pub const EVERY: Duration = Duration::from_secs(1);
 
-/// Records a second, over the last seconds.
+/// Records per second, over the last seconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Rate {
     /// Input records.
@@ -20,7 +20,7 @@ pub struct Rate {
     pub records_out: f64,
     /// Dead letters.
     pub dead_letters: f64,
-    /// Over how long.
+    /// The period.
     pub over: Duration,
 }
 
@@ -29,10 +29,10 @@ pub struct Rate {
 pub struct Rates(Mutex<VecDeque<(Instant, Counts)>>);
 
 impl Rates {
-    /// These are the counts now.
+    /// Samples the counts.
     pub fn take(&self, now: Instant, counts: Counts) {
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // One stays that is older than the window, or there would be nothing to compare with after a pause.
+        // One sample older than the window is kept, to compare with after a pause.
         while taken.len() > 1 && taken.get(1).is_some_and(|(at, _)| now.duration_since(*at) >= WINDOW) {
             taken.pop_front();
         }
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_over_the_last_ten_seconds() {
+    fn rate_is_computed_over_the_last_ten_seconds() {
         let (rates, start) = (Rates::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
         assert_eq!(rates.now(start, &counts(5)), Rate::default());

@@ -1,7 +1,7 @@
-//! Spans for OpenTelemetry: of transactions, of the batches in them, and of records that come with a sampled trace.
+//! Spans for OpenTelemetry: of transactions, of their batches, and of records with a sampled trace.
 //!
-//! Names and attributes are those of the semantic conventions for messaging. A worker only makes spans and puts them in a
-//! bounded queue; they are sent by a thread of their own.
+//! Names and attributes follow the semantic conventions for messaging. A worker creates spans and puts them into a
+//! bounded queue; another thread sends them.
 
 mod queue;
 
@@ -24,21 +24,21 @@ use mapper_pipeline::{CommittedTransaction, Observer, RecordTracer};
 use queue::Queue;
 pub use queue::Sent;
 
-/// Records of a batch that get a span at most; the trace of any other goes on unchanged.
+/// The maximum number of records of a batch that get a span. The trace context of other records is unchanged.
 const MOST_RECORDS: u32 = 32;
-/// How long the spans that are left at the end may take to be sent.
+/// The time limit of sending the last spans at the end.
 const LAST_EXPORT: Duration = Duration::from_secs(2);
 
-/// Where spans go.
+/// The settings of spans.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TracingConfig {
-    /// The URL that takes them, as OTLP over HTTP.
+    /// The URL of the endpoint, OTLP over HTTP.
     pub endpoint: String,
-    /// What the host calls itself there.
+    /// The service name.
     pub service: String,
 }
 
-/// What makes spans for all workers. Cheap to clone; by default, it makes none.
+/// Creates spans for all workers; the default creates none. Clones share the exporter.
 #[derive(Clone, Default)]
 pub struct Spans(Option<Arc<Maker>>);
 
@@ -74,22 +74,22 @@ impl Spans {
         Self(Some(Arc::new(Maker { provider, tracer, topic: topic.to_owned(), group: group.to_owned() })))
     }
 
-    /// Those of one worker.
+    /// The spans of one worker.
     pub fn of_worker(&self, worker: usize) -> WorkerSpans {
         WorkerSpans { maker: self.0.clone(), worker, transaction: None, batch: None }
     }
 
-    /// Sends what is left, unless that takes too long.
+    /// Sends the remaining spans, within a time limit.
     pub fn finish(&self) {
         if let Some(maker) = &self.0
             && let Err(error) = maker.provider.shutdown_with_timeout(LAST_EXPORT)
         {
-            tracing::debug!(%error, "the last spans");
+            tracing::debug!(%error, "failed to send the last spans");
         }
     }
 }
 
-/// The spans of one worker: of the transaction it is at, and of the last batch.
+/// The spans of one worker: of the open transaction and of the last batch.
 pub struct WorkerSpans {
     maker: Option<Arc<Maker>>,
     worker: usize,
@@ -178,8 +178,8 @@ impl Observer for WorkerSpans {
 }
 
 impl RecordTracer for RecordSpans {
-    /// If a record came with a sampled trace, and not too many others did, it gets a span there, linked with that of the
-    /// batch; what is made of the record is to be that span's child.
+    /// A record with a sampled trace gets a span in that trace, up to a limit per batch, with a link to the span of the
+    /// batch. The outputs of the record get it as their parent.
     fn trace(&mut self, record: Record<'_>, failure: Option<FailureKind>) -> Option<Traceparent> {
         if self.left == 0 {
             return None;

@@ -1,4 +1,4 @@
-//! Logs each step of a pipeline once it is done, so that a test can end the process after any of them.
+//! Logs each completed step of a pipeline, so that a test can kill the process after it.
 
 use std::time::Duration;
 

@@ -1,14 +1,14 @@
-//! Threads beside the workers that panicked.
+//! Panics of threads other than the workers.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What a panic of a thread means for the host.
+/// The consequence of a panic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// The host ends: a part of it that users rely on is gone.
+    /// The host ends: it cannot do its work without the thread.
     Essential,
-    /// The host goes on: the thread only watches or reports.
+    /// The host continues: the thread only watches or reports.
     Watcher,
 }
 
@@ -26,12 +26,12 @@ impl Threads {
         self.lock().entry(name).or_insert((role, 0)).1 += 1;
     }
 
-    /// How often each thread panicked; only those that did.
+    /// The number of panics by thread, without zeros.
     pub fn panics(&self) -> BTreeMap<&'static str, u64> {
         self.lock().iter().map(|(name, (_, panics))| (*name, *panics)).collect()
     }
 
-    /// Why the process should be restarted: a line for each essential thread that panicked.
+    /// The reasons to restart the process: a line for each essential thread that panicked.
     pub fn stuck(&self) -> Vec<String> {
         let all = self.lock();
         let essential = all.iter().filter(|(_, (role, _))| *role == Role::Essential);

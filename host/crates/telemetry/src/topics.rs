@@ -1,4 +1,4 @@
-//! What happened to topics.
+//! Counters of topic events.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,17 +18,17 @@ impl Topics {
         *recreated.entry(topic.to_owned()).or_default() += 1;
     }
 
-    /// How often that happened, by topic.
+    /// The number of recreations, by topic.
     pub fn recreations(&self) -> BTreeMap<String, u64> {
         self.recreated.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// So many records were removed before the host read them.
-    pub fn missed(&self, records: u64) {
+    /// Adds records that were removed before the host read them.
+    pub fn add_missed(&self, records: u64) {
         self.missed.fetch_add(records, Ordering::Relaxed);
     }
 
-    /// All of them.
+    /// The number of missed records.
     pub fn records_missed(&self) -> u64 {
         self.missed.load(Ordering::Relaxed)
     }

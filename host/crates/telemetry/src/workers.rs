@@ -1,4 +1,4 @@
-//! What each worker is doing, since when, and where it is in its partitions.
+//! The activity of each worker, and its positions in its partitions.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -11,12 +11,12 @@ use mapper_pipeline::contracts::PartitionPosition;
 use crate::health::Health;
 use mapper_core::record::Positions;
 
-/// As whom the workers say that the host is not ready.
-const WHO: &str = "group";
+/// The component of the reasons of workers.
+const COMPONENT: &str = "group";
 
-/// How much longer than its limit a step takes before its worker makes the host not ready.
+/// The time after the limit of a step after which the host is not ready.
 const UNREADY_GRACE: Duration = Duration::from_secs(20);
-/// How much longer than its limit a step takes before its worker counts as stuck.
+/// The time after the limit of a step after which the worker is stuck.
 const STUCK_GRACE: Duration = Duration::from_secs(60);
 
 /// Where a worker is in a partition. Offsets are those of the next record.
@@ -42,7 +42,7 @@ impl Place {
     }
 }
 
-/// One worker, as it says itself.
+/// One worker, with the state that it reports.
 #[derive(Debug)]
 pub struct Worker {
     number: usize,
@@ -70,17 +70,17 @@ impl Worker {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on it does this.
-    pub fn does(&self, activity: Activity) {
-        self.does_since(activity, Instant::now());
+    /// Sets the activity.
+    pub fn set_activity(&self, activity: Activity) {
+        self.set_activity_at(activity, Instant::now());
     }
 
-    fn does_since(&self, activity: Activity, now: Instant) {
+    fn set_activity_at(&self, activity: Activity, now: Instant) {
         self.since_ms.store(now.saturating_duration_since(self.begun).as_millis() as u64, Ordering::Relaxed);
         self.activity.store(activity as u8, Ordering::Relaxed);
     }
 
-    /// What it does, and for how long by now.
+    /// The activity, and the time in it.
     pub fn activity(&self) -> (Activity, Duration) {
         self.activity_at(Instant::now())
     }
@@ -128,7 +128,7 @@ impl Workers {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The worker of that number.
+    /// The worker with this number.
     pub fn worker(&self, number: usize) -> Arc<Worker> {
         self.lock().entry(number).or_insert_with(|| Arc::new(Worker::new(number))).clone()
     }
@@ -138,30 +138,30 @@ impl Workers {
         self.lock().clone()
     }
 
-    /// How long each step takes at most.
+    /// Sets the limits of the steps.
     pub fn set_limits(&self, limits: StepLimits) {
         *self.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
-    /// The worker is a member of the group from now on, or no more. The host is ready when all are.
+    /// Sets whether the worker is a member of the group. The host is ready when all workers are members.
     pub fn set_member(&self, health: &Health, number: usize, member: bool) {
         self.worker(number).member.store(member, Ordering::Relaxed);
-        // What is seen is said with the lock held, so that the last word is the true one.
+        // The lock is held, so that the last update is the current one.
         let all = self.lock();
-        let strangers = all.iter().filter(|(_, worker)| !worker.member.load(Ordering::Relaxed));
-        let strangers: Vec<String> = strangers.map(|(number, _)| number.to_string()).collect();
-        match &strangers[..] {
-            [] => health.ready(WHO),
-            _ => health.not_ready(WHO, format!("not in the group yet: worker {}", strangers.join(", "))),
+        let missing = all.iter().filter(|(_, worker)| !worker.member.load(Ordering::Relaxed));
+        let missing: Vec<String> = missing.map(|(number, _)| number.to_string()).collect();
+        match &missing[..] {
+            [] => health.ready(COMPONENT),
+            _ => health.not_ready(COMPONENT, format!("not in the group yet: worker {}", missing.join(", "))),
         }
     }
 
-    /// Why the host is not ready: a line for each worker that takes longer than its step may.
+    /// The reasons why the host is not ready: a line for each worker that exceeds the limit of its step.
     pub fn overdue(&self) -> Vec<String> {
         self.beyond(UNREADY_GRACE)
     }
 
-    /// Why the process should be restarted: a line for each worker that failed, or that takes much longer than its step may.
+    /// The reasons to restart the process: a line for each worker that failed, or that exceeds the limit of its step by far.
     pub fn stuck(&self) -> Vec<String> {
         self.beyond(STUCK_GRACE)
     }
@@ -176,10 +176,7 @@ impl Workers {
             }
             (took > longest).then(|| {
                 let (took, longest) = (took.as_secs(), longest.as_secs());
-                format!(
-                    "worker {number} has been {} for {took} s, which takes no longer than {longest} s",
-                    activity.name()
-                )
+                format!("worker {number} has been {} for {took} s; the limit is {longest} s", activity.name())
             })
         };
         self.lock().iter().filter_map(beyond).collect()

@@ -74,10 +74,10 @@ fn status_of_a_running_pipeline_has_all_fields() {
     telemetry.about.set_plugin(identity, "plugins/p.wasm".into());
     telemetry.workers.set_member(&telemetry.health, 1, false);
     telemetry.guests.renewed(Renewal::Memory);
-    telemetry.guests.uses_memory(1, 4096);
+    telemetry.guests.set_memory(1, 4096);
     telemetry.breakers.opened(&Health::default(), 1, "trap: unreachable");
     let worker = telemetry.workers.worker(1);
-    worker.does(Activity::Mapping);
+    worker.set_activity(Activity::Mapping);
     worker.set_positions(&mut [at(0, Some(12), Some(20)), at(3, None, None)].into_iter());
     worker.committed(&Positions::from([(0, 10)]));
     let mut counts = Counts::default();
@@ -87,7 +87,7 @@ fn status_of_a_running_pipeline_has_all_fields() {
     telemetry.committed(&counts, Duration::from_millis(20));
     telemetry.aborted();
     telemetry.threads.panicked("report", mapper_telemetry::Role::Watcher);
-    telemetry.topics.missed(4);
+    telemetry.topics.add_missed(4);
     telemetry.topics.recreated("visits");
     let mut batch = Batch::new("visits");
     batch.push((0, 9), 0, None, None, std::iter::empty());

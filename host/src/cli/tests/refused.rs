@@ -41,7 +41,10 @@ fn values_beyond_their_limits() {
         ("--breaker-records=drop", "give dead-letter or hold"),
         ("--halt-on-error-ratio=0", "give a share above 0, up to 1, such as 0.9"),
         ("--halt-on-error-ratio=1.1", "give a share above 0, up to 1, such as 0.9"),
-        ("--error-ratio-window=10", "it has no effect without --halt-on-error-ratio; give that, too, or leave this out"),
+        (
+            "--error-ratio-window=10",
+            "it has no effect without --halt-on-error-ratio; give that, too, or leave this out",
+        ),
         ("--delivery=exactly", "give exactly-once or at-least-once"),
         ("--log-format=xml", "give text or json"),
         (

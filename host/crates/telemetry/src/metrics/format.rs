@@ -1,12 +1,12 @@
 //! The formats of `/metrics`: OpenMetrics 1.0, and the older text format of Prometheus, which `promtool check metrics` and most
-//! other tools read. The second is made of the first.
+//! other tools read. It is converted from OpenMetrics.
 
 use std::fmt::Write as _;
 
-/// In which format metrics are sent.
+/// The format of the metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// Text format 0.0.4, which is also for whoever does not say.
+    /// Text format 0.0.4, the default.
     Prometheus,
     OpenMetrics,
 }
@@ -19,8 +19,8 @@ impl Format {
         }
     }
 
-    /// Metrics in this format.
-    pub fn of(self, open_metrics: String) -> String {
+    /// Converts metrics in the format of OpenMetrics to this format.
+    pub fn convert(self, open_metrics: String) -> String {
         match self {
             Self::Prometheus => prometheus(&open_metrics),
             Self::OpenMetrics => open_metrics,
@@ -28,21 +28,21 @@ impl Format {
     }
 }
 
-/// From OpenMetrics to the text format. In it a counter has its suffix in the name of its family, there is no type for what only
-/// has labels, and neither units nor an end.
+/// Converts OpenMetrics to the text format. There, the family of a counter has the suffix in its name, an info is a
+/// gauge, and there are neither units nor an end mark.
 fn prometheus(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len());
-    // Of a family, the help comes before the type, on which its name depends.
+    // The help of a family comes before its type, which decides its name.
     let mut help = None;
     for line in open_metrics.lines() {
         let comment = line.strip_prefix("# ").map(|comment| {
             let mut parts = comment.splitn(3, ' ');
             (parts.next().unwrap_or_default(), parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
         });
-        // To write to a text never fails.
+        // Writing to a string cannot fail.
         let _ = match comment {
             Some(("HELP", _, words)) => {
-                // Quotes are not escaped there.
+                // The text format does not escape quotes in help texts.
                 help = Some(words.replace("\\\"", "\""));
                 Ok(())
             }
@@ -56,7 +56,7 @@ fn prometheus(open_metrics: &str) -> String {
                 let named = help.take().map_or(Ok(()), |help| writeln!(text, "# HELP {family}{suffix} {help}"));
                 named.and_then(|()| writeln!(text, "# TYPE {family}{suffix} {kind}"))
             }
-            // The unit is part of the name; and the end is where the text ends.
+            // The unit is a part of the name, and there is no end mark.
             Some(_) => Ok(()),
             None => writeln!(text, "{line}"),
         };
@@ -76,7 +76,7 @@ mod tests {
         let expected = "# HELP a_total Counted \"things\".\n# TYPE a_total counter\na_total{b=\"# c\"} 1\n\
             # HELP d_seconds Time.\n# TYPE d_seconds gauge\nd_seconds 0.5\n\
             # HELP e_info Who.\n# TYPE e_info gauge\ne_info{f=\"g\"} 1\n# HELP h What.\n# TYPE h untyped\nh 2\n";
-        assert_eq!(Format::Prometheus.of(open_metrics.to_owned()), expected);
-        assert_eq!(Format::OpenMetrics.of(open_metrics.to_owned()), open_metrics);
+        assert_eq!(Format::Prometheus.convert(open_metrics.to_owned()), expected);
+        assert_eq!(Format::OpenMetrics.convert(open_metrics.to_owned()), open_metrics);
     }
 }

@@ -1,4 +1,4 @@
-//! `docs/metrics.md`, from the text that a scraper gets.
+//! Generates `docs/metrics.md` from the rendered metrics.
 
 use std::collections::BTreeSet;
 
@@ -53,7 +53,7 @@ fn families(text: &str) -> Vec<Family> {
             let family = families.last_mut().expect("HELP comes first");
             for (label, value) in labels.split("\",").filter_map(|label| label.split_once("=\"")) {
                 let value = value.split('"').next().unwrap_or_default().to_owned();
-                // Buckets of a histogram are not ours to name.
+                // The label of buckets is the same for all histograms.
                 if label != "le" {
                     family.labels.insert(label.to_owned());
                 }

@@ -1,4 +1,4 @@
-//! What a scraper is shown, held against the rules of OpenMetrics and of Prometheus' naming.
+//! Checks the rendered text against the rules of OpenMetrics and the naming conventions of Prometheus.
 
 use mapper_pipeline::contracts::PartitionPosition;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use mapper_core::identity::Digest;
 use mapper_core::record::Positions;
 use mapper_core::verdict::FailureKind;
 
-/// All samples by name and labels, once it is seen that the text keeps the rules.
+/// Checks the rules and returns all samples by name and labels.
 fn checked(text: &str) -> BTreeMap<String, f64> {
     let mut types: BTreeMap<String, String> = BTreeMap::new();
     let (mut helped, mut samples) = (BTreeSet::new(), BTreeMap::new());
@@ -97,7 +97,7 @@ fn plugin() -> PluginLabels {
 }
 
 #[test]
-fn a_host_that_has_not_begun_shows_zeros() {
+fn new_pipeline_has_zeros() {
     let samples = checked(&rendered(vec![sample("p")]));
     assert_eq!(samples[&of_pipeline("mapper_host_records_in_total")], 0.0);
     assert_eq!(samples[&of_pipeline("mapper_host_ready")], 1.0);
@@ -125,7 +125,7 @@ pub(super) fn with_every_metric() -> String {
     telemetry.mapped(10, Duration::from_micros(120));
     telemetry.aborted();
     telemetry.threads.panicked("report", crate::Role::Watcher);
-    telemetry.topics.missed(40);
+    telemetry.topics.add_missed(40);
     telemetry.topics.recreated("visits");
     telemetry.rebalanced();
     telemetry.rebalanced();
@@ -134,13 +134,13 @@ pub(super) fn with_every_metric() -> String {
     worker.committed(&Positions::from([(3, 8)]));
     telemetry.workers.worker(2);
     telemetry.guests.renewed(Renewal::Failure);
-    telemetry.guests.uses_memory(2, 65536);
+    telemetry.guests.set_memory(2, 65536);
     telemetry.breakers.opened(&telemetry.health, 2, "trap: unreachable");
     rendered(vec![sample])
 }
 
 #[test]
-fn everything_that_is_counted_is_shown() {
+fn all_counts_have_samples() {
     let text = with_every_metric();
     let samples = checked(&text);
     let digest = Digest::hash_bytes(b"plugin");
@@ -186,7 +186,7 @@ fn everything_that_is_counted_is_shown() {
     ] {
         assert_eq!(samples.get(&of_pipeline(key)), Some(&value), "{key} in {text}");
     }
-    assert!(samples.keys().all(|key| !key.contains("partition=\"4\"")), "what is not known is not shown");
+    assert!(samples.keys().all(|key| !key.contains("partition=\"4\"")), "an unknown position has no sample");
     assert!(samples.keys().any(|key| key.starts_with("mapper_host_build_info{version=")), "{text}");
     if cfg!(target_os = "linux") {
         for name in ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"] {

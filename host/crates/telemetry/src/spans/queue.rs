@@ -1,4 +1,4 @@
-//! A bounded queue of spans, and the thread that sends them: whoever makes a span never waits for it to be sent.
+//! A bounded queue of spans, and the thread that sends them. Workers never wait for it.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,14 +13,14 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{Span, SpanData, SpanExporter, SpanProcessor};
 
-/// Spans that wait; further ones are dropped.
+/// The capacity of the queue. Further spans are dropped.
 const MOST_WAITING: usize = 4096;
-/// Spans that are sent at once.
+/// The maximum number of spans in one request.
 const MOST_AT_ONCE: usize = 512;
-/// How long a span waits for others to be sent with.
+/// The longest time that a span waits for others.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// What became of the spans.
+/// The counts of sent and dropped spans.
 #[derive(Debug, Default)]
 pub struct Sent {
     sent: AtomicU64,
@@ -33,7 +33,7 @@ impl Sent {
         self.sent.load(Ordering::Relaxed)
     }
 
-    /// Spans that were lost, as they came faster than they could be sent, or nobody took them.
+    /// Spans that were dropped because the queue was full or the collector failed.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -44,7 +44,7 @@ enum Message {
     Resource(Resource),
 }
 
-/// The way from whoever makes spans to the thread that sends them.
+/// The sending end of the queue.
 #[derive(Debug)]
 pub(super) struct Queue {
     /// None once it is closed.
@@ -60,11 +60,11 @@ impl Queue {
         let counts = sent.clone();
         let sending = std::thread::Builder::new().name("spans".into()).spawn(move || {
             send(&spans, exporter, &counts);
-            // Nobody waits for it any more if this fails.
+            // It fails if the receiver is closed, which needs no message.
             let _ = end.send(());
         });
         if let Err(error) = sending {
-            tracing::warn!(%error, "spans can't be sent: there is no thread for it");
+            tracing::warn!(%error, "failed to start the thread that sends spans; all spans are dropped");
         }
         Self { sender: Mutex::new(Some(sender)), ended: Mutex::new(ended), sent }
     }
@@ -89,7 +89,7 @@ impl SpanProcessor for Queue {
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        // The thread ends when it has sent what is in the queue.
+        // The thread ends after it has sent all spans of the queue.
         self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         match ended.recv_timeout(timeout) {
@@ -131,7 +131,7 @@ fn send(spans: &Receiver<Message>, mut exporter: impl SpanExporter, sent: &Sent)
         counter.fetch_add(count, Ordering::Relaxed);
         match result {
             Ok(()) if failing => tracing::info!("spans are sent again"),
-            Err(error) if !failing => tracing::warn!(%error, "spans can't be sent; they are dropped, and counted"),
+            Err(error) if !failing => tracing::warn!(%error, "failed to send spans; they are dropped and counted"),
             _ => {}
         }
         failing = counter.as_ptr() == sent.dropped.as_ptr();
@@ -146,7 +146,7 @@ impl Wake for Unpark {
     }
 }
 
-/// Waits for an exporter, which does its work on this very thread: a runtime would refuse that it blocks.
+/// Waits for an exporter, which blocks this thread: an async runtime does not allow that.
 fn wait<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));

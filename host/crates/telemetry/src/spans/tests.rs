@@ -1,4 +1,4 @@
-//! The spans of a worker, as an exporter is given them.
+//! The spans that an exporter receives.
 
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex};
@@ -10,7 +10,7 @@ use super::*;
 use mapper_core::counts::Counts;
 use mapper_core::record::{Batch, Positions};
 
-/// Keeps what it is given, once it may.
+/// An exporter that stores spans once it is open.
 #[derive(Debug, Clone, Default)]
 struct Collector(Arc<(Mutex<Collected>, Condvar)>);
 
@@ -74,7 +74,7 @@ const SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 const NOT_SAMPLED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
 
 #[test]
-fn a_transaction_has_its_batches_and_its_commit_within() {
+fn transaction_span_has_children_for_batches_and_commit() {
     let (spans, collector, sent) = spans(true);
     let mut worker = spans.of_worker(3);
     worker.batch_mapped(10, Duration::from_millis(2));
@@ -103,7 +103,7 @@ fn a_transaction_has_its_batches_and_its_commit_within() {
 }
 
 #[test]
-fn a_record_with_a_sampled_trace_has_a_span_there_and_no_other() {
+fn only_records_with_a_sampled_trace_get_a_span() {
     let (spans, collector, _) = spans(true);
     let mut worker = spans.of_worker(0);
     let batch = batch(&[SAMPLED, NOT_SAMPLED, "nonsense", SAMPLED]);
@@ -132,7 +132,7 @@ fn a_record_with_a_sampled_trace_has_a_span_there_and_no_other() {
 }
 
 #[test]
-fn records_with_a_span_are_bounded() {
+fn record_spans_are_bounded() {
     let (spans, _, _) = spans(true);
     let mut worker = spans.of_worker(0);
     let batch = batch(&vec![SAMPLED; 100]);
@@ -145,10 +145,10 @@ fn records_with_a_span_are_bounded() {
 }
 
 #[test]
-fn who_is_slow_or_gone_costs_spans_and_nothing_else() {
+fn slow_or_failed_exporter_loses_spans_and_blocks_no_worker() {
     let (spans, collector, sent) = spans(false);
     let mut worker = spans.of_worker(0);
-    // Nobody takes any, and yet none of these calls waits.
+    // The exporter is blocked, and none of these calls waits.
     for _ in 0..10_000 {
         worker.batch_mapped(1, Duration::ZERO);
     }
@@ -160,7 +160,7 @@ fn who_is_slow_or_gone_costs_spans_and_nothing_else() {
 }
 
 #[test]
-fn without_an_endpoint_there_are_none() {
+fn without_an_endpoint_no_span_is_created() {
     let mut worker = Spans::default().of_worker(0);
     worker.batch_mapped(1, Duration::ZERO);
     assert!(worker.record_tracer().is_none());

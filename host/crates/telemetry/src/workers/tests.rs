@@ -1,4 +1,4 @@
-//! What workers tell, and when one of them is beyond its limit.
+//! The reports of workers, and workers beyond their limits.
 
 use mapper_pipeline::contracts::PartitionPosition;
 use std::sync::Barrier;
@@ -10,14 +10,14 @@ fn place(worker: usize, position: Option<i64>, committed: Option<i64>, end: Opti
 }
 
 #[test]
-fn what_is_known_of_a_partition_goes_with_it() {
+fn state_of_a_revoked_partition_is_dropped() {
     let workers = Workers::default();
     let (zero, one) = (workers.worker(0), workers.worker(1));
     zero.set_positions(&mut [at(3, None, None), at(4, Some(7), Some(9))].into_iter());
     one.set_positions(&mut [at(5, Some(1), None)].into_iter());
     workers.committed(&Positions::from([(3, 2), (5, 1), (6, 9)]));
     assert_eq!(workers.places()[&3], place(0, None, Some(2), None));
-    // An end that is not told anew stays; a partition that went is forgotten.
+    // A missing end keeps the last one. A revoked partition is dropped.
     zero.set_positions(&mut [at(3, Some(4), Some(6)), at(4, Some(8), None)].into_iter());
     assert_eq!(workers.places()[&3], place(0, Some(4), Some(2), Some(6)));
     assert_eq!(workers.places()[&4], place(0, Some(8), None, Some(9)));
@@ -27,7 +27,7 @@ fn what_is_known_of_a_partition_goes_with_it() {
 }
 
 #[test]
-fn lag_is_what_is_left_to_fetch() {
+fn lag_is_the_difference_of_end_and_position() {
     for (position, committed, end, lag) in [
         (Some(4), Some(2), Some(6), Some(2)),
         (None, Some(2), Some(6), Some(4)),
@@ -45,7 +45,7 @@ fn lag_is_what_is_left_to_fetch() {
 fn worker_beyond_the_limit_of_its_step_is_not_ready_then_not_alive() {
     let workers = Workers::default();
     let worker = workers.worker(2);
-    // As if it had begun to do so that long ago.
+    // The activity began in the past.
     let since = |activity: Activity, seconds: u64| {
         let mut aged = Worker::new(2);
         aged.begun = Instant::now().checked_sub(Duration::from_secs(seconds)).unwrap();
@@ -54,7 +54,7 @@ fn worker_beyond_the_limit_of_its_step_is_not_ready_then_not_alive() {
         workers.stuck()
     };
     assert_eq!(since(Activity::Fetching, 59), [] as [&str; 0]);
-    assert_eq!(since(Activity::Fetching, 61), ["worker 2 has been fetching for 61 s, which takes no longer than 60 s"]);
+    assert_eq!(since(Activity::Fetching, 61), ["worker 2 has been fetching for 61 s; the limit is 60 s"]);
     let seconds = Duration::from_secs;
     workers.set_limits(StepLimits {
         starting: seconds(1),
@@ -84,19 +84,19 @@ fn worker_beyond_the_limit_of_its_step_is_not_ready_then_not_alive() {
 }
 
 #[test]
-fn a_step_is_counted_from_its_beginning() {
+fn step_time_starts_at_the_change_of_activity() {
     let worker = Workers::default().worker(0);
     let after = |seconds: u64| worker.begun + Duration::from_secs(seconds);
     assert_eq!(worker.activity_at(after(7)), (Activity::Starting, Duration::from_secs(7)));
     for (activity, began) in Activity::ALL.into_iter().zip((10..).step_by(10)) {
-        worker.does_since(activity, after(began));
+        worker.set_activity_at(activity, after(began));
         assert_eq!(worker.activity_at(after(began)), (activity, Duration::ZERO));
         assert_eq!(worker.activity_at(after(began + 3)), (activity, Duration::from_secs(3)));
     }
 }
 
 #[test]
-fn all_workers_must_be_members() {
+fn host_is_ready_when_all_workers_are_members() {
     let (workers, health) = (Workers::default(), Health::default());
     workers.worker(1);
     workers.set_member(&health, 0, false);
@@ -108,7 +108,7 @@ fn all_workers_must_be_members() {
     assert_eq!(health.reasons(), [("group", "not in the group yet: worker 1".to_owned())]);
 }
 
-/// A host whose workers joined at the same moment was not ready ever after, though all of them worked.
+/// Workers that joined at the same time left the host not ready for ever.
 #[test]
 fn workers_that_join_at_once_make_the_host_ready() {
     for _ in 0..20_000 {
