@@ -66,7 +66,9 @@ struct Measured {
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let seconds = arguments.iter().position(|argument| argument == "--seconds").and_then(|at| arguments.get(at + 1));
-    let seconds = seconds.map_or(SECONDS, |text| text.parse().expect("--seconds is a number"));
+    let seconds: u64 = seconds.map_or(SECONDS, |text| text.parse().expect("--seconds is a number"));
+    let warm_up = WARM_UP.as_secs();
+    assert!(seconds > warm_up, "--seconds {seconds}: the first {warm_up} s are not measured; give more");
     let named = |offence: &Offence| arguments.iter().any(|argument| argument == offence.name);
     let all = !OFFENCES.iter().any(named);
     let kafka = Kafka::start_for_load().expect("a Kafka");
