@@ -1,5 +1,8 @@
 //! `mapper-host check --config FILE`: prints the mistakes of a settings file, and missing topics and permissions.
 
+use std::collections::BTreeMap;
+
+use mapper_core::input_topics::TopicPattern;
 use serde_json::json;
 
 use crate::config::{CheckFileConfig, MemoryBound, PipelineSpec};
@@ -21,25 +24,34 @@ pub fn check(config: &CheckFileConfig) -> Result<(), Halt> {
         mistakes.extend(spec.grants.check().err().map(|what| of_pipeline(spec, what)));
     }
     let mut cause = (!mistakes.is_empty()).then_some(Cause::Configuration);
+    let mut inputs = Vec::new();
     if config.asks_kafka {
         for spec in &config.pipelines {
             let Some(brokers) = spec.brokers.clone() else { continue };
             let cluster = Cluster { brokers, is_durable: true };
-            if let Err(halt) = check_cluster(spec, &cluster, &Shutdown::default()) {
-                cause = cause.or(Some(halt.cause));
-                mistakes.push(of_pipeline(spec, halt.reason));
+            match check_cluster(spec, &cluster, &Shutdown::default()) {
+                Ok(topics) => inputs.push((spec, topics)),
+                Err(halt) => {
+                    cause = cause.or(Some(halt.cause));
+                    mistakes.push(of_pipeline(spec, halt.reason));
+                }
             }
         }
     }
     if config.json {
         let pipelines: Vec<&str> = config.pipelines.iter().map(|spec| spec.name.as_str()).collect();
-        output::print_json(&json!({ "file": config.path, "pipelines": pipelines, "mistakes": mistakes }));
+        let input_topics: BTreeMap<&str, &[String]> =
+            inputs.iter().map(|(spec, topics)| (spec.name.as_str(), &topics[..])).collect();
+        output::print_json(
+            &json!({ "file": config.path, "pipelines": pipelines, "mistakes": mistakes, "input_topics": input_topics }),
+        );
     } else {
         mistakes.iter().for_each(|mistake| output::print_line(mistake.as_str()));
     }
     let Some(cause) = cause else {
         if !config.json {
             print_summary(config);
+            inputs.iter().for_each(|(spec, topics)| print_matches(spec, topics));
         }
         return Ok(());
     };
@@ -57,6 +69,16 @@ fn print_summary(config: &CheckFileConfig) {
     }
     let total: u64 = bounds.iter().map(MemoryBound::total).sum();
     output::print_line(format!("all pipelines: memory at most {}, and that of the process itself", Bytes(total)));
+}
+
+/// The topics that match the pattern of a pipeline.
+fn print_matches(spec: &PipelineSpec, topics: &[String]) {
+    let Some(pattern) = spec.input_topics.pattern().map(TopicPattern::as_str) else { return };
+    let name = &spec.name;
+    output::print_line(match topics {
+        [] => format!("pipeline {name}: no topic matches the pattern {pattern} yet"),
+        _ => format!("pipeline {name}: the pattern {pattern} reads {}", topics.join(", ")),
+    });
 }
 
 /// The mistake if the plugin file of a pipeline does not exist and cannot be built.

@@ -10,22 +10,20 @@ use mapper_telemetry::Telemetry;
 const EVERY: Duration = Duration::from_secs(2);
 /// The timeout of a request.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// What is asked about by a host that has no partition; every topic has this one.
-const SOME_PARTITION: i32 = 0;
 
 /// The number of requests in a row that must fail: one slow answer is not an outage.
 const SEVERAL: u32 = 3;
 
 /// Polls until the shutdown. The host is not ready when several requests in a row failed and `unready_after` has passed since the last answer.
-pub fn follow(setup: &Setup, topic: &str, telemetry: &Telemetry, unready_after: Duration, shutdown: &Shutdown) {
+pub fn follow(setup: &Setup, telemetry: &Telemetry, unready_after: Duration, shutdown: &Shutdown) {
     let mut silence = Silence::new(unready_after, Instant::now());
     while !shutdown.requested() {
         shutdown.sleep(EVERY);
         let mut partitions: Vec<i32> = telemetry.workers.places().into_keys().collect();
         if partitions.is_empty() {
-            partitions.push(SOME_PARTITION);
+            partitions.extend(setup.some_partition());
         }
-        match setup.committed(topic, partitions, PATIENCE) {
+        match setup.committed(&partitions, PATIENCE) {
             Ok(committed) => {
                 telemetry.workers.committed(&committed);
                 telemetry.health.ready("kafka");

@@ -39,9 +39,14 @@ struct Topics<'a> {
     dead_letters: &'a str,
 }
 
+/// A demo has one.
+fn input_topic(spec: &PipelineSpec) -> &str {
+    spec.input_topics.single().unwrap_or_default()
+}
+
 impl<'a> From<&'a PipelineSpec> for Topics<'a> {
     fn from(spec: &'a PipelineSpec) -> Self {
-        Self { input: &spec.input_topic, outputs: spec.output_topics(), dead_letters: &spec.dead_letter_topic }
+        Self { input: input_topic(spec), outputs: spec.output_topics(), dead_letters: &spec.dead_letter_topic }
     }
 }
 
@@ -84,7 +89,7 @@ impl Demo {
     /// When the broker can't be started.
     pub fn start(console: &Console, spec: &PipelineSpec) -> Result<Self, Halt> {
         let topics = spec.written_topics();
-        let broker = EmbeddedBroker::start(topics.into_iter().chain([spec.input_topic.as_str()]), PARTITIONS)?;
+        let broker = EmbeddedBroker::start(topics.into_iter().chain([input_topic(spec)]), PARTITIONS)?;
         if console.is_for_people() {
             console.print_text(&banner(&spec.into()));
         }
@@ -117,7 +122,7 @@ impl Demo {
                 tracing::warn!("{halt}");
             }
         };
-        let topic = &spec.input_topic;
+        let topic = input_topic(spec);
         let threads = &telemetry.threads;
         let generate = move || warn(generate((settings, topic), recent, telemetry, watchers_end));
         spawn_watcher(scope, "generator", threads, generate)?;

@@ -3,6 +3,7 @@
 mod cluster;
 mod config_file;
 mod generation;
+mod input;
 mod manager;
 mod registry;
 mod restart;

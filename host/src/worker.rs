@@ -10,7 +10,7 @@ use crate::config::Delivery;
 use mapper_core::dead_letter::{DeadLetters, Origin};
 use mapper_core::decision::Routes;
 use mapper_core::shutdown::{Halt, Shutdown};
-use mapper_kafka::{InputTopic, KafkaSettings, KafkaSink, KafkaSource};
+use mapper_kafka::{Input, KafkaSettings, KafkaSink, KafkaSource};
 use mapper_pipeline::activity::Activity;
 use mapper_pipeline::{CommitPolicy, Driver, FailurePolicy, Observers, Parts, Settings, SinkError, SystemClock};
 use mapper_runtime::{Plugin, PluginMapper};
@@ -22,7 +22,7 @@ use mapper_versions::{ActiveVersion, Slot, WorkerSlot};
 /// The shared parts of the workers of a pipeline.
 pub struct Job {
     /// The input topic, and where to end.
-    pub input: Arc<InputTopic>,
+    pub input: Arc<Input>,
     /// The topics of outputs and dead letters.
     pub routes: Arc<Routes>,
     /// The settings of the clients.
@@ -98,12 +98,11 @@ impl Drop for WorkerEnd<'_> {
 fn work(job: &Job, number: usize) -> Result<(), Halt> {
     // It is dropped in any case: a swap must not wait for an ended worker.
     let versions = WorkerSlot::new(job.slot.clone(), number, job.active_version.clone());
-    let topic = &job.input.topic;
     let source = KafkaSource::new(&job.kafka, job.input.clone(), job.telemetry.source_observer(number));
     let source = source.map_err(|error| Halt::configuration(format!("failed to create the consumer: {error}")))?;
     let transactional_id =
         (job.kafka.delivery == Delivery::ExactlyOnce).then(|| format!("{}-{number}", job.transactional_id));
-    let topics = (topic.clone(), job.routes.clone());
+    let topics = (job.input.clone(), job.routes.clone());
     let mut sink = KafkaSink::new(job.kafka.clone(), transactional_id, topics, source.member(), job.shutdown.clone());
     if let Err(trouble) = sink.connect_within(job.connect_timeout) {
         let ended = if let SinkError::Fatal(halt) = trouble { Err(halt) } else { Ok(()) };
@@ -114,7 +113,6 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
     let origin = Origin {
         group: job.kafka.group.clone(),
         worker: number,
-        topic: topic.to_string(),
         plugin_name: identity.name.clone(),
         plugin_version: identity.version.clone(),
         plugin_digest: identity.digest.to_string(),
@@ -122,7 +120,7 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
     };
     let settings = Settings {
         worker: number,
-        topic: topic.clone(),
+        topic: job.input.topics.to_string().into(),
         routes: job.routes.clone(),
         commit: job.commit,
         batch_records: job.batch_records,

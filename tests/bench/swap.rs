@@ -189,7 +189,6 @@ fn work(
     let origin = Origin {
         group: "bench".into(),
         worker: number,
-        topic: "visits".into(),
         plugin_name: active_version.version.name.clone(),
         plugin_version: active_version.version.version.clone(),
         plugin_digest: active_version.version.digest.clone(),

@@ -82,7 +82,6 @@ impl Guest {
         let origin = Origin {
             group: String::new(),
             worker: 0,
-            topic: "visits".to_owned(),
             plugin_name: String::new(),
             plugin_version: String::new(),
             plugin_digest: String::new(),

@@ -19,6 +19,7 @@ mod grants;
 mod guests;
 mod hostile;
 mod input_topic;
+mod input_topics;
 mod map;
 mod output;
 mod permissions;

@@ -113,6 +113,7 @@ impl<'k> Job<'k> {
         ]
         .into_iter()
         .filter(|(flag, _)| !more.contains(flag))
+        .filter(|(flag, _)| *flag != "--input-topic" || !more.contains(&"--input-topics"))
         .flat_map(|(flag, value)| [flag.to_owned(), value])
         .chain(more.iter().map(|arg| (*arg).to_owned()))
         .collect()

@@ -14,6 +14,9 @@ use mapper_api::status::{
 
 use super::json::Json;
 use super::pipelines::OfPipeline;
+use mapper_core::partition_key::PartitionKey;
+use mapper_core::topic_table::TopicNames;
+
 use crate::pipelines::{Entry, PipelineRegistry};
 use mapper_core::counts::Counts;
 use mapper_pipeline::guest::Renewal;
@@ -39,7 +42,7 @@ pub(super) fn status_of(registry: &PipelineRegistry, entry: &Entry, now: Instant
     let places = telemetry.workers.places();
     let rate = telemetry.rates.now(now, &counts);
     let failures = telemetry.failures();
-    let topic = &work.input_topic;
+    let topics = about.topics();
     Status {
         ready: reasons.is_empty(),
         not_ready: reasons,
@@ -61,11 +64,11 @@ pub(super) fn status_of(registry: &PipelineRegistry, entry: &Entry, now: Instant
             dead_letters_per_second: rounded(rate.dead_letters),
             over_seconds: rounded(rate.over.as_secs_f64()),
         },
-        workers: of_workers(telemetry, &places),
+        workers: of_workers(telemetry, &topics, &places),
         versions: entry.versions().and_then(|versions| versions.status()),
-        failures: failures.latest().into_iter().map(|(print, group)| of_group(topic, print, group)).collect(),
+        failures: failures.latest().into_iter().map(|(print, group)| of_group(print, group)).collect(),
         failures_in_other_groups: failures.others(),
-        partitions: places.into_iter().map(partition).collect(),
+        partitions: places.into_iter().map(|(number, place)| partition(&topics, number, place)).collect(),
         work: Work {
             delivery: work.delivery,
             group: work.group,
@@ -106,16 +109,18 @@ fn plugin(Mapping { identity, file, since }: Mapping) -> Plugin {
     }
 }
 
-fn partition((partition, place): (i32, Place)) -> Partition {
+fn partition(topics: &TopicNames, number: i32, place: Place) -> Partition {
     let Place { worker, position, committed, end } = place;
-    Partition { partition, worker, position, committed, end, lag: place.lag() }
+    let (topic, partition) = (topics.topic(number).to_owned(), topics.partition(number));
+    Partition { topic, partition, worker, position, committed, end, lag: place.lag() }
 }
 
-fn of_workers(telemetry: &Telemetry, places: &BTreeMap<i32, Place>) -> Vec<WorkerStatus> {
+fn of_workers(telemetry: &Telemetry, topics: &TopicNames, places: &BTreeMap<i32, Place>) -> Vec<WorkerStatus> {
     let (memory, mut open) = (telemetry.guests.memory(), telemetry.breakers.open());
     let of_worker = |(number, worker): (&usize, &Arc<Worker>)| {
         let (activity, took) = worker.activity();
-        let partitions = places.iter().filter(|(_, place)| place.worker == *number).map(|(partition, _)| *partition);
+        let places = places.iter().filter(|(_, place)| place.worker == *number);
+        let partitions = places.map(|(number, _)| PartitionKey::new(topics, *number));
         WorkerStatus {
             worker: *number,
             activity: activity.name().to_owned(),
@@ -128,7 +133,7 @@ fn of_workers(telemetry: &Telemetry, places: &BTreeMap<i32, Place>) -> Vec<Worke
     telemetry.workers.all().iter().map(of_worker).collect()
 }
 
-fn of_group(topic: &str, fingerprint: &str, group: &Group) -> FailureGroup {
+fn of_group(fingerprint: &str, group: &Group) -> FailureGroup {
     let example = group.example.clone();
     FailureGroup {
         fingerprint: fingerprint.to_owned(),
@@ -137,7 +142,7 @@ fn of_group(topic: &str, fingerprint: &str, group: &Group) -> FailureGroup {
         first_seen: time(group.first_seen),
         last_seen: time(group.last_seen),
         example: Example {
-            topic: topic.to_owned(),
+            topic: example.topic,
             partition: example.partition,
             offset: example.offset,
             message: example.message,

@@ -33,7 +33,7 @@ pub(super) fn argument(setting: &Setting) -> Arg {
     match setting.kind {
         // `--until-end` is true, and `--until-end=false` overrides a variable or the file.
         Kind::Switch => argument.num_args(0..=1).require_equals(true).default_missing_value("true"),
-        Kind::List | Kind::Pairs => argument.action(ArgAction::Append).allow_hyphen_values(true),
+        Kind::List | Kind::Topics | Kind::Pairs => argument.action(ArgAction::Append).allow_hyphen_values(true),
         // The check of the limits refuses a value such as -1.
         Kind::Whole | Kind::Number => argument.allow_negative_numbers(true),
         Kind::Text | Kind::Duration | Kind::Size => argument,

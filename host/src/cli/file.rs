@@ -163,11 +163,11 @@ fn entry(setting: &Setting, value: Value) -> Result<Entry, String> {
     let is = value.type_str();
     let wrong = || Err(format!("it must be {}, but is of the type {is}", wanted(setting)));
     match (setting.kind, value) {
-        (Kind::Text | Kind::Duration | Kind::Size, Value::String(text)) => Ok(Entry::One(text)),
+        (Kind::Text | Kind::Duration | Kind::Size | Kind::Topics, Value::String(text)) => Ok(Entry::One(text)),
         (Kind::Whole | Kind::Size | Kind::Number, Value::Integer(number)) => Ok(Entry::One(number.to_string())),
         (Kind::Number, Value::Float(number)) => Ok(Entry::One(number.to_string())),
         (Kind::Switch, Value::Boolean(on)) => Ok(Entry::One(on.to_string())),
-        (Kind::List, Value::Array(items)) => {
+        (Kind::List | Kind::Topics, Value::Array(items)) => {
             let text = |item| if let Value::String(text) = item { Some(text) } else { None };
             items.into_iter().map(text).collect::<Option<_>>().map_or_else(wrong, |items| Ok(Entry::Many(items)))
         }
@@ -215,6 +215,7 @@ fn wanted(setting: &Setting) -> String {
         Kind::Size => format!("a string or a whole number of bytes, as {name} = \"16MiB\""),
         Kind::Switch => format!("a bool, as {name} = true"),
         Kind::List => format!("an array of strings, as {name} = [\"…\"]"),
+        Kind::Topics => format!("an array of strings or a string, as {name} = [\"…\", \"…\"] or {name} = \"^…\""),
         Kind::Pairs => format!("a table, as [{name}]"),
     }
 }

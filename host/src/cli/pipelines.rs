@@ -5,6 +5,7 @@ use super::CliError;
 use super::run::pipeline;
 use super::sources::Sources;
 use crate::config::PipelineSpec;
+use mapper_core::input_topics::InputTopics;
 
 /// A name is a part of URLs, of labels and of names of folders.
 const LONGEST_NAME: usize = 100;
@@ -95,11 +96,13 @@ fn wrong_name(name: Option<&str>) -> Option<String> {
 /// What a pipeline can't have in common with one above.
 fn conflict(title: &str, spec: &PipelineSpec, others: &[PipelineSpec]) -> Option<String> {
     others.iter().filter(|other| other.brokers == spec.brokers).find_map(|other| {
-        if other.group == spec.group && other.input_topic == spec.input_topic {
+        if other.group == spec.group
+            && let Some(topic) = find_common_topic(&spec.input_topics, &other.input_topics)
+        {
             return Some(format!(
-                "{title}, key group: {:?} is not allowed: pipeline {} reads the topic '{}' in the same group, so each would get a part \
-                 of the records. Give one of them another group",
-                spec.group, other.name, spec.input_topic
+                "{title}, key group: {:?} is not allowed: pipeline {} reads the topic '{topic}' in the same group, so each would get a \
+                 part of the records. Give one of them another group",
+                spec.group, other.name
             ));
         }
         let id = spec.transactional_id.as_ref().filter(|id| other.transactional_id.as_ref() == Some(id))?;
@@ -109,4 +112,14 @@ fn conflict(title: &str, spec: &PipelineSpec, others: &[PipelineSpec]) -> Option
             other.name
         ))
     })
+}
+
+/// A topic that both read, or a pattern that both have. Whether two patterns match the same topic can't be seen from them.
+fn find_common_topic(one: &InputTopics, other: &InputTopics) -> Option<String> {
+    match (one, other) {
+        (InputTopics::Names(names), other) | (other, InputTopics::Names(names)) => {
+            names.iter().find(|name| other.contains(name)).cloned()
+        }
+        (InputTopics::Pattern(one), InputTopics::Pattern(other)) => (one == other).then(|| one.as_str().to_owned()),
+    }
 }

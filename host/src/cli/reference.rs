@@ -74,7 +74,7 @@ fn row(setting: &Setting) -> String {
         Kind::Switch => String::new(),
         _ => format!(" {}", setting.placeholder),
     };
-    let repeated = if matches!(setting.kind, Kind::List | Kind::Pairs) { "…" } else { "" };
+    let repeated = if matches!(setting.kind, Kind::List | Kind::Topics | Kind::Pairs) { "…" } else { "" };
     let default = match setting.standard {
         Standard::Value(text) => format!("`{text}`"),
         Standard::Described(text) => text.to_owned(),

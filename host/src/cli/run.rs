@@ -15,10 +15,9 @@ const POLL_INTERVAL_MS: u64 = 300_000;
 const NO_PLUGIN: &str = "give a plugin with --plugin FILE, for example --plugin plugins/reduce_visit.wasm \
     (or MAPPER_PLUGIN, or the key plugin of the file given with --config)";
 /// What a `[[pipeline]]` table must have, or the file above the tables, with an example.
-const NEEDED: [(&str, &str); 5] = [
+const NEEDED: [(&str, &str); 4] = [
     ("plugin", "plugins/reduce_visit.wasm"),
     ("brokers", "localhost:9092"),
-    ("input-topic", "visits"),
     ("output-topic", "visits_reduced"),
     ("dead-letter-topic", "visits_dlq"),
 ];
@@ -79,6 +78,9 @@ pub(super) fn pipeline(sources: &Sources<'_>) -> Result<PipelineSpec, CliError> 
         for (name, example) in NEEDED {
             sources.demand(name, example)?;
         }
+        if sources.list("input-topics").is_empty() && !sources.is_left_out("input-topics") {
+            sources.demand("input-topic", "visits")?;
+        }
     }
     let plugin = sources.optional("plugin", path)?;
     let plugin = plugin.or_else(|| sources.is_left_out("plugin").then(PathBuf::new));
@@ -110,7 +112,7 @@ pub(super) fn pipeline(sources: &Sources<'_>) -> Result<PipelineSpec, CliError> 
         kafka_unready_after: sources.value("kafka-unready-after", within(Duration::ZERO, HOUR))?,
         session_timeout: session_timeout(sources, &kafka)?,
         kafka,
-        input_topic: topics.input,
+        input_topics: topics.input,
         output_topic: topics.output,
         dead_letter_topic: topics.dead_letters,
         extra_topics: topics.extra,
@@ -163,6 +165,7 @@ fn delivery(sources: &Sources<'_>, brokers: bool) -> Result<(Delivery, bool), Cl
     let needs = [
         ("delivery", delivery == Delivery::ExactlyOnce),
         ("until-end", until_end),
+        ("input-topics", true),
         ("create-topics", true),
         ("transactional-id", true),
     ];

@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     Size,
     Switch,
     List,
+    /// A list of topics, or a pattern for topics.
+    Topics,
     Pairs,
 }
 

@@ -54,6 +54,12 @@ impl Given {
         reader(&self.text).map_err(|allowed| self.refuse(&allowed))
     }
 
+    /// The items between commas.
+    pub(super) fn split(&self) -> Vec<Self> {
+        let item = |text: &str| Self { text: text.trim().to_owned(), origin: self.origin.clone(), ..*self };
+        self.text.split(',').map(item).collect()
+    }
+
     /// The error of the value.
     pub(super) fn refuse(&self, why: &str) -> CliError {
         self.wrong(format!("{self}: {:?} is not allowed: {why}", without_credentials(&self.text)))
@@ -313,11 +319,20 @@ impl<'a> Sources<'a> {
     /// A setting with several values: all values of the strongest layer that has any.
     pub(super) fn list(&self, name: &'static str) -> Vec<Given> {
         let strongest = self.given(self.setting(name)).next();
+        match strongest {
+            Some((_, _, Entry::One(_))) => self.texts(name).iter().flat_map(Given::split).collect(),
+            _ => self.texts(name),
+        }
+    }
+
+    /// The same, without a split at commas.
+    pub(super) fn texts(&self, name: &'static str) -> Vec<Given> {
+        let strongest = self.given(self.setting(name)).next();
         let Some((layer, origin, entry)) = strongest else { return Vec::new() };
         let texts = match entry {
             // An empty variable is an empty list.
             Entry::One(text) if text.trim().is_empty() => Vec::new(),
-            Entry::One(text) => text.split(',').map(|item| item.trim().to_owned()).collect(),
+            Entry::One(text) => vec![text],
             Entry::Many(texts) => texts,
             Entry::Pairs(_) => Vec::new(),
         };

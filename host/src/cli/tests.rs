@@ -8,6 +8,7 @@ mod pages;
 mod refused;
 mod sandbox;
 mod tables;
+mod topics;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -88,7 +89,7 @@ fn run_is_the_default_and_all_its_defaults_are_allowed() {
         assert_eq!(config.plugin.to_str(), Some("p.wasm"));
         assert_eq!(config.brokers, None);
         assert_eq!(config.delivery, Delivery::AtLeastOnce);
-        assert_eq!([&config.input_topic, &config.output_topic], ["visits", "visits_reduced"]);
+        assert_eq!([&config.input_topics.to_string(), &config.output_topic], ["visits", "visits_reduced"]);
         assert_eq!([&config.dead_letter_topic, &config.group], ["visits_dlq", "visits_reader"]);
         assert_eq!(config.workers, 2);
         assert_eq!((config.commit_interval, config.transaction_timeout), (ms(100), ms(30_000)));

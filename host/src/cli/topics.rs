@@ -3,10 +3,11 @@
 use super::CliError;
 use super::sources::{Given, Sources};
 use crate::config::{InputPolicy, OnGap, OnTopicRecreated, values};
+use mapper_core::input_topics::{InputTopics, TopicPattern};
 
 /// The topics of a run.
 pub(super) struct Topics {
-    pub(super) input: String,
+    pub(super) input: InputTopics,
     pub(super) output: String,
     pub(super) dead_letters: String,
     pub(super) extra: Vec<String>,
@@ -16,18 +17,22 @@ impl Topics {
     /// # Errors
     /// When a name is not legal, or a topic has two uses.
     pub(super) fn read(sources: &Sources<'_>) -> Result<Self, CliError> {
-        let from = sources.present("input-topic");
-        let input = from.read(values::topic)?;
+        let (input, from) = input_topics(sources)?;
         let output = sources.present("output-topic");
         let dead_letters = sources.present("dead-letter-topic");
         let extra = sources.list("extra-topic");
         let mut taken: Vec<(&Given, String)> = Vec::new();
         for given in [&output, &dead_letters].into_iter().chain(&extra) {
             let topic = given.read(values::topic)?;
-            if topic == input {
-                return Err(given.refuse(&format!(
-                    "it is also the input topic ({from}): what the host writes would come in again, without end"
-                )));
+            if input.contains(&topic) {
+                let what = if input.pattern().is_some() {
+                    "matches the pattern of the input topics"
+                } else {
+                    "is also the input topic"
+                };
+                return Err(
+                    given.refuse(&format!("it {what} ({from}): what the host writes would come in again, without end"))
+                );
             }
             if let Some((other, _)) = taken.iter().find(|(_, name)| *name == topic) {
                 return Err(given.refuse(&format!(
@@ -39,6 +44,38 @@ impl Topics {
         let mut names = taken.into_iter().map(|(_, name)| name);
         let (output, dead_letters) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
         Ok(Self { input, output, dead_letters, extra: names.collect() })
+    }
+}
+
+/// The input topics, and where they were given.
+fn input_topics(sources: &Sources<'_>) -> Result<(InputTopics, Given), CliError> {
+    let single = sources.present("input-topic");
+    let mut several = sources.texts("input-topics");
+    if let Some(given) = several.first().filter(|_| single.explicit()) {
+        return Err(given
+            .refuse(&format!("{single} is given, too. Give one of them: input-topic for one topic, or input-topics")));
+    }
+    if several.iter().any(|given| TopicPattern::is_pattern(&given.text)) {
+        let pattern = several.remove(0);
+        if !several.is_empty() || !TopicPattern::is_pattern(&pattern.text) {
+            return Err(pattern.refuse("give one pattern alone, or only names"));
+        }
+        let wrong = |why| format!("it is not a regular expression: {why}");
+        let topics = InputTopics::Pattern(pattern.read(|text| TopicPattern::new(text).map_err(wrong))?);
+        return Ok((topics, pattern));
+    }
+    let several: Vec<Given> = several.iter().flat_map(Given::split).collect();
+    let mut names = Vec::new();
+    for given in &several {
+        let name = given.read(values::topic)?;
+        if names.contains(&name) {
+            return Err(given.refuse("it is given twice"));
+        }
+        names.push(name);
+    }
+    match several.into_iter().next() {
+        Some(first) => Ok((InputTopics::Names(names), first)),
+        None => Ok((InputTopics::one(single.read(values::topic)?), single)),
     }
 }
 

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{Delivery, Failures, InputPolicy, Pairs, SwapConfig};
+use mapper_core::input_topics::InputTopics;
 use mapper_runtime::{Grants, Limits};
 
 /// The name of the pipeline that flags describe.
 pub const DEFAULT_PIPELINE: &str = "default";
 
-/// One pipeline: from an input topic through a plugin to output topics and a dead-letter topic.
+/// One pipeline: from input topics through a plugin to output topics and a dead-letter topic.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PipelineSpec {
     /// Identifies the pipeline within the process.
@@ -32,7 +33,7 @@ pub struct PipelineSpec {
     /// on: the broker decides then, and librdkafka refuses it.
     pub session_timeout: Duration,
     /// Where records come from.
-    pub input_topic: String,
+    pub input_topics: InputTopics,
     /// Where outputs go that don't name a topic.
     pub output_topic: String,
     /// Where failed records go.

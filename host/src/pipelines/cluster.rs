@@ -7,11 +7,13 @@ use crate::config::PipelineSpec;
 use mapper_core::decision::Routes;
 use mapper_core::shutdown::{Halt, Shutdown};
 use mapper_kafka::setup::Setup;
-use mapper_kafka::{EndOffsets, KafkaSettings};
+use mapper_kafka::{Input, KafkaSettings};
 use mapper_pipeline::PROVENANCE_BYTES;
 
 /// How long an answer may take to whether another host of the group has done what is left.
 const ASK_OTHERS_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most input topics that are searched for dead letters at the start. The source checks the first records of every topic.
+const MAX_SAMPLED_TOPICS: usize = 32;
 
 /// Where the brokers of a pipeline are, and whether what they keep outlives this process.
 #[derive(Debug, Clone)]
@@ -36,20 +38,21 @@ pub fn settings(spec: &PipelineSpec, cluster: &Cluster) -> KafkaSettings {
     }
 }
 
-/// Checks that a cluster has the topics of a pipeline, and lets it use them. It creates nothing.
+/// Checks that a cluster has the topics of a pipeline, and lets it use them. It creates nothing. Returns the input topics.
 ///
 /// # Errors
 /// What is missing.
-pub fn check(spec: &PipelineSpec, cluster: &Cluster, shutdown: &Shutdown) -> Result<(), Halt> {
+pub fn check(spec: &PipelineSpec, cluster: &Cluster, shutdown: &Shutdown) -> Result<Vec<String>, Halt> {
     let spec = PipelineSpec { create_topics: None, until_end: false, ..spec.clone() };
-    Kafka::prepare(&spec, cluster, shutdown).map(drop)
+    Kafka::prepare(&spec, cluster, shutdown).map(|kafka| kafka.inputs)
 }
 
 /// A Kafka that was found fit for the job.
 pub(super) struct Kafka {
     pub(super) settings: KafkaSettings,
     pub(super) routes: Arc<Routes>,
-    pub(super) until: Option<Arc<EndOffsets>>,
+    /// The input topics at the start.
+    pub(super) inputs: Vec<String>,
     pub(super) setup: Arc<Setup>,
 }
 
@@ -58,13 +61,14 @@ impl Kafka {
     pub(super) fn prepare(spec: &PipelineSpec, cluster: &Cluster, shutdown: &Shutdown) -> Result<Self, Halt> {
         let settings = settings(spec, cluster);
         let setup = Setup::connect(&settings, spec.connect_timeout, shutdown)?;
-        let (input, outputs) = (spec.input_topic.as_str(), spec.output_topics());
-        let written = spec.written_topics();
-        setup.topics(written.iter().copied().chain([input]), spec.create_topics)?;
+        let (outputs, written) = (spec.output_topics(), spec.written_topics());
+        let listed = spec.input_topics.names().iter().map(String::as_str);
+        setup.topics(written.iter().copied().chain(listed), spec.create_topics)?;
+        let inputs = setup.input_topics(&spec.input_topics)?;
         let routes = if cluster.is_durable {
-            setup.permissions(input, &written)?;
+            setup.permissions(&inputs, &written)?;
             if !spec.input_policy.input_is_dead_letters {
-                setup.refuse_dead_letters(input)?;
+                inputs.iter().take(MAX_SAMPLED_TOPICS).try_for_each(|input| setup.refuse_dead_letters(input))?;
             }
             setup.routes(&outputs, &spec.dead_letter_topic)?
         } else {
@@ -73,19 +77,21 @@ impl Kafka {
         };
         let added_bytes = if spec.swap.provenance { PROVENANCE_BYTES } else { 0 };
         let routes = Routes { added_bytes, ..routes };
-        let until = if spec.until_end { Some(Arc::new(setup.until(input)?)) } else { None };
-        Ok(Self { settings, routes: Arc::new(routes), until, setup: Arc::new(setup) })
+        Ok(Self { settings, routes: Arc::new(routes), inputs, setup: Arc::new(setup) })
     }
 
     /// Whether the group has committed all that a run which ends by itself is to do.
-    pub(super) fn is_done(&self, topic: &str) -> bool {
-        self.until.as_ref().is_some_and(|until| {
-            let Ok(committed) = self.setup.committed(topic, until.partitions(), ASK_OTHERS_TIMEOUT) else {
+    pub(super) fn is_done(&self, input: &Input) -> bool {
+        input.until.as_ref().is_some_and(|until| {
+            let Ok(committed) = self.setup.committed(&until.partitions(), ASK_OTHERS_TIMEOUT) else {
                 return false;
             };
             // Offsets beyond the end are of records that are gone, unless there are newer ones: the workers find out.
             until.done_by(&committed)
-                && (until.covers(&committed) || self.setup.until(topic).is_ok_and(|now| now.covers(&committed)))
+                && (until.covers(&committed) || {
+                    let now = self.setup.until(&input.names(), &self.inputs);
+                    now.is_ok_and(|now| now.covers(&committed))
+                })
         })
     }
 }

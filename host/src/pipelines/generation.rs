@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::cluster::{Cluster, Kafka};
+use super::input::{open_table, table_in_memory};
 use super::registry::{Entry, State};
 use super::supervise::{Drained, Workers, supervise};
 use crate::committed;
@@ -16,7 +17,7 @@ use crate::worker::{self, Job};
 use mapper_author::guest::build_if_absent;
 use mapper_core::identity::Identity;
 use mapper_core::shutdown::{Halt, Shutdown};
-use mapper_kafka::step_limits;
+use mapper_kafka::{InputContext, step_limits};
 use mapper_pipeline::CommitPolicy;
 use mapper_runtime::{Engine, Plugin};
 use mapper_state::StateClaim;
@@ -157,24 +158,44 @@ impl Prepared {
         );
         describe(spec, telemetry, identity);
         let claim = shared.state_dir.as_deref().and_then(|dir| claim(dir, &spec.group));
-        let names = (spec.input_topic.as_str(), spec.group.as_str());
+        let table = open_table(spec, &kafka.inputs, claim.as_deref());
+        // Without the indexes of the topics, the files would be of other partitions.
+        let (table, claim_of_files) = match table {
+            Ok(table) => (Arc::new(table), claim.clone()),
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::warn!(
+                    error,
+                    "failed to keep the input topics; the history of versions ends with this process, and a record \
+                    that crashes the host is not found"
+                );
+                (table_in_memory(&kafka.inputs), None)
+            }
+        };
+        telemetry.about.set_topics(spec.input_topics.clone(), table.clone());
+        let topics = spec.input_topics.to_string();
+        let names = (topics.as_str(), spec.group.as_str());
         let spans = shared.tracing.as_ref().map(|tracing| Spans::start(tracing, names, &telemetry.spans)).transpose();
         let spans =
             spans.map_err(|error| Halt::configuration(format!("cannot send spans: {error}")))?.unwrap_or_default();
         let loader = PluginLoader {
             engine,
             settings: spec.set.to_vec(),
-            topic: spec.input_topic.clone(),
             plugin_file: spec.plugin.clone(),
             setup: kafka.setup.clone(),
             telemetry: telemetry.clone(),
         };
-        let versions =
-            Versions::open(spec, claim.clone(), (plugin.clone(), loader), kafka.routes.clone(), signals.reload.clone());
+        let versions = Versions::open(
+            (spec, table.clone()),
+            claim_of_files.clone(),
+            (plugin.clone(), loader),
+            kafka.routes.clone(),
+            signals.reload.clone(),
+        );
         entry.set_versions(versions.control.clone());
         // Offsets of an embedded broker have no meaning for the next process.
-        let markers = Arc::new(match claim.as_ref().filter(|_| cluster.is_durable) {
-            Some(claim) => InFlightMarkers::open(claim, &spec.input_topic, spec.failures.poison_after),
+        let markers = Arc::new(match claim_of_files.as_ref().filter(|_| cluster.is_durable) {
+            Some(claim) => InFlightMarkers::open(claim, &table.names(), spec.failures.poison_after),
             None => InFlightMarkers::none(),
         });
         let journal = cluster.is_durable.then(|| versions.slot.journal.clone());
@@ -184,9 +205,16 @@ impl Prepared {
         if let Some(watch) = &watch {
             watch.look();
         }
-        let input_topic = (spec.input_topic.as_str(), cluster.is_durable);
-        let input =
-            kafka.setup.input(input_topic, kafka.until.clone(), spec.input_policy, (events, markers.clone()))?;
+        let until = spec.until_end.then(|| kafka.setup.until(&table.names(), &kafka.inputs)).transpose()?;
+        let context = InputContext {
+            table,
+            until: until.map(Arc::new),
+            policy: spec.input_policy,
+            written: spec.written_topics().into_iter().map(str::to_owned).collect(),
+            events,
+            markers: markers.clone(),
+        };
+        let input = kafka.setup.input(&spec.input_topics, &kafka.inputs, cluster.is_durable, context)?;
         let job = Job {
             input,
             routes: kafka.routes.clone(),
@@ -250,7 +278,7 @@ fn describe(spec: &PipelineSpec, telemetry: &Telemetry, plugin: &Identity) {
     telemetry.about.set_work(Work {
         delivery: spec.delivery.to_string(),
         group: spec.group.clone(),
-        input_topic: spec.input_topic.clone(),
+        input_topic: spec.input_topics.to_string(),
         output_topics: spec.output_topics().into_iter().map(str::to_owned).collect(),
         dead_letter_topic: spec.dead_letter_topic.clone(),
     });
@@ -284,7 +312,7 @@ impl Started {
                 let ask = || {
                     here.in_scope(|| {
                         let unready_after = spec.kafka_unready_after;
-                        committed::follow(&kafka.setup, &spec.input_topic, telemetry, unready_after, &watchers_end);
+                        committed::follow(&kafka.setup, telemetry, unready_after, &watchers_end);
                     });
                 };
                 spawn_watcher(scope, "committed", &telemetry.threads, ask).map_err(failed)?;
@@ -297,14 +325,14 @@ impl Started {
                 telemetry.health.ready("start");
                 entry.set_state(State::Running);
                 // Members that join and leave immediately cost the group a rebalance. Without records to map, no worker joins.
-                let has_work = !shutdown.requested() && !kafka.is_done(&spec.input_topic);
+                let has_work = !shutdown.requested() && !kafka.is_done(&job.input);
                 let workers = if has_work { worker::start(&job) } else { Ok(Vec::new()) };
                 let workers = workers.map_err(|error| {
                     workers_end.request();
                     Halt::internal(&error)
                 })?;
                 let ends = (shutdown, &workers_end);
-                let Drained { deadline, ended, left } = supervise(workers, spec, &kafka, telemetry, ends);
+                let Drained { deadline, ended, left } = supervise(workers, spec, (&kafka, &job.input), telemetry, ends);
                 let swapped = swapping.end(deadline);
                 Ok(Outcome { ended: ended.and(swapped), left })
             };

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::cluster::Kafka;
 use crate::config::PipelineSpec;
 use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_kafka::Input;
 use mapper_pipeline::activity::Activity;
 use mapper_telemetry::Telemetry;
 
@@ -34,7 +35,7 @@ pub(super) struct Drained {
 pub(super) fn supervise(
     workers: Workers,
     spec: &PipelineSpec,
-    kafka: &Kafka,
+    (kafka, input): (&Kafka, &Input),
     telemetry: &Telemetry,
     (shutdown, workers_end): (&Shutdown, &Shutdown),
 ) -> Drained {
@@ -44,7 +45,7 @@ pub(super) fn supervise(
         shutdown.sleep(POLL);
         if asked.elapsed() >= ASK_OTHERS {
             asked = Instant::now();
-            if kafka.is_done(&spec.input_topic) {
+            if kafka.is_done(input) {
                 break;
             }
         }

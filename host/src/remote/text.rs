@@ -68,8 +68,8 @@ pub(super) fn rollback_plan(plan: &RollbackPlan) -> String {
 
 fn offsets(report: &Report) -> impl Iterator<Item = Line> {
     report.offsets.iter().map(|(partition, offset)| match offset {
-        Some(offset) => format!("  partition {partition}: from offset {offset}").into(),
-        None => format!("  partition {partition}: from its first record").into(),
+        Some(offset) => format!("  {partition}: from offset {offset}").into(),
+        None => format!("  {partition}: from its first record").into(),
     })
 }
 
@@ -146,7 +146,7 @@ pub(super) fn history(terms: &[TermView]) -> Vec<Line> {
                     None => format!("{}– (committed up to {})", span.from, span.reached),
                 })
                 .collect();
-            lines.push(format!("    partition {partition}: {}", spans.join(", ")).into());
+            lines.push(format!("    {partition}: {}", spans.join(", ")).into());
         }
     }
     lines

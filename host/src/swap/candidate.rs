@@ -29,8 +29,6 @@ pub struct PluginLoader {
     pub engine: Arc<Engine>,
     /// The settings of the plugin.
     pub settings: Vec<(String, String)>,
-    /// The input topic.
-    pub topic: String,
     /// The file that the host was started with.
     pub plugin_file: PathBuf,
     /// Reads committed offsets.
@@ -101,7 +99,7 @@ impl VersionLoader for PluginLoader {
     }
 
     fn read_committed(&self, partitions: &[i32]) -> Positions {
-        let asked = self.setup.committed(&self.topic, partitions.iter().copied(), ASK_TIMEOUT);
+        let asked = self.setup.committed(partitions, ASK_TIMEOUT);
         asked.unwrap_or_else(|error| {
             tracing::warn!(%error, "failed to read the committed offsets");
             Positions::new()

@@ -12,6 +12,7 @@ use crate::threads::{Panicked, spawn_essential, spawn_watcher};
 use mapper_core::decision::Routes;
 use mapper_core::identity::Digest;
 use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_core::topic_table::TopicTable;
 use mapper_runtime::{Plugin, PluginMapper};
 use mapper_state::StateClaim;
 use mapper_state::files;
@@ -51,7 +52,7 @@ pub struct Versions {
 impl Versions {
     /// Opens the history of earlier runs and starts a term of this plugin.
     pub fn open(
-        spec: &PipelineSpec,
+        (spec, topics): (&PipelineSpec, Arc<TopicTable>),
         claim: Option<Arc<StateClaim>>,
         (plugin, loader): (Arc<Plugin>, PluginLoader),
         routes: Arc<Routes>,
@@ -80,7 +81,7 @@ impl Versions {
         let seen_at_once = spec.delivery == Delivery::AtLeastOnce;
         let probation = ProbationSettings { records: spec.swap.probation, tolerance: spec.swap.probation_tolerance };
         let slot = Slot::new(spec.workers, term.number, probation.records, Arc::new(journal), seen_at_once);
-        let slot = Arc::new(slot);
+        let slot = Arc::new(slot.with_topics(topics));
         let requests = Arc::new(RequestQueue::new(slot.wakeup.clone()));
         let policy = Policy { max_broken: spec.swap.max_regressions, probation, answer_timeout: SWITCH_ANSWER_TIMEOUT };
         let first = LoadedVersion { plugin, active: active_version.clone() };

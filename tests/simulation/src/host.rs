@@ -156,7 +156,6 @@ impl World {
             let origin = Origin {
                 group: "readers".into(),
                 worker,
-                topic: INPUT.into(),
                 plugin_name: "guest".into(),
                 plugin_version: format!("{active}"),
                 plugin_digest: format!("v{active}"),

@@ -20,7 +20,7 @@ pub struct PipelineSummary {
     pub plugin: Option<String>,
     /// The consumer group.
     pub group: String,
-    /// Where records come from.
+    /// The input topic; several with commas between them; or the pattern.
     pub input_topic: String,
     /// Input records that are committed.
     pub records_in: u64,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use mapper_core::partition_key::PartitionKey;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +88,7 @@ pub struct Work {
     /// `exactly-once` or `at-least-once`.
     pub delivery: String,
     pub group: String,
+    /// The input topic; several with commas between them; or the pattern.
     pub input_topic: String,
     /// The default one first.
     pub output_topics: Vec<String>,
@@ -142,17 +144,18 @@ pub struct WorkerStatus {
     pub activity: String,
     /// The time in this activity, in seconds.
     pub activity_seconds: f64,
-    /// Its partitions.
-    pub partitions: Vec<i32>,
+    /// Its partitions: `0`, or `TOPIC/0` if there are several input topics.
+    pub partitions: Vec<PartitionKey>,
     /// Linear memory of its instance, after the last batch; null before the first.
     pub guest_memory_bytes: Option<u64>,
     /// Why its breaker is open, so that it maps nothing; null if the breaker is closed.
     pub breaker_open: Option<String>,
 }
 
-/// A partition of the input topic. Offsets are null if they are not known.
+/// A partition of an input topic. Offsets are null if they are not known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Partition {
+    pub topic: String,
     pub partition: i32,
     /// The worker that it is assigned to.
     pub worker: usize,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use mapper_core::counts::Tally;
 use mapper_core::identity::{Trigger, Version};
+use mapper_core::partition_key::PartitionKey;
 use mapper_core::topics::Recreation;
 
 /// The outcome of a swap.
@@ -131,9 +132,9 @@ pub struct Report {
     pub to: Option<Version>,
     /// The results of the try-out; null if there was none.
     pub try_out: Option<TryOut>,
-    /// Per partition of this host, the first offset that the new version maps; null if nothing was read there before, so that it
+    /// Per partition of this host (`0`, or `TOPIC/0` if there are several input topics), the first offset that the new version maps; null if nothing was read there before, so that it
     /// maps all offsets.
-    pub offsets: BTreeMap<i32, Option<i64>>,
+    pub offsets: BTreeMap<PartitionKey, Option<i64>>,
     /// The longest pause of a worker, in microseconds.
     pub pause_us: u64,
     /// The duration of the swap, in milliseconds.
@@ -237,8 +238,8 @@ pub struct TermView {
     pub recreations: Vec<Recreation>,
     /// Whether it is the present one.
     pub current: bool,
-    /// Per partition, the offsets that the version mapped, in the order of time.
-    pub offsets: BTreeMap<i32, Vec<SpanView>>,
+    /// Per partition (`0`, or `TOPIC/0` if there are several input topics), the offsets that the version mapped, in the order of time.
+    pub offsets: BTreeMap<PartitionKey, Vec<SpanView>>,
 }
 
 /// A range of offsets of a partition.

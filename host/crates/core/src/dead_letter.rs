@@ -49,7 +49,6 @@ const MAX_SOURCE_KEY_BYTES: usize = 256;
 pub struct Origin {
     pub group: String,
     pub worker: usize,
-    pub topic: String,
     pub plugin_name: String,
     pub plugin_version: String,
     /// The SHA-256 of the plugin file.
@@ -319,6 +318,7 @@ impl DeadLetters {
         let _ = write!(self.generated_key, "{}-{}-{}", record.topic(), record.partition(), record.offset());
         let kind = failure.kind.name();
         // A write to a string cannot fail.
+        self.field(Field::Topic).push_str(record.topic());
         let _ = write!(self.field(Field::Partition), "{}", record.partition());
         let _ = write!(self.field(Field::Offset), "{}", record.offset());
         let _ = write!(self.field(Field::Attempt), "{}", attempts_before(record).saturating_add(1));

@@ -1,8 +1,11 @@
 //! Input records in flat columns, the form in which a guest gets them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+
+use crate::topic_table::TopicNames;
 
 /// The mark of an item with bytes.
 pub const BYTES: u8 = 0;
@@ -13,10 +16,10 @@ pub const KEEP: u8 = 2;
 /// A record without a timestamp, as in Kafka's protocol.
 pub const NO_TIMESTAMP: i64 = -1;
 
-/// A partition and an offset.
+/// A partition number, see [`topic_table`](crate::topic_table), and an offset.
 pub type Position = (i32, i64);
 
-/// An offset per partition.
+/// An offset per partition number.
 pub type Positions = BTreeMap<i32, i64>;
 
 /// The position of a source in each partition; `None` if it is unknown.
@@ -148,10 +151,12 @@ impl HeaderTable {
     }
 }
 
-/// Input records of one topic, in the order of their offsets within each partition.
+/// Input records, in the order of their offsets within each partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    pub topic: Arc<str>,
+    /// The topics of the partition numbers.
+    pub topics: TopicNames,
+    /// Partition numbers, see [`topic_table`](crate::topic_table).
     pub partitions: Vec<i32>,
     pub offsets: Vec<i64>,
     /// In milliseconds since 1970; [`NO_TIMESTAMP`] for none.
@@ -171,7 +176,7 @@ pub struct Record<'a> {
 impl Batch {
     pub fn new(topic: impl Into<Arc<str>>) -> Self {
         Self {
-            topic: topic.into(),
+            topics: TopicNames::one(topic),
             partitions: Vec::new(),
             offsets: Vec::new(),
             timestamps_ms: Vec::new(),
@@ -179,6 +184,22 @@ impl Batch {
             values: Column::default(),
             headers: HeaderTable::default(),
         }
+    }
+
+    /// The topic of the first record.
+    pub fn topic(&self) -> &str {
+        self.topics.topic(self.partitions.first().copied().unwrap_or(0))
+    }
+
+    /// The partitions within the topic, if all records are of one topic.
+    pub fn partitions_of_topic(&self) -> Cow<'_, [i32]> {
+        self.topics.partitions(&self.partitions)
+    }
+
+    /// The first of these records that are of one topic.
+    pub fn run_of_one_topic(&self, records: Range<usize>) -> Range<usize> {
+        let run = self.topics.run_of_one_topic(&self.partitions[records.clone()]);
+        records.start..records.start + run
     }
 
     pub fn len(&self) -> usize {
@@ -234,6 +255,11 @@ impl Batch {
         Record { batch: self, index }
     }
 
+    /// Some records, in order.
+    pub fn records_in(&self, range: Range<usize>) -> impl Iterator<Item = Record<'_>> {
+        range.map(|index| self.record(index))
+    }
+
     /// All records, in order.
     pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
         (0..self.len()).map(|index| self.record(index))
@@ -242,7 +268,7 @@ impl Batch {
     /// Copies some records into a new batch.
     pub fn slice(&self, range: Range<usize>) -> Self {
         Self {
-            topic: self.topic.clone(),
+            topics: self.topics.clone(),
             partitions: self.partitions[range.clone()].to_vec(),
             offsets: self.offsets[range.clone()].to_vec(),
             timestamps_ms: self.timestamps_ms[range.clone()].to_vec(),
@@ -255,10 +281,15 @@ impl Batch {
 
 impl<'a> Record<'a> {
     pub fn topic(&self) -> &'a str {
-        &self.batch.topic
+        self.batch.topics.topic(self.number())
     }
 
+    /// The partition within its topic.
     pub fn partition(&self) -> i32 {
+        self.batch.topics.partition(self.number())
+    }
+
+    fn number(&self) -> i32 {
         self.batch.partitions[self.index]
     }
 
@@ -267,7 +298,7 @@ impl<'a> Record<'a> {
     }
 
     pub fn position(&self) -> Position {
-        (self.partition(), self.offset())
+        (self.number(), self.offset())
     }
 
     /// Milliseconds since 1970.
@@ -319,6 +350,24 @@ mod tests {
         assert_eq!(seen[0], (0, 7, Some(1000), Some(&b"k"[..]), Some(&b"value"[..]), headers));
         assert_eq!(seen[1], (1, 3, None, None, None, vec![]));
         assert_eq!(seen[2], (0, 8, Some(0), Some(&b""[..]), Some(&b""[..]), vec![(&b"\xff"[..], Some(&b""[..]))]));
+    }
+
+    #[test]
+    fn record_of_a_batch_of_several_topics_has_its_own_topic_and_partition() {
+        let topics = TopicNames::new(["visits", "orders"]);
+        let order = topics.number(1, 3).unwrap();
+        let mut batch = Batch { topics, ..Batch::new("") };
+        for number in [2, order, order] {
+            batch.push((number, 7), NO_TIMESTAMP, None, None, std::iter::empty());
+        }
+        let seen: Vec<_> =
+            batch.records().map(|record| (record.topic(), record.partition(), record.position())).collect();
+        assert_eq!(seen, [("visits", 2, (2, 7)), ("orders", 3, (order, 7)), ("orders", 3, (order, 7))]);
+        assert_eq!((batch.run_of_one_topic(0..3), batch.run_of_one_topic(1..3)), (0..1, 1..3));
+        // A guest gets the records of one topic.
+        let orders = batch.slice(1..3);
+        assert_eq!((orders.topic(), &*orders.partitions_of_topic()), ("orders", &[3, 3][..]));
+        assert_eq!((batch.topic(), &*batch.slice(0..1).partitions_of_topic()), ("visits", &[2][..]));
     }
 
     #[test]

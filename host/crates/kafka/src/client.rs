@@ -19,6 +19,7 @@ use mapper_core::decision::Routes;
 use mapper_core::delivery::Delivery;
 use mapper_core::pairs::Pairs;
 use mapper_core::record::Positions;
+use mapper_core::topic_table::TopicNames;
 use mapper_core::topics::TopicIdentity;
 
 /// The connection and the consumer group.
@@ -283,13 +284,13 @@ fn log_connection(cause: Cause, message: &str) {
 /// Reads the committed offsets of the group, with the identity of their topic. Partitions without a commit are missing.
 pub(super) fn read_committed<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
-    topic: &str,
-    partitions: impl IntoIterator<Item = i32>,
+    topics: &TopicNames,
+    numbers: impl IntoIterator<Item = i32>,
     timeout: Duration,
 ) -> KafkaResult<BTreeMap<i32, CommittedOffset>> {
     let mut list = TopicPartitionList::new();
-    for partition in partitions {
-        list.add_partition(topic, partition);
+    for number in numbers {
+        list.add_partition(topics.topic(number), topics.partition(number));
     }
     let committed = consumer.committed_offsets(list, timeout)?;
     let elements = committed.elements();
@@ -298,15 +299,20 @@ pub(super) fn read_committed<C: ConsumerContext>(
     let offsets = elements.iter().filter_map(|element| {
         let Offset::Offset(offset) = element.offset() else { return None };
         let identity = TopicIdentity::from_offset_metadata(element.metadata());
-        Some((element.partition(), CommittedOffset { offset, identity }))
+        let number = topics.number(topics.find(element.topic())?, element.partition())?;
+        Some((number, CommittedOffset { offset, identity }))
     });
     Ok(offsets.collect())
 }
 
-/// Drops offsets of a deleted topic with the same name.
-pub(super) fn filter_by_topic(committed: BTreeMap<i32, CommittedOffset>, topic: &TopicIdentity) -> Positions {
-    let filtered = committed.into_iter().filter(|(_, committed)| !committed.identity.differs_from(topic));
-    filtered.map(|(partition, committed)| (partition, committed.offset)).collect()
+/// Drops offsets of a deleted topic with the same name. `identity` returns the identity of the topic of a partition.
+pub(super) fn filter_by_topic(
+    committed: BTreeMap<i32, CommittedOffset>,
+    identity: impl Fn(i32) -> TopicIdentity,
+) -> Positions {
+    let is_present =
+        |(number, committed): &(i32, CommittedOffset)| !committed.identity.differs_from(&identity(*number));
+    committed.into_iter().filter(is_present).map(|(number, committed)| (number, committed.offset)).collect()
 }
 
 /// A client context that records why connections fail.

@@ -38,7 +38,7 @@ mod until;
 mod tests;
 
 pub use client::{BufferLimits, KafkaSettings};
-pub use input::InputTopic;
+pub use input::{Input, InputContext};
 pub use limits::step_limits;
 pub use member::{GroupConsumer, Member};
 pub use peek::{Peek, Peeked};

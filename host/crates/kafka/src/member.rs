@@ -1,11 +1,11 @@
 //! A member of the consumer group: its client, and the events of its callbacks.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::ClientContext;
-use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -13,7 +13,9 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::client::{self, KafkaSettings};
 use super::native::RecordQueue;
+use mapper_core::input_topics::{INTERNAL_TOPICS, InputTopics};
 use mapper_core::record::Positions;
+use mapper_core::topic_table::TopicNames;
 use mapper_core::topics::{TopicId, TopicIdentity};
 
 pub type GroupConsumer = BaseConsumer<GroupContext>;
@@ -30,10 +32,9 @@ pub struct GroupContext {
     closing: AtomicBool,
     /// Whether the group has answered with an assignment, even an empty one.
     has_joined: AtomicBool,
-    topic: Arc<str>,
-    /// The id of the topic that the client fetches; `None` until the client reports a change.
-    topic_id: Mutex<Option<TopicId>>,
-    /// The number of changes of `topic_id`. The record path checks it without a lock.
+    /// The ids of the topics that the client fetches, as far as the client has reported a change.
+    topic_ids: Mutex<BTreeMap<String, TopicId>>,
+    /// The number of changes of `topic_ids`. The record path checks it without a lock.
     topic_id_changes: AtomicU64,
     /// The number of failed asynchronous commits.
     failed_commits: AtomicU64,
@@ -42,13 +43,12 @@ pub struct GroupContext {
 }
 
 impl GroupContext {
-    pub(super) fn new(topic: Arc<str>, shows_debug: bool) -> Self {
+    pub(super) fn new(shows_debug: bool) -> Self {
         Self {
             rebalances: Mutex::default(),
             closing: AtomicBool::new(false),
             has_joined: AtomicBool::new(false),
-            topic,
-            topic_id: Mutex::default(),
+            topic_ids: Mutex::default(),
             topic_id_changes: AtomicU64::new(0),
             failed_commits: AtomicU64::new(0),
             shows_debug,
@@ -69,9 +69,9 @@ impl GroupContext {
         self.topic_id_changes.load(Ordering::Acquire)
     }
 
-    /// The id of the topic that the client fetches.
-    pub(super) fn topic_id(&self) -> Option<TopicId> {
-        self.topic_id.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The topics that the client fetches and whose id has changed, each with its id.
+    pub(super) fn topic_ids(&self) -> BTreeMap<String, TopicId> {
+        self.topic_ids.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The number of failed asynchronous commits.
@@ -83,9 +83,9 @@ impl GroupContext {
 impl ClientContext for GroupContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         if facility == "METADATA"
-            && let Some(id) = parse_changed_topic_id(message, &self.topic)
+            && let Some((topic, id)) = parse_changed_topic_id(message)
         {
-            *self.topic_id.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
+            self.topic_ids.lock().unwrap_or_else(PoisonError::into_inner).insert(topic.to_owned(), id);
             self.topic_id_changes.fetch_add(1, Ordering::Release);
         }
         if self.shows_debug || !matches!(level, RDKafkaLogLevel::Debug) {
@@ -98,15 +98,15 @@ impl ClientContext for GroupContext {
     }
 }
 
-/// Parses the new topic id in a debug message of librdkafka. librdkafka has no call for it, and continues at the old offset
+/// Parses the topic and its new id in a debug message of librdkafka. librdkafka has no call for it, and continues at the old offset
 /// (`rd_kafka_topic_metadata_update`). It logs the change before it fetches by the new id. So the message is in the event queue
 /// before a record of the new topic is in a record queue.
-fn parse_changed_topic_id(message: &str, topic: &str) -> Option<TopicId> {
+fn parse_changed_topic_id(message: &str) -> Option<(&str, TopicId)> {
     // "[thrd:main]: Topic visits changed id from REm6l2J9TL+1OtDPaltrPQ to jz6OVoovQq6Zg1wsTJ434g"
     let (before, ids) = message.rsplit_once(" changed id from ")?;
-    let is_ours = before.strip_suffix(topic).is_some_and(|before| before.ends_with("Topic "));
+    let (before, topic) = before.rsplit_once(' ')?;
     let (_, new) = ids.split_once(" to ")?;
-    is_ours.then(|| TopicId(new.trim().into()))
+    before.ends_with("Topic").then(|| (topic, TopicId(new.trim().into())))
 }
 
 impl ConsumerContext for GroupContext {
@@ -137,12 +137,27 @@ impl ConsumerContext for GroupContext {
 /// Joins the group.
 pub(super) fn join(
     settings: &KafkaSettings,
-    topic: &Arc<str>,
+    topics: &InputTopics,
 ) -> KafkaResult<(RecordQueue<GroupContext>, Arc<GroupConsumer>)> {
-    let context = GroupContext::new(topic.clone(), settings.shows_debug());
-    let consumer = Arc::new(GroupConsumer::from_config_and_context(&settings.consumer(), context)?);
-    consumer.subscribe(&[topic])?;
+    let context = GroupContext::new(settings.shows_debug());
+    let mut config = settings.consumer();
+    let subscription: Vec<&str> = match topics {
+        InputTopics::Names(names) => names.iter().map(String::as_str).collect(),
+        InputTopics::Pattern(pattern) => {
+            exclude_internal_topics(&mut config);
+            vec![pattern.as_str()]
+        }
+    };
+    let consumer = Arc::new(GroupConsumer::from_config_and_context(&config, context)?);
+    consumer.subscribe(&subscription)?;
     Ok((RecordQueue::new(consumer.clone()), consumer))
+}
+
+/// The pattern of librdkafka would match them.
+fn exclude_internal_topics(config: &mut ClientConfig) {
+    let internal = INTERNAL_TOPICS.iter().map(|topic| format!("^{topic}$"));
+    let excluded: Vec<String> = config.get("topic.blacklist").map(str::to_owned).into_iter().chain(internal).collect();
+    config.set("topic.blacklist", excluded.join(","));
 }
 
 pub(super) fn apply_rebalance(consumer: &GroupConsumer, rebalance: &Rebalance) -> KafkaResult<()> {
@@ -174,15 +189,15 @@ pub struct Member(Arc<Mutex<State>>);
 
 struct State {
     consumer: Arc<GroupConsumer>,
-    /// The identity of the topic of the committed offsets.
-    identity: TopicIdentity,
+    /// The identity of the topic of the committed offsets, by the index of the topic.
+    identities: BTreeMap<usize, TopicIdentity>,
     /// The offsets that this member committed.
     committed: Positions,
 }
 
 impl Member {
-    pub(super) fn new(consumer: Arc<GroupConsumer>, identity: TopicIdentity) -> Self {
-        Self(Arc::new(Mutex::new(State { consumer, identity, committed: Positions::new() })))
+    pub(super) fn new(consumer: Arc<GroupConsumer>) -> Self {
+        Self(Arc::new(Mutex::new(State { consumer, identities: BTreeMap::new(), committed: Positions::new() })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -201,22 +216,24 @@ impl Member {
         std::mem::replace(&mut state.consumer, consumer)
     }
 
-    /// The identity of the topic of the committed offsets.
-    pub(super) fn identity(&self) -> TopicIdentity {
-        self.state().identity.clone()
+    /// The identity of the topic of the committed offsets; `None` until a partition of the topic is assigned.
+    pub(super) fn identity(&self, topic: usize) -> Option<TopicIdentity> {
+        self.state().identities.get(&topic).cloned()
     }
 
-    pub(super) fn set_identity(&self, identity: TopicIdentity) {
-        self.state().identity = identity;
+    pub(super) fn set_identity(&self, topic: usize, identity: TopicIdentity) {
+        self.state().identities.insert(topic, identity);
     }
 
     /// The offsets for a commit, with the topic identity as metadata.
-    pub(super) fn offsets(&self, topic: &str, next: &Positions) -> KafkaResult<TopicPartitionList> {
-        let metadata = self.identity().to_offset_metadata();
+    pub(super) fn offsets(&self, topics: &TopicNames, next: &Positions) -> KafkaResult<TopicPartitionList> {
+        let state = self.state();
         let mut list = TopicPartitionList::new();
-        for (partition, offset) in next {
-            let mut element = list.add_partition(topic, *partition);
+        for (number, offset) in next {
+            let mut element = list.add_partition(topics.topic(*number), topics.partition(*number));
             element.set_offset(Offset::Offset(*offset))?;
+            let identity = state.identities.get(&topics.index(*number));
+            let metadata = identity.map(TopicIdentity::to_offset_metadata).unwrap_or_default();
             if !metadata.is_empty() {
                 element.set_metadata(&metadata);
             }
@@ -245,10 +262,9 @@ mod tests {
     #[test]
     fn changed_topic_id_is_read_from_the_message_of_librdkafka() {
         let message = "[thrd:main]: Topic visits changed id from AAAAAAAAAAAAAAAAAAAAAA to jz6OVoovQq6Zg1wsTJ434g";
-        let id = Some(TopicId("jz6OVoovQq6Zg1wsTJ434g".into()));
-        assert_eq!(parse_changed_topic_id(message, "visits"), id);
-        assert_eq!(parse_changed_topic_id(message, "sits"), None);
-        assert_eq!(parse_changed_topic_id(message, "visits2"), None);
-        assert_eq!(parse_changed_topic_id("[thrd:main]: Topic visits [0] Leader 1 Epoch 0", "visits"), None);
+        let id = TopicId("jz6OVoovQq6Zg1wsTJ434g".into());
+        assert_eq!(parse_changed_topic_id(message), Some(("visits", id)));
+        assert_eq!(parse_changed_topic_id("[thrd:main]: Topic visits [0] Leader 1 Epoch 0"), None);
+        assert_eq!(parse_changed_topic_id("[thrd:main]: Broker b changed id from 1 to 2"), None);
     }
 }

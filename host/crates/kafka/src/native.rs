@@ -172,6 +172,19 @@ impl<'a> Fetched<'a> {
         self.0.partition
     }
 
+    /// The handle of the topic. It is the same for all records of a topic that one fetch returns.
+    pub(super) fn topic_handle(&self) -> *const c_void {
+        self.0.rkt.cast_const().cast()
+    }
+
+    pub(super) fn topic(&self) -> &'a str {
+        if self.0.rkt.is_null() {
+            return "";
+        }
+        // SAFETY: the message is valid and keeps its topic alive, which owns the name.
+        unsafe { CStr::from_ptr(sys::rd_kafka_topic_name(self.0.rkt)).to_str().unwrap_or_default() }
+    }
+
     pub(super) fn offset(&self) -> i64 {
         self.0.offset
     }

@@ -17,6 +17,7 @@ use super::setup::Setup;
 use super::until::EndOffsets;
 use mapper_core::record::Batch;
 use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_core::topic_table::TopicNames;
 
 const NO_GROUP: &str = "mapper-host-reads-without-a-group";
 
@@ -36,7 +37,7 @@ impl TopicReader {
     /// If Kafka does not answer in time, or the topic does not exist.
     pub fn open(settings: &KafkaSettings, topic: &str, within: Duration, shutdown: &Shutdown) -> Result<Self, Halt> {
         let setup = Setup::connect(settings, within, shutdown)?;
-        let until = setup.until(topic)?;
+        let until = setup.until(&TopicNames::one(topic), &[topic.to_owned()])?;
         if until.partitions().is_empty() {
             let brokers = &settings.brokers;
             return Err(Halt::configuration(format!(

@@ -13,21 +13,19 @@ use super::client::{self, ConnectionContext, KafkaSettings};
 use super::describe::{TopicDescription, describe_topics};
 use super::diagnosis;
 use super::error_class::ErrorClass;
-use super::input::InputTopic;
+use super::input::{Input, InputContext};
 use super::permissions::{MissingPermission, Operation, Resource, fetch_granted};
 use super::sample::last_records;
 use super::topic_limits;
 use super::until::EndOffsets;
-use crate::policy::InputPolicy;
 use crate::properties;
 use mapper_core::dead_letter::DeadLetterDetector;
 use mapper_core::decision::{DEFAULT_RECORD_BYTES, Routes};
+use mapper_core::input_topics::InputTopics;
 use mapper_core::record::Positions;
 use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_core::topic_table::TopicNames;
 use mapper_core::topics::TopicIdentity;
-use mapper_state::in_flight::InFlightMarkers;
-
-use crate::topic_events::TopicEvents;
 
 /// The timeout of a request before a retry.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,8 +42,8 @@ pub struct Setup {
     client: BaseConsumer<ConnectionContext>,
     deadline: Instant,
     shutdown: Shutdown,
-    /// The input topic, after [`Setup::input`].
-    input: OnceLock<Arc<InputTopic>>,
+    /// The input topics, after [`Setup::input`].
+    input: OnceLock<Arc<Input>>,
 }
 
 impl Setup {
@@ -178,12 +176,28 @@ impl Setup {
         Ok(())
     }
 
-    /// Checks the permissions to read the input topic and to write the output topics, if Kafka reports them.
+    /// The input topics that exist now.
+    ///
+    /// # Errors
+    /// If Kafka does not answer.
+    pub fn input_topics(&self, topics: &InputTopics) -> Result<Vec<String>, Halt> {
+        let InputTopics::Pattern(pattern) = topics else { return Ok(topics.names().to_vec()) };
+        let metadata = self.request("the list of topics", |setup, timeout| {
+            let metadata = setup.client.fetch_metadata(None, timeout)?;
+            Ok(metadata.topics().iter().map(|topic| topic.name().to_owned()).collect::<Vec<_>>())
+        })?;
+        let mut found: Vec<String> = metadata.into_iter().filter(|topic| pattern.matches(topic)).collect();
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// Checks the permissions to read the input topics and to write the output topics, if Kafka reports them.
     ///
     /// # Errors
     /// If a permission is missing.
-    pub fn permissions(&self, input: &str, outputs: &[&str]) -> Result<(), Halt> {
-        let topics: Vec<&str> = outputs.iter().copied().chain([input]).collect();
+    pub fn permissions(&self, inputs: &[String], outputs: &[&str]) -> Result<(), Halt> {
+        let inputs = inputs.iter().map(String::as_str);
+        let topics: Vec<&str> = outputs.iter().copied().chain(inputs.clone()).collect();
         let granted = match fetch_granted(self.client.client(), &topics, REQUEST_TIMEOUT) {
             Ok(granted) => granted,
             Err(error) => {
@@ -191,7 +205,8 @@ impl Setup {
                 return Ok(());
             }
         };
-        let needed = outputs.iter().map(|topic| (*topic, Operation::Write)).chain([(input, Operation::Read)]);
+        let needed =
+            outputs.iter().map(|topic| (*topic, Operation::Write)).chain(inputs.map(|topic| (topic, Operation::Read)));
         for (topic, operation) in needed {
             if granted.get(topic).is_some_and(|granted| !granted.contains(&operation)) {
                 let missing = MissingPermission::new([operation], Resource::Topic(topic));
@@ -240,20 +255,32 @@ impl Setup {
         Ok(Routes::with_default_limits(outputs, dead_letters).with_limits(limits))
     }
 
-    /// Reads the current end offsets of a topic.
+    /// Reads the current end offsets of topics.
     ///
     /// # Errors
     /// If Kafka does not answer.
-    pub fn until(&self, topic: &str) -> Result<EndOffsets, Halt> {
-        let partitions = self.partitions(topic)?.unwrap_or(0);
+    pub fn until(&self, names: &TopicNames, topics: &[String]) -> Result<EndOffsets, Halt> {
         let mut ends = BTreeMap::new();
-        for partition in 0..partitions {
+        for topic in topics {
+            let Some(index) = names.find(topic) else { continue };
+            for (partition, first, end) in self.ranges(topic)? {
+                if let Some(number) = names.number(index, partition) {
+                    ends.insert(number, if first == end { 0 } else { end });
+                }
+            }
+        }
+        Ok(EndOffsets::new(ends))
+    }
+
+    /// The partitions of a topic, each with its first and its end offset.
+    fn ranges(&self, topic: &str) -> Result<Vec<(i32, i64, i64)>, Halt> {
+        let range = |partition| {
             let (first, end) = self.request("the end offsets of the input topic", |setup, timeout| {
                 setup.client.fetch_watermarks(topic, partition, timeout)
             })?;
-            ends.insert(partition, if first == end { 0 } else { end });
-        }
-        Ok(EndOffsets::new(ends))
+            Ok((partition, first, end))
+        };
+        (0..self.partitions(topic)?.unwrap_or(0)).map(range).collect()
     }
 
     /// Refuses an input topic whose last records are dead letters.
@@ -261,35 +288,31 @@ impl Setup {
     /// # Errors
     /// If the topic has dead letters.
     pub fn refuse_dead_letters(&self, topic: &str) -> Result<(), Halt> {
-        let mut ranges = Vec::new();
-        for partition in 0..self.partitions(topic)?.unwrap_or(0) {
-            let (first, end) = self.request("the end offsets of the input topic", |setup, timeout| {
-                setup.client.fetch_watermarks(topic, partition, timeout)
-            })?;
-            ranges.push((partition, first, end));
-        }
+        let ranges = self.ranges(topic)?;
         let failed = |error: KafkaError| Halt::kafka(format!("the input topic '{topic}' could not be read: {error}"));
         let sample = last_records(&self.settings, topic, &ranges).map_err(failed)?;
-        if DeadLetterDetector::default().detects(&sample) { Err(dead_letters_as_input(topic)) } else { Ok(()) }
+        if DeadLetterDetector::default().detects(sample.records()) { Err(dead_letters_as_input(topic)) } else { Ok(()) }
     }
 
-    /// Reads the id of the input topic. Topics of the embedded broker have no id.
+    /// Reads the ids of the input topics that exist now. Topics of the embedded broker have no ids.
     ///
     /// # Errors
     /// If Kafka does not answer.
     pub fn input(
         &self,
-        (topic, has_id): (&str, bool),
-        until: Option<Arc<EndOffsets>>,
-        policy: InputPolicy,
-        reports: (Arc<dyn TopicEvents>, Arc<InFlightMarkers>),
-    ) -> Result<Arc<InputTopic>, Halt> {
-        let what = format!("the id of the topic '{topic}'");
-        let described = match has_id {
-            true => self.request(&what, |setup, timeout| setup.describe(&[topic], timeout))?,
-            false => BTreeMap::new(),
+        topics: &InputTopics,
+        at_start: &[String],
+        has_ids: bool,
+        context: InputContext,
+    ) -> Result<Arc<Input>, Halt> {
+        let names: Vec<&str> = at_start.iter().map(String::as_str).collect();
+        let what = format!("the ids of the topics '{topics}'");
+        let described = match has_ids {
+            true if names.is_empty() => Some(BTreeMap::new()),
+            true => Some(self.request(&what, |setup, timeout| setup.describe(&names, timeout))?),
+            false => None,
         };
-        let input = Arc::new(InputTopic::new(topic, described.get(topic), until, policy, reports));
+        let input = Arc::new(Input::new(topics.clone(), at_start, described.as_ref(), context)?);
         Ok(self.input.get_or_init(|| input).clone())
     }
 
@@ -316,19 +339,29 @@ impl Setup {
         }
     }
 
-    /// Reads the committed offsets of the group. Offsets of a deleted topic with the same name are missing.
+    /// Reads the offsets that the group has committed for partitions of the input topics. Offsets of a deleted topic with the same
+    /// name are missing.
     ///
     /// # Errors
     /// If Kafka does not answer.
-    pub fn committed(
-        &self,
-        topic: &str,
-        partitions: impl IntoIterator<Item = i32>,
-        timeout: Duration,
-    ) -> Result<Positions, KafkaError> {
-        let committed = client::read_committed(&self.client, topic, partitions, timeout)?;
-        let identity = self.input.get().map(|input| input.identity()).unwrap_or_default();
-        Ok(client::filter_by_topic(committed, &identity))
+    pub fn committed(&self, numbers: &[i32], timeout: Duration) -> Result<Positions, KafkaError> {
+        let Some(input) = self.input.get() else { return Ok(Positions::new()) };
+        if numbers.is_empty() {
+            // The caller also wants to know whether Kafka answers.
+            self.client.fetch_metadata(Some("__consumer_offsets"), timeout)?;
+            return Ok(Positions::new());
+        }
+        let topics = input.names();
+        let committed = client::read_committed(&self.client, &topics, numbers.iter().copied(), timeout)?;
+        Ok(client::filter_by_topic(committed, |number| input.identity(topics.index(number))))
+    }
+
+    /// A partition of an input topic, if there is one.
+    pub fn some_partition(&self) -> Option<i32> {
+        let input = self.input.get()?;
+        let names = input.names();
+        let topic = names.all().iter().position(|topic| input.topics.contains(topic))?;
+        names.number(topic, 0)
     }
 }
 

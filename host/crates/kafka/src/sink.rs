@@ -17,6 +17,7 @@ use super::client::KafkaSettings;
 use super::deliveries::RejectedRecords;
 use super::delivery_errors::create_rejection;
 use super::error_class::ErrorClass;
+use super::input::Input;
 use super::limits::{COORDINATOR_LIMIT, INIT_LIMIT, INIT_LIMIT_AT_END, MAX_ABANDONED};
 use super::member::Member;
 use super::native::commit_within;
@@ -36,7 +37,7 @@ pub struct KafkaSink {
     settings: KafkaSettings,
     transactional_id: Option<String>,
     routes: Routes,
-    topic: Arc<str>,
+    input: Arc<Input>,
     member: Member,
     shutdown: Shutdown,
     /// `None` before the first transaction, and after an error that ends the producer.
@@ -60,7 +61,7 @@ impl KafkaSink {
     pub fn new(
         settings: KafkaSettings,
         transactional_id: Option<String>,
-        (topic, routes): (Arc<str>, Arc<Routes>),
+        (input, routes): (Arc<Input>, Arc<Routes>),
         member: Member,
         shutdown: Shutdown,
     ) -> Self {
@@ -68,7 +69,7 @@ impl KafkaSink {
             settings,
             transactional_id,
             routes: Routes::clone(&routes),
-            topic,
+            input,
             member,
             shutdown,
             open: None,
@@ -142,7 +143,7 @@ impl KafkaSink {
     }
 
     fn offsets(&self, next: &Positions) -> Result<TopicPartitionList, KafkaError> {
-        self.member.offsets(&self.topic, next)
+        self.member.offsets(&self.input.names(), next)
     }
 
     fn call(&mut self, call: impl FnOnce(&BoundedProducer) -> Result<(), CallError>) -> Result<(), SinkError> {

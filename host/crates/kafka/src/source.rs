@@ -3,7 +3,9 @@
 //! Records have a queue of their own. So a rebalance occurs only between two batches. The source applies it after the pipeline has
 //! committed.
 
+mod dead_letters;
 mod leaving;
+mod numbers;
 mod position;
 mod state;
 
@@ -19,17 +21,18 @@ use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::client::{self, KafkaSettings};
-use super::input::InputTopic;
+use super::input::Input;
 use super::limits::OFFSETS_LIMIT;
 use super::member::{GroupConsumer, GroupContext, Member, Rebalance, join};
-use super::native::{RecordQueue, cached_end_offset};
-use super::setup::dead_letters_as_input;
+use super::native::RecordQueue;
 use super::start::{ResetPolicy, parse_truncated_to};
 use mapper_core::dead_letter::DeadLetterDetector;
 use mapper_core::record::{Batch, Positions, SourcePositions};
 use mapper_core::shutdown::Halt;
+use mapper_core::topic_table::TopicNames;
 use mapper_core::topics::TopicId;
 use mapper_pipeline::contracts::{Fetched, PartitionPosition, Source, SourceError, SourceObserver};
+use numbers::Numbers;
 use state::{Announcement, Assigned, Event, NewTopic, OutOfRangeOffset, handle_error};
 
 /// A batch ends at this size.
@@ -45,8 +48,11 @@ pub struct KafkaSource {
     member: Member,
     settings: KafkaSettings,
     reset: ResetPolicy,
-    input: Arc<InputTopic>,
-    native_topic: CString,
+    input: Arc<Input>,
+    /// The input topics, as far as this worker has seen them.
+    topics: TopicNames,
+    /// The names for librdkafka, by index.
+    native_topics: Vec<CString>,
     observer: Arc<dyn SourceObserver>,
     last_report: Instant,
     assigned: BTreeMap<i32, Assigned>,
@@ -58,7 +64,8 @@ pub struct KafkaSource {
     /// Deleted topics that the source read. A broker with old metadata can still return them.
     retired: BTreeSet<TopicId>,
     out_of_range: BTreeMap<i32, OutOfRangeOffset>,
-    detector: Option<DeadLetterDetector>,
+    /// By the index of the topic.
+    detectors: BTreeMap<usize, DeadLetterDetector>,
     /// End offsets that were committed asynchronously, and the number of failed commits before that.
     committed_ends: (Positions, u64),
 }
@@ -68,20 +75,17 @@ impl KafkaSource {
     ///
     /// # Errors
     /// If librdkafka refuses a property.
-    pub fn new(
-        settings: &KafkaSettings,
-        input: Arc<InputTopic>,
-        observer: Arc<dyn SourceObserver>,
-    ) -> KafkaResult<Self> {
-        let (queue, consumer) = join(settings, &input.topic)?;
+    pub fn new(settings: &KafkaSettings, input: Arc<Input>, observer: Arc<dyn SourceObserver>) -> KafkaResult<Self> {
+        let (queue, consumer) = join(settings, &input.topics)?;
         Ok(Self {
             queue,
-            member: Member::new(consumer.clone(), input.known().clone()),
+            member: Member::new(consumer.clone()),
             consumer,
             settings: settings.clone(),
             reset: ResetPolicy::from_properties(&settings.properties),
-            native_topic: CString::new(&*input.topic)?,
-            detector: input.create_detector(),
+            topics: TopicNames::new(Vec::<String>::new()),
+            native_topics: Vec::new(),
+            detectors: BTreeMap::new(),
             input,
             observer,
             last_report: Instant::now(),
@@ -114,8 +118,9 @@ impl KafkaSource {
             match event {
                 // A partition is routed to the record queue before its first fetch. Otherwise the host ends, and no record is lost.
                 Ok(record) => {
-                    let (partition, offset) = (record.partition(), record.offset());
-                    let mistake = anyhow::anyhow!("partition {partition}, offset {offset} is not in the record queue");
+                    let (topic, partition, offset) = (record.topic(), record.partition(), record.offset());
+                    let mistake =
+                        anyhow::anyhow!("{topic}, partition {partition}, offset {offset} is not in the record queue");
                     return Err(Halt::internal(&mistake).into());
                 }
                 Err(error) => self.handle_error(&error.to_string(), error.rdkafka_error_code())?,
@@ -142,8 +147,7 @@ impl KafkaSource {
         }
         if is_new {
             self.announced = Some(Announcement::NewTopic);
-            let partitions = self.new_topic.as_ref().and_then(|topic| topic.partitions);
-            return Some(Fetched::TopicRecreated { partitions });
+            return Some(Fetched::TopicRecreated { missing: self.missing_partitions() });
         }
         if self.out_of_range.is_empty() {
             return None;
@@ -159,7 +163,7 @@ impl KafkaSource {
         }
         self.last_report = Instant::now();
         let positions = self.assigned.iter().map(|(partition, assigned)| {
-            let end = cached_end_offset(&self.consumer, &self.native_topic, *partition);
+            let end = self.cached_end(*partition);
             // After the last record there can be transaction markers, which a consumer does not return.
             let position = assigned.next.map(|next| assigned.end.map_or(next, |end| next.max(end)));
             PartitionPosition { partition: *partition, position, end }
@@ -169,20 +173,20 @@ impl KafkaSource {
 
     fn partition_list(&self, offsets: impl Iterator<Item = (i32, Offset)>) -> KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
-        for (partition, offset) in offsets {
-            list.add_partition_offset(&self.input.topic, partition, offset)?;
+        for (number, offset) in offsets {
+            list.add_partition_offset(self.topics.topic(number), self.topics.partition(number), offset)?;
         }
         Ok(list)
     }
 
     /// Reads the committed offsets. Offsets of a deleted topic are missing.
     fn read_committed(&self, partitions: impl Iterator<Item = i32>) -> KafkaResult<Positions> {
-        let committed = client::read_committed(&self.consumer, &self.input.topic, partitions, OFFSETS_LIMIT)?;
-        Ok(client::filter_by_topic(committed, &self.member.identity()))
+        let committed = client::read_committed(&self.consumer, &self.topics, partitions, OFFSETS_LIMIT)?;
+        Ok(client::filter_by_topic(committed, |number| self.identity(self.topics.index(number))))
     }
 
     fn handle_error(&self, what: &str, code: Option<RDKafkaErrorCode>) -> Result<(), SourceError> {
-        handle_error((&self.input.topic, &self.settings.group), what, code)
+        handle_error((&self.input.topics.to_string(), &self.settings.group), what, code)
     }
 
     fn take_events(&mut self) -> Result<(), SourceError> {
@@ -203,7 +207,7 @@ impl KafkaSource {
                     let truncated_to = parse_truncated_to(&text);
                     self.out_of_range.insert(partition, OutOfRangeOffset { offset, truncated_to });
                 }
-                _ => self.handle_error(&format!("partition {partition}: {code}"), Some(code))?,
+                _ => self.handle_error(&format!("{}: {code}", self.topics.describe(partition)), Some(code))?,
             }
         }
         Ok(())
@@ -232,11 +236,16 @@ impl Source for KafkaSource {
         if let Some(announced) = self.announce() {
             return Ok(announced);
         }
-        let Self { queue, assigned, input, events, .. } = self;
+        if !batch.topics.is_same(&self.topics) {
+            batch.topics = self.topics.clone();
+        }
+        let Self { queue, assigned, input, topics, events, .. } = self;
         let until = &input.until;
+        let mut numbers = Numbers::new(topics);
         let mut left = max_records;
         queue.fetch(wait, |fetched| {
-            let (partition, offset) = (fetched.partition(), fetched.offset());
+            let Some(partition) = numbers.find(&fetched) else { return ControlFlow::Break(()) };
+            let offset = fetched.offset();
             if let Some(code) = fetched.error() {
                 events.push(Event { partition, offset, code, text: fetched.error_text() });
                 return ControlFlow::Continue(());
@@ -254,6 +263,9 @@ impl Source for KafkaSource {
             left -= 1;
             if left > 0 && batch.bytes() < BATCH_BYTES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
+        if let Some(mistake) = numbers.mistake() {
+            return Err(Halt::internal(&mistake).into());
+        }
         if batch.is_empty() && self.events.is_empty() {
             self.report_positions(false);
             return Ok(Fetched::Idle);
@@ -267,9 +279,7 @@ impl Source for KafkaSource {
             return Ok(self.announce().unwrap_or(Fetched::Idle));
         }
         self.take_events()?;
-        if self.detector.as_mut().is_some_and(|detector| detector.detects(batch)) {
-            return Err(dead_letters_as_input(&self.input.topic).into());
-        }
+        self.refuse_dead_letters(batch)?;
         self.report_positions(false);
         Ok(if batch.is_empty() { Fetched::Idle } else { Fetched::Records })
     }
@@ -352,7 +362,7 @@ impl Source for KafkaSource {
             let failed = |error: KafkaError| {
                 SourceError::Retriable(anyhow::Error::new(error).context("failed to commit the ends of partitions"))
             };
-            let offsets = self.member.offsets(&self.input.topic, &ends).map_err(failed)?;
+            let offsets = self.member.offsets(&self.topics, &ends).map_err(failed)?;
             // Asynchronous; the next call retries a failed commit.
             self.consumer.commit(&offsets, CommitMode::Async).map_err(failed)?;
             self.member.record_committed(&ends);

@@ -1,6 +1,7 @@
 //! The end of a run with `--until-end`: the end offsets at its start.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mapper_core::record::Positions;
@@ -15,21 +16,23 @@ struct State {
     /// The offset after the last record of each partition.
     ends: Positions,
     reached: BTreeSet<i32>,
-    /// The topic of the end offsets, if it was recreated during the run.
-    recreated: Option<TopicId>,
+    /// The topics that were recreated during the run, and whose end offsets are those of the new topic.
+    recreated: BTreeSet<TopicId>,
 }
 
 impl State {
-    fn new(ends: Positions, recreated: Option<TopicId>) -> Self {
-        let reached = ends.iter().filter(|(_, end)| **end == 0).map(|(partition, _)| *partition).collect();
-        Self { ends, reached, recreated }
+    fn add(&mut self, ends: Positions) {
+        self.reached.extend(ends.iter().filter(|(_, end)| **end == 0).map(|(partition, _)| *partition));
+        self.ends.extend(ends);
     }
 }
 
 impl EndOffsets {
     /// An empty partition, with the end 0, is reached from the start.
     pub fn new(ends: Positions) -> Self {
-        Self(Mutex::new(State::new(ends, None)))
+        let mut state = State { ends: Positions::new(), reached: BTreeSet::new(), recreated: BTreeSet::new() };
+        state.add(ends);
+        Self(Mutex::new(state))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -62,14 +65,16 @@ impl EndOffsets {
 
     /// Whether the end offsets are those of this recreated topic.
     pub(super) fn is_of_recreated(&self, topic: &TopicId) -> bool {
-        self.state().recreated.as_ref() == Some(topic)
+        self.state().recreated.contains(topic)
     }
 
-    /// Sets the end offsets of a recreated topic.
-    pub(super) fn restart(&self, topic: &TopicId, ends: Positions) {
+    /// Sets the end offsets of a recreated topic, whose partitions have these numbers.
+    pub(super) fn restart(&self, topic: &TopicId, numbers: &Range<i32>, ends: Positions) {
         let mut state = self.state();
-        if state.recreated.as_ref() != Some(topic) {
-            *state = State::new(ends, Some(topic.clone()));
+        if state.recreated.insert(topic.clone()) {
+            state.ends.retain(|partition, _| !numbers.contains(partition));
+            state.reached.retain(|partition| !numbers.contains(partition));
+            state.add(ends);
         }
     }
 
@@ -127,14 +132,25 @@ mod tests {
         assert!(until.all_reached());
         let topic = TopicId("new".into());
         assert!(!until.is_of_recreated(&topic));
-        until.restart(&topic, Positions::from([(0, 20), (1, 5), (2, 0)]));
+        until.restart(&topic, &(0..i32::MAX), Positions::from([(0, 20), (1, 5), (2, 0)]));
         assert!(until.is_of_recreated(&topic) && !until.all_reached());
         assert!(!until.done_by(&Positions::from([(0, 20)])));
         // Each worker detects the new topic by itself. The first one sets the ends.
         until.reach(0, 20);
-        until.restart(&topic, Positions::from([(0, 30), (1, 5)]));
+        until.restart(&topic, &(0..i32::MAX), Positions::from([(0, 30), (1, 5)]));
         until.reach(1, 5);
         assert!(until.all_reached());
+    }
+
+    #[test]
+    fn recreated_topic_leaves_the_ends_of_other_topics() {
+        let until = EndOffsets::new(Positions::from([(0, 50), (100, 7), (101, 0)]));
+        until.reach(0, 50);
+        until.restart(&TopicId("new".into()), &(100..200), Positions::from([(100, 3)]));
+        assert_eq!((until.end(0), until.end(100), until.end(101)), (Some(50), Some(3), None));
+        assert!(!until.all_reached());
+        until.reach(100, 3);
+        assert!(until.all_reached(), "the end of the other topic was reached before");
     }
 
     #[test]

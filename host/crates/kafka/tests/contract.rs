@@ -7,12 +7,14 @@ use harness::kafka::Kafka;
 use harness::topics::{self, NewRecord};
 use mapper_core::decision::{RouteIndex, Routes};
 use mapper_core::delivery::Delivery;
+use mapper_core::input_topics::InputTopics;
 use mapper_core::pairs::Pairs;
 use mapper_core::shutdown::Shutdown;
+use mapper_core::topic_table::TopicTable;
 use mapper_core::topics::{TopicId, TopicIdentity};
 use mapper_kafka::policy::{InputPolicy, OnGap, OnTopicRecreated};
 use mapper_kafka::setup::Setup;
-use mapper_kafka::{InputTopic, KafkaSettings, KafkaSink, KafkaSource, TopicEvents};
+use mapper_kafka::{Input, InputContext, KafkaSettings, KafkaSink, KafkaSource, TopicEvents};
 use mapper_pipeline::SourceObserver;
 use mapper_pipeline::contracts::PartitionPosition;
 use mapper_pipeline::simulation::contract::{TestCluster, TestWorker};
@@ -53,7 +55,7 @@ impl SourceObserver for NoObserver {
 struct RealCluster {
     kafka: &'static Kafka,
     settings: KafkaSettings,
-    input: Arc<InputTopic>,
+    input: Arc<Input>,
     routes: Arc<Routes>,
     /// Distinguishes transactional ids from those of other tests.
     prefix: String,
@@ -87,11 +89,25 @@ impl RealCluster {
             on_gap: OnGap::Halt,
             input_is_dead_letters: false,
         };
-        let reports = (Arc::new(NoEvents) as Arc<dyn TopicEvents>, Arc::new(InFlightMarkers::none()));
-        let input = setup.input((input.as_str(), true), None, policy, reports).expect("the input topic is there");
+        let context = InputContext {
+            table: Arc::new(TopicTable::one(input.as_str())),
+            until: None,
+            policy,
+            written: Vec::new(),
+            events: Arc::new(NoEvents),
+            markers: Arc::new(InFlightMarkers::none()),
+        };
+        let topics = InputTopics::one(input.as_str());
+        let input = setup.input(&topics, topics.names(), true, context).expect("the input topic is there");
         let routes =
             setup.routes(&[output.as_str(), compacted.as_str()], &letters).expect("the output topics are there");
         Self { kafka, settings, input, routes: Arc::new(routes), prefix: topics::unique("contract") }
+    }
+}
+
+impl RealCluster {
+    fn topic(&self) -> &str {
+        self.input.topics.single().expect("one topic")
     }
 }
 
@@ -103,13 +119,13 @@ impl TestCluster for RealCluster {
         let source = KafkaSource::new(&self.settings, self.input.clone(), Arc::new(NoObserver));
         let source = source.expect("the consumer is made");
         let id = format!("{}-{transactional_id}", self.prefix);
-        let topics = (self.input.topic.clone(), self.routes.clone());
+        let topics = (self.input.clone(), self.routes.clone());
         let sink = KafkaSink::new(self.settings.clone(), Some(id), topics, source.member(), Shutdown::default());
         TestWorker { source, sink }
     }
 
     fn append(&mut self, partition: i32, value: &str) {
-        topics::produce(self.kafka, &self.input.topic, [NewRecord::value(value).partition(partition)]);
+        topics::produce(self.kafka, self.topic(), [NewRecord::value(value).partition(partition)]);
     }
 
     fn read_committed(&mut self, route: RouteIndex) -> Vec<String> {
@@ -119,7 +135,7 @@ impl TestCluster for RealCluster {
     }
 
     fn committed(&mut self, partition: i32) -> Option<i64> {
-        let committed = topics::committed(self.kafka, &self.settings.group, &self.input.topic);
+        let committed = topics::committed(self.kafka, &self.settings.group, self.topic());
         committed.into_iter().find(|(number, _)| *number == partition).and_then(|(_, offset)| offset)
     }
 }

@@ -30,8 +30,8 @@ pub enum Fetched {
     },
     /// The topic was deleted and created again; nothing of the new one was handed on. [`Source::settle`] begins to read it.
     TopicRecreated {
-        /// How many partitions the new topic has, if that is known.
-        partitions: Option<i32>,
+        /// The numbers of partitions that the new topic does not have, as far as that is known.
+        missing: Range<i32>,
     },
     /// A partition does not have the offset that is to be read next. [`Source::settle`] goes on where there are records.
     OffsetOutOfRange,

@@ -180,7 +180,9 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Driver<S, K, V> {
             }
             Action::RewindHistory => self.versions.rewound(&self.source.places()),
             Action::EndHistory => self.versions.assigned(&SourcePositions::new()),
-            Action::NoteRejections(rejections) => self.emitter.note_rejections(&mut self.rules, &rejections)?,
+            Action::NoteRejections(rejections) => {
+                self.emitter.note_rejections(&mut self.rules, &self.batch.topics, &rejections)?
+            }
             Action::RefreshLimits => {
                 self.emitter.refresh_limits(self.clock.now(), REJECTED_LIMITS_AGE);
             }

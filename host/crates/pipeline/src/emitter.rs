@@ -15,6 +15,7 @@ use mapper_core::dead_letter::{DeadLetterForm, DeadLetters};
 use mapper_core::decision::Routes;
 use mapper_core::identity::ActiveVersion;
 use mapper_core::shutdown::Halt;
+use mapper_core::topic_table::TopicNames;
 
 /// The sink, and what is needed to write to it.
 pub(crate) struct Emitter<K> {
@@ -84,7 +85,12 @@ impl<K: Sink> Emitter<K> {
     ///
     /// # Errors
     /// When there is no other way left.
-    pub(crate) fn note_rejections(&mut self, rules: &mut Rules, rejections: &[Rejection]) -> Result<(), Halt> {
+    pub(crate) fn note_rejections(
+        &mut self,
+        rules: &mut Rules,
+        topics: &TopicNames,
+        rejections: &[Rejection],
+    ) -> Result<(), Halt> {
         let letters = self.routes.dead_letter_index();
         let (named, unnamed): (Vec<_>, Vec<_>) = rejections.iter().partition(|rejection| rejection.inputs.len() == 1);
         // All as they were written, before one of them changes how others are.
@@ -97,8 +103,9 @@ impl<K: Sink> Emitter<K> {
             .collect();
         for (rejection, form) in named.into_iter().zip(written) {
             let Rejection { route, inputs, cause, reason } = rejection;
-            let position @ (partition, offset) = inputs[0];
-            tracing::warn!(reason, partition, offset, "the broker rejected a record");
+            let position @ (number, offset) = inputs[0];
+            let (topic, partition) = (topics.topic(number), topics.partition(number));
+            tracing::warn!(reason, topic, partition, offset, "the broker rejected a record");
             if *route != letters {
                 rules.rejections.reject_output(position, reason);
                 continue;
@@ -109,9 +116,9 @@ impl<K: Sink> Emitter<K> {
                     rules.rejections.set_apart(position, records);
                     return Ok(());
                 }
-                let topic = &self.routes.dead_letters.topic;
+                let (letters, partition) = (&self.routes.dead_letters.topic, topics.describe(number));
                 return Err(Halt::kafka(format!(
-                    "the dead-letter topic '{topic}' refuses the dead letter of partition {partition}, offset {offset} even \
+                    "the dead-letter topic '{letters}' refuses the dead letter of {partition}, offset {offset} even \
                      without the record's content: {reason}. Nothing beyond that record is committed. Correct the topic's configuration \
                      and start again"
                 )));

@@ -178,7 +178,7 @@ impl Rules {
             Task::Judge => return Ok(Some(self.judge(facts))),
             Task::FlushPending => return Ok((!self.pending.is_empty()).then_some(Action::FlushPending)),
             Task::Advance(ends) => self.transaction.advance(&ends),
-            Task::KeepPartitions(partitions) => self.transaction.keep_partitions(partitions),
+            Task::DropPartitions(gone) => self.transaction.drop_partitions(&gone),
             Task::Commit => return Ok(self.commit_action(facts)),
             Task::CommitIfDue => {
                 if self.is_commit_due(facts) {

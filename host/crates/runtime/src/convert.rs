@@ -21,12 +21,12 @@ fn column(column: &Column) -> flat::ColumnParam<'_> {
     flat::ColumnParam { bytes: &column.bytes, ends: &column.ends, marks: &column.marks }
 }
 
-/// A batch for the world `mapper-batch`.
-pub(super) fn batch<'a>(batch: &'a Batch, names: &'a Option<Column>) -> flat::Batch<'a> {
+/// A batch of one topic, with its partitions, for the world `mapper-batch`.
+pub(super) fn batch<'a>(batch: &'a Batch, partitions: &'a [i32], names: &'a Option<Column>) -> flat::Batch<'a> {
     let table = &batch.headers;
     flat::Batch {
-        topic: &batch.topic,
-        partitions: &batch.partitions,
+        topic: batch.topic(),
+        partitions,
         offsets: &batch.offsets,
         timestamps_ms: &batch.timestamps_ms,
         keys: column(&batch.keys),

@@ -76,11 +76,11 @@ impl GuestLog {
     /// Starts a batch whose guest reports its progress every `stride` records.
     pub(super) fn begin_batch(&self, batch: &Batch, stride: u32) {
         let mut inner = self.lock();
-        if inner.topic != *batch.topic {
-            (*batch.topic).clone_into(&mut inner.topic);
+        if inner.topic != batch.topic() {
+            batch.topic().clone_into(&mut inner.topic);
         }
         inner.positions.clear();
-        inner.positions.extend(batch.partitions.iter().copied().zip(batch.offsets.iter().copied()));
+        inner.positions.extend(batch.partitions_of_topic().iter().copied().zip(batch.offsets.iter().copied()));
         inner.reset_tail(0);
         inner.log_dropped_lines();
         self.0.index.store(0, Ordering::Relaxed);

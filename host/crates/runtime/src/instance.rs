@@ -254,7 +254,8 @@ impl Instance {
         self.reseed(batch.record(0));
         let Exports::Batch(world) = &self.exports else { unreachable!("map checks the world") };
         let names = convert::header_names(&batch.headers);
-        let lowered = convert::batch(batch, &names);
+        let partitions = batch.partitions_of_topic();
+        let lowered = convert::batch(batch, &partitions, &names);
         let verdicts = world.mapper_host_mapper_batch_mapper().call_process(&mut self.store, lowered);
         let is_memory_exhausted = !is_fresh && self.store.data().limiter.denial().is_some();
         let is_uncertain = self.describer.log.is_position_uncertain();

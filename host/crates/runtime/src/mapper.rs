@@ -201,7 +201,9 @@ impl PluginMapper {
                 Task::Map { records, .. } if records.is_empty() => continue,
                 Task::Map { records, trust } => (records, trust),
             };
-            let piece = records.start..records.start + self.call_size(records.len());
+            // A call has the records of one topic.
+            let run = batch.run_of_one_topic(records.clone());
+            let piece = run.start..run.start + self.call_size(run.len());
             let result =
                 if piece.len() == batch.len() { self.call(batch) } else { self.call(&batch.slice(piece.clone())) };
             let (columns, cause) = match result {

@@ -21,6 +21,7 @@ use crate::files::{Limit, PrivateDir};
 use entry::{ENTRY_BYTES, Entry};
 use mapper_core::in_flight::{Admission, InFlightMarker};
 use mapper_core::record::{Batch, Positions};
+use mapper_core::topic_table::TopicNames;
 pub use suspects::Handling;
 use suspects::Suspects;
 
@@ -71,9 +72,10 @@ impl InFlightMarkers {
     }
 
     /// Opens the markers of a claimed slot, and takes over the suspects and markers of crashed processes. On failure, logs a warning
-    /// and works without markers.
-    pub fn open(claim: &Arc<StateClaim>, topic: &str, poison_after: u32) -> Self {
-        let (slot, suspects) = match open(claim, topic) {
+    /// and works without markers. The first of the topics, which never changes, is in the names of the files.
+    pub fn open(claim: &Arc<StateClaim>, topics: &TopicNames, poison_after: u32) -> Self {
+        let first = topics.all().first().map_or("", |topic| topic);
+        let (slot, suspects) = match open(claim, first) {
             Ok((slot, suspects)) => (Some(slot), suspects),
             Err(error) => {
                 tracing::warn!(
@@ -86,7 +88,7 @@ impl InFlightMarkers {
         };
         if !suspects.is_empty() {
             tracing::warn!(
-                records = suspects.describe(),
+                records = suspects.describe(topics),
                 "a host crashed during a call of the plugin; mapping the records of that call one by one"
             );
         }
@@ -114,10 +116,10 @@ impl InFlightMarkers {
         }
     }
 
-    /// Drops all suspects. Call this when the topic was recreated, because the offsets identify other records then.
-    pub fn forget_records(&self) {
+    /// Drops the suspects of these partitions. Call this when their topic was recreated, because the offsets identify other records then.
+    pub fn forget_records(&self, partitions: &Range<i32>) {
         let mut suspects = self.suspects();
-        suspects.clear();
+        suspects.clear(partitions);
         self.store(&suspects);
     }
 }

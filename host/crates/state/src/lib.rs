@@ -5,5 +5,6 @@
 pub mod claim;
 pub mod files;
 pub mod in_flight;
+pub mod topics;
 
 pub use claim::StateClaim;

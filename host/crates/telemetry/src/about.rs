@@ -1,12 +1,14 @@
 //! What does not change while the host runs, and the plugin, which may.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
 use mapper_core::identity::Identity;
+use mapper_core::input_topics::InputTopics;
+use mapper_core::topic_table::{TopicNames, TopicTable};
 
 /// What a host works on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,20 +17,12 @@ pub struct Work {
     pub delivery: String,
     /// The consumer group.
     pub group: String,
-    /// Where records come from.
+    /// Where records come from: a topic, several with commas between them, or a pattern.
     pub input_topic: String,
     /// Where outputs may go.
     pub output_topics: Vec<String>,
     /// Where failed records go.
     pub dead_letter_topic: String,
-}
-
-impl Work {
-    /// All topics.
-    pub fn topics(&self) -> impl Iterator<Item = &str> {
-        let all = [&self.input_topic].into_iter().chain(&self.output_topics).chain([&self.dead_letter_topic]);
-        all.map(String::as_str).filter(|topic| !topic.is_empty())
-    }
 }
 
 /// The plugin that maps.
@@ -49,12 +43,19 @@ pub struct About {
     pub started: DateTime<Utc>,
     begun: Instant,
     work: Mutex<Work>,
+    topics: Mutex<Option<(InputTopics, Arc<TopicTable>)>>,
     mapping: Mutex<Option<Mapping>>,
 }
 
 impl Default for About {
     fn default() -> Self {
-        Self { started: Utc::now(), begun: Instant::now(), work: Mutex::default(), mapping: Mutex::default() }
+        Self {
+            started: Utc::now(),
+            begun: Instant::now(),
+            work: Mutex::default(),
+            topics: Mutex::default(),
+            mapping: Mutex::default(),
+        }
     }
 }
 
@@ -62,6 +63,33 @@ impl About {
     /// How long the host has run.
     pub fn uptime(&self) -> std::time::Duration {
         self.begun.elapsed()
+    }
+
+    /// The input topics of the pipeline, and the table of those that there are.
+    pub fn set_topics(&self, topics: InputTopics, table: Arc<TopicTable>) {
+        *self.topics.lock().unwrap_or_else(PoisonError::into_inner) = Some((topics, table));
+    }
+
+    /// The topics of partition numbers.
+    pub fn topics(&self) -> TopicNames {
+        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        topics.map_or_else(|| TopicNames::one(self.work().input_topic), |(_, table)| table.names())
+    }
+
+    /// The input topics that there are, and the topics that it writes to.
+    pub fn all_topics(&self) -> Vec<String> {
+        let work = self.work();
+        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let read = match topics {
+            // The table can have topics of other pipelines of the group.
+            Some((topics, table)) => {
+                let names = table.names();
+                names.all().iter().filter(|name| topics.contains(name)).map(ToString::to_string).collect()
+            }
+            None => vec![work.input_topic],
+        };
+        let all = read.into_iter().chain(work.output_topics).chain([work.dead_letter_topic]);
+        all.filter(|topic| !topic.is_empty()).collect()
     }
 
     /// This is its work.

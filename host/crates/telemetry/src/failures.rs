@@ -15,6 +15,8 @@ const EXAMPLE_BYTES: usize = 300;
 /// One of the failures of a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Example {
+    /// The topic of the record.
+    pub topic: String,
     /// The partition of the record.
     pub partition: i32,
     /// Its offset.
@@ -62,6 +64,7 @@ impl Failures {
         // A cut character becomes a replacement character.
         let text = |value: &[u8]| String::from_utf8_lossy(&value[..value.len().min(EXAMPLE_BYTES + 1)]).into_owned();
         let example = Example {
+            topic: record.topic().to_owned(),
             partition: record.partition(),
             offset: record.offset(),
             message: cut(&failure.message),
@@ -137,7 +140,13 @@ mod tests {
         all.merge(later);
         let [(b, _), (a, group)] = all.latest()[..] else { panic!("{all:?}") };
         assert_eq!((a, b), ("a", "b"));
-        let example = Example { partition: 1, offset: 3, message: "no. 3".into(), input: Some("{\u{fffd}".into()) };
+        let example = Example {
+            topic: "visits".into(),
+            partition: 1,
+            offset: 3,
+            message: "no. 3".into(),
+            input: Some("{\u{fffd}".into()),
+        };
         let whole = Group { kind: FailureKind::Rejected, count: 3, first_seen: at(10), last_seen: at(20), example };
         assert_eq!(group, &whole);
     }

@@ -155,8 +155,9 @@ impl Telemetry {
     /// A record becomes a dead letter.
     pub fn failed(&self, record: Record<'_>, failure: &Failure<'_>, fingerprint: &str) {
         self.failure_log.failed(record, failure, fingerprint);
-        let (partition, offset, kind) = (record.partition(), record.offset(), failure.kind.name());
-        tracing::debug!(partition, offset, kind, error = %failure.message, details = %failure.details, "failed record");
+        let (topic, partition, offset, kind) =
+            (record.topic(), record.partition(), record.offset(), failure.kind.name());
+        tracing::debug!(topic, partition, offset, kind, error = %failure.message, details = %failure.details, "failed record");
     }
 
     /// A transaction was aborted.

@@ -268,8 +268,8 @@ fn kafka(families: &mut Families<'_, '_>) -> Result<(), Error> {
         families.counter(name, help, |pipeline| value(&pipeline.telemetry))?;
     }
     families.counters("topic_recreations", "Deletions of a topic that was created again", |pipeline| {
-        let work = pipeline.telemetry.about.work();
-        let mut recreations: BTreeMap<String, u64> = work.topics().map(|topic| (topic.to_owned(), 0)).collect();
+        let topics = pipeline.telemetry.about.all_topics();
+        let mut recreations: BTreeMap<String, u64> = topics.into_iter().map(|topic| (topic, 0)).collect();
         recreations.extend(pipeline.telemetry.topics.recreations());
         recreations.into_iter().map(|(topic, count)| (labels(pipeline, [("topic", topic)]), count)).collect()
     })?;
@@ -294,12 +294,13 @@ fn labelled(pipeline: &PipelineSample, label: &'static str, counts: &[(&'static 
 
 fn partitions(families: &mut Families<'_, '_>) -> Result<(), Error> {
     let of_each = |pipeline: &PipelineSample, value: fn(&Place) -> Option<f64>| -> Vec<(Labels, f64)> {
-        let topic = pipeline.telemetry.about.work().input_topic;
+        let topics = pipeline.telemetry.about.topics();
         let places = pipeline.telemetry.workers.places();
         let known = places.iter().filter_map(|(partition, place)| Some((partition, value(place)?)));
         known
             .map(|(partition, value)| {
-                (labels(pipeline, [("topic", topic.clone()), ("partition", partition.to_string())]), value)
+                let (topic, partition) = (topics.topic(*partition), topics.partition(*partition));
+                (labels(pipeline, [("topic", topic.to_owned()), ("partition", partition.to_string())]), value)
             })
             .collect()
     };

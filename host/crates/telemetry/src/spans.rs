@@ -108,14 +108,18 @@ struct RecordSpans {
 
 impl Maker {
     fn span(&self, operation: &'static str, kind: SpanKind, started: SystemTime) -> SpanBuilder {
+        self.span_of_topic(&self.topic, operation, kind, started)
+    }
+
+    fn span_of_topic(&self, topic: &str, operation: &'static str, kind: SpanKind, started: SystemTime) -> SpanBuilder {
         self.tracer
-            .span_builder(format!("{operation} {}", self.topic))
+            .span_builder(format!("{operation} {topic}"))
             .with_kind(kind)
             .with_start_time(started)
             .with_attributes([
                 KeyValue::new("messaging.system", "kafka"),
                 KeyValue::new("messaging.operation.name", operation),
-                KeyValue::new("messaging.destination.name", self.topic.clone()),
+                KeyValue::new("messaging.destination.name", topic.to_owned()),
                 KeyValue::new("messaging.consumer.group.name", self.group.clone()),
             ])
     }
@@ -196,7 +200,7 @@ impl RecordTracer for RecordSpans {
         );
         let builder = self
             .maker
-            .span("process", SpanKind::Consumer, self.started)
+            .span_of_topic(record.topic(), "process", SpanKind::Consumer, self.started)
             .with_links(vec![Link::with_context(self.context.clone())]);
         let within = Context::new().with_remote_span_context(parent);
         let mut span = self.maker.tracer.build_with_context(builder, &within);

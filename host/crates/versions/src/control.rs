@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use mapper_api::versions::{ProbationStatus, RollbackPlan, SpanView, TermView, Versions};
 
+use mapper_core::partition_key::PartitionKey;
+
 use super::history::{Span, Term};
 use super::rollback::plan_rollback;
 use super::slot::Slot;
@@ -64,13 +66,14 @@ impl<M> Control<M> {
 
     /// All terms, the latest one first.
     pub fn history(&self) -> Vec<TermView> {
+        let topics = self.slot.topics.names();
         self.slot.journal.read(|history| {
             let last = history.last().map(|last| last.number);
             let view = |term: &Term| {
-                let mut offsets: BTreeMap<i32, Vec<SpanView>> = BTreeMap::new();
+                let mut offsets: BTreeMap<PartitionKey, Vec<SpanView>> = BTreeMap::new();
                 for (partition, Span { from, to, reached, .. }) in history.spans(term.number) {
                     let span = SpanView { from: *from, to: *to, reached: *reached };
-                    offsets.entry(partition).or_default().push(span);
+                    offsets.entry(PartitionKey::new(&topics, partition)).or_default().push(span);
                 }
                 let Term { number, version, since, by, forced, before, probation_failure, tally, recreations } =
                     term.clone();

@@ -81,7 +81,7 @@ impl Sampled {
 impl Ring {
     /// Removes a record that is judged again, for example after an abort.
     fn remove(&mut self, (partition, offset): (i32, i64)) {
-        let at = |sampled: &Sampled| (sampled.record().partition(), sampled.record().offset());
+        let at = |sampled: &Sampled| sampled.record().position();
         if let Some(index) = self.records.iter().position(|sampled| at(sampled) == (partition, offset))
             && let Some(old) = self.records.remove(index)
         {
@@ -106,7 +106,7 @@ impl Ring {
 impl Sample {
     /// Adds a record; evicts the oldest one of its ring.
     pub fn push(&mut self, sampled: Sampled) {
-        let position = (sampled.record().partition(), sampled.record().offset());
+        let position = sampled.record().position();
         self.succeeded.remove(position);
         self.failed.remove(position);
         let ring = if sampled.outcome.failure().is_some() { &mut self.failed } else { &mut self.succeeded };

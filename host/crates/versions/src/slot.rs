@@ -16,6 +16,7 @@ use super::probation::{JudgedCounts, MIN_BASELINE_RECORDS, Probation, ProbationS
 use super::sample::{Sample, Sampled};
 use super::tap::Tap;
 use mapper_core::record::SourcePositions;
+use mapper_core::topic_table::TopicTable;
 
 /// A mapper for a worker, and its version.
 pub struct OfferedMapper<M> {
@@ -77,6 +78,8 @@ pub struct Slot<M> {
     pub wakeup: Arc<Notify>,
     /// Whether outputs are visible before the commit of their transaction: with at-least-once delivery.
     pub(super) is_visible_at_once: bool,
+    /// The input topics, for reports.
+    pub(super) topics: Arc<TopicTable>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -106,7 +109,14 @@ impl<M> Slot<M> {
             journal,
             wakeup: Arc::default(),
             is_visible_at_once,
+            topics: Arc::new(TopicTable::one("")),
         }
+    }
+
+    /// The slot of a pipeline with these input topics.
+    #[must_use]
+    pub fn with_topics(self, topics: Arc<TopicTable>) -> Self {
+        Self { topics, ..self }
     }
 
     /// The number of workers, including workers that have ended.
@@ -269,6 +279,6 @@ impl<M> Slot<M> {
     pub fn sample(&self) -> Vec<Sampled> {
         let mut positions = BTreeSet::new();
         let all = self.samples.iter().flat_map(|sample| lock(sample).records().cloned().collect::<Vec<_>>());
-        all.filter(|sampled| positions.insert((sampled.record().partition(), sampled.record().offset()))).collect()
+        all.filter(|sampled| positions.insert(sampled.record().position())).collect()
     }
 }

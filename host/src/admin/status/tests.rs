@@ -118,11 +118,11 @@ fn status_of_a_running_pipeline_has_all_fields() {
             "transactions": 1, "aborts": 1, "rebalances": 0, "records_missed": 4, "topic_recreations": {"visits": 1}, "instance_renewals": {"memory": 1}, "breaker_openings": 1, "thread_panics": {"report": 1},
         },
         "rates": null,
-        "workers": [{"worker": 1, "activity": "mapping", "activity_seconds": 0.0, "partitions": [0, 3],
+        "workers": [{"worker": 1, "activity": "mapping", "activity_seconds": 0.0, "partitions": ["0", "3"],
             "guest_memory_bytes": 4096, "breaker_open": "trap: unreachable"}],
         "partitions": [
-            {"partition": 0, "worker": 1, "position": 12, "committed": 10, "end": 20, "lag": 8},
-            {"partition": 3, "worker": 1, "position": null, "committed": null, "end": null, "lag": null},
+            {"topic": "visits", "partition": 0, "worker": 1, "position": 12, "committed": 10, "end": 20, "lag": 8},
+            {"topic": "visits", "partition": 3, "worker": 1, "position": null, "committed": null, "end": null, "lag": null},
         ],
         "failures": [{
             "fingerprint": "0123456789abcdef", "kind": "trap", "count": 1,

@@ -1,6 +1,6 @@
 //! Settings of the topics.
 
-use super::Kind::{List, Switch, Text, Whole};
+use super::Kind::{List, Switch, Text, Topics, Whole};
 use super::Standard::{Described, Empty, Value};
 use super::{Setting, setting};
 
@@ -17,6 +17,15 @@ pub(super) const CREATE_TOPICS: Setting = setting(
 
 pub(super) const SETTINGS: &[Setting] = &[
     setting(HEADING, "input-topic", "TOPIC", Text, Value("visits"), "The topic to read"),
+    setting(
+        HEADING,
+        "input-topics",
+        "TOPICS",
+        Topics,
+        Empty,
+        "Several topics to read, with commas between them, or a pattern such as ^visits-.*, which also reads topics that are created \
+         later. Instead of --input-topic",
+    ),
     setting(
         HEADING,
         "output-topic",

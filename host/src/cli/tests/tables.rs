@@ -47,9 +47,12 @@ fn keys_above_the_tables_are_defaults_and_those_of_a_table_count_most() {
     let config = run_config(&[arguments], &[]);
     assert_eq!((config.file.as_deref(), config.fail_fast, &*config.log.filter), (Some(file.path()), false, "warn"));
     let [a, b] = &config.pipelines[..] else { panic!("{config:?}") };
-    assert_eq!([&*a.name, &*a.group, &*a.input_topic, &*a.output_topic], ["a", "a", "in-a", "out-a"]);
+    assert_eq!([&*a.name, &*a.group, &*a.input_topics.to_string(), &*a.output_topic], ["a", "a", "in-a", "out-a"]);
     assert_eq!((a.workers, a.delivery, a.set.len()), (1, Delivery::ExactlyOnce, 1));
-    assert_eq!([&*b.name, &*b.group, &*b.input_topic, &*b.dead_letter_topic], ["b", "readers", "in-b", "dlq-b"]);
+    assert_eq!(
+        [&*b.name, &*b.group, &*b.input_topics.to_string(), &*b.dead_letter_topic],
+        ["b", "readers", "in-b", "dlq-b"]
+    );
     assert_eq!((b.workers, b.delivery, &b.extra_topics[..]), (3, Delivery::AtLeastOnce, &["extra".to_owned()][..]));
     let linger = |pairs: &[(String, String)]| {
         super::pairs(pairs).iter().map(|(_, value)| (*value).to_owned()).collect::<Vec<_>>()

@@ -9,6 +9,7 @@ use crate::config::MapFormat;
 use crate::records::{DEFAULT_TOPIC, JsonRecord};
 use mapper_core::record::Batch;
 use mapper_core::shutdown::Halt;
+use mapper_core::topic_table::TopicNames;
 use mapper_state::files::{self, WithoutBom};
 
 /// Bounds the memory of a batch.
@@ -106,10 +107,10 @@ impl Lines {
 /// Whether the record has the topic of the batch. An empty batch takes the topic of the record.
 fn has_topic_of(batch: &mut Batch, record: &JsonRecord) -> bool {
     let topic = record.topic.as_deref().unwrap_or(DEFAULT_TOPIC);
-    if batch.is_empty() && *batch.topic != *topic {
-        batch.topic = topic.into();
+    if batch.is_empty() && batch.topic() != topic {
+        batch.topics = TopicNames::one(topic);
     }
-    *batch.topic == *topic
+    batch.topic() == topic
 }
 
 impl Input for Lines {

@@ -40,7 +40,7 @@ impl Input for Topic {
     fn fill(&mut self, input: &mut InputBatch, max_records: usize) -> Result<bool, Halt> {
         self.fetched.clear();
         let more = self.reader.fetch(&mut self.fetched, max_records, BATCH_BYTES, FETCH_TIMEOUT)?;
-        input.batch.topic = self.fetched.topic.clone();
+        input.batch.topics = self.fetched.topics.clone();
         for record in self.fetched.records() {
             let location = format!("{}[{}]@{}", record.topic(), record.partition(), record.offset());
             match push(&mut input.batch, record, self.format) {

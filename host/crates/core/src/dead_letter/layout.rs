@@ -12,6 +12,7 @@ pub(super) const ESSENTIAL: [&str; 4] =
 /// The header values of a single dead letter. A header with an empty value is omitted.
 #[derive(Clone, Copy)]
 pub(super) enum Field {
+    Topic,
     Partition,
     Offset,
     Kind,
@@ -33,7 +34,7 @@ pub(super) enum Value {
 pub(super) fn layout(origin: &Origin) -> Vec<(&'static str, Value)> {
     use Value::Fixed;
     vec![
-        ("__connect.errors.topic", Fixed(origin.topic.clone())),
+        ("__connect.errors.topic", Value::Field(Field::Topic)),
         ("__connect.errors.partition", Value::Field(Field::Partition)),
         ("__connect.errors.offset", Value::Field(Field::Offset)),
         ("__connect.errors.connector.name", Fixed(origin.group.clone())),

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::record::{Batch, Record};
+use crate::record::Record;
 
 /// Every dead letter has both headers. A replayed record can have one of them.
 const MARKS: [&[u8]; 2] = [b"mapper-host.headers", b"mapper-host.kind"];
@@ -35,8 +35,8 @@ pub struct DeadLetterDetector {
 
 impl DeadLetterDetector {
     /// Whether at least half of the records so far are dead letters. A few dead letters among other records can be replays.
-    pub fn detects(&mut self, batch: &Batch) -> bool {
-        for record in batch.records() {
+    pub fn detects<'a>(&mut self, records: impl IntoIterator<Item = Record<'a>>) -> bool {
+        for record in records {
             if self.others >= MAX_OTHERS {
                 return false;
             }
@@ -49,7 +49,7 @@ impl DeadLetterDetector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Header;
+    use crate::record::{Batch, Header};
 
     const ENVELOPE: &[u8] =
         br#"{"processing_time": "2024-01-13T04:21:50.037894", "input_json": "x", "error_message": "y"}"#;
@@ -71,7 +71,7 @@ mod tests {
     }
 
     fn detects(records: &[(&[u8], &[Header<'static>])]) -> bool {
-        DeadLetterDetector::default().detects(&batch(records))
+        DeadLetterDetector::default().detects(batch(records).records())
     }
 
     #[test]
@@ -102,7 +102,7 @@ mod tests {
         assert!(!detects(&[(VISIT, &[]), (VISIT, &[]), (VISIT, HOST)]));
         assert!(detects(&[(VISIT, &[]), (VISIT, HOST)]));
         let mut detector = DeadLetterDetector::default();
-        assert!(!detector.detects(&batch(&vec![(VISIT, &[][..]); MAX_OTHERS])));
-        assert!(!detector.detects(&batch(&vec![(ENVELOPE, HOST); 10 * MAX_OTHERS])));
+        assert!(!detector.detects(batch(&vec![(VISIT, &[][..]); MAX_OTHERS]).records()));
+        assert!(!detector.detects(batch(&vec![(ENVELOPE, HOST); 10 * MAX_OTHERS]).records()));
     }
 }

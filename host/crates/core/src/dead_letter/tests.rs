@@ -69,7 +69,6 @@ fn letters(max_bytes: usize) -> DeadLetters {
     let origin = Origin {
         group: text("visits_reader"),
         worker: 3,
-        topic: text("visits"),
         plugin_name: text("reduce-visit"),
         plugin_version: text("0.1.0"),
         plugin_digest: text("abc123"),

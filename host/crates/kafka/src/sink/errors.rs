@@ -115,7 +115,10 @@ impl KafkaSink {
                     Some(topic) => {
                         return MissingPermission::new([Operation::Write], Resource::Topic(topic)).to_string();
                     }
-                    None => MissingPermission::new([Operation::Read], Resource::Topic(&self.topic)),
+                    None => {
+                        let topics = self.input.topics.to_string();
+                        return MissingPermission::new([Operation::Read], Resource::Topic(&topics)).to_string();
+                    }
                 }
             }
         };

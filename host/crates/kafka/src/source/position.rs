@@ -1,5 +1,6 @@
 //! The offsets to read partitions from: after a rebalance, after the topic was recreated, and for an offset out of range.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
@@ -13,11 +14,11 @@ use crate::client;
 use crate::describe::{TopicDescription, describe_topics};
 use crate::limits::{COORDINATOR_LIMIT, OFFSETS_LIMIT};
 use crate::member::{Rebalance, apply_rebalance, close, is_cooperative, join};
-use crate::native::{cached_end_offset, commit_within};
-use crate::start::{OutOfRange, Start, choose_start, classify_out_of_range};
+use crate::native::commit_within;
+use crate::start::{CommittedOffset, OutOfRange, Start, choose_start, classify_out_of_range};
 use mapper_core::record::Positions;
 use mapper_core::shutdown::Halt;
-use mapper_core::topics::TopicIdentity;
+use mapper_core::topics::{TopicId, TopicIdentity};
 use mapper_pipeline::contracts::SourceError;
 
 /// The timeout of the request for the partition count of a new topic. Without an answer, the count is unknown.
@@ -29,24 +30,29 @@ impl KafkaSource {
         let changes = self.consumer.context().topic_id_changes();
         if changes != self.topic_id_changes && !self.assigned.is_empty() {
             self.topic_id_changes = changes;
-            let id = self.consumer.context().topic_id();
-            let known = self.member.identity().id;
-            self.new_topic =
-                id.filter(|id| known.is_some_and(|known| known != *id) && !self.retired.contains(id)).map(|id| {
-                    let described = self.describe(DESCRIBE_TIMEOUT).ok().flatten();
-                    NewTopic { id, partitions: described.map(|described| described.partitions) }
-                });
+            let changed = self.consumer.context().topic_ids().into_iter();
+            self.new_topic = changed.filter_map(|(name, id)| self.find_recreated(&name, id)).next();
         }
         self.new_topic.is_some()
     }
 
-    /// Describes the topic; `None` if it does not exist or has no id.
-    fn describe(&self, timeout: Duration) -> KafkaResult<Option<TopicDescription>> {
-        if !self.input.has_id() {
-            return Ok(None);
+    /// The new topic of this name, if it has another id than the one that this worker reads.
+    fn find_recreated(&self, name: &str, id: TopicId) -> Option<NewTopic> {
+        let topic = self.topics.find(name)?;
+        let is_assigned = self.assigned.range(self.topics.numbers(topic)).next().is_some();
+        let is_new = self.identity(topic).id.is_some_and(|known| known != id) && !self.retired.contains(&id);
+        (is_assigned && is_new).then(|| {
+            let described = self.describe(&[name], DESCRIBE_TIMEOUT).ok().and_then(|mut all| all.remove(name));
+            NewTopic { topic, id, partitions: described.map(|described| described.partitions) }
+        })
+    }
+
+    /// Describes topics; a topic that does not exist is missing, and so are all if the brokers have no topic ids.
+    fn describe(&self, topics: &[&str], timeout: Duration) -> KafkaResult<BTreeMap<String, TopicDescription>> {
+        if !self.input.has_ids {
+            return Ok(BTreeMap::new());
         }
-        let mut described = describe_topics(self.consumer.client(), &[&self.input.topic], timeout)?;
-        Ok(described.remove(&*self.input.topic))
+        describe_topics(self.consumer.client(), topics, timeout)
     }
 
     pub(super) fn settle_rebalance(&mut self) -> Result<(), SourceError> {
@@ -65,13 +71,17 @@ impl KafkaSource {
         match &rebalance {
             Rebalance::Assign(partitions) => {
                 for element in partitions.elements() {
-                    self.assigned.insert(element.partition(), Assigned::new(element.offset()));
+                    if let Some(number) = self.number(element.topic(), element.partition()) {
+                        self.assigned.insert(number, Assigned::new(element.offset()));
+                    }
                 }
                 // The client can have the new topic id although the cluster still described the old one.
                 self.topic_id_changes = u64::MAX;
             }
             Rebalance::Revoke { partitions, .. } => {
-                for partition in partitions.elements().iter().map(|element| element.partition()) {
+                let elements = partitions.elements();
+                let numbers = elements.iter().filter_map(|at| self.number(at.topic(), at.partition()));
+                for partition in numbers.collect::<Vec<_>>() {
                     self.assigned.remove(&partition);
                     self.out_of_range.remove(&partition);
                     self.member.remove_committed(partition);
@@ -83,7 +93,8 @@ impl KafkaSource {
             }
         }
         let kind = if matches!(rebalance, Rebalance::Assign(_)) { "assigned" } else { "revoked" };
-        tracing::debug!(target: "kafka", partitions = ?self.assigned.keys(), "{kind}");
+        let assigned = self.assigned.keys().map(|number| self.place(*number));
+        tracing::debug!(target: "kafka", partitions = ?assigned.collect::<Vec<_>>(), "{kind}");
         self.observer.set_member(is_member);
         self.report_positions(true);
         Ok(())
@@ -94,25 +105,50 @@ impl KafkaSource {
         let failed = |error: KafkaError| {
             SourceError::Retriable(anyhow::Error::new(error).context("failed to read the start offsets of partitions"))
         };
-        let numbers: Vec<i32> = partitions.elements().iter().map(|element| element.partition()).collect();
+        let numbers = self.register(partitions)?;
         self.route(numbers.iter().copied()).map_err(failed)?;
         if numbers.is_empty() {
             return Ok(partitions.clone());
         }
-        let before = self.member.identity();
-        let described = self.describe(OFFSETS_LIMIT).map_err(failed)?;
+        let topics: BTreeSet<usize> = numbers.iter().map(|number| self.topics.index(*number)).collect();
+        let names: Vec<&str> = topics.iter().map(|topic| &*self.topics.all()[*topic]).collect();
+        let described = self.describe(&names, OFFSETS_LIMIT).map_err(failed)?;
+        let committed = client::read_committed(&self.consumer, &self.topics, numbers.iter().copied(), OFFSETS_LIMIT)
+            .map_err(failed)?;
+        let mut starts = Vec::new();
+        for topic in topics {
+            let of_topic = self.topics.numbers(topic);
+            let numbers: Vec<i32> = numbers.iter().copied().filter(|number| of_topic.contains(number)).collect();
+            let described = described.get(&*self.topics.all()[topic]);
+            starts.extend(self.prepare_topic(topic, &numbers, described, &committed)?);
+        }
+        let list = self.partition_list(starts.iter().copied()).map_err(failed)?;
+        for (partition, offset) in starts {
+            if let Offset::Offset(offset) = offset {
+                self.member.record_committed(&Positions::from([(partition, offset)]));
+            }
+        }
+        Ok(list)
+    }
+
+    /// The start offsets of assigned partitions of one topic.
+    fn prepare_topic(
+        &mut self,
+        topic: usize,
+        numbers: &[i32],
+        described: Option<&TopicDescription>,
+        committed: &BTreeMap<i32, CommittedOffset>,
+    ) -> Result<Vec<(i32, Offset)>, SourceError> {
+        let before = self.identity(topic);
         // The topic can be deleted just now. A later event reports its successor.
-        let identity = described.as_ref().map_or_else(|| before.clone(), |described| described.identity.clone());
-        let committed =
-            client::read_committed(&self.consumer, &self.input.topic, numbers.iter().copied(), OFFSETS_LIMIT)
-                .map_err(failed)?;
+        let identity = described.map_or_else(|| before.clone(), |described| described.identity.clone());
         let is_new = before.differs_from(&identity);
         let (mut starts, mut recreated) = (Vec::new(), None);
-        for partition in numbers {
-            let is_new = is_new || self.input.is_added(partition);
-            let offset = match choose_start(committed.get(&partition), &identity, is_new) {
+        for number in numbers.iter().copied() {
+            let is_new = is_new || self.input.is_added(topic, self.topics.partition(number));
+            let offset = match choose_start(committed.get(&number), &identity, is_new) {
                 Start::Committed(offset) => Offset::Offset(offset),
-                Start::Reset => self.reset.offset().ok_or_else(|| self.nothing_committed(partition))?,
+                Start::Reset => self.reset.offset().ok_or_else(|| self.nothing_committed(number))?,
                 Start::New => {
                     recreated = recreated.or_else(|| before.differs_from(&identity).then(|| before.clone()));
                     Offset::Beginning
@@ -122,51 +158,52 @@ impl KafkaSource {
                     Offset::Beginning
                 }
             };
-            starts.push((partition, offset));
+            starts.push((number, offset));
         }
         if let Some(old) = recreated {
             if self.input.halts_on_recreation() {
                 let nothing = starts.iter().filter(|(partition, _)| !committed.contains_key(partition));
                 self.commit_offsets_of_deleted_topic(&nothing.map(|(partition, _)| (*partition, 0)).collect());
             }
-            self.input.report_recreated(&old, &identity)?;
-            self.restart_until(&identity, described.map_or(0, |described| described.partitions)).map_err(failed)?;
+            self.input.report_recreated(topic, &old, &identity)?;
+            self.restart_until(topic, &identity, described.map_or(0, |described| described.partitions)).map_err(
+                |error| {
+                    let error =
+                        anyhow::Error::new(error).context("failed to read the end offsets of the recreated topic");
+                    SourceError::Retriable(error)
+                },
+            )?;
             self.retired.extend(old.id);
         }
         if is_new {
             self.retired.extend(before.id);
         }
-        let list = self.partition_list(starts.iter().copied()).map_err(failed)?;
-        for (partition, offset) in starts {
-            if let Offset::Offset(offset) = offset {
-                self.member.record_committed(&Positions::from([(partition, offset)]));
-            }
-        }
-        self.input.set_identity(&identity);
-        self.member.set_identity(identity);
-        Ok(list)
+        self.input.set_identity(topic, &identity);
+        self.member.set_identity(topic, identity);
+        Ok(starts)
     }
 
-    fn nothing_committed(&self, partition: i32) -> Halt {
+    fn nothing_committed(&self, number: i32) -> Halt {
+        let (topic, partition) = self.place(number);
         Halt::kafka(format!(
-            "the group '{}' has committed nothing for the topic '{}', partition {partition}, and the property \
+            "the group '{}' has committed nothing for the topic '{topic}', partition {partition}, and the property \
              auto.offset.reset=error does not say where to begin. Give earliest or latest, or commit an offset",
-            self.settings.group, self.input.topic
+            self.settings.group
         ))
     }
 
     /// Replaces the end offsets of the run by those of the recreated topic.
-    fn restart_until(&self, identity: &TopicIdentity, partitions: i32) -> KafkaResult<()> {
+    fn restart_until(&self, topic: usize, identity: &TopicIdentity, partitions: i32) -> KafkaResult<()> {
         let (Some(until), Some(id)) = (&self.input.until, &identity.id) else { return Ok(()) };
         if until.is_of_recreated(id) {
             return Ok(());
         }
         let mut ends = Positions::new();
-        for partition in 0..partitions {
-            let (first, end) = self.consumer.fetch_watermarks(&self.input.topic, partition, OFFSETS_LIMIT)?;
-            ends.insert(partition, if first == end { 0 } else { end });
+        for number in (0..partitions).filter_map(|partition| self.topics.number(topic, partition)) {
+            let (first, end) = self.fetch_range(number)?;
+            ends.insert(number, if first == end { 0 } else { end });
         }
-        until.restart(id, ends);
+        until.restart(id, &self.topics.numbers(topic), ends);
         Ok(())
     }
 
@@ -174,31 +211,30 @@ impl KafkaSource {
     /// and block for ever if the new epoch is lower. [`Self::prepare`] decides the start offsets.
     pub(super) fn restart(&mut self) -> Result<(), SourceError> {
         let Some(new) = self.new_topic.clone() else { return Ok(()) };
-        let old = self.member.identity();
+        let old = self.identity(new.topic);
         let identity = TopicIdentity { cluster: old.cluster.clone(), id: Some(new.id) };
+        let numbers = self.topics.numbers(new.topic);
         if self.input.halts_on_recreation() {
-            let exists = |partition: &i32| new.partitions.is_none_or(|count| *partition < count);
-            let assigned = self.assigned.iter().filter(|(partition, _)| exists(partition));
+            let missing = self.missing_partitions();
+            let assigned = self.assigned.range(numbers.clone()).filter(|(number, _)| !missing.contains(number));
             let mut next: Positions =
                 assigned.filter_map(|(partition, at)| Some((*partition, at.position()?))).collect();
-            next.extend(
-                self.find_uncommitted((0..new.partitions.unwrap_or(0)).filter(|p| !next.contains_key(p)).collect()),
-            );
+            let others = (0..new.partitions.unwrap_or(0)).filter_map(|p| self.topics.number(new.topic, p));
+            next.extend(self.find_uncommitted(others.filter(|number| !next.contains_key(number)).collect()));
             self.commit_offsets_of_deleted_topic(&next);
         }
-        self.input.report_recreated(&old, &identity)?;
-        for (partition, assigned) in &self.assigned {
-            let end = cached_end_offset(&self.consumer, &self.native_topic, *partition);
-            if let (Some(from), Some(to)) = (assigned.position(), end)
+        self.input.report_recreated(new.topic, &old, &identity)?;
+        for (number, assigned) in self.assigned.range(numbers) {
+            if let (Some(from), Some(to)) = (assigned.position(), self.cached_end(*number))
                 && from < to
             {
-                self.input.report_deleted_unread(*partition, from, to);
+                self.input.report_deleted_unread(self.place(*number), from, to);
             }
         }
         let failed = |error: KafkaError| {
             SourceError::Retriable(anyhow::Error::new(error).context("failed to join the group again"))
         };
-        let (queue, consumer) = join(&self.settings, &self.input.topic).map_err(failed)?;
+        let (queue, consumer) = join(&self.settings, &self.input.topics).map_err(failed)?;
         // The old queue is dropped first: it must not outlive its client.
         self.queue = queue;
         let old = std::mem::replace(&mut self.consumer, consumer.clone());
@@ -219,7 +255,7 @@ impl KafkaSource {
     /// The partitions without a committed offset, with offset 0. Their workers can end with this one before they detect the new topic.
     /// The next host would treat such a partition as never read.
     fn find_uncommitted(&self, partitions: Vec<i32>) -> Positions {
-        match client::read_committed(&self.consumer, &self.input.topic, partitions.iter().copied(), OFFSETS_LIMIT) {
+        match client::read_committed(&self.consumer, &self.topics, partitions.iter().copied(), OFFSETS_LIMIT) {
             Ok(committed) => partitions.into_iter().filter(|p| !committed.contains_key(p)).map(|p| (p, 0)).collect(),
             Err(error) => {
                 tracing::warn!(target: "kafka", %error, "failed to read the committed offsets of the other partitions");
@@ -231,7 +267,7 @@ impl KafkaSource {
     /// Commits offsets for the deleted topic, because the broker has deleted them with the topic. So each later start of a host detects
     /// that its offsets belong to a deleted topic.
     fn commit_offsets_of_deleted_topic(&self, next: &Positions) {
-        let offsets = self.member.offsets(&self.input.topic, next);
+        let offsets = self.member.offsets(&self.topics, next);
         if let Err(error) = offsets.and_then(|offsets| commit_within(&self.consumer, &offsets, COORDINATOR_LIMIT)) {
             tracing::warn!(target: "kafka", %error, "failed to commit the offsets of the deleted topic");
         }
@@ -243,20 +279,20 @@ impl KafkaSource {
             SourceError::Retriable(anyhow::Error::new(error).context("failed to continue from an offset out of range"))
         };
         for (partition, OutOfRangeOffset { offset, truncated_to }) in self.out_of_range.clone() {
-            let range = self.consumer.fetch_watermarks(&self.input.topic, partition, OFFSETS_LIMIT).map_err(failed)?;
+            let range = self.fetch_range(partition).map_err(failed)?;
             let to = match classify_out_of_range(offset, range, truncated_to) {
                 OutOfRange::InRange => offset,
                 OutOfRange::Gap(first) => {
-                    self.input.report_missed(partition, offset, first)?;
+                    self.input.report_missed(self.place(partition), offset, first)?;
                     first
                 }
                 OutOfRange::Truncated(to) => {
-                    self.input.report_truncated(partition, offset, to)?;
+                    self.input.report_truncated(self.place(partition), offset, to)?;
                     if let Some(until) = &self.input.until {
                         until.shorten(partition, range.1);
                     }
                     // Otherwise a rewind after a failure returns to the offset that is out of range.
-                    let offsets = self.member.offsets(&self.input.topic, &Positions::from([(partition, to)]));
+                    let offsets = self.member.offsets(&self.topics, &Positions::from([(partition, to)]));
                     offsets
                         .and_then(|offsets| commit_within(&self.consumer, &offsets, COORDINATOR_LIMIT))
                         .map_err(failed)?;
@@ -274,7 +310,16 @@ impl KafkaSource {
     /// Routes partitions to the record queue. librdkafka removes the route when it stops to fetch a partition, at the latest with the
     /// next assignment. Records that arrive in between stay in the queue of their partition.
     fn route(&self, partitions: impl IntoIterator<Item = i32>) -> KafkaResult<()> {
-        partitions.into_iter().try_for_each(|partition| self.queue.route(&self.input.topic, partition))
+        partitions.into_iter().try_for_each(|number| {
+            let (topic, partition) = self.place(number);
+            self.queue.route(topic, partition)
+        })
+    }
+
+    /// The first and the end offset of a partition.
+    fn fetch_range(&self, number: i32) -> KafkaResult<(i64, i64)> {
+        let (topic, partition) = self.place(number);
+        self.consumer.fetch_watermarks(topic, partition, OFFSETS_LIMIT)
     }
 
     /// Assigns a partition again. librdkafka cannot seek in a partition whose offset is out of range.

@@ -42,6 +42,8 @@ pub(super) enum Announcement {
 /// The recreated topic that the client reads.
 #[derive(Debug, Clone)]
 pub(super) struct NewTopic {
+    /// The index of the topic.
+    pub(super) topic: usize,
     pub(super) id: TopicId,
     pub(super) partitions: Option<i32>,
 }

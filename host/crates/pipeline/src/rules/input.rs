@@ -56,10 +56,10 @@ impl Rules {
             Fetched::Records => self.plan_judging(),
             Fetched::Idle if self.breaker.is_open() || facts.is_withdrawn => self.plan_first([Task::CommitIfDue]),
             Fetched::Idle => self.plan_first([Task::Do(Action::CheckFinished)]),
-            Fetched::TopicRecreated { partitions } => {
+            Fetched::TopicRecreated { missing } => {
                 self.plan_first([
                     Task::FlushPending,
-                    Task::KeepPartitions(partitions.unwrap_or(i32::MAX)),
+                    Task::DropPartitions(missing),
                     Task::Commit,
                     Task::Do(Action::EndHistory),
                     Task::Do(Action::Settle),

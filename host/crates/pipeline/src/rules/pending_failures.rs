@@ -46,8 +46,8 @@ impl PendingFailures {
     /// The first offset of each partition.
     pub(crate) fn first(&self) -> Positions {
         let mut first = Positions::new();
-        for record in self.records.iter().map(|(batch, _)| batch.record(0)) {
-            first.entry(record.partition()).or_insert_with(|| record.offset());
+        for (partition, offset) in self.records.iter().map(|(batch, _)| batch.record(0).position()) {
+            first.entry(partition).or_insert(offset);
         }
         first
     }

@@ -106,8 +106,8 @@ pub(super) enum Task {
     FlushPending,
     /// Commit up to these offsets, too: there are no records before them.
     Advance(Positions),
-    /// Commit no offset of a partition from this number on: the topic has so many.
-    KeepPartitions(i32),
+    /// Commit no offset of these partitions: the topic has them no longer.
+    DropPartitions(Range<i32>),
     /// Commit, if there is anything to commit.
     Commit,
     /// Commit, if it is time for that.

@@ -202,7 +202,7 @@ fn recreated_topic_is_settled_after_the_old_one_is_committed() {
     let mut rules = rules_with(3, &facts);
     assert_eq!(actions(&mut rules, &facts), "Fetch");
     add_pending(&mut rules, &facts);
-    rules.received(Fetched::TopicRecreated { partitions: Some(1) }, &facts);
+    rules.received(Fetched::TopicRecreated { missing: 1..i32::MAX }, &facts);
     assert_eq!(actions(&mut rules, &facts), "FlushPending, Commit, EndHistory, Settle, Discard, Fetch");
 }
 

@@ -61,9 +61,9 @@ impl Transaction {
         self.next.extend(positions);
     }
 
-    /// The topic has so many partitions now: offsets of others can't be committed any more.
-    pub(crate) fn keep_partitions(&mut self, partitions: i32) {
-        self.next.retain(|partition, _| *partition < partitions);
+    /// These partitions are gone: their offsets can't be committed any more.
+    pub(crate) fn drop_partitions(&mut self, gone: &Range<i32>) {
+        self.next.retain(|partition, _| !gone.contains(partition));
     }
 
     /// Whether there are records in it, so that the sink has begun.

@@ -112,7 +112,7 @@ impl Fake {
     pub(super) fn restart_in(&self, dir: &Path, poison_after: u32) {
         self.kafka().markers = Arc::new(InFlightMarkers::none());
         let claim = Arc::new(StateClaim::open(dir, "readers").unwrap());
-        self.kafka().markers = Arc::new(InFlightMarkers::open(&claim, "visits", poison_after));
+        self.kafka().markers = Arc::new(InFlightMarkers::open(&claim, &TopicNames::one("visits"), poison_after));
     }
 
     /// A new process joins the group: what was open is aborted, and all partitions come.

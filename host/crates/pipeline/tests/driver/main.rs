@@ -20,6 +20,7 @@ use mapper_core::dead_letter::{DeadLetters, Origin};
 use mapper_core::decision::{Route, RouteIndex, Routes, TopicLimits};
 use mapper_core::record::{Batch, Positions};
 use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_core::topic_table::TopicNames;
 use mapper_core::verdict::{FailureKind, Verdicts};
 use mapper_pipeline::{
     BreakerRecords, BreakerSettings, Clock, CommitPolicy, Driver, FailurePolicy, Fetched, ManualClock, Mapper,
@@ -102,7 +103,6 @@ fn start_with(fake: &Fake, work: Work, observed: &Arc<Observed>, routes: Routes)
     let origin = Origin {
         group: text("readers"),
         worker: 0,
-        topic: text("visits"),
         plugin_name: text("by-value"),
         plugin_version: text("1.0.0"),
         plugin_digest: text("v0"),

@@ -1,9 +1,12 @@
 //! Suspects: records that were in flight when a host crashed. They are mapped alone until they succeed or are quarantined.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use super::entry::{Entry, Span};
 use mapper_core::record::Positions;
+use mapper_core::topic_table::TopicNames;
 
 /// Dropping a span is safe: its records are then mapped together with others.
 const MAX_SPANS: usize = 1000;
@@ -34,10 +37,10 @@ impl Suspects {
         self.spans.is_empty() && self.deaths.is_empty()
     }
 
-    /// Drops all suspects, but keeps the counted processes, so that their markers are not added again.
-    pub(super) fn clear(&mut self) {
-        self.spans.clear();
-        self.deaths.clear();
+    /// Drops the suspects of these partitions, but keeps the counted processes, so that their markers are not added again.
+    pub(super) fn clear(&mut self, partitions: &Range<i32>) {
+        self.spans.retain(|(partition, ..)| !partitions.contains(partition));
+        self.deaths.retain(|(partition, ..)| !partitions.contains(partition));
     }
 
     /// Adds the suspects of another process.
@@ -124,12 +127,12 @@ impl Suspects {
     }
 
     /// For the log.
-    pub(super) fn describe(&self) -> String {
-        let spans = self.spans.iter().map(|(p, first, last)| format!("partition {p}, offsets {first} to {last}"));
-        let deaths = self
-            .deaths
-            .iter()
-            .map(|(p, offset, times)| format!("partition {p}, offset {offset}, {times} crashes while mapped alone"));
+    pub(super) fn describe(&self, topics: &TopicNames) -> String {
+        let spans =
+            self.spans.iter().map(|(p, first, last)| format!("{}, offsets {first} to {last}", topics.describe(*p)));
+        let deaths = self.deaths.iter().map(|(p, offset, times)| {
+            format!("{}, offset {offset}, {times} crashes while mapped alone", topics.describe(*p))
+        });
         deaths.chain(spans).collect::<Vec<_>>().join("; ")
     }
 }

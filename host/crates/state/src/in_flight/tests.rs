@@ -22,7 +22,7 @@ fn start(dir: &Path) -> Arc<InFlightMarkers> {
 
 fn start_with(dir: &Path, group: &str, topic: &str) -> Arc<InFlightMarkers> {
     let claim = Arc::new(StateClaim::open(dir, group).unwrap());
-    Arc::new(InFlightMarkers::open(&claim, topic, 3))
+    Arc::new(InFlightMarkers::open(&claim, &TopicNames::one(topic), 3))
 }
 
 /// How the next process maps a record.
@@ -113,11 +113,29 @@ fn other_groups_and_topics_are_unaffected() {
 }
 
 #[test]
+fn suspects_of_a_recreated_topic_are_dropped_and_those_of_others_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let topics = TopicNames::new(["visits", "orders"]);
+    let open = || {
+        let claim = Arc::new(StateClaim::open(dir.path(), "readers").unwrap());
+        Arc::new(InFlightMarkers::open(&claim, &topics, 3))
+    };
+    let order = topics.number(1, 1).unwrap();
+    let records = Batch { topics: topics.clone(), ..batch(&[(1, 4), (order, 4)]) };
+    WorkerMarker::new(open(), 0).begin(&records, 0..2);
+    let markers = open();
+    let taken = |index: usize| WorkerMarker::new(markers.clone(), 0).next(&records, index..index + 1).1;
+    assert_eq!((taken(0), taken(1)), (Handling::Alone, Handling::Alone));
+    markers.forget_records(&topics.numbers(1));
+    assert_eq!((taken(0), taken(1)), (Handling::Alone, Handling::Together));
+}
+
+#[test]
 fn unusable_file_disables_the_markers() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join(format!("{READERS_OF_VISITS}-0.calls"))).unwrap();
     let claim = Arc::new(StateClaim::open(dir.path(), "readers").unwrap());
-    let broken = InFlightMarkers::open(&claim, "visits", 3);
+    let broken = InFlightMarkers::open(&claim, &TopicNames::one("visits"), 3);
     assert!(broken.slot.is_none());
     for markers in [broken, InFlightMarkers::none()] {
         let mut intent = WorkerMarker::new(Arc::new(markers), 3);

@@ -1,5 +1,6 @@
 //! The report of a swap in progress, and its log line.
 
+use mapper_core::partition_key::PartitionKey;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -17,7 +18,7 @@ pub(super) struct Draft {
     pub(super) to: Option<Version>,
     pub(super) try_out: Option<TryOut>,
     pub(super) reason: Option<String>,
-    offsets: BTreeMap<i32, Option<i64>>,
+    offsets: BTreeMap<PartitionKey, Option<i64>>,
     pause_us: u64,
     began: Instant,
 }
@@ -29,7 +30,7 @@ impl Draft {
     }
 
     /// Sets the first offsets of the new version, and the longest pause of a worker.
-    pub(super) fn set_switched(&mut self, switched: &[Switched], offsets: BTreeMap<i32, Option<i64>>) {
+    pub(super) fn set_switched(&mut self, switched: &[Switched], offsets: BTreeMap<PartitionKey, Option<i64>>) {
         self.offsets = offsets;
         let longest = switched.iter().map(|switched| switched.pause).max().unwrap_or_default();
         self.pause_us = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
@@ -86,10 +87,10 @@ fn name(by: Trigger) -> String {
     serde_json::to_string(&by).unwrap_or_default().trim_matches('"').to_owned()
 }
 
-fn describe_offsets(offsets: &BTreeMap<i32, Option<i64>>) -> String {
-    let texts = offsets.iter().map(|(partition, offset)| match offset {
-        Some(offset) => format!("{partition}:{offset}"),
-        None => format!("{partition}:start"),
+fn describe_offsets(offsets: &BTreeMap<PartitionKey, Option<i64>>) -> String {
+    let texts = offsets.iter().map(|(partition, offset)| {
+        let partition = String::from(partition.clone());
+        offset.map_or_else(|| format!("{partition}:start"), |offset| format!("{partition}:{offset}"))
     });
     texts.collect::<Vec<_>>().join(" ")
 }

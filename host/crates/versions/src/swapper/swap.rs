@@ -7,6 +7,7 @@ use crate::slot::Switched;
 use crate::tryout::Trial;
 use mapper_api::versions::TryOut;
 use mapper_core::identity::ActiveVersion;
+use mapper_core::partition_key::PartitionKey;
 
 impl<L: VersionLoader> Swapper<L> {
     pub(super) fn swap(
@@ -134,7 +135,7 @@ impl<L: VersionLoader> Swapper<L> {
     }
 
     /// The first offset of the new version in each partition.
-    fn first_offsets(&self, switched: &[Switched]) -> BTreeMap<i32, Option<i64>> {
+    fn first_offsets(&self, switched: &[Switched]) -> BTreeMap<PartitionKey, Option<i64>> {
         let positions = switched.iter().flat_map(|switched| switched.positions.clone());
         let mut offsets: BTreeMap<i32, Option<i64>> = positions.collect();
         // The worker has fetched nothing of these partitions since their assignment. So the committed offset is the first.
@@ -142,7 +143,8 @@ impl<L: VersionLoader> Swapper<L> {
         if !unknown.is_empty() {
             offsets.extend(self.loader.read_committed(&unknown).into_iter().map(|(p, offset)| (p, Some(offset))));
         }
-        offsets
+        let topics = self.slot.topics.names();
+        offsets.into_iter().map(|(number, offset)| (PartitionKey::new(&topics, number), offset)).collect()
     }
 
     /// Stores a plugin for a later rollback. An error, such as a full disk, does not refuse the swap.

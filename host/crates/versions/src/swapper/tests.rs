@@ -206,7 +206,7 @@ fn swap_ends_when_all_workers_have_switched_and_reports_offsets() {
         let report = report(answer);
         assert_eq!((report.outcome, report.to), (SwapOutcome::Swapped, Some(version("two"))));
         // The worker fetched nothing of partition 1. Its offset is the committed one.
-        assert_eq!(report.offsets, BTreeMap::from([(0, Some(5)), (1, Some(77)), (2, Some(9))]));
+        assert_eq!(report.offsets, BTreeMap::from([(0.into(), Some(5)), (1.into(), Some(77)), (2.into(), Some(9))]));
     });
 }
 
