@@ -19,8 +19,8 @@ fn check_tells_what_fits_from_what_does_not() {
         "sha256 ",
         "compile   ",
         " MiB of 64MiB memory",
-        "given   mapper-host:mapper/progress@1.0.0: ",
-        "fits      yes",
+        "provided     mapper-host:mapper/progress@1.0.0: ",
+        "valid     yes",
     ] {
         assert!(out.contains(words), "{words}: {out}");
     }
@@ -28,11 +28,11 @@ fn check_tells_what_fits_from_what_does_not() {
     assert_eq!(code, Some(0), "{err}");
     let json: Value = serde_json::from_str(&out).expect("JSON");
     assert_eq!(
-        (&json["fits"], &json["name"], &json["contract"]),
+        (&json["valid"], &json["name"], &json["contract"]),
         (&true.into(), &"reduce_visit".into(), &"1.0.0".into())
     );
     assert!(json["start_memory_bytes"].as_u64() > Some(1 << 16) && json["compile_ms"].as_f64() > Some(0.0), "{out}");
-    assert!(json["imports"].as_array().is_some_and(|imports| imports.iter().all(|import| import["about"].is_string())));
+    assert!(json["imports"].as_array().is_some_and(|imports| imports.iter().all(|import| import["description"].is_string())));
 
     std::fs::write(dir.join("text.wasm"), "hello").expect("a file");
     std::fs::write(dir.join("module.wasm"), b"\0asm\x01\0\0\0").expect("a file");
@@ -46,7 +46,7 @@ fn check_tells_what_fits_from_what_does_not() {
         assert!(code == Some(3) && out.contains(form) && out.contains(words), "{args:?}: {out}");
         let (code, out, _) = run(dir, &[args, &["--json"]].concat());
         let json: Value = serde_json::from_str(&out).expect("JSON");
-        assert!(code == Some(3) && json["fits"] == false, "{args:?}: {out}");
+        assert!(code == Some(3) && json["valid"] == false, "{args:?}: {out}");
         assert!(json["reason"].as_str().is_some_and(|reason| reason.contains(words)), "{args:?}: {out}");
     }
     let (code, _, err) = run(dir, &["check", "none.wasm"]);

@@ -57,9 +57,9 @@ fn stage_name(stage: Stage) -> &'static str {
 
 fn access_name(access: Access) -> &'static str {
     match access {
-        Access::Provided => "given",
-        Access::Restricted => "empty",
-        Access::Unsupported => "refused",
+        Access::Provided => "provided",
+        Access::Restricted => "restricted",
+        Access::Unsupported => "unsupported",
     }
 }
 
@@ -68,11 +68,11 @@ fn to_json(path: &Path, description: &Description) -> Value {
     let imports = description
         .imports
         .iter()
-        .map(|import| json!({ "name": import.name, "access": access_name(import.access), "about": import.about }));
+        .map(|import| json!({ "name": import.name, "access": access_name(import.access), "description": import.about }));
     json!({
         "file": path.display().to_string(),
-        "fits": description.plugin.is_ok(),
-        "refused_at": description.plugin.as_ref().err().map(|error| stage_name(error.stage)),
+        "valid": description.plugin.is_ok(),
+        "failed_step": description.plugin.as_ref().err().map(|error| stage_name(error.stage)),
         "reason": description.plugin.as_ref().err().map(|error| &error.reason),
         "form": form_name(description.form),
         "bytes": description.bytes,
@@ -113,7 +113,7 @@ fn to_text(path: &Path, description: &Description, guest: &GuestConfig) -> Vec<L
         line("  instance", format!("{:.2} ms, {memory}", duration.as_secs_f64() * 1e3));
     }
     for (index, import) in description.imports.iter().enumerate() {
-        let text = format!("{:<8}{}: {}", access_name(import.access), import.name, import.about);
+        let text = format!("{:<13}{}: {}", access_name(import.access), import.name, import.about);
         let line = Line::from(format!("{:<12}", if index == 0 { "  imports" } else { "" }));
         lines.push(if import.access == Access::Unsupported {
             line.coloured(Colour::Red, text)
@@ -121,7 +121,7 @@ fn to_text(path: &Path, description: &Description, guest: &GuestConfig) -> Vec<L
             line.text(text)
         });
     }
-    let line = Line::from(format!("{:<12}", "  fits"));
+    let line = Line::from(format!("{:<12}", "  valid"));
     let reason = match &description.plugin {
         Ok(_) => {
             lines.push(line.coloured(Colour::Green, "yes"));
