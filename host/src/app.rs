@@ -9,7 +9,7 @@ use crate::pipelines::{Entry, Manager, PipelineRegistry, Policy, Reread, Shared}
 use crate::threads::spawn_watcher;
 use crate::{admin, report, state_dir};
 use mapper_author::guest::build_if_absent;
-use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_core::shutdown::{Cause, Halt, Shutdown};
 use mapper_kafka::setup::Setup;
 use mapper_kafka::{KafkaSettings, TopicProducer};
 use mapper_terminal::console::Console;
@@ -35,14 +35,14 @@ pub fn run(
     let state_dir = state_dir::check(config)?;
     let bound = admin::bind(config.admin)?;
     let token = config.admin_token_file.as_deref().map(admin::read_token).transpose();
-    let token = token.map_err(|error| Halt::configuration(format!("{error:#}")))?;
+    let token = token.map_err(|error| Halt::new(Cause::Configuration, error))?;
     let serve = |bound: admin::Bound| {
         let guard = admin::Guard::new(bound.address()?, token);
         bound.serve(admin::routes(&registry, guard), &registry)
     };
     // The server runs until the end of this function.
     let _server =
-        bound.map(serve).transpose().map_err(|error| Halt::internal(&error.context("starting the admin server")))?;
+        bound.map(serve).transpose().map_err(|error| Halt::internal(error.context("starting the admin server")))?;
     let shared = Shared {
         cache_dir: config.cache_dir.clone(),
         state_dir: state_dir.map(ToOwned::to_owned),
@@ -56,7 +56,7 @@ pub fn run(
     let watchers_end = Shutdown::default();
     let ended = std::thread::scope(|scope| {
         let run = || -> Result<(), Halt> {
-            let failed = |error| Halt::internal(&anyhow::Error::new(error).context("starting a thread"));
+            let failed = |error| Halt::internal(anyhow::Error::new(error).context("starting a thread"));
             let report = || report::follow(console, &registry, policy.names_pipelines, &watchers_end);
             spawn_watcher(scope, "report", &registry.threads, report).map_err(failed)?;
             if let Some((demo, spec, entry)) = &demo {
@@ -91,8 +91,7 @@ fn start_demo<'a>(
 ) -> Result<(Demo, &'a PipelineSpec, Arc<Entry>), Halt> {
     // Before the banner of the demo: a build takes some time and can fail.
     build_if_absent(&spec.plugin)?;
-    let entry =
-        registry.get(&spec.name).ok_or_else(|| Halt::internal(&anyhow::anyhow!("no entry of {}", spec.name)))?;
+    let entry = registry.get(&spec.name).ok_or_else(|| Halt::internal(anyhow::anyhow!("no entry of {}", spec.name)))?;
     Ok((Demo::start(console, spec)?, spec, entry))
 }
 
@@ -112,7 +111,7 @@ pub fn generate(config: &GenerateConfig, console: &Console, shutdown: &Shutdown)
     };
     let setup = Setup::connect(&settings, config.connect_timeout, shutdown)?;
     setup.topics([config.topic.as_str()], config.create_topics)?;
-    let producer = TopicProducer::new(&settings, &config.topic).map_err(|error| Halt::kafka(error.to_string()))?;
+    let producer = TopicProducer::new(&settings, &config.topic).map_err(|error| Halt::new(Cause::Kafka, error))?;
     let mut visits = Generator::new(config.profile.clone());
     let started = Instant::now();
     let mut count = 0;

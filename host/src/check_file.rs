@@ -33,7 +33,7 @@ pub fn check(config: &CheckFileConfig) -> Result<(), Halt> {
                 Ok(topics) => inputs.push((spec, topics)),
                 Err(halt) => {
                     cause = cause.or(Some(halt.cause));
-                    mistakes.push(of_pipeline(spec, halt.reason));
+                    mistakes.push(of_pipeline(spec, halt.reason()));
                 }
             }
         }
@@ -57,7 +57,7 @@ pub fn check(config: &CheckFileConfig) -> Result<(), Halt> {
     };
     let count = mistakes.len();
     let mistakes = if count == 1 { "1 mistake".to_owned() } else { format!("{count} mistakes") };
-    Err(Halt { cause, reason: format!("{} has {mistakes}, listed above", config.path) })
+    Err(Halt::new(cause, anyhow::anyhow!("{} has {mistakes}, listed above", config.path)))
 }
 
 /// Prints the pipelines with their memory limits.

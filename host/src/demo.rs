@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::config::PipelineSpec;
 use crate::pipelines::{self, Cluster};
 use crate::threads::spawn_watcher;
-use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_core::shutdown::{Cause, Halt, Shutdown};
 use mapper_kafka::embedded::EmbeddedBroker;
 use mapper_kafka::{KafkaSettings, TopicProducer};
 use mapper_telemetry::Telemetry;
@@ -119,7 +119,7 @@ impl Demo {
         let Self { settings, recent, .. } = self;
         let warn = |ended: Result<(), Halt>| {
             if let Err(halt) = ended {
-                tracing::warn!("{halt}");
+                tracing::warn!("{}", halt.reason());
             }
         };
         let topic = input_topic(spec);
@@ -149,7 +149,7 @@ fn generate(
     telemetry: &Telemetry,
     shutdown: &Shutdown,
 ) -> Result<(), Halt> {
-    let producer = TopicProducer::new(settings, topic).map_err(|error| Halt::kafka(error.to_string()))?;
+    let producer = TopicProducer::new(settings, topic).map_err(|error| Halt::new(Cause::Kafka, error))?;
     wait_for_workers(telemetry, shutdown);
     let mut visits = Generator::new(Profile::default());
     while !shutdown.requested() {

@@ -56,11 +56,11 @@ fn main() -> ExitCode {
 /// The error of a failed write to stdout, unless the reader has closed it.
 fn output_error() -> Option<Halt> {
     let error = output::stdout_error()?;
-    Some(Halt::internal(&anyhow::anyhow!("failed to write to stdout: {error}")))
+    Some(Halt::internal(anyhow::anyhow!("failed to write to stdout: {error}")))
 }
 
 fn fail(halt: &Halt) -> ExitCode {
-    output::eprint_error(&halt.to_string());
+    output::eprint_error(&halt.reason());
     ExitCode::from(halt.cause.exit_code())
 }
 
@@ -118,7 +118,7 @@ fn write_pages(config: &ManConfig) -> Result<(), Halt> {
     for (name, text) in &config.pages {
         let path = dir.join(name);
         let failed = |error| anyhow::Error::new(error).context(format!("writing {}", path.display()));
-        std::fs::write(&path, text).map_err(|error| Halt::internal(&failed(error)))?;
+        std::fs::write(&path, text).map_err(|error| Halt::internal(failed(error)))?;
     }
     Ok(())
 }
@@ -133,7 +133,7 @@ fn start_console(log: &LogConfig) -> Result<Console, Halt> {
 fn on_signal(reload: Option<Reload>, at_once: &'static str) -> Result<Shutdown, Halt> {
     let shutdown = Shutdown::default();
     let requested = shutdown.clone();
-    let failed = |error: std::io::Error| Halt::internal(&anyhow::Error::new(error).context("waiting for signals"));
+    let failed = |error: std::io::Error| Halt::internal(anyhow::Error::new(error).context("waiting for signals"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     let waiting = std::thread::Builder::new().name("signals".into()).spawn(move || {
         runtime.block_on(async {

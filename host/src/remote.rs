@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::config::{RemoteCommand, RemoteConfig};
 use client::{Client, RemoteError};
 use mapper_api::versions::{Report, ShadowStatus, SwapOutcome};
-use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_core::shutdown::{Cause, Halt, Shutdown};
 use mapper_state::files;
 use mapper_state::files::PLUGIN_LIMIT;
 use mapper_terminal::output::{self, Line};
@@ -84,7 +84,9 @@ pub(crate) fn swap(client: &Client, file: &Path, (dry_run, force): (bool, bool),
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, Halt> {
-    files::read(file, PLUGIN_LIMIT).map_err(|error| Halt::configuration(format!("{}: {error}", file.display())))
+    files::read(file, PLUGIN_LIMIT).map_err(|error| {
+        Halt::new(Cause::Configuration, anyhow::Error::new(error).context(format!("{}", file.display())))
+    })
 }
 
 fn print_lines(lines: Vec<Line>) {
@@ -143,9 +145,9 @@ fn follow(config: &RemoteConfig, client: &Client, shutdown: &Shutdown) -> Result
 impl From<RemoteError> for Halt {
     fn from(error: RemoteError) -> Self {
         match error {
-            RemoteError::Unreachable { .. } | RemoteError::Answer { .. } => Self::internal(&error.into()),
-            RemoteError::Token { .. } | RemoteError::TokenFile(_) => Self::configuration(error.to_string()),
-            RemoteError::Refused { .. } => Self::plugin(error.to_string()),
+            RemoteError::Unreachable { .. } | RemoteError::Answer { .. } => Self::internal(error),
+            RemoteError::Token { .. } | RemoteError::TokenFile(_) => Self::new(Cause::Configuration, error),
+            RemoteError::Refused { .. } => Self::new(Cause::Plugin, error),
         }
     }
 }

@@ -54,7 +54,8 @@ pub fn follow(console: &Console, registry: &PipelineRegistry, names: bool, shutd
             } else if is_new && console.is_for_people() {
                 console.print(named());
             } else if is_new {
-                log_progress(names.then_some(entry.name()), &counts, rate);
+                let details = Details { records_per_second: Some(rate.round()), ..Details::default() };
+                log_counts("progress", names.then_some(entry.name()), &counts, &details);
             }
             entry.telemetry.failure_log.tick(now);
         }
@@ -65,15 +66,31 @@ pub fn follow(console: &Console, registry: &PipelineRegistry, names: bool, shutd
     registry.all().iter().for_each(|entry| entry.telemetry.failure_log.finish());
 }
 
-fn log_progress(pipeline: Option<&str>, counts: &Counts, rate: f64) {
+/// The fields of a log line that only the progress or only the summary has.
+#[derive(Default)]
+struct Details {
+    records_per_second: Option<f64>,
+    dead_letters_by_kind: Option<String>,
+    transactions: Option<u64>,
+    aborts: Option<u64>,
+    rebalances: Option<u64>,
+    seconds: Option<f64>,
+}
+
+fn log_counts(event: &'static str, pipeline: Option<&str>, counts: &Counts, details: &Details) {
     tracing::info!(
         pipeline,
         records_in = counts.records_in,
         records_out = counts.records_out,
         skipped = counts.skipped,
         dead_letters = counts.dead_letters(),
-        records_per_second = rate.round(),
-        "progress"
+        dead_letters_by_kind = details.dead_letters_by_kind,
+        transactions = details.transactions,
+        aborts = details.aborts,
+        rebalances = details.rebalances,
+        records_per_second = details.records_per_second,
+        seconds = details.seconds,
+        "{event}"
     );
 }
 
@@ -122,17 +139,13 @@ fn summary(telemetry: &Telemetry, ran: Duration) -> String {
 fn log_summary(pipeline: Option<&str>, telemetry: &Telemetry, ran: Duration) {
     let counts = telemetry.counts();
     let by_kind: Vec<String> = counts.by_kind().map(|(kind, count)| format!("{kind}={count}")).collect();
-    tracing::info!(
-        pipeline,
-        records_in = counts.records_in,
-        records_out = counts.records_out,
-        skipped = counts.skipped,
-        dead_letters = counts.dead_letters(),
-        dead_letters_by_kind = by_kind.join(","),
-        transactions = telemetry.transactions(),
-        aborts = telemetry.aborts(),
-        rebalances = telemetry.rebalances(),
-        seconds = ran.as_secs_f64(),
-        "done"
-    );
+    let details = Details {
+        dead_letters_by_kind: Some(by_kind.join(",")),
+        transactions: Some(telemetry.transactions()),
+        aborts: Some(telemetry.aborts()),
+        rebalances: Some(telemetry.rebalances()),
+        seconds: Some(ran.as_secs_f64()),
+        records_per_second: None,
+    };
+    log_counts("done", pipeline, &counts, &details);
 }

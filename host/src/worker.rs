@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::config::Delivery;
 use mapper_core::dead_letter::{DeadLetters, Origin};
 use mapper_core::decision::Routes;
-use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_core::shutdown::{Cause, Halt, Shutdown};
 use mapper_kafka::{Input, KafkaSettings, KafkaSink, KafkaSource};
 use mapper_pipeline::activity::Activity;
 use mapper_pipeline::{CommitPolicy, Driver, FailurePolicy, Observers, Parts, Settings, SinkError, SystemClock};
@@ -99,7 +99,9 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
     // It is dropped in any case: a swap must not wait for an ended worker.
     let versions = WorkerSlot::new(job.slot.clone(), number, job.active_version.clone());
     let source = KafkaSource::new(&job.kafka, job.input.clone(), job.telemetry.source_observer(number));
-    let source = source.map_err(|error| Halt::configuration(format!("failed to create the consumer: {error}")))?;
+    let source = source.map_err(|error| {
+        Halt::new(Cause::Configuration, anyhow::Error::new(error).context("failed to create the consumer"))
+    })?;
     let transactional_id =
         (job.kafka.delivery == Delivery::ExactlyOnce).then(|| format!("{}-{number}", job.transactional_id));
     let topics = (job.input.clone(), job.routes.clone());

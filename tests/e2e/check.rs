@@ -32,7 +32,11 @@ fn check_tells_what_fits_from_what_does_not() {
         (&true.into(), &"reduce_visit".into(), &"1.0.0".into())
     );
     assert!(json["start_memory_bytes"].as_u64() > Some(1 << 16) && json["compile_ms"].as_f64() > Some(0.0), "{out}");
-    assert!(json["imports"].as_array().is_some_and(|imports| imports.iter().all(|import| import["description"].is_string())));
+    assert!(
+        json["imports"]
+            .as_array()
+            .is_some_and(|imports| imports.iter().all(|import| import["description"].is_string()))
+    );
 
     std::fs::write(dir.join("text.wasm"), "hello").expect("a file");
     std::fs::write(dir.join("module.wasm"), b"\0asm\x01\0\0\0").expect("a file");

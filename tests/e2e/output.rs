@@ -178,7 +178,7 @@ fn output_that_does_not_fit_on_a_disk_is_an_error() {
         let output = in_dir(dir.path(), args).stdout(full).output().expect("the host can be run");
         let err = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{args:?}: {err}");
-        assert!(err.contains("stdout can't be written: No space left on device"), "{args:?}: {err}");
+        assert!(err.contains("failed to write to stdout: No space left on device"), "{args:?}: {err}");
     }
 }
 

@@ -22,7 +22,7 @@ fn what_takes_longer_than_the_drain_timeout_is_given_up_uncommitted() {
     host.signal(libc::SIGTERM);
     let ended = host.wait();
     assert_eq!(ended.code, Some(4), "{}", ended.output);
-    assert!(ended.output.contains("could not be finished within 200ms (--drain-timeout)"), "{}", ended.output);
+    assert!(ended.output.contains("the drain did not complete within 200ms (--drain-timeout)"), "{}", ended.output);
     assert!(topics::committed(job.kafka, &job.group, &job.input).iter().all(|(_, offset)| offset.is_none()));
 }
 

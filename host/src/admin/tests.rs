@@ -167,7 +167,7 @@ fn address_in_use_is_an_error_only_if_it_was_configured() {
     let address = taken.local_addr().unwrap();
     let Err(halt) = bind(Some(AdminConfig { address, asked: true })) else { panic!("the address is in use") };
     assert_eq!(halt.cause.exit_code(), 2);
-    assert!(halt.reason.contains(&address.to_string()) && halt.reason.contains("--admin off"), "{halt}");
+    assert!(halt.reason().contains(&address.to_string()) && halt.reason().contains("--admin off"), "{halt}");
     assert!(bind(Some(AdminConfig { address, asked: false })).unwrap().is_none());
     assert!(bind(None).unwrap().is_none());
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use unicode_width::UnicodeWidthChar;
 
 use super::{PARTITIONS, RecentVisits, Topics};
-use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_core::shutdown::{Cause, Halt, Shutdown};
 use mapper_kafka::{KafkaSettings, Peek, Peeked};
 use mapper_terminal::console::Console;
 use mapper_terminal::output::escape;
@@ -31,7 +31,7 @@ pub(super) fn show_samples(
     shutdown: &Shutdown,
 ) -> Result<(), Halt> {
     let shown: Vec<&str> = topics.outputs.iter().copied().chain([topics.dead_letters]).collect();
-    let peek = Peek::new(settings, &shown, PARTITIONS).map_err(|error| Halt::kafka(error.to_string()))?;
+    let peek = Peek::new(settings, &shown, PARTITIONS).map_err(|error| Halt::new(Cause::Kafka, error))?;
     let label_columns = shown.iter().map(|topic| topic.len() + 2).chain([topics.input.len()]).max().unwrap_or_default();
     let mut state: Vec<(usize, Instant)> = vec![(0, Instant::now()); shown.len()];
     let mut reasons = HashSet::new();

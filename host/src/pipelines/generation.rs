@@ -16,7 +16,7 @@ use crate::topics::{TopicReporter, TopicWatch};
 use crate::worker::{self, Job};
 use mapper_author::guest::build_if_absent;
 use mapper_core::identity::Identity;
-use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_core::shutdown::{Cause, Halt, Shutdown};
 use mapper_kafka::{InputContext, step_limits};
 use mapper_pipeline::CommitPolicy;
 use mapper_runtime::{Engine, Plugin};
@@ -125,7 +125,7 @@ fn load(
     cache_dir: Option<&Path>,
     ends: [&Shutdown; 2],
 ) -> Result<(Arc<Engine>, Arc<Plugin>), Halt> {
-    let engine = Engine::with_cache(spec.limits, cache_dir).map_err(|error| Halt::internal(&error))?;
+    let engine = Engine::with_cache(spec.limits, cache_dir).map_err(Halt::internal)?;
     spec.grants.check().map_err(Halt::configuration)?;
     let engine = ends.into_iter().fold(engine.granting(spec.grants.clone()), Engine::cancelled_by);
     let engine = Arc::new(engine);
@@ -176,8 +176,9 @@ impl Prepared {
         let topics = spec.input_topics.to_string();
         let names = (topics.as_str(), spec.group.as_str());
         let spans = shared.tracing.as_ref().map(|tracing| Spans::start(tracing, names, &telemetry.spans)).transpose();
-        let spans =
-            spans.map_err(|error| Halt::configuration(format!("cannot send spans: {error}")))?.unwrap_or_default();
+        let spans = spans
+            .map_err(|error| Halt::new(Cause::Configuration, error.context("cannot send spans")))?
+            .unwrap_or_default();
         let loader = PluginLoader {
             engine,
             settings: spec.set.to_vec(),
@@ -308,7 +309,7 @@ impl Started {
         let here = tracing::Span::current();
         let outcome = std::thread::scope(|scope| {
             let run = || -> Result<Outcome, Halt> {
-                let failed = |error| Halt::internal(&anyhow::Error::new(error).context("starting a thread"));
+                let failed = |error| Halt::internal(anyhow::Error::new(error).context("starting a thread"));
                 let ask = || {
                     here.in_scope(|| {
                         let unready_after = spec.kafka_unready_after;
@@ -329,7 +330,7 @@ impl Started {
                 let workers = if has_work { worker::start(&job) } else { Ok(Vec::new()) };
                 let workers = workers.map_err(|error| {
                     workers_end.request();
-                    Halt::internal(&error)
+                    Halt::internal(error)
                 })?;
                 let ends = (shutdown, &workers_end);
                 let Drained { deadline, ended, left } = supervise(workers, spec, (&kafka, &job.input), telemetry, ends);

@@ -179,7 +179,7 @@ impl Manager {
             let run = AssertUnwindSafe(|| generation::run(&spec, &shared, &cluster, &entry, &signals));
             let outcome = catch_unwind(run).unwrap_or_else(|_| {
                 let panicked = anyhow::anyhow!("a thread of the pipeline panicked; see the error before");
-                Err(Halt::internal(&panicked)).into()
+                Err(Halt::internal(panicked)).into()
             });
             // The manager exists until the process ends.
             let _ = events.send(Ended { name: spec.name.clone(), outcome });
@@ -187,7 +187,7 @@ impl Manager {
         match std::thread::Builder::new().name(format!("pipeline-{name}")).spawn(work) {
             Ok(thread) => pipeline.phase = Phase::Running(thread),
             Err(error) => {
-                let halt = Halt::internal(&anyhow::Error::new(error).context("starting the thread of the pipeline"));
+                let halt = Halt::internal(anyhow::Error::new(error).context("starting the thread of the pipeline"));
                 self.halted(name, halt);
             }
         }
@@ -277,7 +277,7 @@ impl Manager {
         pipeline.left.extend(left);
         if !matches!(pipeline.goal, Goal::Run) {
             if let Err(halt) = ended {
-                tracing::warn!(pipeline = name, reason = halt.reason, "the pipeline did not end cleanly");
+                tracing::warn!(pipeline = name, reason = halt.reason(), "the pipeline did not end cleanly");
             }
             return self.reach_goal(&name);
         }
@@ -298,11 +298,11 @@ impl Manager {
         let pause = restarts.then(|| pipeline.backoff.pause(pipeline.started.elapsed()));
         pipeline.phase = pause.map_or(Phase::Settled, |pause| Phase::Waiting(now + pause));
         if self.policy.names_pipelines {
-            let (reason, restart_in_s) = (&halt.reason, pause.map(|pause| pause.as_secs()));
+            let (reason, restart_in_s) = (&halt.reason(), pause.map(|pause| pause.as_secs()));
             tracing::error!(pipeline = name, generation = pipeline.entry.generation(), restart_in_s, reason, "halted");
         }
         let restart_at = pause.map(|pause| now + pause);
-        pipeline.entry.set_state(State::Halted { reason: halt.reason.clone(), restart_at });
+        pipeline.entry.set_state(State::Halted { reason: halt.reason().clone(), restart_at });
         // The first of several halts in a row counts.
         let since = pipeline.failure.take().map_or(now, |(since, _)| since);
         pipeline.failure = Some((since, halt));

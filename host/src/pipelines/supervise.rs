@@ -84,7 +84,7 @@ fn drain(workers: Workers, timeout: Duration, telemetry: &Telemetry) -> Drained 
     let mut ended = Ok(());
     let (finished, left): (Workers, Workers) = workers.into_iter().partition(JoinHandle::is_finished);
     for worker in finished {
-        let panicked = |_| Err(Halt::internal(&anyhow::anyhow!("a worker panicked; see the error before")));
+        let panicked = |_| Err(Halt::internal(anyhow::anyhow!("a worker panicked; see the error before")));
         ended = ended.and(worker.join().unwrap_or_else(panicked));
     }
     Drained { deadline, ended, left }

@@ -6,7 +6,7 @@ use super::client::Client;
 use super::text;
 use mapper_api::versions::Report;
 use mapper_api::versions::RollbackPlan;
-use mapper_core::shutdown::{Cause, Halt};
+use mapper_core::shutdown::Halt;
 use mapper_terminal::output;
 
 /// Rolls back to this version, or to the one before. Without a version and without `yes`, the user must confirm it.
@@ -34,9 +34,9 @@ fn confirm(plan: &RollbackPlan) -> Result<(), Halt> {
     output::eprint_prompt("Roll back? [y/N] ");
     let mut answer = String::new();
     let read = io::stdin().lock().read_line(&mut answer);
-    read.map_err(|error| Halt::internal(&anyhow::Error::new(error).context("reading the answer")))?;
+    read.map_err(|error| Halt::internal(anyhow::Error::new(error).context("reading the answer")))?;
     if ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
         return Ok(());
     }
-    Err(Halt { cause: Cause::Internal, reason: "nothing was changed: the answer was not yes".to_owned() })
+    Err(Halt::internal(anyhow::anyhow!("nothing was changed: the answer was not yes")))
 }

@@ -172,7 +172,7 @@ impl Running {
 fn swapped(swapping: JoinHandle<Result<(), Panicked>>) -> Result<(), Halt> {
     match swapping.join() {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(Panicked)) | Err(_) => Err(Halt::internal(&anyhow::anyhow!(
+        Ok(Err(Panicked)) | Err(_) => Err(Halt::internal(anyhow::anyhow!(
             "the swap thread panicked: this is a bug of the host; see the error in the log. No record is lost. Start the host again and report \
              the error"
         ))),
@@ -199,7 +199,7 @@ mod tests {
         let panics = || panic!("on purpose");
         let thread = start_swapping(panics, requests.clone(), telemetry.clone(), workers_end.clone()).unwrap();
         let halt = swapped(thread).unwrap_err();
-        assert!(halt.cause == Cause::Internal && halt.reason.contains("the swap thread panicked"), "{halt}");
+        assert!(halt.cause == Cause::Internal && halt.reason().contains("the swap thread panicked"), "{halt}");
         assert!(workers_end.requested());
         assert_eq!(telemetry.stuck(), ["the thread 'swap' has panicked"]);
         assert_eq!(requests.submit(Request::StopShadow).unwrap_err(), Busy::Panicked);

@@ -83,7 +83,7 @@ pub fn bench(config: &BenchConfig) -> Result<Outcome, Halt> {
         instance_ms: millis(started_in),
         memory_bytes: measurement.memory_bytes.max(start_memory_bytes.unwrap_or_default()),
     };
-    let failed = |error: anyhow::Error| Halt::internal(&error);
+    let failed = |error: anyhow::Error| Halt::internal(error);
     let state_dir = config.state_dir.as_deref();
     let previous = state_dir.map(|dir| history::last(dir, &identity.name)).transpose().map_err(failed)?.flatten();
     output::print_line(format!(

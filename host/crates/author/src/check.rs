@@ -65,10 +65,9 @@ fn access_name(access: Access) -> &'static str {
 
 fn to_json(path: &Path, description: &Description) -> Value {
     let millis = |duration: Option<std::time::Duration>| duration.map(|duration| duration.as_secs_f64() * 1e3);
-    let imports = description
-        .imports
-        .iter()
-        .map(|import| json!({ "name": import.name, "access": access_name(import.access), "description": import.about }));
+    let imports = description.imports.iter().map(
+        |import| json!({ "name": import.name, "access": access_name(import.access), "description": import.about }),
+    );
     json!({
         "file": path.display().to_string(),
         "valid": description.plugin.is_ok(),

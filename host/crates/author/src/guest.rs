@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::config::GuestConfig;
 use crate::project::{self, Rebuild};
-use mapper_core::shutdown::Halt;
+use mapper_core::shutdown::{Cause, Halt};
 use mapper_runtime::{Engine, LoadError, Plugin, PluginFileError, PluginMapper, Stage};
 use mapper_state::files;
 use mapper_state::files::PLUGIN_LIMIT;
@@ -22,8 +22,7 @@ impl Guest {
     /// A granted directory can't be read.
     pub(super) fn new(config: &GuestConfig, path: &Path) -> Result<Self, Halt> {
         config.grants.check().map_err(Halt::configuration)?;
-        let engine =
-            Engine::with_cache(config.limits, config.cache_dir.as_deref()).map_err(|error| Halt::internal(&error))?;
+        let engine = Engine::with_cache(config.limits, config.cache_dir.as_deref()).map_err(Halt::internal)?;
         Ok(Self { engine: Arc::new(engine.granting(config.grants.clone())), path: path.to_owned() })
     }
 
@@ -40,7 +39,7 @@ impl Guest {
 /// A granted directory can't be read.
 pub(super) fn engine(config: &GuestConfig, cache_dir: Option<PathBuf>) -> Result<Engine, Halt> {
     config.grants.check().map_err(Halt::configuration)?;
-    let engine = Engine::new(config.limits, cache_dir).map_err(|error| Halt::internal(&error))?;
+    let engine = Engine::new(config.limits, cache_dir).map_err(Halt::internal)?;
     Ok(engine.granting(config.grants.clone()))
 }
 
@@ -61,5 +60,5 @@ pub fn build_if_absent(plugin: &Path) -> Result<(), Halt> {
     let Some(project) = (!plugin.exists()).then(|| project::find_for_plugin(plugin)).flatten() else { return Ok(()) };
     output::eprint_line(format!("{} does not exist; building it from {} …", plugin.display(), project.display()));
     let built = project::build(&project, Some(plugin), Rebuild::WhenChanged);
-    built.map(|_| ()).map_err(|error| Halt::plugin(format!("failed to build the plugin: {error:#}")))
+    built.map(|_| ()).map_err(|error| Halt::new(Cause::Plugin, error.context("failed to build the plugin")))
 }

@@ -55,7 +55,7 @@ pub fn map(config: &MapConfig, services: &dyn Services) -> Result<Outcome, Halt>
             Ok(()) => {}
             // The reader of stdout has closed the pipe.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => break,
-            Err(error) => return Err(Halt::internal(&anyhow::Error::new(error).context("writing the outputs"))),
+            Err(error) => return Err(Halt::internal(anyhow::Error::new(error).context("writing the outputs"))),
         }
         report.advance(input.progress());
     }

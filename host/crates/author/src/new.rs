@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::templates::ProjectName;
 use crate::config::NewConfig;
-use mapper_core::shutdown::Halt;
+use mapper_core::shutdown::{Cause, Halt};
 use mapper_terminal::output;
 
 /// Creates the project, and prints the next steps.
@@ -20,7 +20,7 @@ pub fn new(config: &NewConfig) -> Result<(), Halt> {
         Halt::configuration(format!("{}: invalid project name: {name:?}: {allowed}", dir.display()))
     })?;
     check_empty(dir)?;
-    write(dir, &config.language.project(&name, config.template)).map_err(|error| Halt::internal(&error))?;
+    write(dir, &config.language.project(&name, config.template)).map_err(Halt::internal)?;
     let dir = dir.display();
     let (language, purpose) = (config.language.name(), config.template.purpose());
     output::print_line(format!("{dir} is a mapper in {language}: {purpose}. Next steps:"));
@@ -40,7 +40,9 @@ fn check_empty(dir: &Path) -> Result<(), Halt> {
         Ok(false) => Err(occupied("the directory exists and is not empty")),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotADirectory => Err(occupied("a file with this name exists")),
-        Err(error) => Err(Halt::configuration(format!("{}: {error}", dir.display()))),
+        Err(error) => {
+            Err(Halt::new(Cause::Configuration, anyhow::Error::new(error).context(format!("{}", dir.display()))))
+        }
     }
 }
 

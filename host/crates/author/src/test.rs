@@ -12,14 +12,14 @@ use super::junit::{self, Suite};
 use super::{Outcome, diff};
 use crate::config::{GuestConfig, TestConfig};
 use crate::project::{self, Rebuild};
-use mapper_core::shutdown::Halt;
+use mapper_core::shutdown::{Cause, Halt};
 use mapper_state::files;
 use mapper_terminal::output::{self, Colour, Line};
 
 /// # Errors
 /// There are no cases, a plugin can't be built or loaded, or a file can't be written.
 pub fn test(config: &TestConfig) -> Result<Outcome, Halt> {
-    let internal = |error: anyhow::Error| Halt::internal(&error);
+    let internal = |error: anyhow::Error| Halt::internal(error);
     let mut total = Counts::default();
     let mut suites = Vec::new();
     for target in &config.targets {
@@ -79,7 +79,7 @@ pub(super) enum Shown {
 fn find_plugin(target: &Path) -> Result<(PathBuf, Option<PathBuf>), Halt> {
     if target.is_dir() {
         let built =
-            project::build(target, None, Rebuild::WhenChanged).map_err(|error| Halt::plugin(format!("{error:#}")))?;
+            project::build(target, None, Rebuild::WhenChanged).map_err(|error| Halt::new(Cause::Plugin, error))?;
         // Without a leading dot, so that editors link `cases.jsonl:3`.
         let dir = target.strip_prefix(".").unwrap_or(target);
         return Ok((built.plugin, Some(dir.to_owned())));
@@ -99,7 +99,8 @@ fn read_cases(config: &TestConfig, plugin: &Path, project: Option<&Path>) -> Res
             cases::sibling_path(plugin).display()
         )));
     }
-    cases::read_all(&paths).map_err(|error| Halt::configuration(format!("failed to read the cases: {error}")))
+    cases::read_all(&paths)
+        .map_err(|error| Halt::new(Cause::Configuration, anyhow::Error::new(error).context("failed to read the cases")))
 }
 
 /// Applies the filter. Selecting no case is an error, because it is most likely a mistake.

@@ -20,7 +20,7 @@ use crate::config::{BuildConfig, WatchConfig};
 use crate::project;
 use crate::services::Services;
 use mapper_core::identity::Digest;
-use mapper_core::shutdown::Halt;
+use mapper_core::shutdown::{Cause, Halt};
 use mapper_state::files::{self, Limit};
 use mapper_terminal::output;
 
@@ -58,7 +58,7 @@ fn is_rewritten(before: &Snapshot, after: &Snapshot) -> bool {
 /// # Errors
 /// The directory can't be watched.
 pub(super) fn watch(config: &BuildConfig, watch_config: &WatchConfig, services: &dyn Services) -> Result<(), Halt> {
-    let failed = |error: anyhow::Error| Halt::internal(&error);
+    let failed = |error: anyhow::Error| Halt::internal(error);
     let plugin = config.output.clone().map_or_else(|| project::plugin_path(&config.dir), Ok).map_err(failed)?;
     let mut changes = Changes::new(&config.dir, cases::sibling_path(&plugin)).map_err(failed)?;
     build_on_change(&mut changes, || {
@@ -72,7 +72,7 @@ pub(super) fn watch(config: &BuildConfig, watch_config: &WatchConfig, services: 
 
 /// Calls `round` after each change until it breaks.
 fn build_on_change(changes: &mut Changes, mut round: impl FnMut() -> ControlFlow<()>) -> Result<(), Halt> {
-    let failed = |error: anyhow::Error| Halt::internal(&error);
+    let failed = |error: anyhow::Error| Halt::internal(error);
     // Whether this round repeats the previous one because of a write during it.
     let mut is_repeat = false;
     loop {
@@ -99,7 +99,7 @@ fn build_on_change(changes: &mut Changes, mut round: impl FnMut() -> ControlFlow
 fn build_and_test(config: &BuildConfig, watch_config: &WatchConfig, services: &dyn Services) -> Result<(), Halt> {
     let started = Instant::now();
     let built = project::build(&config.dir, config.output.as_deref(), config.rebuild);
-    let project::Built { plugin, is_new } = built.map_err(|error| Halt::plugin(format!("{error:#}")))?;
+    let project::Built { plugin, is_new } = built.map_err(|error| Halt::new(Cause::Plugin, error))?;
     output::print_line(if is_new {
         format!("built {} in {:.1} s", plugin.display(), started.elapsed().as_secs_f64())
     } else {
@@ -119,8 +119,9 @@ fn run_cases(config: &BuildConfig, watch_config: &WatchConfig, plugin: &Path) ->
         output::print_line("no cases found (cases.jsonl)");
         return Ok(true);
     }
-    let files =
-        cases::read_all(&paths).map_err(|error| Halt::configuration(format!("failed to read the cases: {error}")))?;
+    let files = cases::read_all(&paths).map_err(|error| {
+        Halt::new(Cause::Configuration, anyhow::Error::new(error).context("failed to read the cases"))
+    })?;
     let results = test::run(plugin, files, &watch_config.guest)?;
     let counts = test::print(&results, Shown::Failed);
     output::print_line(format!("{} passed, {} failed", counts.passed, counts.failed));
@@ -185,7 +186,7 @@ impl Changes {
 
     /// Waits for an event, and then for the quiet period.
     fn wait(&self) -> Result<(), Halt> {
-        let stopped = |_| Halt::internal(&anyhow::anyhow!("the file watcher has stopped"));
+        let stopped = |_| Halt::internal(anyhow::anyhow!("the file watcher has stopped"));
         self.events.recv().map_err(stopped)?;
         let started = Instant::now();
         while started.elapsed() < MAX_BURST {
@@ -193,7 +194,7 @@ impl Changes {
                 Ok(()) => {}
                 Err(RecvTimeoutError::Timeout) => break,
                 Err(error @ RecvTimeoutError::Disconnected) => {
-                    return Err(Halt::internal(&anyhow::Error::new(error).context("watching for changes")));
+                    return Err(Halt::internal(anyhow::Error::new(error).context("watching for changes")));
                 }
             }
         }

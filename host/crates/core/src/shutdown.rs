@@ -1,5 +1,7 @@
 //! Shutdown requests, and the causes of an early end.
 
+use std::error::Error;
+use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -63,33 +65,81 @@ impl Cause {
     }
 }
 
-/// An error that ends the host.
-#[derive(Debug, thiserror::Error)]
-#[error("{reason}")]
+/// An error that ends the host. Its text is the outermost message; [`Halt::reason`] has those of its sources, too.
+#[derive(Debug)]
 pub struct Halt {
     pub cause: Cause,
-    /// The reason, and how to fix it.
-    pub reason: String,
+    error: anyhow::Error,
 }
 
 impl Halt {
+    /// `error` has the reason, and how to fix it.
+    pub fn new(cause: Cause, error: impl Into<anyhow::Error>) -> Self {
+        Self { cause, error: error.into() }
+    }
+
+    fn with_message(cause: Cause, reason: impl Into<String>) -> Self {
+        Self { cause, error: anyhow::Error::msg(reason.into()) }
+    }
+
     pub fn kafka(reason: impl Into<String>) -> Self {
-        Self { cause: Cause::Kafka, reason: reason.into() }
+        Self::with_message(Cause::Kafka, reason)
     }
 
     pub fn plugin(reason: impl Into<String>) -> Self {
-        Self { cause: Cause::Plugin, reason: reason.into() }
+        Self::with_message(Cause::Plugin, reason)
     }
 
     pub fn failing(reason: impl Into<String>) -> Self {
-        Self { cause: Cause::Failing, reason: reason.into() }
+        Self::with_message(Cause::Failing, reason)
     }
 
     pub fn configuration(reason: impl Into<String>) -> Self {
-        Self { cause: Cause::Configuration, reason: reason.into() }
+        Self::with_message(Cause::Configuration, reason)
     }
 
-    pub fn internal(error: &anyhow::Error) -> Self {
-        Self { cause: Cause::Internal, reason: format!("{error:#}") }
+    pub fn internal(error: impl Into<anyhow::Error>) -> Self {
+        Self::new(Cause::Internal, error)
+    }
+
+    /// The messages of the error and of its sources, and how to fix it. Some errors repeat the message of their source.
+    pub fn reason(&self) -> String {
+        let mut reason = self.error.to_string();
+        for source in self.error.chain().skip(1).map(ToString::to_string) {
+            if !reason.contains(&source) {
+                reason = format!("{reason}: {source}");
+            }
+        }
+        reason
+    }
+}
+
+impl fmt::Display for Halt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.error, f)
+    }
+}
+
+impl Error for Halt {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.error.source()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn halt_keeps_the_chain_of_its_sources() {
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        let halt = Halt::new(Cause::Kafka, anyhow::Error::new(refused).context("failed to connect"));
+        assert_eq!((halt.to_string().as_str(), halt.cause.exit_code()), ("failed to connect", 4));
+        assert_eq!(halt.reason(), "failed to connect: connection refused");
+        let source = halt.source().and_then(|source| source.downcast_ref::<io::Error>());
+        assert_eq!(source.map(io::Error::kind), Some(io::ErrorKind::ConnectionRefused));
+        assert!(Halt::plugin("not a plugin").source().is_none());
     }
 }

@@ -71,7 +71,7 @@ mod tests {
         let classify = |code| match classify_delivery_error(code, "visits_dlq") {
             SinkError::RecordsRejected(rejections) => panic!("{rejections:?}"),
             SinkError::Retriable(why) => ("retriable", format!("{why:#}")),
-            SinkError::Fatal(halt) => ("fatal", halt.to_string()),
+            SinkError::Fatal(halt) => ("fatal", halt.reason()),
         };
         for (code, expected) in [
             (Code::UnknownTopic, "fatal"),

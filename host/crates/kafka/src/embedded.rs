@@ -6,7 +6,7 @@
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 
-use mapper_core::shutdown::Halt;
+use mapper_core::shutdown::{Cause, Halt};
 
 /// The broker ends when this value is dropped.
 pub struct EmbeddedBroker(MockCluster<'static, DefaultProducerContext>);
@@ -17,7 +17,9 @@ impl EmbeddedBroker {
     /// # Errors
     /// If it cannot start, for example because there is no free port.
     pub fn start<'a>(topics: impl IntoIterator<Item = &'a str>, partitions: i32) -> Result<Self, Halt> {
-        let failed = |error| Halt::kafka(format!("the embedded broker could not be started: {error}"));
+        let failed = |error| {
+            Halt::new(Cause::Kafka, anyhow::Error::new(error).context("the embedded broker could not be started"))
+        };
         let cluster = MockCluster::new(1).map_err(failed)?;
         for topic in topics {
             cluster.create_topic(topic, partitions, 1).map_err(failed)?;

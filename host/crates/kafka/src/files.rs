@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use mapper_core::shutdown::Halt;
+use mapper_core::shutdown::{Cause, Halt};
 use mapper_state::files;
 
 /// The properties with a path (CONFIGURATION.md of librdkafka).
@@ -27,7 +27,10 @@ pub(super) fn check(properties: &[(String, String)]) -> Result<(), Halt> {
     for (key, path) in properties.iter().filter(|(key, _)| FILES.contains(&key.as_str())) {
         match files::open(Path::new(path)) {
             Err(error) if error.kind() == ErrorKind::InvalidInput => {
-                return Err(Halt::configuration(format!("the property {key}: {path}: {error}")));
+                return Err(Halt::new(
+                    Cause::Configuration,
+                    anyhow::Error::new(error).context(format!("the property {key}: {path}")),
+                ));
             }
             _ => {}
         }
@@ -48,7 +51,7 @@ mod tests {
         let check = |key: &str, path: &str| check(&[(key.to_owned(), path.to_owned())]);
         for key in FILES {
             let halt = check(key, &fifo).unwrap_err();
-            assert!(halt.reason.contains(key) && halt.reason.contains("a named pipe (FIFO)"), "{halt}");
+            assert!(halt.reason().contains(key) && halt.reason().contains("a named pipe (FIFO)"), "{halt}");
             assert_eq!(halt.cause.exit_code(), 2);
         }
         for (key, path) in [

@@ -10,7 +10,7 @@ use rdkafka::util::Timeout;
 use super::client::KafkaSettings;
 use super::native::TopicHandle;
 use super::reporting::ReportingProducer;
-use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_core::shutdown::{Cause, Halt, Shutdown};
 
 pub struct TopicProducer {
     topic: TopicHandle,
@@ -51,7 +51,9 @@ impl TopicProducer {
     /// If a record was not delivered.
     pub fn finish(&self) -> Result<(), Halt> {
         let flushed = self.producer.flush(Timeout::Never);
-        flushed.map_err(|error| Halt::kafka(format!("failed to produce the last visits: {error}")))?;
+        flushed.map_err(|error| {
+            Halt::new(Cause::Kafka, anyhow::Error::new(error).context("failed to produce the last visits"))
+        })?;
         let Some(failures) = self.producer.context().take() else { return Ok(()) };
         let rejected = failures.rejected.first().map(|rejected| rejected.code);
         let code = rejected.or(failures.other.map(|(code, _)| code));

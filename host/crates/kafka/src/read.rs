@@ -16,7 +16,7 @@ use super::permissions::{MissingPermission, Operation, Resource};
 use super::setup::Setup;
 use super::until::EndOffsets;
 use mapper_core::record::Batch;
-use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_core::shutdown::{Cause, Halt, Shutdown};
 use mapper_core::topic_table::TopicNames;
 
 const NO_GROUP: &str = "mapper-host-reads-without-a-group";
@@ -44,7 +44,9 @@ impl TopicReader {
                 "the topic '{topic}' doesn't exist at '{brokers}'; check the name"
             )));
         }
-        let failed = |error: KafkaError| Halt::kafka(format!("the topic '{topic}' can't be read: {error}"));
+        let failed = |error: KafkaError| {
+            Halt::new(Cause::Kafka, anyhow::Error::new(error).context(format!("the topic '{topic}' can't be read")))
+        };
         let mut config = settings.query_client();
         config.set("enable.partition.eof", "true");
         if settings.group.is_empty() {

@@ -24,7 +24,7 @@ use super::native::commit_within;
 use super::producer::{BoundedProducer, CallError};
 use mapper_core::decision::{RouteIndex, Routes, TopicLimits};
 use mapper_core::record::{Header, Position, Positions};
-use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_core::shutdown::{Cause, Halt, Shutdown};
 use mapper_pipeline::contracts::{Outgoing, STEP, Sink, SinkError};
 
 /// The pause before a retry while the producer queue is full.
@@ -114,8 +114,8 @@ impl KafkaSink {
         }
         let id = self.transactional_id.as_deref();
         let producer = BoundedProducer::new(&self.settings, id, &self.routes, self.max_batch_bytes);
-        let producer =
-            producer.map_err(|error| Halt::configuration(format!("failed to create the producer: {error}")))?;
+        let producer = producer
+            .map_err(|error| Halt::new(Cause::Configuration, error.context("failed to create the producer")))?;
         (self.open, self.is_outdated) = (Some(producer), false);
         if self.transactional_id.is_none() {
             return Ok(());

@@ -121,7 +121,7 @@ impl KafkaSource {
                     let (topic, partition, offset) = (record.topic(), record.partition(), record.offset());
                     let mistake =
                         anyhow::anyhow!("{topic}, partition {partition}, offset {offset} is not in the record queue");
-                    return Err(Halt::internal(&mistake).into());
+                    return Err(Halt::internal(mistake).into());
                 }
                 Err(error) => self.handle_error(&error.to_string(), error.rdkafka_error_code())?,
             }
@@ -264,7 +264,7 @@ impl Source for KafkaSource {
             if left > 0 && batch.bytes() < BATCH_BYTES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
         if let Some(mistake) = numbers.mistake() {
-            return Err(Halt::internal(&mistake).into());
+            return Err(Halt::internal(mistake).into());
         }
         if batch.is_empty() && self.events.is_empty() {
             self.report_positions(false);

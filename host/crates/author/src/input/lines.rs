@@ -8,7 +8,7 @@ use super::{BATCH_BYTES, Input, InputBatch, Progress, dead_letters};
 use crate::config::MapFormat;
 use crate::records::{DEFAULT_TOPIC, JsonRecord};
 use mapper_core::record::Batch;
-use mapper_core::shutdown::Halt;
+use mapper_core::shutdown::{Cause, Halt};
 use mapper_core::topic_table::TopicNames;
 use mapper_state::files::{self, WithoutBom};
 
@@ -71,8 +71,9 @@ impl Lines {
                 (Box::new(io::stdin()), None)
             } else {
                 let opened = files::open_stream(path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
-                let (file, metadata) =
-                    opened.map_err(|error| Halt::configuration(format!("{}: {error}", path.display())))?;
+                let (file, metadata) = opened.map_err(|error| {
+                    Halt::new(Cause::Configuration, anyhow::Error::new(error).context(format!("{}", path.display())))
+                })?;
                 (Box::new(file), metadata.is_file().then_some(metadata.len()))
             };
             bytes_total = bytes_total.zip(bytes).map(|(total, bytes)| total + bytes);
@@ -130,8 +131,10 @@ impl Input for Lines {
             self.line.clear();
             let read = read_line(&mut file.reader, &mut self.line);
             let (bytes, is_complete) = read.map_err(|error| match error.kind() {
-                io::ErrorKind::InvalidData => Halt::configuration(format!("{}: {error}", file.name())),
-                _ => Halt::internal(&anyhow::Error::new(error).context(format!("reading {}", file.name()))),
+                io::ErrorKind::InvalidData => {
+                    Halt::new(Cause::Configuration, anyhow::Error::new(error).context(file.name().to_string()))
+                }
+                _ => Halt::internal(anyhow::Error::new(error).context(format!("reading {}", file.name()))),
             })?;
             if bytes == 0 {
                 self.files.pop_front();

@@ -10,7 +10,7 @@ use super::super::error_class::{Denied, ErrorClass};
 use super::super::limits::topic_absence;
 use super::super::permissions::{MissingPermission, Operation, Resource};
 use super::{KafkaSink, REPORT_WAIT};
-use mapper_core::shutdown::Halt;
+use mapper_core::shutdown::{Cause, Halt};
 use mapper_pipeline::contracts::SinkError;
 
 /// A producer that is fenced this often within [`FENCED_WITHIN`] shares its transactional id with another host.
@@ -46,7 +46,11 @@ impl KafkaSink {
             }
             ErrorClass::NotAuthorized(denied) => return self.permission_error(error, denied),
             ErrorClass::Unsupported | ErrorClass::NotAuthenticated => {
-                return Halt::kafka(format!("Kafka refuses transactions to this host: {error}")).into();
+                return Halt::new(
+                    Cause::Kafka,
+                    anyhow::Error::new(error.clone()).context("Kafka refuses transactions to this host"),
+                )
+                .into();
             }
             ErrorClass::ProducerFenced => {
                 if let Some(halt) = self.record_fencing() {

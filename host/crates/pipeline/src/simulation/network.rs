@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{BrokerError, Cluster};
 use crate::contracts::SourceError;
-use mapper_core::shutdown::{Cause, Halt};
+use mapper_core::shutdown::Halt;
 
 /// How long a client waits for an answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
@@ -92,7 +92,7 @@ impl CallError {
 
 /// What each call of a dead process returns. It is not recovered from, so the pipeline calls nothing any more.
 fn dead() -> SourceError {
-    Halt { cause: Cause::Internal, reason: "the process is dead".to_owned() }.into()
+    Halt::internal(anyhow::anyhow!("the process is dead")).into()
 }
 
 /// The connection of one process to the cluster.

@@ -146,7 +146,7 @@ fn breaker_of_a_run_until_the_end_halts() {
         let fake = with_sick(&[vec!["one", "sick", "sick", "one"]], usize::MAX, vec![]);
         let halt = run(&fake, Work { ends_by_itself: true, ..breaker(2, records) }).unwrap_err();
         assert_eq!((halt.cause, halt.cause.exit_code()), (Cause::Failing, 5));
-        assert!(halt.reason.contains("2 records in a row") && halt.reason.contains("--breaker-after"), "{halt}");
+        assert!(halt.reason().contains("2 records in a row") && halt.reason().contains("--breaker-after"), "{halt}");
         assert_eq!(committed(&fake), [(0, next)], "{records}");
     }
 }
@@ -169,7 +169,7 @@ fn error_ratio_above_the_limit_halts_with_the_committed_offsets_unchanged() {
     let halt = run(&fake, Work { failures, records: 3, ..ALL_AT_ONCE }).unwrap_err();
     assert_eq!(halt.cause, Cause::Failing);
     let expected = "2 of the last 4 records failed, and 0.5 of them are too many";
-    assert!(halt.reason.starts_with(expected) && halt.reason.contains("rejected: no"), "{halt}");
+    assert!(halt.reason().starts_with(expected) && halt.reason().contains("rejected: no"), "{halt}");
     // Three at a time: the halt is within the second transaction, or in the third.
     assert_eq!(committed(&fake), [(0, 3)]);
     assert!(log(&fake).ends_with("begin, abort"), "{}", log(&fake));

@@ -301,7 +301,7 @@ fn fatal_error_leaves_the_committed_offsets() {
     for (call, n) in [(Call::Fetch, 3), (Call::Begin, 2), (Call::Send, 4), (Call::Commit, 2)] {
         let fake = Fake::new(&[ones(6)], vec![(call, n, Event::Halt)]);
         let halt = run(&fake, Work { records: 3, ..ALL_AT_ONCE }).unwrap_err();
-        assert_eq!(halt.reason, format!("{call:?} halts"));
+        assert_eq!(halt.reason(), format!("{call:?} halts"));
         assert_eq!(committed(&fake), [(0, 3)], "{call:?}");
     }
 }

@@ -63,8 +63,8 @@ fn dead_letter_rejected_in_every_form_halts_before_its_record() {
     let fake = Fake::new(&[vec!["one", "one", "refuse@commit", "one"]], vec![]);
     fake.kafka().refused_kind = Some(FailureKind::Undeliverable);
     let halt = run(&fake, ALL_AT_ONCE).unwrap_err();
-    assert!(halt.reason.contains("dead-letter topic 'dlq' refuses"), "{halt}");
-    assert!(halt.reason.contains("partition 0, offset 2"), "{halt}");
+    assert!(halt.reason().contains("dead-letter topic 'dlq' refuses"), "{halt}");
+    assert!(halt.reason().contains("partition 0, offset 2"), "{halt}");
     assert_eq!(committed(&fake), [(0, 2)]);
 }
 
@@ -182,6 +182,6 @@ fn dead_letter_that_never_fits_halts_before_its_record() {
     let mut pipeline = start(&fake, ALL_AT_ONCE, &Arc::default());
     let ended = pipeline.run();
     // Nothing fits into that topic.
-    assert!(ended.unwrap_err().reason.contains("offset 1"));
+    assert!(ended.unwrap_err().reason().contains("offset 1"));
     assert_eq!(committed(&fake), [(0, 1)]);
 }
