@@ -74,8 +74,8 @@ impl Source for Endless {
         Ok(())
     }
 
-    fn commit_ends(&mut self) -> Result<bool, SourceError> {
-        Ok(false)
+    fn uncommitted_ends(&mut self) -> Positions {
+        Positions::new()
     }
 
     fn finished(&mut self) -> Option<Positions> {

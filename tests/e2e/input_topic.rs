@@ -301,7 +301,8 @@ fn lag_behind_a_transactional_producer_goes_to_zero_when_idle() {
             let partitions = partitions.as_array().expect("partitions");
             partitions.len() == 2 && partitions.iter().all(|partition| partition["lag"] == 0)
         });
-        assert_eq!(metric(&admin, "mapper_host_transactions_total"), transactions, "idle costs no transactions");
+        let of_ends = metric(&admin, "mapper_host_transactions_total") - transactions;
+        assert!((1.0..=2.0).contains(&of_ends), "{of_ends} transactions for the ends of two partitions");
         stop(host);
     }
 }

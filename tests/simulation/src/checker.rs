@@ -53,6 +53,8 @@ pub(crate) struct Checker {
     tallies: Vec<Tally>,
     /// What hosts counted of transactions whose markers are not written yet.
     counted: Vec<Tally>,
+    /// Commits of offsets that were committed before.
+    repetitions: u64,
 }
 
 impl Checker {
@@ -67,6 +69,7 @@ impl Checker {
             made: BTreeMap::new(),
             tallies: Vec::new(),
             counted: Vec::new(),
+            repetitions: 0,
         }
     }
 
@@ -95,10 +98,27 @@ impl Checker {
                     self.add_made(*route, record)?;
                 }
                 self.check_transaction(records, offsets)?;
+                self.note_repetition(offsets);
                 self.move_offsets(offsets)
             }
-            Change::Offsets(offsets) => self.move_offsets(offsets),
+            Change::Offsets(offsets) => {
+                self.note_repetition(offsets);
+                self.move_offsets(offsets)
+            }
         }
+    }
+
+    fn note_repetition(&mut self, offsets: &Positions) {
+        let is_new = |(partition, next): (&i32, &i64)| self.committed.get(partition).is_none_or(|known| next > known);
+        self.repetitions += u64::from(!offsets.iter().any(is_new));
+    }
+
+    /// A commit of what is committed already follows only from a commit whose answer was not received.
+    pub(crate) fn check_repetitions(&self, unanswered: u64) -> Result<(), String> {
+        if self.repetitions <= unanswered {
+            return Ok(());
+        }
+        Err(format!("{} commits had nothing new, and {unanswered} requests had no answer", self.repetitions))
     }
 
     fn add_made(&mut self, route: usize, record: &StoredRecord) -> Result<(), String> {

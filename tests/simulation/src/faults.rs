@@ -93,12 +93,7 @@ impl Network for World {
         let fate = match random.number(0, 9999) as f64 / 10_000.0 {
             share if share < faults.request_lost => Fate::RequestLost,
             share if share < faults.request_lost + faults.answer_lost => Fate::AnswerLost,
-            share if share < faults.request_lost + faults.answer_lost + faults.late => match request {
-                // Known: the source commits the ends of idle partitions outside of a transaction. One that is carried out after the
-                // next transaction would move the offset back.
-                Request::CommitOffsets if self.scenario.is_exactly_once => Fate::RequestLost,
-                _ => Fate::Late(late),
-            },
+            share if share < faults.request_lost + faults.answer_lost + faults.late => Fate::Late(late),
             share if share < faults.request_lost + faults.answer_lost + faults.late + faults.refused => Fate::Refused,
             _ if random.chance(faults.slow) => Fate::Answered { there: slow, back: slow / 3 },
             _ => answered,

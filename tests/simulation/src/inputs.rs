@@ -62,6 +62,11 @@ impl World {
         for route in 0..=LETTERS {
             checker.check_order(cluster.output(route))?;
         }
+        let unanswered = {
+            let statistics = self.statistics();
+            statistics.lost + statistics.crashes
+        };
+        checker.check_repetitions(unanswered)?;
         if !self.scenario.is_exactly_once {
             return Ok(());
         }

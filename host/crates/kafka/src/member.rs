@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, ConsumerGroupMetadata, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaRespErr;
 
 use super::client::{self, KafkaSettings};
 use super::native::RecordQueue;
+use super::native::membership::GroupMembership;
 use mapper_core::input_topics::{INTERNAL_TOPICS, InputTopics};
 use mapper_core::record::Positions;
 use mapper_core::topic_table::TopicNames;
@@ -36,8 +37,6 @@ pub struct GroupContext {
     topic_ids: Mutex<BTreeMap<String, TopicId>>,
     /// The number of changes of `topic_ids`. The record path checks it without a lock.
     topic_id_changes: AtomicU64,
-    /// The number of failed asynchronous commits.
-    failed_commits: AtomicU64,
     /// Whether the user enabled the debug messages of librdkafka.
     shows_debug: bool,
 }
@@ -50,7 +49,6 @@ impl GroupContext {
             has_joined: AtomicBool::new(false),
             topic_ids: Mutex::default(),
             topic_id_changes: AtomicU64::new(0),
-            failed_commits: AtomicU64::new(0),
             shows_debug,
         }
     }
@@ -72,11 +70,6 @@ impl GroupContext {
     /// The topics that the client fetches and whose id has changed, each with its id.
     pub(super) fn topic_ids(&self) -> BTreeMap<String, TopicId> {
         self.topic_ids.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The number of failed asynchronous commits.
-    pub(super) fn failed_commits(&self) -> u64 {
-        self.failed_commits.load(Ordering::Relaxed)
     }
 }
 
@@ -123,13 +116,6 @@ impl ConsumerContext for GroupContext {
         } else if let Err(error) = apply_rebalance(consumer, &rebalance) {
             // The consumer is closing. The group removes it after the session timeout.
             tracing::debug!(%error, "failed to apply a rebalance during the close");
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        if let Err(error) = result {
-            tracing::debug!(target: "kafka", %error, "failed to commit the end of a partition");
-            self.failed_commits.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -209,6 +195,16 @@ impl Member {
         self.state().consumer.clone()
     }
 
+    /// The membership for a commit in a transaction, of this moment: it has the group generation, which fences a zombie. `None` without
+    /// a member id or a generation. Kafka takes a commit that has neither without a check.
+    pub(super) fn group_metadata(&self) -> Option<ConsumerGroupMetadata> {
+        let consumer = self.consumer();
+        let before = GroupMembership::of(&*consumer)?;
+        let metadata = consumer.group_metadata()?;
+        // A member that was lost in between has another generation if it joined again, so the metadata is that of the same membership.
+        (GroupMembership::of(&*consumer)? == before).then_some(metadata)
+    }
+
     /// Replaces the consumer and returns the old one.
     pub(super) fn replace_consumer(&self, consumer: Arc<GroupConsumer>) -> Arc<GroupConsumer> {
         let mut state = self.state();
@@ -257,7 +253,20 @@ impl Member {
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::ClientConfig;
+
     use super::*;
+
+    /// librdkafka hands out metadata of no member and no generation, with which Kafka takes a commit without a check.
+    #[test]
+    fn consumer_outside_of_the_group_has_no_metadata_for_a_commit() {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", "127.0.0.1:1").set("group.id", "g");
+        let context = GroupContext::new(false);
+        let consumer = Arc::new(GroupConsumer::from_config_and_context(&config, context).unwrap());
+        assert!(consumer.group_metadata().is_some());
+        assert!(Member::new(consumer).group_metadata().is_none());
+    }
 
     #[test]
     fn changed_topic_id_is_read_from_the_message_of_librdkafka() {

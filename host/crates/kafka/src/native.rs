@@ -1,7 +1,8 @@
 //! Safe wrappers of librdkafka calls that the rdkafka crate does not have: a record queue apart from rebalances, header names
-//! that are not UTF-8, a producer that uses topic handles, producer events, and cached end offsets.
+//! that are not UTF-8, a producer that uses topic handles, producer events, the membership of a group, and cached end offsets.
 
 pub(super) mod events;
+pub(super) mod membership;
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::ops::ControlFlow;

@@ -8,7 +8,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::TopicPartitionList;
 
@@ -179,8 +178,7 @@ impl KafkaSink {
     fn commit_exactly_once(&mut self, next: &Positions) -> Result<(), SinkError> {
         if !next.is_empty() {
             let offsets = self.offsets(next).map_err(|error| SinkError::Retriable(error.into()))?;
-            // Read now, because it has the group generation, which fences a zombie.
-            let Some(member) = self.member.consumer().group_metadata() else {
+            let Some(member) = self.member.group_metadata() else {
                 return Err(SinkError::Retriable(anyhow::anyhow!("this worker is not in the group")));
             };
             self.call(|producer| producer.send_offsets(offsets, member))?;

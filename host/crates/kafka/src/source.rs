@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -66,8 +66,6 @@ pub struct KafkaSource {
     out_of_range: BTreeMap<i32, OutOfRangeOffset>,
     /// By the index of the topic.
     detectors: BTreeMap<usize, DeadLetterDetector>,
-    /// End offsets that were committed asynchronously, and the number of failed commits before that.
-    committed_ends: (Positions, u64),
 }
 
 impl KafkaSource {
@@ -96,7 +94,6 @@ impl KafkaSource {
             new_topic: None,
             retired: BTreeSet::new(),
             out_of_range: BTreeMap::new(),
-            committed_ends: (Positions::new(), 0),
         })
     }
 
@@ -343,32 +340,12 @@ impl Source for KafkaSource {
         Ok(())
     }
 
-    fn commit_ends(&mut self) -> Result<bool, SourceError> {
-        let failures = self.consumer.context().failed_commits();
-        let (ends, failures_before) = std::mem::take(&mut self.committed_ends);
-        if failures != failures_before {
-            ends.keys().for_each(|partition| self.member.remove_committed(*partition));
-        }
-        let ends: Positions = self
-            .assigned
-            .iter()
-            .filter_map(|(partition, assigned)| {
-                let end = assigned.end.filter(|end| assigned.next.is_none_or(|next| next <= *end))?;
-                (end > self.member.committed(*partition).unwrap_or(0)).then_some((*partition, end))
-            })
-            .collect();
-        let commits = !ends.is_empty();
-        if commits {
-            let failed = |error: KafkaError| {
-                SourceError::Retriable(anyhow::Error::new(error).context("failed to commit the ends of partitions"))
-            };
-            let offsets = self.member.offsets(&self.topics, &ends).map_err(failed)?;
-            // Asynchronous; the next call retries a failed commit.
-            self.consumer.commit(&offsets, CommitMode::Async).map_err(failed)?;
-            self.member.record_committed(&ends);
-        }
-        self.committed_ends = (ends, failures);
-        Ok(commits)
+    fn uncommitted_ends(&mut self) -> Positions {
+        let ends = self.assigned.iter().filter_map(|(partition, assigned)| {
+            let end = assigned.end.filter(|end| assigned.next.is_none_or(|next| next <= *end))?;
+            (end > self.member.committed(*partition).unwrap_or(0)).then_some((*partition, end))
+        });
+        ends.collect()
     }
 
     fn finished(&mut self) -> Option<Positions> {

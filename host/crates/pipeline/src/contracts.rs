@@ -64,12 +64,9 @@ pub trait Source {
     /// See [`SourceError`].
     fn rewind(&mut self, firsts: &Positions) -> Result<(), SourceError>;
 
-    /// Commits the ends of partitions that were read to their end, where transactions left more than records. There must be
-    /// nothing to commit otherwise. Tells whether there was any: each end is committed once.
-    ///
-    /// # Errors
-    /// See [`SourceError`].
-    fn commit_ends(&mut self) -> Result<bool, SourceError>;
+    /// The ends of partitions that were read to their end, where transactions left more than records: beyond the last committed
+    /// offset there is nothing but their markers. All records before must be committed. An end that is committed is no longer among them.
+    fn uncommitted_ends(&mut self) -> Positions;
 
     /// Offsets beyond the last record that was fetched, up to which there is nothing to do, once all of this source's work
     /// is done; `None` as long as it isn't, or if it never is.

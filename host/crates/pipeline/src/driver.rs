@@ -164,10 +164,9 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Driver<S, K, V> {
             Action::Judge(records) => self.judge(records)?,
             Action::FlushPending => self.flush_pending()?,
             Action::Commit => self.commit()?,
-            Action::CommitEnds => {
-                if self.source.commit_ends()? {
-                    self.rules.ends_committed();
-                }
+            Action::CheckEnds => {
+                let ends = self.source.uncommitted_ends();
+                self.rules.ends_found(ends);
             }
             Action::Abort(reason) => self.abort(reason)?,
             Action::Rewind => {

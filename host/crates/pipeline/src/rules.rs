@@ -187,7 +187,7 @@ impl Rules {
             }
             Task::CommitEnds => {
                 let is_due = self.transaction.is_empty() && self.pending.is_empty() && self.idle.is_due(facts.now);
-                return Ok(is_due.then_some(Action::CommitEnds));
+                return Ok(is_due.then_some(Action::CheckEnds));
             }
             Task::Abandon(reason) => return Ok(self.transaction.is_open().then_some(Action::Abort(reason))),
             Task::Rewind => {

@@ -246,7 +246,6 @@ impl KafkaSource {
         self.out_of_range.clear();
         self.events.clear();
         (self.new_topic, self.topic_id_changes) = (None, 0);
-        self.committed_ends = (Positions::new(), 0);
         self.observer.set_member(false);
         self.report_positions(true);
         Ok(())

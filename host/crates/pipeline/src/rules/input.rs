@@ -103,8 +103,12 @@ impl Rules {
         }
     }
 
-    /// The source has committed the ends of partitions; the next time comes after as long.
-    pub(crate) fn ends_committed(&mut self) {
-        self.idle.end();
+    /// The source has ends of partitions to commit, or none. They go into a transaction, which fences a zombie, and which is ordered
+    /// with those before and after it. The next ones have to wait as long as these.
+    pub(crate) fn ends_found(&mut self, ends: Positions) {
+        if !ends.is_empty() {
+            self.idle.end();
+            self.plan_first([Task::Advance(ends), Task::Commit]);
+        }
     }
 }

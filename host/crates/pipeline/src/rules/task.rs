@@ -33,8 +33,8 @@ pub(crate) enum Action {
     FlushPending,
     /// Commit the transaction.
     Commit,
-    /// Commit the ends of partitions that were read to their end.
-    CommitEnds,
+    /// Ask the source for the ends of partitions that were read to their end.
+    CheckEnds,
     /// Abort the transaction.
     Abort(AbortReason),
     /// Rewind the source to the committed offsets.

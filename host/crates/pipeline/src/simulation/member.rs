@@ -10,6 +10,7 @@ use super::group::{GroupMetadata, MemberId};
 use super::network::{CallError, Fate, Request};
 use super::{BrokerError, Connection};
 use crate::contracts::Fetched;
+use mapper_core::record::Positions;
 
 /// A change of partitions that the source must carry out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,8 @@ struct State {
     generation: Option<u32>,
     announced: VecDeque<Rebalance>,
     has_partitions: bool,
+    /// The offsets that this member committed, or found.
+    committed: Positions,
     last_poll: Duration,
 }
 
@@ -55,6 +58,7 @@ impl Member {
             generation: None,
             announced: VecDeque::new(),
             has_partitions: false,
+            committed: Positions::new(),
             last_poll: connection.network.now(),
         };
         Self { connection, state: Rc::new(RefCell::new(state)) }
@@ -68,6 +72,15 @@ impl Member {
     pub(super) fn metadata(&self) -> GroupMetadata {
         let state = self.state();
         GroupMetadata { member: state.id, generation: state.generation }
+    }
+
+    pub(super) fn record_committed(&self, next: &Positions) {
+        self.state().committed.extend(next);
+    }
+
+    /// The last offset that is known to be committed.
+    pub(super) fn committed(&self, partition: i32) -> i64 {
+        self.state().committed.get(&partition).copied().unwrap_or(0)
     }
 
     /// The application has called the consumer.

@@ -127,6 +127,9 @@ impl SimulatedSink {
         };
         if !next.is_empty() {
             let (offsets, metadata) = (next.clone(), self.member.metadata());
+            if metadata.member.is_none() || metadata.generation.is_none() {
+                return Err(SinkError::Retriable(anyhow::anyhow!("this worker is not in the group")));
+            }
             let added = self
                 .connection
                 .call(Request::AddOffsets, move |cluster, now| cluster.add_offsets(producer, &offsets, metadata, now));
@@ -184,6 +187,7 @@ impl Sink for SimulatedSink {
         } else {
             self.commit_at_least_once(next)?;
         }
+        self.member.record_committed(next);
         self.in_transaction = false;
         Ok(())
     }

@@ -22,14 +22,13 @@ pub struct SimulatedSource {
     connection: Connection,
     member: Member,
     assigned: BTreeMap<i32, Assigned>,
-    committed: Positions,
     fetches: usize,
 }
 
 impl SimulatedSource {
     /// A source of this member.
     pub fn new(connection: Connection, member: Member) -> Self {
-        Self { connection, member, assigned: BTreeMap::new(), committed: Positions::new(), fetches: 0 }
+        Self { connection, member, assigned: BTreeMap::new(), fetches: 0 }
     }
 
     /// Reads records of each partition in turn, beginning with another one in each fetch.
@@ -109,11 +108,10 @@ impl Source for SimulatedSource {
                     let position = committed.get(&partition).copied().unwrap_or(0);
                     self.assigned.insert(partition, Assigned { position, has_fetched: false });
                 }
-                self.committed.extend(committed);
+                self.member.record_committed(&committed);
             }
             Some(Rebalance::Revoke { .. }) => {
                 self.assigned.clear();
-                self.committed.clear();
             }
             None => return Ok(()),
         }
@@ -138,29 +136,16 @@ impl Source for SimulatedSource {
         Ok(())
     }
 
-    fn commit_ends(&mut self) -> Result<bool, SourceError> {
-        let Self { connection, assigned, committed, .. } = self;
-        let ends: Positions = connection.at_once(|cluster, _| {
-            let all = assigned.iter().filter_map(|(partition, assigned)| {
+    fn uncommitted_ends(&mut self) -> Positions {
+        let Self { connection, member, assigned, .. } = self;
+        connection.at_once(|cluster, _| {
+            let ends = assigned.iter().filter_map(|(partition, assigned)| {
                 let is_read = cluster.input(*partition, assigned.position).next().is_none();
                 let end = cluster.input_end(*partition);
-                (is_read && end > committed.get(partition).copied().unwrap_or(0).max(assigned.position))
-                    .then_some((*partition, end))
+                (is_read && end > member.committed(*partition).max(assigned.position)).then_some((*partition, end))
             });
-            all.collect()
-        });
-        if ends.is_empty() {
-            return Ok(false);
-        }
-        let (offsets, metadata) = (ends.clone(), self.member.metadata());
-        // Nobody waits for the answer: it is committed again if that fails.
-        match self.connection.call(Request::CommitOffsets, move |cluster, _| cluster.commit_offsets(&offsets, metadata))
-        {
-            Err(CallError::Dead) => return Err(CallError::Dead.into_source_error("a commit")),
-            Ok(()) => self.committed.extend(ends),
-            Err(CallError::TimedOut | CallError::Broker(_)) => {}
-        }
-        Ok(true)
+            ends.collect()
+        })
     }
 
     fn finished(&mut self) -> Option<Positions> {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::contract::{COMPACTED, TestCluster, TestWorker};
 use super::*;
+use crate::contracts::{Sink, SinkError};
 use mapper_core::decision::TopicLimits;
+use mapper_core::record::Positions;
 
 const LATENCY: Duration = Duration::from_millis(1);
 /// How often the background thread of a member has a turn.
@@ -92,3 +94,15 @@ impl TestCluster for SimulatedCluster {
 }
 
 crate::source_and_sink_contract!(SimulatedCluster::new());
+
+/// The background thread of the member has had no turn, so it is in no group.
+#[test]
+fn worker_outside_of_the_group_commits_no_offsets() {
+    let mut cluster = SimulatedCluster::new();
+    let mut worker = cluster.join("outside");
+    cluster.network.members.borrow_mut().clear();
+    worker.sink.begin().unwrap();
+    let refused = worker.sink.commit(&Positions::from([(0, 1)]));
+    assert!(matches!(refused, Err(SinkError::Retriable(_))), "{refused:?}");
+    assert_eq!(cluster.committed(0), None);
+}

@@ -328,9 +328,15 @@ impl Source for Fake {
         Ok(())
     }
 
-    fn commit_ends(&mut self) -> Result<bool, SourceError> {
-        assert!(self.kafka().open.is_none(), "there are records to commit");
-        Ok(false)
+    fn uncommitted_ends(&mut self) -> Positions {
+        let kafka = self.kafka();
+        assert!(kafka.open.is_none(), "there are records to commit");
+        let is_read = |p: &i32, at: i64| kafka.inputs[p].iter().all(|(offset, _)| *offset < at);
+        let committed = |p: &i32| kafka.committed.get(p).copied().unwrap_or(0);
+        let read = kafka.positions.iter().filter(|(p, at)| is_read(p, **at));
+        let ends = read.filter_map(|(p, _)| Some((*p, *kafka.ends.get(p)?)));
+        let uncommitted = ends.filter(|(p, end)| *end > committed(p));
+        uncommitted.collect()
     }
 
     fn finished(&mut self) -> Option<Positions> {

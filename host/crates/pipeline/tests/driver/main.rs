@@ -244,6 +244,29 @@ fn idle_pipeline_begins_no_transaction() {
 }
 
 #[test]
+fn end_of_an_idle_partition_is_committed_once_in_a_transaction() {
+    // Each fetch without a record waits for 50 ms, and the end is committed after two seconds.
+    let fake = Fake::new(&[ones(2)], vec![(Call::Fetch, 200, Event::Shutdown)]);
+    fake.kafka().until_end = false;
+    run(&fake, Work { interval: Duration::ZERO, ..ALL_AT_ONCE }).unwrap();
+    assert!(fake.kafka().clock.elapsed() > Duration::from_secs(8));
+    assert_eq!(log(&fake), "assigned, begin, commit 2, begin, commit 0");
+    let kafka = fake.kafka();
+    assert_eq!(kafka.committed, kafka.ends);
+}
+
+#[test]
+fn failed_commit_of_an_end_is_repeated() {
+    let script = vec![(Call::Commit, 2, Event::Again), (Call::Fetch, 200, Event::Shutdown)];
+    let fake = Fake::new(&[ones(2)], script);
+    fake.kafka().until_end = false;
+    run(&fake, Work { interval: Duration::ZERO, ..ALL_AT_ONCE }).unwrap();
+    assert_eq!(log(&fake), "assigned, begin, commit 2, begin, abort, rewind, begin, commit 0");
+    let kafka = fake.kafka();
+    assert_eq!(kafka.committed, kafka.ends);
+}
+
+#[test]
 fn revoked_partitions_are_committed_before_they_are_released() {
     let fake = Fake::new(&[ones(2), ones(3)], vec![(Call::Fetch, 3, revoke(&[1], false))]);
     run(&fake, ALL_AT_ONCE).unwrap();
