@@ -201,6 +201,10 @@ fn pipeline_is_restarted_with_backoff_when_kafka_refuses_it_and_the_other_goes_o
     // That of the pipeline that failed.
     assert_eq!(ended.code, Some(4), "{}", ended.output);
     assert!(ended.output.contains("halted pipeline=\"b\""), "{}", ended.output);
+    // librdkafka logs on its own threads.
+    let of_connections: Vec<&str> = ended.output.lines().filter(|line| line.contains(" cause=")).collect();
+    let named = of_connections.iter().all(|line| line.contains("pipeline{name=\"b\"}"));
+    assert!(!of_connections.is_empty() && named, "{of_connections:#?}");
 }
 
 #[test]

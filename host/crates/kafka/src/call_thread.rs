@@ -31,7 +31,9 @@ impl<C: Send + Sync + 'static> CallThread<C> {
         let (calls, inbox) = mpsc::channel::<Call<C>>();
         let (ending, ended) = mpsc::channel::<Infallible>();
         let (owned, was_abandoned) = (client.clone(), abandoned.clone());
+        let span = tracing::Span::current();
         thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let _span = span.entered();
             for call in inbox {
                 call(&owned);
             }

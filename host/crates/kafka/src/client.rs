@@ -236,7 +236,7 @@ impl KafkaSettings {
 }
 
 /// Writes a log line of librdkafka to the log of the host.
-pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     // Each client gets all properties of the user, including those of the other kind of client. librdkafka repeats a request to a
     // coordinator that is not ready yet.
     let expected = match facility {
@@ -261,7 +261,7 @@ pub(super) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
 }
 
 /// Logs an error that librdkafka reports outside of a call, usually an unavailable broker. librdkafka retries by itself.
-pub(super) fn log_error(error: &KafkaError, reason: &str) {
+fn log_error(error: &KafkaError, reason: &str) {
     match Cause::classify(error.rdkafka_error_code(), reason) {
         Some(cause) => log_connection(cause, reason),
         // Each connection has logged its cause.
@@ -315,21 +315,41 @@ pub(super) fn filter_by_topic(
     committed.into_iter().filter(is_present).map(|(number, committed)| (number, committed.offset)).collect()
 }
 
+/// The span in which a client was created. librdkafka reports log lines on its own threads; in the span they name their pipeline.
+pub(super) struct LogSpan(tracing::Span);
+
+impl Default for LogSpan {
+    fn default() -> Self {
+        Self(tracing::Span::current())
+    }
+}
+
+impl LogSpan {
+    pub(super) fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.0.in_scope(|| log(level, facility, message));
+    }
+
+    pub(super) fn log_error(&self, error: &KafkaError, reason: &str) {
+        self.0.in_scope(|| log_error(error, reason));
+    }
+}
+
 /// A client context that records why connections fail.
 #[derive(Default)]
 pub(super) struct ConnectionContext {
+    log_span: LogSpan,
     pub(super) errors: ConnectionErrors,
 }
 
 impl ClientContext for ConnectionContext {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         self.errors.record(None, message);
-        log(level, facility, message);
+        self.log_span.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
         self.errors.record(error.rdkafka_error_code(), reason);
-        log_error(&error, reason);
+        self.log_span.log_error(&error, reason);
     }
 }
 

@@ -21,6 +21,7 @@ pub(super) struct Deliveries {
     has_rejection: AtomicBool,
     failures: Mutex<Failures>,
     changed: Condvar,
+    log_span: client::LogSpan,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -130,11 +131,11 @@ fn find_valid_record_text(reports: &[DeliveryReport]) -> Option<usize> {
 
 impl ClientContext for Deliveries {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        client::log(level, facility, message);
+        self.log_span.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        client::log_error(&error, reason);
+        self.log_span.log_error(&error, reason);
     }
 }
 

@@ -39,6 +39,7 @@ pub struct GroupContext {
     topic_id_changes: AtomicU64,
     /// Whether the user enabled the debug messages of librdkafka.
     shows_debug: bool,
+    log_span: client::LogSpan,
 }
 
 impl GroupContext {
@@ -50,6 +51,7 @@ impl GroupContext {
             topic_ids: Mutex::default(),
             topic_id_changes: AtomicU64::new(0),
             shows_debug,
+            log_span: client::LogSpan::default(),
         }
     }
 
@@ -82,12 +84,12 @@ impl ClientContext for GroupContext {
             self.topic_id_changes.fetch_add(1, Ordering::Release);
         }
         if self.shows_debug || !matches!(level, RDKafkaLogLevel::Debug) {
-            client::log(level, facility, message);
+            self.log_span.log(level, facility, message);
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        client::log_error(&error, reason);
+        self.log_span.log_error(&error, reason);
     }
 }
 
