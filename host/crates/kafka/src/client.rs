@@ -354,3 +354,40 @@ impl ClientContext for ConnectionContext {
 }
 
 impl ConsumerContext for ConnectionContext {}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use tracing::dispatcher::{Dispatch, with_default};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn log_line_from_another_thread_names_the_pipeline_of_its_client() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let log =
+            Dispatch::new(tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish());
+        let context =
+            with_default(&log, || tracing::error_span!("pipeline", name = "b").in_scope(ConnectionContext::default));
+        let report = || with_default(&log, || context.log(RDKafkaLogLevel::Warning, "TERM", "the client is slow"));
+        std::thread::scope(|scope| scope.spawn(report).join().unwrap());
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("pipeline{name=\"b\"}") && text.contains("the client is slow"), "{text}");
+    }
+}
