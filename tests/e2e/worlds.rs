@@ -1,6 +1,7 @@
 //! Real guests in the plugin runtime: both worlds give the same verdicts.
 
 use mapper_core::record::Batch;
+use mapper_core::topic_table::TopicNames;
 use mapper_runtime::Grants;
 
 use crate::guests::{WORLDS, batch, limits, load, load_with};
@@ -46,6 +47,23 @@ fn nulls_and_no_timestamp_are_seen_as_such() {
         assert_eq!(seen[0], "rejected: no value", "{world}");
         let value = "visits/0@1 none null 736565 \u{fffd}name=";
         assert_eq!(seen[1], format!("[- null {value} None kept]"), "{world}");
+    }
+}
+
+#[test]
+fn guest_sees_the_topic_and_the_partition_of_each_record_of_a_batch_of_several_topics() {
+    let topics = TopicNames::new(["visits", "orders"]);
+    let order = topics.number(1, 3).expect("a number");
+    for world in WORLDS {
+        let mut guest = load(limits(), world);
+        let mut batch = Batch { topics: topics.clone(), ..Batch::new("") };
+        for (number, offset) in [(0, 5), (order, 5), (order, 6), (1, 9)] {
+            batch.push((number, offset), -1, None, Some(b"see"), std::iter::empty());
+        }
+        let seen = guest.verdicts(&batch);
+        for (seen, place) in seen.iter().zip(["visits/0@5", "orders/3@5", "orders/3@6", "visits/1@9"]) {
+            assert!(seen.contains(&format!(" {place} ")), "{world}: {seen}");
+        }
     }
 }
 
