@@ -6,7 +6,7 @@ use mapper_core::input_topics::TopicPattern;
 use serde_json::json;
 
 use crate::config::{CheckFileConfig, MemoryBound, PipelineSpec};
-use crate::pipelines::{Cluster, check_cluster};
+use crate::pipelines::{CheckedTopics, Cluster, check_cluster};
 use mapper_author::project;
 use mapper_core::bytes::Bytes;
 use mapper_core::shutdown::{Cause, Halt, Shutdown};
@@ -24,13 +24,16 @@ pub fn check(config: &CheckFileConfig) -> Result<(), Halt> {
         mistakes.extend(spec.grants.check().err().map(|what| of_pipeline(spec, what)));
     }
     let mut cause = (!mistakes.is_empty()).then_some(Cause::Configuration);
-    let mut inputs = Vec::new();
+    let (mut inputs, mut missing) = (Vec::new(), Vec::new());
     if config.asks_kafka {
         for spec in &config.pipelines {
             let Some(brokers) = spec.brokers.clone() else { continue };
             let cluster = Cluster { brokers, is_durable: true };
             match check_cluster(spec, &cluster, &Shutdown::default()) {
-                Ok(topics) => inputs.push((spec, topics)),
+                Ok(CheckedTopics { inputs: found, to_create }) => {
+                    inputs.push((spec, found));
+                    missing.push((spec, to_create));
+                }
                 Err(halt) => {
                     cause = cause.or(Some(halt.cause));
                     mistakes.push(of_pipeline(spec, halt.reason()));
@@ -40,10 +43,12 @@ pub fn check(config: &CheckFileConfig) -> Result<(), Halt> {
     }
     if config.json {
         let pipelines: Vec<&str> = config.pipelines.iter().map(|spec| spec.name.as_str()).collect();
+        let to_create: BTreeMap<&str, &[String]> =
+            missing.iter().map(|(spec, topics)| (spec.name.as_str(), &topics[..])).collect();
         let input_topics: BTreeMap<&str, &[String]> =
             inputs.iter().map(|(spec, topics)| (spec.name.as_str(), &topics[..])).collect();
         output::print_json(
-            &json!({ "file": config.path, "pipelines": pipelines, "mistakes": mistakes, "input_topics": input_topics }),
+            &json!({ "file": config.path, "pipelines": pipelines, "mistakes": mistakes, "input_topics": input_topics, "topics_to_create": to_create }),
         );
     } else {
         mistakes.iter().for_each(|mistake| output::print_line(mistake.as_str()));
@@ -52,6 +57,11 @@ pub fn check(config: &CheckFileConfig) -> Result<(), Halt> {
         if !config.json {
             print_summary(config);
             inputs.iter().for_each(|(spec, topics)| print_matches(spec, topics));
+            for (spec, topics) in &missing {
+                let will_create =
+                    |topic| format!("pipeline {}: will create the topic '{topic}' (--create-topics)", spec.name);
+                topics.iter().for_each(|topic| output::print_line(will_create(topic)));
+            }
         }
         return Ok(());
     };

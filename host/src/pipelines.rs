@@ -9,7 +9,7 @@ mod registry;
 mod restart;
 mod supervise;
 
-pub use cluster::{Cluster, check as check_cluster, settings};
+pub use cluster::{CheckedTopics, Cluster, check as check_cluster, settings};
 pub use config_file::Reread;
 pub use generation::{Shared, Signals};
 pub use manager::{Manager, Policy};

@@ -296,4 +296,13 @@ fn check_of_a_file_names_mistakes_without_kafka_and_missing_topics_with_it() {
         "{}",
         bad.output
     );
+    several.pipelines[0].more = String::new();
+    several.pipelines[1].more = "create-topics = 1\n".to_owned();
+    several.write();
+    let created = check(&["--brokers", several.kafka.brokers()], &several);
+    assert_eq!(created.code, Some(0), "{}", created.output);
+    let missing = several.pipelines[1].topic("dlq");
+    assert!(created.output.contains(&format!("pipeline b: will create the topic '{missing}'")), "{}", created.output);
+    // It still does not exist.
+    assert!(check(&["--brokers", several.kafka.brokers()], &several).output.contains(&missing));
 }

@@ -38,13 +38,37 @@ pub fn settings(spec: &PipelineSpec, cluster: &Cluster) -> KafkaSettings {
     }
 }
 
-/// Checks that a cluster has the topics of a pipeline, and lets it use them. It creates nothing. Returns the input topics.
+/// The topics of a pipeline, as [`check`] found them.
+pub struct CheckedTopics {
+    /// The input topics that exist.
+    pub inputs: Vec<String>,
+    /// Missing topics that the pipeline will create.
+    pub to_create: Vec<String>,
+}
+
+/// Checks that a cluster has the topics of a pipeline, or lets it create them, and lets it use them. It creates nothing.
 ///
 /// # Errors
 /// What is missing.
-pub fn check(spec: &PipelineSpec, cluster: &Cluster, shutdown: &Shutdown) -> Result<Vec<String>, Halt> {
+pub fn check(spec: &PipelineSpec, cluster: &Cluster, shutdown: &Shutdown) -> Result<CheckedTopics, Halt> {
+    if let Some(partitions) = spec.create_topics {
+        let setup = Setup::connect(&settings(spec, cluster), spec.connect_timeout, shutdown)?;
+        let written = spec.written_topics();
+        let listed = spec.input_topics.names().iter().map(String::as_str);
+        let missing = setup.missing_topics(written.iter().copied().chain(listed))?;
+        if !missing.is_empty() {
+            setup.create_topics(&missing, partitions, true)?;
+            let exists = |topic: &str| !missing.contains(&topic);
+            let mut inputs = setup.input_topics(&spec.input_topics)?;
+            inputs.retain(|topic| exists(topic));
+            let written: Vec<&str> = written.iter().copied().filter(|topic| exists(topic)).collect();
+            setup.permissions(&inputs, &written)?;
+            return Ok(CheckedTopics { inputs, to_create: missing.into_iter().map(str::to_owned).collect() });
+        }
+    }
     let spec = PipelineSpec { create_topics: None, until_end: false, ..spec.clone() };
-    Kafka::prepare(&spec, cluster, shutdown).map(|kafka| kafka.inputs)
+    let kafka = Kafka::prepare(&spec, cluster, shutdown)?;
+    Ok(CheckedTopics { inputs: kafka.inputs, to_create: Vec::new() })
 }
 
 /// A Kafka that was found fit for the job.

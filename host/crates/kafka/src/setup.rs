@@ -127,12 +127,7 @@ impl Setup {
     /// # Errors
     /// If topics are missing, or cannot be created.
     pub fn topics<'a>(&self, topics: impl IntoIterator<Item = &'a str>, create: Option<u32>) -> Result<(), Halt> {
-        let mut missing = Vec::new();
-        for topic in topics {
-            if self.partitions(topic)?.is_none() {
-                missing.push(topic);
-            }
-        }
+        let missing = self.missing_topics(topics)?;
         if missing.is_empty() {
             return Ok(());
         }
@@ -144,16 +139,50 @@ impl Setup {
                 self.settings.brokers
             )));
         };
+        self.create_topics(&missing, partitions, false)?;
+        // The answer comes before all brokers have the new metadata.
+        for topic in missing {
+            self.request(&format!("the metadata of the new topic '{topic}'"), |setup, _| {
+                match setup.partitions(topic) {
+                    Ok(Some(_)) => Ok(()),
+                    _ => Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)),
+                }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The topics that do not exist.
+    ///
+    /// # Errors
+    /// If Kafka does not answer.
+    pub fn missing_topics<'a>(&self, topics: impl IntoIterator<Item = &'a str>) -> Result<Vec<&'a str>, Halt> {
+        let mut missing = Vec::new();
+        for topic in topics {
+            if self.partitions(topic)?.is_none() {
+                missing.push(topic);
+            }
+        }
+        Ok(missing)
+    }
+
+    /// Creates topics with this number of partitions. With `validates_only`, Kafka only checks whether it would create them.
+    ///
+    /// # Errors
+    /// If a topic cannot be created, for example without the permission.
+    pub fn create_topics(&self, missing: &[&str], partitions: u32, validates_only: bool) -> Result<(), Halt> {
         let admin = self.admin()?;
         let wanted: Vec<_> =
             missing.iter().map(|topic| NewTopic::new(topic, partitions as i32, TopicReplication::Fixed(-1))).collect();
         let options =
             AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT)).request_timeout(Some(2 * REQUEST_TIMEOUT));
+        let options = options.validate_only(validates_only);
         let failed = |reason: String| Halt::kafka(format!("the topics could not be created: {reason}"));
         let results =
             topic_limits::wait(admin.create_topics(&wanted, &options)).map_err(|error| failed(error.to_string()))?;
         for result in results {
             match result {
+                Ok(_) if validates_only => {}
                 Ok(topic) => tracing::info!(topic, partitions, "created the topic"),
                 // Another host created it.
                 Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
@@ -163,15 +192,6 @@ impl Setup {
                 }
                 Err((topic, code)) => return Err(failed(format!("'{topic}': {code}"))),
             }
-        }
-        // The answer comes before all brokers have the new metadata.
-        for topic in missing {
-            self.request(&format!("the metadata of the new topic '{topic}'"), |setup, _| {
-                match setup.partitions(topic) {
-                    Ok(Some(_)) => Ok(()),
-                    _ => Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)),
-                }
-            })?;
         }
         Ok(())
     }
