@@ -19,7 +19,7 @@ pub fn follow(setup: &Setup, telemetry: &Telemetry, unready_after: Duration, shu
     let mut silence = Silence::new(unready_after, Instant::now());
     while !shutdown.requested() {
         shutdown.sleep(EVERY);
-        let mut partitions: Vec<i32> = telemetry.workers.places().into_keys().collect();
+        let mut partitions: Vec<i32> = telemetry.workers.positions().into_keys().collect();
         if partitions.is_empty() {
             partitions.extend(setup.some_partition());
         }

@@ -76,6 +76,6 @@ fn summary(entry: &Entry) -> PipelineSummary {
         input_topic: work.input_topic,
         records_in: counts.records_in,
         dead_letters: counts.dead_letters(),
-        lag: telemetry.workers.places().values().filter_map(|place| place.lag()).sum(),
+        lag: telemetry.workers.positions().values().filter_map(|place| place.lag()).sum(),
     }
 }

@@ -20,7 +20,7 @@ use mapper_core::topic_table::TopicNames;
 use crate::pipelines::{Entry, PipelineRegistry};
 use mapper_core::counts::Counts;
 use mapper_pipeline::guest::Renewal;
-use mapper_telemetry::{Group, Mapping, Place, Telemetry, Worker};
+use mapper_telemetry::{Group, Mapping, Telemetry, Worker, WorkerPosition};
 
 pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
     Router::new().route("/status", get(status))
@@ -39,7 +39,7 @@ pub(super) fn status_of(registry: &PipelineRegistry, entry: &Entry, now: Instant
         .collect();
     let (about, counts) = (&telemetry.about, telemetry.counts());
     let work = about.work();
-    let places = telemetry.workers.places();
+    let positions = telemetry.workers.positions();
     let rate = telemetry.rates.now(now, &counts);
     let failures = telemetry.failures();
     let topics = about.topics();
@@ -64,11 +64,11 @@ pub(super) fn status_of(registry: &PipelineRegistry, entry: &Entry, now: Instant
             dead_letters_per_second: rounded(rate.dead_letters),
             over_seconds: rounded(rate.over.as_secs_f64()),
         },
-        workers: of_workers(telemetry, &topics, &places),
+        workers: of_workers(telemetry, &topics, &positions),
         versions: entry.versions().and_then(|versions| versions.status()),
         failures: failures.latest().into_iter().map(|(print, group)| of_group(print, group)).collect(),
         failures_in_other_groups: failures.others(),
-        partitions: places.into_iter().map(|(number, place)| partition(&topics, number, place)).collect(),
+        partitions: positions.into_iter().map(|(number, place)| partition(&topics, number, place)).collect(),
         work: Work {
             delivery: work.delivery,
             group: work.group,
@@ -109,18 +109,22 @@ fn plugin(Mapping { identity, file, since }: Mapping) -> Plugin {
     }
 }
 
-fn partition(topics: &TopicNames, number: i32, place: Place) -> Partition {
-    let Place { worker, position, committed, end } = place;
+fn partition(topics: &TopicNames, number: i32, place: WorkerPosition) -> Partition {
+    let WorkerPosition { worker, position, committed, end } = place;
     let (topic, partition) = (topics.topic(number).to_owned(), topics.partition(number));
     Partition { topic, partition, worker, position, committed, end, lag: place.lag() }
 }
 
-fn of_workers(telemetry: &Telemetry, topics: &TopicNames, places: &BTreeMap<i32, Place>) -> Vec<WorkerStatus> {
+fn of_workers(
+    telemetry: &Telemetry,
+    topics: &TopicNames,
+    positions: &BTreeMap<i32, WorkerPosition>,
+) -> Vec<WorkerStatus> {
     let (memory, mut open) = (telemetry.guests.memory(), telemetry.breakers.open());
     let of_worker = |(number, worker): (&usize, &Arc<Worker>)| {
         let (activity, took) = worker.activity();
-        let places = places.iter().filter(|(_, place)| place.worker == *number);
-        let partitions = places.map(|(number, _)| PartitionKey::new(topics, *number));
+        let positions = positions.iter().filter(|(_, place)| place.worker == *number);
+        let partitions = positions.map(|(number, _)| PartitionKey::new(topics, *number));
         WorkerStatus {
             worker: *number,
             activity: activity.name().to_owned(),

@@ -43,7 +43,7 @@ pub use rates::{EVERY, Rate, Rates};
 pub use step_trace::StepTrace;
 pub use threads::{Role, Threads};
 pub use topics::Topics;
-pub use workers::{Place, Worker, Workers};
+pub use workers::{Worker, WorkerPosition, Workers};
 
 /// Histograms.
 #[derive(Debug)]

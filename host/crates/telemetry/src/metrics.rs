@@ -19,7 +19,7 @@ use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::{Place, Telemetry, process};
+use crate::{Telemetry, WorkerPosition, process};
 
 pub use format::Format;
 
@@ -293,10 +293,10 @@ fn labelled(pipeline: &PipelineSample, label: &'static str, counts: &[(&'static 
 }
 
 fn partitions(families: &mut Families<'_, '_>) -> Result<(), Error> {
-    let of_each = |pipeline: &PipelineSample, value: fn(&Place) -> Option<f64>| -> Vec<(Labels, f64)> {
+    let of_each = |pipeline: &PipelineSample, value: fn(&WorkerPosition) -> Option<f64>| -> Vec<(Labels, f64)> {
         let topics = pipeline.telemetry.about.topics();
-        let places = pipeline.telemetry.workers.places();
-        let known = places.iter().filter_map(|(partition, place)| Some((partition, value(place)?)));
+        let positions = pipeline.telemetry.workers.positions();
+        let known = positions.iter().filter_map(|(partition, place)| Some((partition, value(place)?)));
         known
             .map(|(partition, value)| {
                 let (topic, partition) = (topics.topic(*partition), topics.partition(*partition));
@@ -307,7 +307,7 @@ fn partitions(families: &mut Families<'_, '_>) -> Result<(), Error> {
     let (lag, records) = ("partition_lag", Some(Unit::Other("records".to_owned())));
     let help = "Offsets of an assigned partition from the position to the end";
     families.gauges(lag, help, records, |pipeline| of_each(pipeline, |place| place.lag().map(|lag| lag as f64)))?;
-    let gauges: [Described<Place, Option<f64>>; 3] = [
+    let gauges: [Described<WorkerPosition, Option<f64>>; 3] = [
         ("partition_position", "The offset of the record that is fetched next", |place| {
             place.position.map(|offset| offset as f64)
         }),

@@ -21,7 +21,7 @@ const STUCK_GRACE: Duration = Duration::from_secs(60);
 
 /// Where a worker is in a partition. Offsets are those of the next record.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct WorkerPosition {
     /// The worker that has it.
     pub worker: usize,
     /// The record to be fetched next; `None` until one was fetched.
@@ -32,7 +32,7 @@ pub struct Place {
     pub end: Option<i64>,
 }
 
-impl Place {
+impl WorkerPosition {
     /// Records still to be fetched, counting what transactions leave in the partition beside its records.
     pub fn lag(&self) -> Option<u64> {
         // In a partition that never had a record nothing is ever fetched or committed.
@@ -51,7 +51,7 @@ pub struct Worker {
     /// Milliseconds since `begun`.
     since_ms: AtomicU64,
     member: AtomicBool,
-    places: Mutex<BTreeMap<i32, Place>>,
+    positions: Mutex<BTreeMap<i32, WorkerPosition>>,
 }
 
 impl Worker {
@@ -62,12 +62,12 @@ impl Worker {
             activity: AtomicU8::new(Activity::Starting as u8),
             since_ms: AtomicU64::new(0),
             member: AtomicBool::new(false),
-            places: Mutex::default(),
+            positions: Mutex::default(),
         }
     }
 
-    fn places(&self) -> MutexGuard<'_, BTreeMap<i32, Place>> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    fn positions(&self) -> MutexGuard<'_, BTreeMap<i32, WorkerPosition>> {
+        self.positions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets the activity.
@@ -93,23 +93,23 @@ impl Worker {
 
     /// These are its partitions: where it is in each, and where that ends.
     pub fn set_positions(&self, positions: &mut dyn Iterator<Item = PartitionPosition>) {
-        let mut places = self.places();
-        let before = std::mem::take(&mut *places);
-        *places = positions
+        let mut known_positions = self.positions();
+        let before = std::mem::take(&mut *known_positions);
+        *known_positions = positions
             .map(|PartitionPosition { partition, position, end }| {
                 let known = before.get(&partition);
                 let committed = known.and_then(|place| place.committed);
                 let end = end.or(known.and_then(|place| place.end));
-                (partition, Place { worker: self.number, position, committed, end })
+                (partition, WorkerPosition { worker: self.number, position, committed, end })
             })
             .collect();
     }
 
     /// Up to these offsets it is committed.
     pub fn committed(&self, next: &Positions) {
-        let mut places = self.places();
+        let mut positions = self.positions();
         for (partition, offset) in next {
-            if let Some(place) = places.get_mut(partition) {
+            if let Some(place) = positions.get_mut(partition) {
                 place.committed = Some(*offset);
             }
         }
@@ -183,10 +183,10 @@ impl Workers {
     }
 
     /// The partitions that the workers have, and where they are in them.
-    pub fn places(&self) -> BTreeMap<i32, Place> {
+    pub fn positions(&self) -> BTreeMap<i32, WorkerPosition> {
         let mut all = BTreeMap::new();
         for worker in self.lock().values() {
-            all.extend(worker.places().iter().map(|(partition, place)| (*partition, *place)));
+            all.extend(worker.positions().iter().map(|(partition, place)| (*partition, *place)));
         }
         all
     }

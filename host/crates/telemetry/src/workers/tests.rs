@@ -5,8 +5,8 @@ use std::sync::Barrier;
 
 use super::*;
 
-fn place(worker: usize, position: Option<i64>, committed: Option<i64>, end: Option<i64>) -> Place {
-    Place { worker, position, committed, end }
+fn place(worker: usize, position: Option<i64>, committed: Option<i64>, end: Option<i64>) -> WorkerPosition {
+    WorkerPosition { worker, position, committed, end }
 }
 
 #[test]
@@ -16,14 +16,14 @@ fn state_of_a_revoked_partition_is_dropped() {
     zero.set_positions(&mut [at(3, None, None), at(4, Some(7), Some(9))].into_iter());
     one.set_positions(&mut [at(5, Some(1), None)].into_iter());
     workers.committed(&Positions::from([(3, 2), (5, 1), (6, 9)]));
-    assert_eq!(workers.places()[&3], place(0, None, Some(2), None));
+    assert_eq!(workers.positions()[&3], place(0, None, Some(2), None));
     // A missing end keeps the last one. A revoked partition is dropped.
     zero.set_positions(&mut [at(3, Some(4), Some(6)), at(4, Some(8), None)].into_iter());
-    assert_eq!(workers.places()[&3], place(0, Some(4), Some(2), Some(6)));
-    assert_eq!(workers.places()[&4], place(0, Some(8), None, Some(9)));
+    assert_eq!(workers.positions()[&3], place(0, Some(4), Some(2), Some(6)));
+    assert_eq!(workers.positions()[&4], place(0, Some(8), None, Some(9)));
     zero.set_positions(&mut [at(4, Some(9), None)].into_iter());
-    assert_eq!(workers.places().into_keys().collect::<Vec<_>>(), [4, 5]);
-    assert_eq!(workers.places()[&5], place(1, Some(1), Some(1), None));
+    assert_eq!(workers.positions().into_keys().collect::<Vec<_>>(), [4, 5]);
+    assert_eq!(workers.positions()[&5], place(1, Some(1), Some(1), None));
 }
 
 #[test]
