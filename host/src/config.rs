@@ -25,7 +25,7 @@ pub use mapper_core::delivery::Delivery;
 pub use mapper_core::pairs::Pairs;
 pub use mapper_terminal::console::{LogConfig, LogFormat};
 
-pub use failures::{BreakerRecords, BreakerSettings, FailurePolicy, Failures};
+pub use failures::{BreakerRecords, BreakerSettings, FailurePolicy, Failures, HeaderSet};
 pub use mapper_kafka::policy::{InputPolicy, OnGap, OnTopicRecreated};
 pub use mapper_kafka::properties;
 pub use memory::MemoryBound;

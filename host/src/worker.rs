@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::config::Delivery;
-use mapper_core::dead_letter::{DeadLetters, Origin};
+use mapper_core::dead_letter::{DeadLetters, HeaderSet, Origin};
 use mapper_core::decision::Routes;
 use mapper_core::shutdown::{Cause, Halt, Shutdown};
 use mapper_kafka::{Input, KafkaSettings, KafkaSink, KafkaSource};
@@ -35,6 +35,8 @@ pub struct Job {
     pub batch_records: usize,
     /// The policy for failed records.
     pub failures: FailurePolicy,
+    /// The headers of dead letters.
+    pub dead_letter_headers: HeaderSet,
     /// The in-flight markers.
     pub markers: Arc<InFlightMarkers>,
     /// The time limit of the first connection.
@@ -142,7 +144,7 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
         in_flight: Box::new(WorkerMarker::new(job.markers.clone(), number)),
         observer: Box::new(observers),
         clock: Arc::new(SystemClock),
-        dead_letters: DeadLetters::new(origin, job.routes.dead_letters.limits.clone()),
+        dead_letters: DeadLetters::new(origin, job.dead_letter_headers, job.routes.dead_letters.limits.clone()),
         shutdown: job.shutdown.clone(),
     };
     let mut driver = Driver::new(parts, &settings);

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use mapper_api::versions::{Step, SwapOutcome};
-use mapper_core::dead_letter::{DeadLetters, Origin};
+use mapper_core::dead_letter::{DeadLetters, HeaderSet, Origin};
 use mapper_core::decision::{Routes, TopicLimits};
 use mapper_core::identity::Identity;
 use mapper_core::record::{Batch, Header, Positions, SourcePositions};
@@ -202,7 +202,7 @@ fn work(
         in_flight: Box::new(WorkerMarker::new(Arc::new(InFlightMarkers::none()), number)),
         observer: Box::new(TelemetryObserver::new(Arc::new(Telemetry::default()), number)),
         clock: Arc::new(SystemClock),
-        dead_letters: DeadLetters::new(origin, TopicLimits::default()),
+        dead_letters: DeadLetters::new(origin, HeaderSet::default(), TopicLimits::default()),
         shutdown: end,
     };
     let mut driver = Driver::new(parts, &settings);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use harness::host::{self, Host, Job};
 use harness::kafka::Kafka;
+use harness::letters;
 use harness::topics::{self, NewRecord};
 use serde_json::Value;
 
@@ -130,8 +131,7 @@ fn what_is_done_is_what_is_seen() {
     assert_eq!(failures.len(), 1, "{failures:?}");
     assert_eq!(failures[0]["count"], 100);
     let letter = topics::read_all(job.kafka, &job.dead_letters).into_iter().next().expect("a dead letter");
-    let header = letter.headers.iter().find(|(name, _)| name == "mapper-host.fingerprint").expect("a fingerprint");
-    assert_eq!(failures[0]["fingerprint"].as_str().map(str::as_bytes), header.1.as_deref());
+    assert_eq!(failures[0]["fingerprint"], letters::fingerprint(&letter));
     assert_eq!(failures[0]["example"]["input"], "{");
     assert_eq!(failures[0]["example"]["topic"], job.input);
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use harness::host::{Host, Job};
 use harness::kafka::Kafka;
+use harness::letters;
 use harness::topics::{self, NewRecord};
 
 use crate::HOST;
@@ -152,10 +153,7 @@ fn a_record_that_takes_the_host_down_again_and_again_is_a_dead_letter_of_its_own
     let ended = job.run_to_end(&args);
     assert!(ended.output.contains("offset 17, 2 crashes while mapped alone"), "{}", ended.output);
     let [letter] = &topics::read_all(job.kafka, &job.dead_letters)[..] else { panic!("{}", ended.output) };
-    let header =
-        |name: &str| letter.headers.iter().find(|(known, _)| known == name).and_then(|(_, value)| value.clone());
-    assert_eq!(header("mapper-host.kind"), Some(b"host-crash".to_vec()));
-    assert_eq!(header("__connect.errors.offset"), Some(b"17".to_vec()));
+    assert_eq!((letters::kind(letter), letters::source(letter).2), ("host-crash", 17));
     let expected: Vec<String> = (0..40).filter(|number| *number != 17).map(|number| number.to_string()).collect();
     assert_eq!(values(&job, &job.output), expected);
     // It is done with.

@@ -2,6 +2,7 @@
 
 use harness::host::Job;
 use harness::kafka::Kafka;
+use harness::letters;
 use harness::topics::{self, NewRecord, Record};
 
 use crate::{HOST, reduce_visit};
@@ -10,12 +11,6 @@ const GOOD: &str = r#"{"visit_id": "1", "event_time": "2023-11-01T00:00:00+00:00
 
 fn job(name: &str) -> Job<'static> {
     Job::new(Kafka::shared(), name, HOST, &reduce_visit())
-}
-
-fn header<'a>(record: &'a Record, name: &str) -> &'a str {
-    let found = record.headers.iter().rfind(|(known, _)| known == name);
-    let value = found.and_then(|(_, value)| value.as_deref()).unwrap_or_else(|| panic!("no {name} in {record:?}"));
-    std::str::from_utf8(value).expect("our headers are text")
 }
 
 /// The headers that the producer of the record set.
@@ -61,9 +56,8 @@ fn a_dead_letter_says_where_it_comes_from_and_why() {
         ],
     );
     job.run_to_end(&[]);
-    let letters = topics::read_all(job.kafka, &job.dead_letters);
-    let mut values: Vec<serde_json::Value> =
-        letters.iter().map(|r| serde_json::from_slice(r.value.as_deref().expect("a value")).expect("JSON")).collect();
+    let found = topics::read_all(job.kafka, &job.dead_letters);
+    let mut values: Vec<serde_json::Value> = found.iter().map(letters::envelope).collect();
     values.sort_by_key(|value| value["error_message"].to_string());
     assert_eq!(values.len(), 3);
     let of = |start: &str| {
@@ -78,17 +72,34 @@ fn a_dead_letter_says_where_it_comes_from_and_why() {
     assert!(of("the record has no value")["input_json"].is_null());
     let odd = of("not a visit: expected value");
     assert_eq!((odd["input_json"].as_str(), odd["input_encoding"].as_str()), (Some("//57"), Some("base64")));
-    let first = letters.iter().find(|letter| letter.timestamp == Some(42)).expect("the timestamp is kept");
-    assert_eq!(header(first, "__connect.errors.topic"), job.input);
-    assert_eq!(header(first, "__connect.errors.partition"), "1");
-    assert_eq!(header(first, "__connect.errors.offset"), "0");
-    assert_eq!(header(first, "__connect.errors.exception.message"), "fromisoformat: argument must be str");
-    assert_eq!(header(first, "mapper-host.kind"), "rejected");
-    assert_eq!(header(first, "mapper-host.plugin.name"), "reduce_visit");
-    assert_eq!(header(first, "mapper-host.group"), job.group);
-    assert_eq!(header(first, "mapper-host.attempt"), "1");
-    assert_eq!(header(first, "mapper-host.source.timestamp-ms"), "42");
-    assert_eq!(header(first, "mapper-host.fingerprint").len(), 16);
+    let first = found.iter().find(|letter| letter.timestamp == Some(42)).expect("the timestamp is kept");
+    assert_eq!(letters::source(first), (job.input.as_str(), 1, 0));
+    assert_eq!(letters::kind(first), "rejected");
+    assert_eq!(letters::fingerprint(first).len(), 16);
+    let plugin = letters::header(first, "mapper-host.plugin").expect("the plugin");
+    assert!(plugin.starts_with("reduce_visit 0.1.0 ") && plugin.len() == 19 + 64, "{plugin}");
+    let names: Vec<&str> = first.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["mapper-host.source", "mapper-host.failure", "mapper-host.plugin"], "nothing is written twice");
+}
+
+#[test]
+fn a_dead_letter_has_the_set_of_headers_that_was_asked_for() {
+    for (set, count, has_message, has_version_1) in [("connect", 13, true, false), ("full", 20, true, true)] {
+        let job = job(set);
+        topics::produce(job.kafka, &job.input, [NewRecord::value("{").partition(1).timestamp(42)]);
+        job.run_to_end(&["--dead-letter-headers", set]);
+        let [letter] = &topics::read_all(job.kafka, &job.dead_letters)[..] else { panic!("one dead letter: {set}") };
+        assert_eq!(letter.headers.len(), count, "{letter:?}");
+        let header = |name: &str| letters::header(letter, name);
+        assert_eq!(header("__connect.errors.topic"), Some(job.input.as_str()));
+        assert_eq!((header("__connect.errors.partition"), header("__connect.errors.offset")), (Some("1"), Some("0")));
+        let message = letters::message(letter);
+        assert_eq!(header("__connect.errors.exception.message"), Some(message.as_str()).filter(|_| has_message));
+        assert_eq!(header("mapper-host.kind"), Some("rejected").filter(|_| has_version_1));
+        assert_eq!(header("mapper-host.group"), Some(job.group.as_str()).filter(|_| has_version_1));
+        assert_eq!(header("mapper-host.attempt"), Some("1").filter(|_| has_version_1));
+        assert_eq!(header("mapper-host.source.timestamp-ms"), Some("42").filter(|_| has_version_1));
+    }
 }
 
 #[test]
@@ -103,14 +114,14 @@ fn a_record_of_a_megabyte_passes_and_its_dead_letter_is_cut() {
     let output = topics::read_all(job.kafka, &job.output);
     assert_eq!(output.len(), 1);
     assert!(output[0].value.as_ref().expect("a value").len() > 1_000_000);
-    let letters = topics::read_all(job.kafka, &job.dead_letters);
-    assert_eq!(letters.len(), 1);
-    assert_eq!(header(&letters[0], "mapper-host.cut"), format!("input_json: {} bytes", bad.len()));
-    assert_eq!(header(&letters[0], "__connect.errors.topic"), job.input);
-    let place = ["partition", "offset"].map(|what| header(&letters[0], &format!("__connect.errors.{what}")).to_owned());
-    assert!(place.iter().all(|number| number.parse::<i64>().is_ok()), "{place:?}");
-    let letter: serde_json::Value =
-        serde_json::from_slice(letters[0].value.as_deref().expect("a value")).expect("JSON");
+    let found = topics::read_all(job.kafka, &job.dead_letters);
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        letters::header(&found[0], "mapper-host.cut"),
+        Some(format!("input_json: {} bytes", bad.len()).as_str())
+    );
+    assert_eq!(letters::source(&found[0]).0, job.input);
+    let letter = letters::envelope(&found[0]);
     let input = letter["input_json"].as_str().expect("text");
     assert!(bad.starts_with(input) && input.len() > 500_000, "cut to {} bytes", input.len());
 }
@@ -131,10 +142,10 @@ fn tombstones_null_keys_and_times_are_produced_as_told_and_a_topic_that_is_not_a
         assert_eq!(find(None).expect("a tombstone").key.as_deref(), Some(&b"key"[..]), "{world}");
         assert_eq!(find(Some(b"null-key")).expect("an output").key, None, "{world}");
         assert_eq!(find(Some(b"time 5")).expect("an output").timestamp, Some(5), "{world}");
-        let letters = topics::read_all(job.kafka, &job.dead_letters);
-        assert_eq!(letters.len(), 1, "{world}");
-        assert_eq!(header(&letters[0], "mapper-host.kind"), "invalid-output", "{world}");
-        assert_eq!(header(&letters[0], "__connect.errors.offset"), "1", "{world}");
+        let found = topics::read_all(job.kafka, &job.dead_letters);
+        assert_eq!(found.len(), 1, "{world}");
+        assert_eq!(letters::kind(&found[0]), "invalid-output", "{world}");
+        assert_eq!(letters::source(&found[0]).2, 1, "{world}");
     }
 }
 
@@ -151,10 +162,10 @@ fn an_output_that_its_topic_does_not_take_is_a_dead_letter_and_its_neighbours_pa
     topics::produce(kafka, &job.input, [visit(10), visit(5000), visit(20)]);
     job.run_to_end(&["--output-topic", &small]);
     assert_eq!(topics::read_all(kafka, &small).len(), 2);
-    let letters = topics::read_all(kafka, &job.dead_letters);
-    assert_eq!(letters.len(), 1);
-    assert_eq!(header(&letters[0], "mapper-host.kind"), "oversize");
-    assert_eq!(header(&letters[0], "__connect.errors.offset"), "1");
+    let found = topics::read_all(kafka, &job.dead_letters);
+    assert_eq!(found.len(), 1);
+    assert_eq!(letters::kind(&found[0]), "oversize");
+    assert_eq!(letters::source(&found[0]).2, 1);
 }
 
 #[test]
@@ -183,11 +194,11 @@ fn a_record_that_the_broker_refuses_is_found_and_its_neighbours_come_out_once() 
     let ended = host.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.output);
     assert_eq!(output.len(), 999);
-    let letters = topics::read_all(kafka, &job.dead_letters);
-    assert_eq!(letters.len(), 1, "{letters:?}");
+    let found = topics::read_all(kafka, &job.dead_letters);
+    assert_eq!(found.len(), 1, "{found:?}");
     // What the topic takes is read again once it has refused something.
-    assert_eq!(header(&letters[0], "mapper-host.kind"), "oversize");
-    assert_eq!(header(&letters[0], "__connect.errors.offset"), "777");
+    assert_eq!(letters::kind(&found[0]), "oversize");
+    assert_eq!(letters::source(&found[0]).2, 777);
 }
 
 /// With the record it was written about, and of which version of which plugin.

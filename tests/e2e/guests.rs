@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mapper_core::dead_letter::{DeadLetterForm, DeadLetters, Origin};
+use mapper_core::dead_letter::{DeadLetterForm, DeadLetters, HeaderSet, Origin};
 use mapper_core::decision::TopicLimits;
 use mapper_core::record::Batch;
 use mapper_core::verdict::{Verdict, Verdicts};
@@ -87,7 +87,7 @@ impl Guest {
             plugin_digest: String::new(),
             contract: "",
         };
-        let mut letters = DeadLetters::new(origin, TopicLimits::default());
+        let mut letters = DeadLetters::new(origin, HeaderSet::default(), TopicLimits::default());
         let mut verdicts = Verdicts::default();
         self.mapper.map(batch, &mut verdicts);
         let failed = verdicts.iter().zip(batch.records()).filter_map(|(verdict, record)| match verdict {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use harness::host::Job;
 use harness::hostile::{self, Fault, Sections};
 use harness::kafka::Kafka;
+use harness::letters;
 use harness::topics::{self, NewRecord};
 use mapper_api::versions::{Step, SwapOutcome};
 use mapper_host::remote::client::Client;
@@ -107,10 +108,8 @@ fn host_goes_on_when_records_trap_and_candidates_are_hostile() {
     produce(4);
     let letters = topics::read_until(job.kafka, &job.dead_letters, 4, SOON);
     for letter in letters {
-        let stack = letter.headers.iter().find(|(name, _)| name == "__connect.errors.exception.stacktrace");
-        let stack =
-            stack.and_then(|(_, value)| value.clone()).map(|value| String::from_utf8_lossy(&value).into_owned());
-        assert!(stack.is_some_and(|stack| stack.contains("!process")), "{:?}", letter.headers);
+        let backtrace = letters::header(&letter, "mapper-host.backtrace");
+        assert!(backtrace.is_some_and(|backtrace| backtrace.contains("!process")), "{:?}", letter.headers);
     }
     let client = Client::new(&format!("http://{}", crate::admin::address(&mut host)), None).expect("a client");
     for (component, step, says) in [

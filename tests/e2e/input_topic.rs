@@ -336,7 +336,8 @@ fn dead_letters_that_come_later_end_the_host_before_they_are_mapped() {
     let mut host = job.start(&["--log-level", "debug"]);
     host.wait_for("assigned partitions=[");
     let envelope = r#"{"processing_time": "2024-01-13T04:21:50.037894", "input_json": "x", "error_message": "y"}"#;
-    let letter = NewRecord::value(envelope).header("mapper-host.headers", "1").header("mapper-host.kind", "trap");
+    let letter = NewRecord::value(envelope).header("mapper-host.source", "visits/0@7");
+    let letter = letter.header("mapper-host.failure", "trap 5a4adfe3d6730200");
     topics::produce(kafka, &job.input, [letter]);
     let ended = host.wait();
     assert_eq!(ended.code, Some(2), "{}", ended.output);

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use harness::host::Job;
 use harness::kafka::Kafka;
+use harness::letters;
 use harness::topics::{self, NewRecord, Record};
 
 use crate::{HOST, reduce_visit};
@@ -36,15 +37,10 @@ pub(crate) fn now_ms() -> i64 {
     i64::try_from(now.as_millis()).expect("a time of this age")
 }
 
-fn header<'a>(record: &'a Record, name: &str) -> &'a str {
-    let value = record.headers.iter().find(|(known, _)| known == name).and_then(|(_, value)| value.as_deref());
-    value.map_or("", |value| std::str::from_utf8(value).expect("our headers are text"))
-}
-
 /// The dead letters by the offset of their record, each with its message.
-fn letters(job: &Job<'_>) -> Vec<(usize, Record)> {
+fn dead_letters(job: &Job<'_>) -> Vec<(usize, Record)> {
     let letters = topics::read_all(job.kafka, &job.dead_letters).into_iter();
-    let offset = |letter: &Record| header(letter, "__connect.errors.offset").parse().expect("an offset");
+    let offset = |letter: &Record| usize::try_from(letters::source(letter).2).expect("an offset");
     let mut letters: Vec<(usize, Record)> = letters.map(|letter| (offset(&letter), letter)).collect();
     letters.sort_by_key(|(offset, _)| *offset);
     letters
@@ -64,12 +60,15 @@ fn a_timestamp_out_of_range_costs_its_record_and_is_kept_in_a_header() {
         job.run_to_end(&delivery);
         let output = topics::read_all(job.kafka, &job.output);
         assert_eq!(output.len(), 5, "{delivery:?}: {output:?}");
-        let letters = letters(&job);
-        assert_eq!(letters.iter().map(|(offset, _)| *offset).collect::<Vec<_>>(), [1, 3, 5, 7], "{delivery:?}");
-        for (offset, letter) in letters {
-            assert_eq!(header(&letter, "mapper-host.kind"), "undeliverable");
-            assert_eq!(header(&letter, "mapper-host.source.timestamp-ms"), timestamps[offset].to_string());
-            let message = header(&letter, "__connect.errors.exception.message");
+        let found = dead_letters(&job);
+        assert_eq!(found.iter().map(|(offset, _)| *offset).collect::<Vec<_>>(), [1, 3, 5, 7], "{delivery:?}");
+        for (offset, letter) in found {
+            assert_eq!(letters::kind(&letter), "undeliverable");
+            assert_eq!(
+                letters::header(&letter, "mapper-host.source.timestamp-ms"),
+                Some(timestamps[offset].to_string().as_str())
+            );
+            let message = letters::message(&letter);
             let reason = [
                 "",
                 "message.timestamp.after.max.ms",
@@ -97,13 +96,13 @@ fn keyless_records_of_compacted_topics_are_dead_letters_with_a_key_of_their_own(
         let ended = job.run_to_end(&delivery);
         assert!(!ended.output.contains("the broker rejected"), "known before it was sent: {}", ended.output);
         assert_eq!(topics::read_all(job.kafka, &job.output).len(), 495, "{delivery:?}");
-        let letters = letters(&job);
-        assert_eq!(letters.len(), 5, "{delivery:?}");
-        for (offset, letter) in letters {
+        let found = dead_letters(&job);
+        assert_eq!(found.len(), 5, "{delivery:?}");
+        for (offset, letter) in found {
             let key = format!("{}-0-{offset}", job.input);
             assert_eq!(letter.key.as_deref(), Some(key.as_bytes()), "{delivery:?}");
-            assert_eq!(header(&letter, "mapper-host.key"), "generated");
-            assert!(header(&letter, "__connect.errors.exception.message").contains("cleanup.policy"), "{letter:?}");
+            assert_eq!(letters::header(&letter, "mapper-host.key"), Some("generated"));
+            assert!(letters::message(&letter).contains("cleanup.policy"), "{letter:?}");
         }
     }
 }
@@ -124,13 +123,13 @@ fn what_a_topic_begins_to_refuse_while_the_host_runs_costs_only_what_it_refuses(
         topics::read_until(job.kafka, &job.dead_letters, 4, TIMEOUT);
         let ended = host.stop();
         assert_eq!(ended.code, Some(0), "{}", ended.output);
-        let letters = letters(&job);
-        let offsets: std::collections::BTreeSet<usize> = letters.iter().map(|(offset, _)| *offset).collect();
+        let found = dead_letters(&job);
+        let offsets: std::collections::BTreeSet<usize> = found.iter().map(|(offset, _)| *offset).collect();
         assert_eq!(offsets.into_iter().collect::<Vec<_>>(), [77, 327, 577, 827], "{delivery:?}");
-        for (_, letter) in letters {
-            let message = header(&letter, "__connect.errors.exception.message");
+        for (_, letter) in found {
+            let message = letters::message(&letter);
             assert!(message.contains("cleanup.policy"), "{delivery:?}: {message}");
-            assert_eq!(header(&letter, "mapper-host.key"), "generated");
+            assert_eq!(letters::header(&letter, "mapper-host.key"), Some("generated"));
         }
         // The one that was rejected was named by the broker, or found without waiting.
         assert!(!ended.output.contains("rewinding to the last committed offsets"), "{delivery:?}: {}", ended.output);
@@ -152,8 +151,9 @@ fn a_dead_letter_fits_into_a_small_topic_whatever_part_of_its_record_is_large() 
     ];
     topics::produce(job.kafka, &job.input, records);
     job.run_to_end(&[]);
-    let letters = letters(&job);
-    let cuts: Vec<&str> = letters.iter().map(|(_, letter)| header(letter, "mapper-host.cut")).collect();
+    let found = dead_letters(&job);
+    let cuts: Vec<&str> =
+        found.iter().map(|(_, letter)| letters::header(letter, "mapper-host.cut").expect("a cut")).collect();
     assert_eq!(
         cuts,
         [
@@ -164,7 +164,7 @@ fn a_dead_letter_fits_into_a_small_topic_whatever_part_of_its_record_is_large() 
             "key: 5000 bytes",
         ]
     );
-    let keys: Vec<Option<&[u8]>> = letters.iter().map(|(_, letter)| letter.key.as_deref()).collect();
+    let keys: Vec<Option<&[u8]>> = found.iter().map(|(_, letter)| letter.key.as_deref()).collect();
     assert_eq!(keys, [None, Some(&b"k"[..]), Some(b"k"), None, None]);
-    assert_eq!(header(&letters[0].1, "mapper-host.source.key"), "x".repeat(256));
+    assert_eq!(letters::header(&found[0].1, "mapper-host.source.key"), Some("x".repeat(256).as_str()));
 }

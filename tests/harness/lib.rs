@@ -7,6 +7,7 @@ pub mod components;
 pub mod host;
 pub mod hostile;
 pub mod kafka;
+pub mod letters;
 pub mod mutate;
 pub mod pages;
 pub mod plugins;

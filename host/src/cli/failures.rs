@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::CliError;
 use super::sources::Sources;
-use crate::config::{BreakerRecords, BreakerSettings, FailurePolicy, Failures, values};
+use crate::config::{BreakerRecords, BreakerSettings, FailurePolicy, Failures, HeaderSet, values};
 
 /// A window needs a few bytes per record and worker.
 const LARGEST_WINDOW: u64 = 1_000_000;
@@ -34,7 +34,8 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<Failures, CliError> {
         breaker: BreakerSettings { after, records: breaker_records, retry },
     };
     let poison_after = sources.value("poison-after", |text| values::whole32(text, 0..=1000))?;
-    Ok(Failures { policy, poison_after })
+    let dead_letter_headers = sources.value("dead-letter-headers", header_set)?;
+    Ok(Failures { policy, poison_after, dead_letter_headers })
 }
 
 /// Above 0, because 0 would end the host at the first record.
@@ -43,6 +44,13 @@ fn share(text: &str) -> values::Read<f64> {
         .ok()
         .filter(|share| *share > 0.0)
         .ok_or_else(|| "give a share above 0, up to 1, such as 0.9".to_owned())
+}
+
+fn header_set(text: &str) -> values::Read<HeaderSet> {
+    HeaderSet::ALL
+        .into_iter()
+        .find(|set| set.to_string() == text)
+        .ok_or_else(|| "give compact, connect or full".to_owned())
 }
 
 fn breaker_records(text: &str) -> values::Read<BreakerRecords> {

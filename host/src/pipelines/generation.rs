@@ -228,6 +228,7 @@ impl Prepared {
             },
             batch_records: spec.batch_records,
             failures: spec.failures.policy,
+            dead_letter_headers: spec.failures.dead_letter_headers,
             markers,
             connect_timeout: spec.connect_timeout,
             plugin,

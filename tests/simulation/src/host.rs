@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mapper_core::dead_letter::{DeadLetters, Origin};
+use mapper_core::dead_letter::{DeadLetters, HeaderSet, Origin};
 use mapper_core::decision::Routes;
 use mapper_core::shutdown::Shutdown;
 use mapper_pipeline::simulation::{Connection, Member, SimulatedSink, SimulatedSource};
@@ -178,7 +178,7 @@ impl World {
                 }),
                 observer: Box::new(CountObserver { world: self.me(), client }),
                 clock: self.clock(),
-                dead_letters: DeadLetters::new(origin, settings.routes.dead_letters.limits.clone()),
+                dead_letters: DeadLetters::new(origin, HeaderSet::Full, settings.routes.dead_letters.limits.clone()),
                 shutdown: shutdown.clone(),
             };
             let pipeline = Some(Box::new(Driver::new(parts, &settings)));

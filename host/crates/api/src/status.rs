@@ -172,7 +172,7 @@ pub struct Partition {
 /// Failures with the same fingerprint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FailureGroup {
-    /// The header `mapper-host.fingerprint` of the dead letters.
+    /// The fingerprint in the header `mapper-host.failure` of the dead letters.
     pub fingerprint: String,
     pub kind: String,
     pub count: u64,

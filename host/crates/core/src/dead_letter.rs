@@ -2,7 +2,7 @@
 //!
 //! The headers are, in this order:
 //! - the headers of the input, byte for byte;
-//! - the headers of Kafka Connect (KIP-298: `__connect.errors.*`), for tools that read its dead letters;
+//! - the headers of Kafka Connect (KIP-298: `__connect.errors.*`), for tools that read its dead letters, if [`HeaderSet`] has them;
 //! - the versioned headers of the host.
 //!
 //! If the input is a dead letter itself, the new headers replace the old ones.
@@ -11,8 +11,10 @@
 mod envelope;
 mod fingerprint;
 mod form;
-mod headers;
+mod kept;
 mod layout;
+mod names;
+mod read;
 mod recognize;
 
 use std::fmt::Write as _;
@@ -27,23 +29,21 @@ use crate::verdict::Failure;
 
 pub use envelope::input_of;
 pub use form::{DeadLetterForm, DeadLetterTimestamp};
-pub use headers::{has_generated_key, is_own_header, kept_headers, source_timestamp_ms};
+pub use layout::HeaderSet;
+pub use read::{has_generated_key, is_own_header, kept_headers, source_timestamp_ms};
 pub use recognize::DeadLetterDetector;
 
 use envelope::Envelope;
 use fingerprint::Fingerprints;
-use headers::{GENERATED, attempts_before};
+use kept::{Kept, source_key};
 use layout::{ESSENTIAL, FIELDS, Field, Value, layout};
+use names::{GENERATED, SOURCE_KEY};
+use read::attempts_before;
 
 /// The longest message, and the longest message with backtrace.
 const MAX_TEXT_BYTES: usize = 16 << 10;
 /// The same if the record does not fit otherwise.
 const SHORT_TEXT_BYTES: usize = 256;
-/// The header with the beginning of a cut key.
-const SOURCE_KEY: &[u8] = b"mapper-host.source.key";
-/// The longest beginning of a cut key.
-const MAX_SOURCE_KEY_BYTES: usize = 256;
-
 /// The origin of all dead letters of a worker.
 #[derive(Debug, Clone)]
 pub struct Origin {
@@ -59,6 +59,7 @@ pub struct Origin {
 /// Writes dead letters, one at a time, into reused buffers.
 pub struct DeadLetters {
     origin: Origin,
+    header_set: HeaderSet,
     layout: Vec<(&'static str, Value)>,
     fields: [String; FIELDS],
     limits: TopicLimits,
@@ -70,29 +71,10 @@ pub struct DeadLetters {
     is_essential: bool,
     now_ms: i64,
     generated_key: String,
+    /// The complete text of the failure, by which fingerprints are cached.
+    failure_text: String,
     envelope: Envelope,
     fingerprints: Fingerprints,
-}
-
-/// The parts of a record that a dead letter keeps beside the value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Kept {
-    text: bool,
-    key: bool,
-    headers: bool,
-}
-
-impl Kept {
-    const ALL: Self = Self { text: true, key: true, headers: true };
-    const NOTHING: Self = Self { text: false, key: false, headers: false };
-    /// In the order of the attempts: parts of the record itself are dropped last.
-    const CHOICES: [Self; 5] = [
-        Self::ALL,
-        Self { text: false, ..Self::ALL },
-        Self { text: false, headers: false, ..Self::ALL },
-        Self { text: false, key: false, ..Self::ALL },
-        Self::NOTHING,
-    ];
 }
 
 pub struct Letter<'a> {
@@ -122,14 +104,15 @@ impl<'a> Letter<'a> {
 }
 
 fn source_key_header(source_key: Option<&[u8]>) -> impl Iterator<Item = Header<'_>> {
-    source_key.map(|key| (SOURCE_KEY, Some(key))).into_iter()
+    source_key.map(|key| (SOURCE_KEY.as_bytes(), Some(key))).into_iter()
 }
 
 impl DeadLetters {
     /// `limits` are those of the dead-letter topic.
-    pub fn new(origin: Origin, limits: TopicLimits) -> Self {
+    pub fn new(origin: Origin, header_set: HeaderSet, limits: TopicLimits) -> Self {
         Self {
-            layout: layout(&origin),
+            layout: layout(header_set, &origin),
+            header_set,
             origin,
             fields: Default::default(),
             limits,
@@ -138,6 +121,7 @@ impl DeadLetters {
             is_essential: false,
             now_ms: 0,
             generated_key: String::new(),
+            failure_text: String::new(),
             envelope: Envelope::default(),
             fingerprints: Fingerprints::default(),
         }
@@ -170,7 +154,7 @@ impl DeadLetters {
         let Version { name, version, digest } = active.version.clone();
         (self.origin.plugin_name, self.origin.plugin_version, self.origin.plugin_digest) = (name, version, digest);
         self.origin.contract = active.contract;
-        self.layout = layout(&self.origin);
+        self.layout = layout(self.header_set, &self.origin);
     }
 
     /// Sets the processing time of the next dead letters, once per batch.
@@ -185,14 +169,14 @@ impl DeadLetters {
         let form = self.effective(form);
         let max_bytes = form.max_bytes(self.limits.max_record_bytes);
         let needs_key = form.has_key || self.limits.needs_key;
-        self.fill(record, failure);
+        let timestamp_ms = self.timestamp(record, form.timestamp);
+        self.fill(record, failure, timestamp_ms);
         let fits = |kept: &Kept| self.write_keeping(record, failure, *kept, needs_key, max_bytes);
         let kept = if form.is_bare { None } else { Kept::CHOICES.into_iter().find(fits) };
         if kept.is_none() {
-            self.write_bare(failure, form.is_bare, needs_key, max_bytes);
+            self.write_bare(record, failure, (form.is_bare, needs_key), max_bytes);
         }
         let source_key = kept.and_then(|kept| source_key(record, kept));
-        let timestamp_ms = self.timestamp(record, form.timestamp);
         let kept = kept.unwrap_or(Kept::NOTHING);
         let (key, value) = (self.key(record, kept), self.envelope.bytes());
         Letter { key, value, timestamp_ms, record, kept, source_key, letters: self }
@@ -215,11 +199,14 @@ impl DeadLetters {
     }
 
     /// Sets the header of a generated key.
-    fn choose_key(&mut self, key: Option<&[u8]>, needs_key: bool) {
+    fn choose_key(&mut self, record: Record<'_>, key: Option<&[u8]>, needs_key: bool) {
         let field = self.field(Field::Key);
         field.clear();
         if needs_key && key.is_none() {
             field.push_str(GENERATED);
+            self.generated_key.clear();
+            // A write to a string cannot fail.
+            let _ = write!(self.generated_key, "{}-{}-{}", record.topic(), record.partition(), record.offset());
         }
     }
 
@@ -253,7 +240,7 @@ impl DeadLetters {
             }
         }
         let message = if kept.text { cut(&failure.message, MAX_TEXT_BYTES) } else { self.shorten(failure) };
-        self.choose_key(record.key().filter(|_| kept.key), needs_key);
+        self.choose_key(record, record.key().filter(|_| kept.key), needs_key);
         self.set_cut_header(&lost);
         self.envelope.write(record.value(), message, usize::MAX);
         if self.bytes(record, kept) <= max_bytes {
@@ -276,6 +263,11 @@ impl DeadLetters {
     }
 
     fn set_text(&mut self, kind: &str, message: &str, details: &str) {
+        self.fields[Field::Backtrace as usize].clear();
+        if self.header_set == HeaderSet::Compact {
+            self.field(Field::Backtrace).push_str(details);
+            return;
+        }
         let text = self.field(Field::Message);
         text.clear();
         text.push_str(message);
@@ -311,29 +303,57 @@ impl DeadLetters {
         &mut self.fields[field as usize]
     }
 
-    fn fill(&mut self, record: Record<'_>, failure: &Failure<'_>) {
+    fn fill(&mut self, record: Record<'_>, failure: &Failure<'_>, timestamp_ms: Option<i64>) {
         self.fields.iter_mut().for_each(String::clear);
         self.is_essential = false;
-        self.generated_key.clear();
-        let _ = write!(self.generated_key, "{}-{}-{}", record.topic(), record.partition(), record.offset());
-        let kind = failure.kind.name();
-        // A write to a string cannot fail.
-        self.field(Field::Topic).push_str(record.topic());
-        let _ = write!(self.field(Field::Partition), "{}", record.partition());
-        let _ = write!(self.field(Field::Offset), "{}", record.offset());
-        let _ = write!(self.field(Field::Attempt), "{}", attempts_before(record).saturating_add(1));
-        if let Some(timestamp) = record.timestamp_ms() {
-            let _ = write!(self.field(Field::TimestampMs), "{timestamp}");
-        }
-        self.field(Field::Kind).push_str(kind);
-        self.set_text(kind, cut(&failure.message, MAX_TEXT_BYTES), cut(&failure.details, MAX_TEXT_BYTES));
-        let fingerprint = self.fingerprints.get(&self.fields[Field::Trace as usize], failure);
+        let (kind, message) = (failure.kind.name(), cut(&failure.message, MAX_TEXT_BYTES));
+        let details = cut(&failure.details, MAX_TEXT_BYTES);
+        let text = &mut self.failure_text;
+        text.clear();
+        text.extend([kind, ": ", message, "\n", details]);
+        let fingerprint = self.fingerprints.get(text, failure);
         self.fields[Field::Fingerprint as usize].push_str(fingerprint);
+        self.set_text(kind, message, details);
+        let attempt = attempts_before(record).saturating_add(1);
+        let (mut partition, mut offset) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let (partition, offset) = (partition.format(record.partition()), offset.format(record.offset()));
+        if self.header_set == HeaderSet::Full {
+            self.field(Field::Attempt).push_str(itoa::Buffer::new().format(attempt));
+            if let Some(timestamp) = record.timestamp_ms() {
+                self.field(Field::TimestampMs).push_str(itoa::Buffer::new().format(timestamp));
+            }
+        } else {
+            self.field(Field::Source).extend([record.topic(), "/", partition, "@", offset]);
+            let Self { fields, .. } = self;
+            let [fingerprint, failure] =
+                fields.get_disjoint_mut([Field::Fingerprint as usize, Field::Failure as usize]).expect("two fields");
+            failure.extend([kind, " ", fingerprint]);
+            if attempt > 1 {
+                self.field(Field::Attempt).push_str(itoa::Buffer::new().format(attempt));
+            }
+            // `None` is the time of the send.
+            if timestamp_ms.is_none() || record.timestamp_ms() != timestamp_ms {
+                let timestamp = record.timestamp_ms().unwrap_or(NO_TIMESTAMP);
+                self.field(Field::TimestampMs).push_str(itoa::Buffer::new().format(timestamp));
+            }
+        }
+        if self.header_set != HeaderSet::Compact {
+            self.field(Field::Topic).push_str(record.topic());
+            self.field(Field::Partition).push_str(partition);
+            self.field(Field::Offset).push_str(offset);
+            self.field(Field::Kind).push_str(kind);
+        }
     }
 
     /// Writes a dead letter without the parts of the record, and drops texts and headers until it fits.
-    fn write_bare(&mut self, failure: &Failure<'_>, drops_message: bool, needs_key: bool, max_bytes: usize) {
-        self.choose_key(None, needs_key);
+    fn write_bare(
+        &mut self,
+        record: Record<'_>,
+        failure: &Failure<'_>,
+        (drops_message, needs_key): (bool, bool),
+        max_bytes: usize,
+    ) {
+        self.choose_key(record, None, needs_key);
         self.set_cut_header("input_json, headers and key");
         let message = self.shorten(failure);
         self.envelope.write(None, message, 0);
@@ -343,8 +363,9 @@ impl DeadLetters {
             record_bytes(None, Some(letters.envelope.bytes()), headers) + key_bytes > max_bytes
         };
         if drops_message || exceeds_limit(self) {
-            self.field(Field::Trace).clear();
-            self.field(Field::Message).clear();
+            for text in [Field::Trace, Field::Message, Field::Backtrace] {
+                self.field(text).clear();
+            }
             self.envelope.write(None, "(cut)", 0);
         }
         self.is_essential = exceeds_limit(self);
@@ -355,12 +376,6 @@ impl DeadLetters {
         field.clear();
         field.push_str(what);
     }
-}
-
-/// The beginning of the key, if the dead letter does not keep the key.
-fn source_key<'a>(record: Record<'a>, kept: Kept) -> Option<&'a [u8]> {
-    let key = record.key().filter(|_| !kept.key)?;
-    Some(&key[..key.len().min(MAX_SOURCE_KEY_BYTES)])
 }
 
 fn cut(text: &str, max_bytes: usize) -> &str {

@@ -9,6 +9,16 @@ const HEADING: &str = "Failures";
 pub(super) const SETTINGS: &[Setting] = &[
     setting(
         HEADING,
+        "dead-letter-headers",
+        "SET",
+        Text,
+        Value("compact"),
+        "The headers of dead letters. compact: what neither the envelope nor the record has, in at most five headers. \
+         connect: these and those of Kafka Connect (__connect.errors.*). full: version 1, with one header for each fact. \
+         Each header costs CPU time and space",
+    ),
+    setting(
+        HEADING,
         "breaker-after",
         "RECORDS",
         Whole,

@@ -16,7 +16,7 @@ pub(super) fn read_line(line: &[u8]) -> Result<JsonRecord, String> {
     }
     let mut letter = JsonRecord::read(std::str::from_utf8(line).map_err(|_| "not UTF-8".to_owned())?)?;
     let headers = letter.headers.iter().map(|(name, value)| (name.as_slice(), value.as_deref()));
-    letter.timestamp_ms = dead_letter::source_timestamp_ms(headers.clone()).or(letter.timestamp_ms);
+    letter.timestamp_ms = dead_letter::source_timestamp_ms(headers.clone(), letter.timestamp_ms);
     letter.key = letter.key.filter(|_| !dead_letter::has_generated_key(headers));
     letter.headers.retain(|(name, _)| !dead_letter::is_own_header(name));
     letter.value = dead_letter::input_of(letter.value.as_deref().unwrap_or_default())?;
@@ -34,8 +34,7 @@ fn is_record(line: &[u8]) -> bool {
 /// The value is not that of a dead letter.
 pub(super) fn push_record(batch: &mut Batch, letter: Record<'_>) -> Result<(), String> {
     let value = dead_letter::input_of(letter.value().unwrap_or_default())?;
-    let timestamp =
-        dead_letter::source_timestamp_ms(letter.headers()).or(letter.timestamp_ms()).unwrap_or(NO_TIMESTAMP);
+    let timestamp = dead_letter::source_timestamp_ms(letter.headers(), letter.timestamp_ms()).unwrap_or(NO_TIMESTAMP);
     let at = (letter.partition(), letter.offset());
     let key = letter.key().filter(|_| !dead_letter::has_generated_key(letter.headers()));
     batch.push(at, timestamp, key, value.as_deref(), dead_letter::kept_headers(letter));

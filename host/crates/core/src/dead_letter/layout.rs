@@ -1,17 +1,49 @@
 //! The headers of a dead letter, in order.
 
-use super::Origin;
-use super::headers::{KEY, SOURCE_TIMESTAMP};
+use std::fmt;
 
-/// The version of the headers of the host.
-const HEADERS_VERSION: &str = "1";
+use super::Origin;
+use super::names::{
+    ATTEMPT, BACKTRACE, CONNECT_OFFSET, CONNECT_PARTITION, CONNECT_TOPIC, CUT, FAILURE, KEY, KIND, PLUGIN, SOURCE,
+    SOURCE_TIMESTAMP, VERSION_1,
+};
+
 /// The headers of the smallest dead letter.
-pub(super) const ESSENTIAL: [&str; 4] =
-    ["__connect.errors.topic", "__connect.errors.partition", "__connect.errors.offset", "mapper-host.kind"];
+pub(super) const ESSENTIAL: [&str; 6] = [CONNECT_TOPIC, CONNECT_PARTITION, CONNECT_OFFSET, KIND, SOURCE, FAILURE];
+
+/// Which headers a dead letter has beside those of its record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HeaderSet {
+    /// Version 2: only what the envelope and the record do not contain, in at most five headers, unless the topic required a change of
+    /// the record.
+    #[default]
+    Compact,
+    /// Version 2 with the headers of Kafka Connect (KIP-298).
+    Connect,
+    /// Version 1: the headers of Kafka Connect, and one header for each fact.
+    Full,
+}
+
+impl HeaderSet {
+    pub const ALL: [Self; 3] = [Self::Compact, Self::Connect, Self::Full];
+}
+
+impl fmt::Display for HeaderSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Compact => "compact",
+            Self::Connect => "connect",
+            Self::Full => "full",
+        })
+    }
+}
 
 /// The header values of a single dead letter. A header with an empty value is omitted.
 #[derive(Clone, Copy)]
 pub(super) enum Field {
+    Source,
+    Failure,
+    Backtrace,
     Topic,
     Partition,
     Offset,
@@ -31,12 +63,21 @@ pub(super) enum Value {
     Field(Field),
 }
 
-pub(super) fn layout(origin: &Origin) -> Vec<(&'static str, Value)> {
+pub(super) fn layout(set: HeaderSet, origin: &Origin) -> Vec<(&'static str, Value)> {
+    match set {
+        HeaderSet::Compact => version_2(origin),
+        // The trace of Kafka Connect has the backtrace.
+        HeaderSet::Connect => connect(origin).into_iter().chain(version_2(origin)).collect(),
+        HeaderSet::Full => connect(origin).into_iter().chain(version_1(origin)).collect(),
+    }
+}
+
+fn connect(origin: &Origin) -> Vec<(&'static str, Value)> {
     use Value::Fixed;
     vec![
-        ("__connect.errors.topic", Value::Field(Field::Topic)),
-        ("__connect.errors.partition", Value::Field(Field::Partition)),
-        ("__connect.errors.offset", Value::Field(Field::Offset)),
+        (CONNECT_TOPIC, Value::Field(Field::Topic)),
+        (CONNECT_PARTITION, Value::Field(Field::Partition)),
+        (CONNECT_OFFSET, Value::Field(Field::Offset)),
         ("__connect.errors.connector.name", Fixed(origin.group.clone())),
         ("__connect.errors.task.id", Fixed(origin.worker.to_string())),
         ("__connect.errors.stage", Fixed("TRANSFORMATION".to_owned())),
@@ -44,17 +85,37 @@ pub(super) fn layout(origin: &Origin) -> Vec<(&'static str, Value)> {
         ("__connect.errors.exception.class.name", Value::Field(Field::Kind)),
         ("__connect.errors.exception.message", Value::Field(Field::Message)),
         ("__connect.errors.exception.stacktrace", Value::Field(Field::Trace)),
-        ("mapper-host.headers", Fixed(HEADERS_VERSION.to_owned())),
-        ("mapper-host.kind", Value::Field(Field::Kind)),
+    ]
+}
+
+fn version_1(origin: &Origin) -> Vec<(&'static str, Value)> {
+    use Value::Fixed;
+    vec![
+        (VERSION_1, Fixed("1".to_owned())),
+        (KIND, Value::Field(Field::Kind)),
         ("mapper-host.fingerprint", Value::Field(Field::Fingerprint)),
         ("mapper-host.plugin.name", Fixed(origin.plugin_name.clone())),
         ("mapper-host.plugin.version", Fixed(origin.plugin_version.clone())),
         ("mapper-host.plugin.digest", Fixed(origin.plugin_digest.clone())),
         ("mapper-host.contract", Fixed(origin.contract.to_owned())),
         ("mapper-host.group", Fixed(origin.group.clone())),
-        ("mapper-host.attempt", Value::Field(Field::Attempt)),
+        (ATTEMPT, Value::Field(Field::Attempt)),
         (SOURCE_TIMESTAMP, Value::Field(Field::TimestampMs)),
         (KEY, Value::Field(Field::Key)),
-        ("mapper-host.cut", Value::Field(Field::Cut)),
+        (CUT, Value::Field(Field::Cut)),
+    ]
+}
+
+fn version_2(origin: &Origin) -> Vec<(&'static str, Value)> {
+    let plugin = format!("{} {} {}", origin.plugin_name, origin.plugin_version, origin.plugin_digest);
+    vec![
+        (SOURCE, Value::Field(Field::Source)),
+        (FAILURE, Value::Field(Field::Failure)),
+        (PLUGIN, Value::Fixed(plugin)),
+        (ATTEMPT, Value::Field(Field::Attempt)),
+        (BACKTRACE, Value::Field(Field::Backtrace)),
+        (SOURCE_TIMESTAMP, Value::Field(Field::TimestampMs)),
+        (KEY, Value::Field(Field::Key)),
+        (CUT, Value::Field(Field::Cut)),
     ]
 }

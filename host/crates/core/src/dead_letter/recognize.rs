@@ -2,18 +2,16 @@
 
 use serde_json::{Map, Value};
 
+use super::read::has_marks;
 use crate::record::Record;
 
-/// Every dead letter has both headers. A replayed record can have one of them.
-const MARKS: [&[u8]; 2] = [b"mapper-host.headers", b"mapper-host.kind"];
 const ENVELOPE_FIELDS: [&str; 3] = ["processing_time", "input_json", "error_message"];
 /// After this many other records, the detector stops.
 const MAX_OTHERS: usize = 100;
 
 /// Whether a record has the headers of a dead letter, or an envelope as value. The reference job writes the same envelope.
 fn is_dead_letter(record: Record<'_>) -> bool {
-    let has = |mark: &[u8]| record.headers().any(|(name, _)| name == mark);
-    MARKS.iter().all(|mark| has(mark)) || record.value().is_some_and(is_envelope)
+    has_marks(record) || record.value().is_some_and(is_envelope)
 }
 
 fn is_envelope(value: &[u8]) -> bool {
@@ -54,6 +52,8 @@ mod tests {
     const ENVELOPE: &[u8] =
         br#"{"processing_time": "2024-01-13T04:21:50.037894", "input_json": "x", "error_message": "y"}"#;
     const VISIT: &[u8] = br#"{"visit_id": "1"}"#;
+    const VERSION_2: &[Header<'static>] =
+        &[(b"mapper-host.source", Some(b"visits/1@42")), (b"mapper-host.failure", Some(b"trap 5a4adfe3d6730200"))];
     const HOST: &[Header<'static>] = &[
         (b"__connect.errors.topic", Some(b"t")),
         (b"mapper-host.headers", Some(b"1")),
@@ -78,6 +78,8 @@ mod tests {
     fn dead_letter_is_detected_by_headers_or_envelope() {
         assert!(detects(&[(ENVELOPE, HOST)]));
         assert!(detects(&[(b"cut", HOST)]));
+        assert!(detects(&[(b"cut", VERSION_2)]));
+        assert!(!detects(&[(b"cut", &VERSION_2[..1])]));
         assert!(detects(&[(ENVELOPE, &[])]));
         let base64 =
             br#"{"processing_time": "x", "input_json": "//57", "error_message": "y", "input_encoding": "base64"}"#;

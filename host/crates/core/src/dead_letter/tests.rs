@@ -1,11 +1,13 @@
 //! The envelope, byte for byte, and the headers.
 
+mod headers;
 mod limits;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use chrono::TimeZone as _;
 
+use super::names::{CONNECT_TOPIC, SOURCE};
 use super::*;
 use crate::record::Batch;
 use crate::verdict::FailureKind;
@@ -55,7 +57,8 @@ impl Written {
 
     /// The headers of the input.
     fn kept(&self) -> &[OwnedHeader] {
-        let own = self.headers.iter().position(|(name, _)| name == b"__connect.errors.topic").unwrap();
+        let is_first = |name: &[u8]| [CONNECT_TOPIC, SOURCE].iter().any(|first| name == first.as_bytes());
+        let own = self.headers.iter().position(|(name, _)| is_first(name)).unwrap();
         &self.headers[..own]
     }
 }
@@ -65,6 +68,10 @@ fn limited(max_record_bytes: usize) -> TopicLimits {
 }
 
 fn letters(max_bytes: usize) -> DeadLetters {
+    letters_with(HeaderSet::Full, max_bytes)
+}
+
+fn letters_with(set: HeaderSet, max_bytes: usize) -> DeadLetters {
     let text = |text: &str| text.to_owned();
     let origin = Origin {
         group: text("visits_reader"),
@@ -74,7 +81,7 @@ fn letters(max_bytes: usize) -> DeadLetters {
         plugin_digest: text("abc123"),
         contract: "1.0.0",
     };
-    let mut letters = DeadLetters::new(origin, limited(max_bytes));
+    let mut letters = DeadLetters::new(origin, set, limited(max_bytes));
     letters.set_time(Utc.timestamp_opt(1_705_119_710, 37_894_999).unwrap());
     letters
 }
@@ -90,6 +97,10 @@ fn write_with(letters: &mut DeadLetters, input: &Input, failure: &Failure<'_>, i
 
 fn write(input: &Input, message: &str, max_bytes: usize) -> Written {
     write_with(&mut letters(max_bytes), input, &rejected(message), false)
+}
+
+fn write_set(set: HeaderSet, input: &Input, message: &str, max_bytes: usize) -> Written {
+    write_with(&mut letters_with(set, max_bytes), input, &rejected(message), false)
 }
 
 fn rejected(message: &str) -> Failure<'_> {
@@ -138,101 +149,6 @@ fn envelope_keeps_the_complete_input() {
     for wrong in [&b"text"[..], b"[]", b"{}", br#"{"input_json": 1}"#, br#"{"input_json": "", "input_encoding": "x"}"#]
     {
         assert!(super::input_of(wrong).is_err(), "{}", wrong.escape_ascii());
-    }
-}
-
-#[test]
-fn headers_of_the_input_are_kept_byte_for_byte_and_in_order() {
-    let headers = vec![
-        header(b"b", Some(b"1")),
-        header(b"a", None),
-        header(b"b", Some(b"1")),
-        header(b"b", Some(b"\xff\x00")),
-        header(b"\xff\xfe", Some(b"")),
-        header(b"", Some(b"no name")),
-        header(b"mapper-hosts", Some(b"not ours")),
-    ];
-    let input = Input { key: Some(b"\xffkey".to_vec()), headers: headers.clone(), ..input_with_value(b"{}") };
-    let written = write(&input, MESSAGE, NO_LIMIT);
-    assert_eq!((written.kept(), &written.key), (&headers[..], &input.key));
-    assert_eq!(write(&Input { key: Some(vec![]), ..input }, MESSAGE, NO_LIMIT).key, Some(vec![]));
-}
-
-#[test]
-fn headers_have_the_position_and_the_cause() {
-    let mut failure = Failure::new(FailureKind::Trap, "unreachable");
-    failure.details = "0: 0x12 - m.wasm!reduce".into();
-    let written = write_with(&mut letters(NO_LIMIT), &input_with_value(b"{}"), &failure, false);
-    let expected = [
-        ("__connect.errors.topic", "visits"),
-        ("__connect.errors.partition", "1"),
-        ("__connect.errors.offset", "42"),
-        ("__connect.errors.connector.name", "visits_reader"),
-        ("__connect.errors.task.id", "3"),
-        ("__connect.errors.stage", "TRANSFORMATION"),
-        ("__connect.errors.class.name", "reduce-visit"),
-        ("__connect.errors.exception.class.name", "trap"),
-        ("__connect.errors.exception.message", "unreachable"),
-        ("__connect.errors.exception.stacktrace", "trap: unreachable\n0: 0x12 - m.wasm!reduce"),
-        ("mapper-host.headers", "1"),
-        ("mapper-host.kind", "trap"),
-        ("mapper-host.fingerprint", FINGERPRINT_OF_TRAP),
-        ("mapper-host.plugin.name", "reduce-visit"),
-        ("mapper-host.plugin.version", "0.1.0"),
-        ("mapper-host.plugin.digest", "abc123"),
-        ("mapper-host.contract", "1.0.0"),
-        ("mapper-host.group", "visits_reader"),
-        ("mapper-host.attempt", "1"),
-        ("mapper-host.source.timestamp-ms", "1700000000000"),
-    ];
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    let headers = written.headers.iter().map(|(name, value)| (text(name), text(value.as_ref().unwrap())));
-    assert_eq!(headers.collect::<Vec<_>>(), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
-}
-
-#[test]
-fn empty_value_has_no_header() {
-    let mut batch = Batch::new("visits");
-    batch.push((1, 42), crate::record::NO_TIMESTAMP, None, None, std::iter::empty());
-    let mut letters = letters(NO_LIMIT);
-    let letter = letters.write(batch.record(0), &rejected(""), DeadLetterForm::default());
-    let names: Vec<&[u8]> = letter.headers().map(|(name, _)| name).collect();
-    for name in ["mapper-host.source.timestamp-ms", "__connect.errors.exception.message", "mapper-host.cut"] {
-        assert!(!names.contains(&name.as_bytes()), "{name}");
-    }
-}
-
-#[test]
-fn headers_of_an_earlier_dead_letter_are_replaced() {
-    let mut input = Input { key: Some(b"k".to_vec()), headers: vec![header(b"own", None)], ..input_with_value(b"{}") };
-    let first = write(&input, MESSAGE, NO_LIMIT);
-    for attempt in 1..=10 {
-        // Another program has appended a header.
-        input.headers.push(header(b"__connect.errors.other", Some(b"1")));
-        let again = write(&input, MESSAGE, NO_LIMIT);
-        assert_eq!(again.header("mapper-host.attempt"), Some(attempt.to_string().as_str()));
-        assert_eq!(again.kept(), [header(b"own", None)]);
-        assert_eq!(again.headers.len(), first.headers.len());
-        assert_eq!(again.bytes(), first.bytes() + usize::from(attempt == 10), "only the attempt has a digit more");
-        input.headers = again.headers;
-    }
-}
-
-#[test]
-fn invalid_attempt_counts_as_zero() {
-    let most = u32::MAX.to_string();
-    for (before, expected) in [
-        (vec![Some(&b"7"[..])], "8"),
-        (vec![Some(b"7"), Some(b"9")], "10"),
-        (vec![Some(b"many")], "1"),
-        (vec![Some(b"-1")], "1"),
-        (vec![Some(b"\xff")], "1"),
-        (vec![None], "1"),
-        (vec![Some(most.as_bytes())], &most),
-    ] {
-        let headers = before.iter().map(|value| header(b"mapper-host.attempt", *value)).collect();
-        let written = write(&Input { headers, ..input_with_value(b"{}") }, MESSAGE, NO_LIMIT);
-        assert_eq!(written.header("mapper-host.attempt"), Some(expected), "{before:?}");
     }
 }
 

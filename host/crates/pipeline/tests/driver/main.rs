@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mapper_core::dead_letter::{DeadLetters, Origin};
+use mapper_core::dead_letter::{DeadLetters, HeaderSet, Origin};
 use mapper_core::decision::{Route, RouteIndex, Routes, TopicLimits};
 use mapper_core::record::{Batch, Positions};
 use mapper_core::shutdown::{Halt, Shutdown};
@@ -120,7 +120,11 @@ fn start_with(fake: &Fake, work: Work, observed: &Arc<Observed>, routes: Routes)
         in_flight: Box::new(WorkerMarker::new(markers, settings.worker)),
         observer: Box::new(Watch(observed.clone())),
         clock,
-        dead_letters: DeadLetters::new(origin, TopicLimits { max_record_bytes: 4000, ..TopicLimits::default() }),
+        dead_letters: DeadLetters::new(
+            origin,
+            HeaderSet::Full,
+            TopicLimits { max_record_bytes: 4000, ..TopicLimits::default() },
+        ),
         shutdown,
     };
     Driver::new(parts, &settings)

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::kept::MAX_SOURCE_KEY_BYTES;
 use super::*;
 use crate::decision::TimestampLimits;
 
@@ -26,9 +27,13 @@ fn inputs() -> impl Strategy<Value = Input> {
     })
 }
 
+fn sets() -> impl Strategy<Value = HeaderSet> {
+    proptest::sample::select(HeaderSet::ALL.to_vec())
+}
+
 /// Checks a dead letter with this limit.
-fn check_cut(input: &Input, message: &str, max_bytes: usize) {
-    let (whole, written) = (write(input, message, NO_LIMIT), write(input, message, max_bytes));
+fn check_cut(set: HeaderSet, input: &Input, message: &str, max_bytes: usize) {
+    let (whole, written) = (write_set(set, input, message, NO_LIMIT), write_set(set, input, message, max_bytes));
     assert!(written.bytes() <= max_bytes, "{} bytes instead of {max_bytes}", written.bytes());
     if whole.bytes() <= max_bytes {
         assert_eq!(written, whole);
@@ -43,9 +48,12 @@ fn check_cut(input: &Input, message: &str, max_bytes: usize) {
         let short = &message[..message.floor_char_boundary(SHORT_TEXT_BYTES)];
         // The header that lists the cut parts takes room, too.
         let said = headers_bytes([(&b"mapper-host.cut"[..], Some(&[b'x'; 90][..]))].into_iter());
-        let key = headers_bytes([(SOURCE_KEY, input.key.as_deref())].into_iter());
+        let key = headers_bytes([(SOURCE_KEY.as_bytes(), input.key.as_deref())].into_iter());
         let encoding = ", \"input_encoding\": \"base64\"".len();
-        assert!(write(&least, short, NO_LIMIT).bytes() + said + key + encoding > max_bytes, "more is cut than must be");
+        assert!(
+            write_set(set, &least, short, NO_LIMIT).bytes() + said + key + encoding > max_bytes,
+            "more is cut than must be"
+        );
         return;
     }
     let is_cut = |what: &str| cut.contains(&format!("{what}: "));
@@ -53,7 +61,11 @@ fn check_cut(input: &Input, message: &str, max_bytes: usize) {
     match is_cut("key") {
         true => {
             let key = input.key.as_deref().unwrap();
-            let kept = written.headers.iter().find(|(name, _)| name == SOURCE_KEY).and_then(|(_, value)| value.clone());
+            let kept = written
+                .headers
+                .iter()
+                .find(|(name, _)| name == SOURCE_KEY.as_bytes())
+                .and_then(|(_, value)| value.clone());
             assert_eq!((&written.key, kept.as_deref()), (&None, Some(&key[..key.len().min(MAX_SOURCE_KEY_BYTES)])));
         }
         false => assert_eq!(written.key, whole.key),
@@ -70,24 +82,26 @@ fn check_cut(input: &Input, message: &str, max_bytes: usize) {
 }
 
 /// The size of the smallest dead letter.
-fn min_bytes() -> usize {
-    write_with(&mut letters(NO_LIMIT), &Input::default(), &rejected(""), true).bytes()
+fn min_bytes(set: HeaderSet) -> usize {
+    write_with(&mut letters_with(set, NO_LIMIT), &Input::default(), &rejected(""), true).bytes()
 }
 
 proptest! {
     #[test]
     fn dead_letter_never_exceeds_the_limit_of_its_topic(
-        input in inputs(), message in contents(300), part in 0.0..1.1_f64
+        input in inputs(), message in contents(300), part in 0.0..1.1_f64, set in sets()
     ) {
         let message = String::from_utf8_lossy(&message);
-        let (least, whole) = (min_bytes(), write(&input, &message, NO_LIMIT).bytes());
-        check_cut(&input, &message, least + (whole.saturating_sub(least) as f64 * part) as usize);
+        let (least, whole) = (min_bytes(set), write_set(set, &input, &message, NO_LIMIT).bytes());
+        check_cut(set, &input, &message, least + (whole.saturating_sub(least) as f64 * part) as usize);
     }
 
     #[test]
-    fn dead_letter_uses_the_limit_to_the_byte(input in inputs(), more in -40_isize..40) {
-        let whole = write(&input, MESSAGE, NO_LIMIT).bytes();
-        check_cut(&input, MESSAGE, whole.saturating_add_signed(more).max(min_bytes()));
+    fn dead_letter_uses_the_limit_to_the_byte(
+        input in inputs(), more in -40_isize..40, set in sets()
+    ) {
+        let whole = write_set(set, &input, MESSAGE, NO_LIMIT).bytes();
+        check_cut(set, &input, MESSAGE, whole.saturating_add_signed(more).max(min_bytes(set)));
     }
 }
 
@@ -95,8 +109,10 @@ proptest! {
 fn cut_falls_between_characters_at_every_size() {
     for value in ["\"\\\u{1}é漢😀".repeat(20).into_bytes(), [&b"\xff\x00abc"[..]; 30].concat()] {
         let input = Input { key: Some(vec![b'k'; 50]), ..input_with_value(&value) };
-        let whole = write(&input, MESSAGE, NO_LIMIT).bytes();
-        (min_bytes()..whole + 10).for_each(|max_bytes| check_cut(&input, MESSAGE, max_bytes));
+        for set in HeaderSet::ALL {
+            let whole = write_set(set, &input, MESSAGE, NO_LIMIT).bytes();
+            (min_bytes(set)..whole + 10).for_each(|max_bytes| check_cut(set, &input, MESSAGE, max_bytes));
+        }
     }
 }
 
@@ -122,9 +138,11 @@ fn only_the_largest_part_is_cut() {
         ),
     ] {
         let message = "m".repeat(message_bytes);
-        let written = write(&input, &message, 4000);
-        assert_eq!(written.header("mapper-host.cut"), Some(cut));
-        check_cut(&input, &message, 4000);
+        for set in HeaderSet::ALL {
+            let written = write_set(set, &input, &message, 4000);
+            assert_eq!(written.header("mapper-host.cut"), Some(cut), "{set}");
+            check_cut(set, &input, &message, 4000);
+        }
     }
 }
 
