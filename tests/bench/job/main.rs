@@ -1,9 +1,12 @@
 //! The whole job, end to end on a real Kafka: this host beside a native consumer with the mapper compiled in.
 //!
-//! `cargo bench -p host --bench job -- [--records N] [--pairs N] [--only ROW]…`, where a row is `exactly-once-2` (two
-//! workers), `exactly-once-1`, `at-least-once-2`, `at-least-once-1` or `latency`. Both jobs do the same work (it is
-//! checked that they write the same records), run in turn on the same broker, and are measured from outside, the same way.
+//! `cargo bench -p host --bench job -- [--records N] [--pairs N] [--failing PERCENT] [--only ROW]…`, where a row is `exactly-once-2` (two
+//! workers), `exactly-once-1`, `at-least-once-2`, `at-least-once-1` or `latency`. All jobs do the same work (it is checked that they write
+//! the same records), run in turn on the same broker, and are measured from outside, the same way. The native job writes dead letters as
+//! one writes them by hand, without headers that describe the failure; with two workers, exactly once, both are also compared with all
+//! twenty headers of version 1.
 
+mod input;
 mod latency;
 mod native;
 mod outputs;
@@ -19,12 +22,9 @@ use anyhow::{Context, Result, bail, ensure};
 use harness::kafka::Kafka;
 use harness::topics;
 use mapper_host::config::Delivery;
-use mapper_visits::{Generator, Profile};
-use rdkafka::ClientConfig;
-use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use tempfile::TempDir;
 
+use input::Input;
 use outputs::Outputs;
 use process::Process;
 use report::Row;
@@ -63,10 +63,24 @@ impl Case {
 /// Which of the jobs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Job {
+    /// Without headers of dead letters.
     Native,
-    /// The native one without the headers of dead letters: what they cost.
-    Bare,
+    /// With those of version 1.
+    NativeFull,
+    /// With those of its default.
     Host,
+    /// With those of version 1.
+    HostFull,
+}
+
+impl Job {
+    fn is_host(self) -> bool {
+        matches!(self, Self::Host | Self::HostFull)
+    }
+
+    fn has_full_headers(self) -> bool {
+        matches!(self, Self::NativeFull | Self::HostFull)
+    }
 }
 
 /// What a run reads, and where it writes.
@@ -98,6 +112,8 @@ impl Topics {
 struct Options {
     records: u64,
     pairs: usize,
+    /// The share of records that fail, in percent; as generated if not given.
+    failing: Option<u64>,
     only: Vec<String>,
     /// Another build of the host, to compare two of them.
     host: String,
@@ -108,7 +124,8 @@ struct Options {
 impl Options {
     fn read(mut args: impl Iterator<Item = String>) -> Result<Self> {
         let host = env!("CARGO_BIN_EXE_mapper-host").to_owned();
-        let mut options = Self { records: 1_000_000, pairs: 3, only: Vec::new(), host, host_args: Vec::new() };
+        let mut options =
+            Self { records: 1_000_000, pairs: 5, failing: None, only: Vec::new(), host, host_args: Vec::new() };
         let rows: Vec<String> = CASES.into_iter().map(Case::name).chain([LATENCY.to_owned()]).collect();
         while let Some(flag) = args.next() {
             // Cargo says so to every benchmark.
@@ -119,14 +136,20 @@ impl Options {
             match flag.as_str() {
                 "--records" => options.records = value.parse().with_context(|| format!("{value} is no number"))?,
                 "--pairs" => options.pairs = value.parse().with_context(|| format!("{value} is no number"))?,
+                "--failing" => {
+                    options.failing = Some(value.parse().with_context(|| format!("{value} is no percentage"))?);
+                }
                 "--only" if rows.contains(&value) => options.only.push(value),
                 "--only" => bail!("there is no row '{value}', but {}", rows.join(", ")),
                 "--host" => options.host = value,
                 "--host-arg" => options.host_args.push(value),
-                _ => bail!("unknown flag {flag}; there are --records, --pairs, --only, --host and --host-arg"),
+                _ => {
+                    bail!("unknown flag {flag}; there are --records, --pairs, --failing, --only, --host and --host-arg")
+                }
             }
         }
         ensure!(options.records >= 1000 && options.pairs >= 1, "at least 1000 records and one pair are needed");
+        ensure!(options.failing.is_none_or(|failing| failing <= 100), "--failing is a percentage, up to 100");
         Ok(options)
     }
 
@@ -146,21 +169,21 @@ struct Bench {
 impl Bench {
     fn start(&self, job: Job, case: Case, topics: &Topics, records: u64, until_end: bool) -> Result<Process> {
         let command = match job {
-            Job::Host => self.host(case, topics, until_end),
-            _ => native::Options {
+            Job::Host | Job::HostFull => self.host(job, case, topics, until_end),
+            Job::Native | Job::NativeFull => native::Options {
                 brokers: self.kafka.brokers().to_owned(),
                 topics,
                 case,
                 records,
                 until_end,
-                bare: job == Job::Bare,
+                has_headers: job == Job::NativeFull,
             }
             .command()?,
         };
         Process::start(command, self.dir.path().join(topics::unique("log")))
     }
 
-    fn host(&self, case: Case, topics: &Topics, until_end: bool) -> Command {
+    fn host(&self, job: Job, case: Case, topics: &Topics, until_end: bool) -> Command {
         let mut command = harness::host::command(&self.options.host);
         command.arg("run").arg("--plugin").arg(&self.plugin);
         for folder in ["state", "cache"] {
@@ -170,6 +193,7 @@ impl Bench {
         command.args(["--input-topic", &topics.input, "--output-topic", &topics.output]);
         command.args(["--dead-letter-topic", &topics.dead_letters]);
         command.args(["--delivery", &case.delivery.to_string(), "--workers", &case.workers.to_string()]);
+        command.args(["--dead-letter-headers", if job == Job::HostFull { "full" } else { "compact" }]);
         command.args(until_end.then_some("--until-end")).args(&self.options.host_args);
         command
     }
@@ -189,50 +213,14 @@ impl Bench {
             let log = std::fs::read_to_string(&log).unwrap_or_default();
             let wrote = (outputs.reduced, outputs.dead_letters);
             assert_eq!(wrote, (good, bad), "(outputs, dead letters) of the {job:?} job, which said:\n{log}");
-            if job != Job::Bare {
-                assert_eq!(outputs.checksum, *input.checksum.get_or_init(|| outputs.checksum), "both write the same");
+            assert_eq!(outputs.checksum, *input.checksum.get_or_init(|| outputs.checksum), "all write the same");
+            if job.has_full_headers() {
+                let headers = *input.headers_checksum.get_or_init(|| outputs.headers_checksum);
+                assert_eq!(outputs.headers_checksum, headers, "both write the same headers");
             }
         }
         topics.delete(&self.kafka);
         Ok(run)
-    }
-}
-
-/// The topic of visits.
-struct Input {
-    topic: String,
-    records: u64,
-    /// How many can be reduced.
-    good: u64,
-    /// What the first run wrote.
-    checksum: std::cell::OnceCell<u64>,
-}
-
-impl Input {
-    fn fill(kafka: &Kafka, records: u64) -> Result<Self> {
-        let topic = topics::unique("bench-visits");
-        topics::create(kafka, &topic, PARTITIONS, &[]);
-        let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
-            .set("bootstrap.servers", kafka.brokers())
-            .set("partitioner", "murmur2_random")
-            .set("linger.ms", "20")
-            .set("enable.idempotence", "true")
-            .create()?;
-        let mut good = 0;
-        for row in Generator::new(Profile::default()).take(usize::try_from(records)?) {
-            good += u64::from(reduce_visit::reduce::reduce(row.value.as_bytes()).is_ok());
-            let mut record: BaseRecord<'_, str, str> = BaseRecord::to(&topic).payload(&row.value);
-            record.key = row.key.as_deref();
-            while let Err((error, back)) = producer.send(record) {
-                ensure!(error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull), error);
-                std::thread::sleep(Duration::from_millis(1));
-                record = back;
-            }
-        }
-        producer.flush(RUN_TIMEOUT)?;
-        let held: i64 = topics::end_offsets(kafka, &topic).into_iter().sum();
-        ensure!(u64::try_from(held)? == records, "the topic has {held} of {records} visits");
-        Ok(Self { topic, records, good, checksum: std::cell::OnceCell::new() })
     }
 }
 
@@ -256,7 +244,7 @@ fn main() -> Result<()> {
 fn throughput(bench: &Bench) -> Result<()> {
     let cases: Vec<Case> = CASES.into_iter().filter(|case| bench.options.wants(&case.name())).collect();
     let Some(&first) = cases.first() else { return Ok(()) };
-    let input = Input::fill(&bench.kafka, bench.options.records)?;
+    let input = Input::fill(&bench.kafka, bench.options.records, bench.options.failing)?;
     let (records, pairs) = (input.records, bench.options.pairs);
     println!("{records} visits, of which {} can be reduced; medians of {pairs} pairs of runs in turn\n", input.good);
     // So that the broker's code is compiled, and the plugin is in the cache.
@@ -265,16 +253,19 @@ fn throughput(bench: &Bench) -> Result<()> {
     }
     report::throughput_head();
     for case in cases {
-        let (mut natives, mut hosts) = (Vec::new(), Vec::new());
-        for _ in 0..pairs {
-            natives.push(bench.run(Job::Native, case, &input)?);
-            hosts.push(bench.run(Job::Host, case, &input)?);
-        }
-        Row { job: "native", case, records, runs: &natives, beside: None }.print();
-        Row { job: "host", case, records, runs: &hosts, beside: Some(&natives) }.print();
-        if (case.delivery, case.workers) == (Delivery::ExactlyOnce, 2) {
-            let bare = [bench.run(Job::Bare, case, &input)?];
-            Row { job: "native, dead letters without headers", case, records, runs: &bare, beside: None }.print();
+        let with_full = (case.delivery, case.workers) == (Delivery::ExactlyOnce, 2) && input.good < records;
+        let pairs_of_jobs = [
+            (Job::Native, "native", Job::Host, "host"),
+            (Job::NativeFull, "native, full headers", Job::HostFull, "host, full headers"),
+        ];
+        for (native, native_name, host, host_name) in &pairs_of_jobs[..1 + usize::from(with_full)] {
+            let (mut natives, mut hosts) = (Vec::new(), Vec::new());
+            for _ in 0..pairs {
+                natives.push(bench.run(*native, case, &input)?);
+                hosts.push(bench.run(*host, case, &input)?);
+            }
+            Row { job: native_name, case, records, runs: &natives, beside: None }.print();
+            Row { job: host_name, case, records, runs: &hosts, beside: Some(&natives) }.print();
         }
     }
     Ok(())
@@ -289,7 +280,7 @@ fn latency(bench: &Bench) -> Result<()> {
             topics::create(&bench.kafka, &input, PARTITIONS, &[]);
             let topics = Topics::after(&bench.kafka, &input);
             let process = bench.start(job, case, &topics, latency::RECORDS, false)?;
-            latencies.push(latency::measure(process, bench.kafka.brokers(), &topics, job == Job::Host)?);
+            latencies.push(latency::measure(process, bench.kafka.brokers(), &topics, job.is_host())?);
             topics.delete(&bench.kafka);
         }
     }

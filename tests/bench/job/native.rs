@@ -44,8 +44,8 @@ pub(crate) struct Options<'a> {
     pub(crate) records: u64,
     /// Whether the ends of partitions are ends.
     pub(crate) until_end: bool,
-    /// Whether dead letters have no headers.
-    pub(crate) bare: bool,
+    /// Whether dead letters have the host's headers of version 1.
+    pub(crate) has_headers: bool,
 }
 
 impl Options<'_> {
@@ -55,14 +55,14 @@ impl Options<'_> {
         let Topics { input, output, dead_letters, group } = self.topics;
         command.args([COMMAND, &self.brokers, input, output, dead_letters, group, &self.case.delivery.to_string()]);
         command.args([self.case.workers as u64, self.records].map(|number| number.to_string()));
-        command.args([self.until_end, self.bare].map(|choice| choice.to_string()));
+        command.args([self.until_end, self.has_headers].map(|choice| choice.to_string()));
         Ok(command)
     }
 }
 
 /// Runs the job, as [`Options::command`] says.
 pub(crate) fn main(args: &[String]) -> Result<()> {
-    let [brokers, input, output, dead_letters, group, delivery, workers, records, until_end, bare] = args else {
+    let [brokers, input, output, dead_letters, group, delivery, workers, records, until_end, has_headers] = args else {
         bail!("wrong arguments");
     };
     let [input, output, dead_letters, group] = [input, output, dead_letters, group].map(String::clone);
@@ -74,7 +74,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
         case: Case { delivery, workers: workers.parse()? },
         records: records.parse()?,
         until_end: until_end.parse()?,
-        bare: bare.parse()?,
+        has_headers: has_headers.parse()?,
     };
     let done = Arc::new(AtomicU64::new(0));
     std::thread::scope(|scope| {
@@ -191,7 +191,7 @@ fn work(options: &Options<'_>, number: usize, done: Arc<AtomicU64>) -> Result<()
     let consumer: BaseConsumer<Worker> = consumer_config(options).create_with_context(worker)?;
     consumer.subscribe(&[&topics.input])?;
     let worker = consumer.context().clone();
-    let mut letters = Letters::new(topics, number, options.bare);
+    let mut letters = Letters::new(topics, number, options.has_headers);
     let mut value = Vec::new();
     let mut since = Instant::now();
     while done.load(Ordering::Relaxed) < options.records {

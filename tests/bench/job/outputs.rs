@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
+use mapper_core::dead_letter::is_own_header;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Headers;
@@ -22,8 +23,10 @@ const TIME_PREFIX: usize = r#"{"processing_time": "2024-01-13T04:21:50.037894""#
 pub(crate) struct Outputs {
     pub(crate) reduced: u64,
     pub(crate) dead_letters: u64,
-    /// Of keys, values, timestamps and names of headers, in any order of the records.
+    /// Of keys, values, timestamps and names of headers of the records themselves, in any order of the records.
     pub(crate) checksum: u64,
+    /// Of the names of the headers that describe failures.
+    pub(crate) headers_checksum: u64,
 }
 
 impl Outputs {
@@ -56,7 +59,9 @@ impl Outputs {
             match consumer.poll(READ_TIMEOUT) {
                 Some(Ok(record)) => {
                     count += 1;
-                    self.checksum = self.checksum.wrapping_add(checksum(&record, is_dead_letter));
+                    let (whole, headers) = checksums(&record, is_dead_letter);
+                    self.checksum = self.checksum.wrapping_add(whole);
+                    self.headers_checksum = self.headers_checksum.wrapping_add(headers);
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     ended.insert(partition);
@@ -69,12 +74,18 @@ impl Outputs {
     }
 }
 
-fn checksum(record: &impl Message, is_dead_letter: bool) -> u64 {
-    let mut hasher = DefaultHasher::new();
+/// Of the record itself, and of the names of the headers that describe its failure.
+fn checksums(record: &impl Message, is_dead_letter: bool) -> (u64, u64) {
+    let hash = |what: &dyn Fn(&mut DefaultHasher)| {
+        let mut hasher = DefaultHasher::new();
+        what(&mut hasher);
+        hasher.finish()
+    };
     let value = record.payload().map(|value| value.get(if is_dead_letter { TIME_PREFIX } else { 0 }..));
-    let mut names: Vec<&str> =
-        record.headers().map(|headers| headers.iter().map(|header| header.key).collect()).unwrap_or_default();
+    let names = record.headers().map(|headers| headers.iter().map(|header| header.key).collect());
+    let mut names: Vec<&str> = names.unwrap_or_default();
     names.sort_unstable();
-    (is_dead_letter, record.key(), value, record.timestamp().to_millis(), names).hash(&mut hasher);
-    hasher.finish()
+    let (ours, kept): (Vec<&str>, Vec<&str>) = names.into_iter().partition(|name| is_own_header(name.as_bytes()));
+    let whole = (is_dead_letter, record.key(), value, record.timestamp().to_millis(), kept);
+    (hash(&|hasher| whole.hash(hasher)), hash(&|hasher| ours.hash(hasher)))
 }

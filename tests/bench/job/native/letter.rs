@@ -24,7 +24,7 @@ pub(super) struct Letters {
 }
 
 impl Letters {
-    pub(super) fn new(topics: &Topics, worker: usize, bare: bool) -> Self {
+    pub(super) fn new(topics: &Topics, worker: usize, has_headers: bool) -> Self {
         let task = worker.to_string();
         let fixed = [
             ("__connect.errors.topic", topics.input.as_str()),
@@ -43,7 +43,7 @@ impl Letters {
             ("mapper-host.attempt", "1"),
         ];
         let fixed = fixed.into_iter().fold(OwnedHeaders::new_with_capacity(32), add);
-        Self { fixed: (!bare).then_some(fixed), processing_time: String::new(), fingerprints: HashMap::new() }
+        Self { fixed: has_headers.then_some(fixed), processing_time: String::new(), fingerprints: HashMap::new() }
     }
 
     /// The time at which the next records are processed.
