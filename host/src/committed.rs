@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn host_is_unready_after_several_failed_requests_and_the_time() {
+    fn host_is_not_ready_after_several_failed_requests_over_the_configured_time() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut silence = Silence::new(Duration::from_secs(15), start);

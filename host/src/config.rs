@@ -99,9 +99,9 @@ pub struct CheckFileConfig {
 pub struct GenerateConfig {
     /// The brokers, as `host:port,…`.
     pub brokers: String,
-    /// The user's librdkafka properties, none of which the host owns.
+    /// The librdkafka properties of the user, without those that the host sets.
     pub kafka: Pairs,
-    /// How long to try to reach Kafka at the start.
+    /// The timeout of the connection to Kafka at the start.
     pub connect_timeout: Duration,
     /// The topic to fill.
     pub topic: String,

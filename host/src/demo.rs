@@ -1,5 +1,5 @@
-//! The demo: an embedded broker, a generator of visits, and samples of inputs with their results. The pipeline between is one
-//! like any other.
+//! The demo: an embedded broker, a generator of visits, and samples of inputs with their results. Its pipeline is a normal
+//! pipeline.
 
 mod next_steps;
 mod samples;
@@ -23,13 +23,13 @@ use mapper_visits::{BURST_ROWS, Generator, Profile, VisitRow};
 pub use next_steps::{next_steps, program_name};
 use samples::show_samples;
 
-/// As the reference job has it.
+/// The number of partitions of the reference job.
 pub const PARTITIONS: i32 = 2;
-/// A visit every so often: a steady flow, which a person can follow.
+/// The pause between two visits, slow enough to read the samples.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Not all workers may be able to join, as when they are more than partitions.
+/// The longest wait for all workers. Not all can join if there are more workers than partitions.
 const LONGEST_START: Duration = Duration::from_secs(15);
-/// So many visits are remembered, to be shown beside their results: those of a minute.
+/// The number of visits that are kept to show them with their results: those of a minute.
 const REMEMBERED_VISITS: usize = 1200;
 
 /// The topics of a demo.
@@ -39,7 +39,7 @@ struct Topics<'a> {
     dead_letters: &'a str,
 }
 
-/// A demo has one.
+/// A demo has one input topic.
 fn input_topic(spec: &PipelineSpec) -> &str {
     spec.input_topics.single().unwrap_or_default()
 }
@@ -50,20 +50,19 @@ impl<'a> From<&'a PipelineSpec> for Topics<'a> {
     }
 }
 
-/// A demo: the cluster of a pipeline without brokers, and what generates its input and shows its results.
+/// A demo: the cluster of a pipeline without brokers, the generator of its input, and the samples of its results.
 pub struct Demo {
     broker: EmbeddedBroker,
     settings: KafkaSettings,
     recent: RecentVisits,
 }
 
-/// The visits that were generated last, by their timestamps: no two have the same, and a result keeps that of its input unless the
-/// plugin sets another.
+/// The latest visits by their unique timestamps. A result has the timestamp of its input unless the plugin sets another.
 #[derive(Default)]
 pub struct RecentVisits(Mutex<VecDeque<(i64, String)>>);
 
 impl RecentVisits {
-    /// Remembers a visit; returns the timestamp that it is to have, which is `now_ms` or a little later.
+    /// Adds a visit; returns its timestamp, which is `now_ms` or a little later.
     fn add(&self, value: &str, now_ms: i64) -> i64 {
         let mut visits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let timestamp = visits.back().map_or(now_ms, |(last, _)| now_ms.max(last + 1));
@@ -74,7 +73,7 @@ impl RecentVisits {
         timestamp
     }
 
-    /// The visit that has this timestamp.
+    /// The visit with this timestamp.
     fn find(&self, timestamp_ms: i64) -> Option<String> {
         let visits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let index = visits.binary_search_by_key(&timestamp_ms, |(timestamp, _)| *timestamp).ok()?;
@@ -83,10 +82,10 @@ impl RecentVisits {
 }
 
 impl Demo {
-    /// Starts the broker of this pipeline, and prints what a demo is.
+    /// Starts the broker of this pipeline, and prints the banner.
     ///
     /// # Errors
-    /// When the broker can't be started.
+    /// If the broker can't be started.
     pub fn start(console: &Console, spec: &PipelineSpec) -> Result<Self, Halt> {
         let topics = spec.written_topics();
         let broker = EmbeddedBroker::start(topics.into_iter().chain([input_topic(spec)]), PARTITIONS)?;
@@ -99,15 +98,15 @@ impl Demo {
         Ok(Self { broker, settings, recent: RecentVisits::default() })
     }
 
-    /// The cluster that the pipeline works on.
+    /// The cluster of the pipeline.
     pub fn cluster(&self) -> Cluster {
         Cluster { brokers: self.settings.brokers.clone(), is_durable: false }
     }
 
-    /// Generates visits for the pipeline, and shows people samples of what becomes of them, until the watchers end.
+    /// Generates visits for the pipeline, and shows samples of their results, until the watchers end.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// If no thread can be started.
     pub fn run<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
@@ -115,7 +114,7 @@ impl Demo {
         (spec, telemetry): (&'scope PipelineSpec, &'scope Telemetry),
         (shutdown, watchers_end): (&'scope Shutdown, &'scope Shutdown),
     ) -> std::io::Result<()> {
-        // Not the broker: it stays with its thread.
+        // Without the broker, which stays in this thread.
         let Self { settings, recent, .. } = self;
         let warn = |ended: Result<(), Halt>| {
             if let Err(halt) = ended {
@@ -127,7 +126,7 @@ impl Demo {
         let generate = move || warn(generate((settings, topic), recent, telemetry, watchers_end));
         spawn_watcher(scope, "generator", threads, generate)?;
         if console.is_for_people() {
-            // The samples show them, with their inputs.
+            // The samples show the failures with their inputs.
             telemetry.failure_log.mute();
             let show = move || warn(show_samples(console, settings, &spec.into(), recent, watchers_end));
             spawn_watcher(scope, "samples", threads, show)?;
@@ -135,14 +134,14 @@ impl Demo {
         spawn_watcher(scope, "reader", threads, move || end_without_reader(shutdown, watchers_end))
     }
 
-    /// Leaves the broker up to the end of the process.
+    /// Keeps the broker running to the end of the process.
     pub fn outlive_clients(self) {
         self.broker.outlive_clients();
     }
 }
 
-/// Generates visits, one after the other, until the shutdown. It waits for all workers first: a worker that joins later takes
-/// partitions from the others, which then do some visits twice, with a warning.
+/// Generates visits until the shutdown. It first waits for all workers: a worker that joins later takes
+/// partitions from the others, and some visits are then mapped twice, with a warning.
 fn generate(
     (settings, topic): (&KafkaSettings, &str),
     recent: &RecentVisits,
@@ -178,7 +177,7 @@ fn banner(topics: &Topics<'_>) -> String {
     )
 }
 
-/// Waits until the pipeline has started and its workers have joined, which not all may be able to.
+/// Waits until the pipeline has started and its workers have joined, or for [`LONGEST_START`].
 fn wait_for_workers(telemetry: &Telemetry, shutdown: &Shutdown) {
     let mut started = Instant::now();
     loop {
@@ -193,7 +192,7 @@ fn wait_for_workers(telemetry: &Telemetry, shutdown: &Shutdown) {
     }
 }
 
-/// A demo is there to be read: without a reader it ends.
+/// Ends the demo when its stdout is closed.
 fn end_without_reader(shutdown: &Shutdown, watchers_end: &Shutdown) {
     while !watchers_end.requested() {
         if output::stdout_is_closed() {
@@ -203,8 +202,8 @@ fn end_without_reader(shutdown: &Shutdown, watchers_end: &Shutdown) {
     }
 }
 
-/// The generator's bursts have the incomplete visits first, and the complete ones last; here they take turns. The rows of a burst
-/// are of different visits, so each visit keeps its order.
+/// Alternates the complete and the incomplete visits of a burst; the generator returns the incomplete ones first. The rows of a
+/// burst are of different visits, so each visit keeps its order.
 fn mixed(mut burst: Vec<VisitRow>) -> impl Iterator<Item = VisitRow> {
     let complete = burst.split_off(burst.len() / 2);
     burst.into_iter().zip(complete).flat_map(|(incomplete, complete)| [complete, incomplete])
@@ -215,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn visits_are_found_by_timestamps_of_their_own() {
+    fn visits_are_found_by_their_unique_timestamps() {
         let visits = RecentVisits::default();
         let timestamps: Vec<i64> = ["a", "b", "c"].iter().map(|value| visits.add(value, 5)).collect();
         assert_eq!(timestamps, [5, 6, 7]);

@@ -31,7 +31,7 @@ const JOB_RECORDS: usize = 400_000;
 const JOB_PAIRS: usize = 3;
 
 fn main() {
-    // Or backtraces would have no lines.
+    // Backtraces need it for line numbers.
     helper::register_program(HOST.into());
     println!("| world | without traps, ns | 1 % traps, ns | throughput with ÷ without | a trap costs, µs |");
     println!("|---|---|---|---|---|");

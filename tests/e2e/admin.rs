@@ -1,4 +1,4 @@
-//! The host as it is seen from outside while it works.
+//! The admin server of a running host: probes, metrics and status.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -15,7 +15,7 @@ use crate::{HOST, reduce_visit};
 const SOON: Duration = Duration::from_secs(60);
 const GOOD: &str = r#"{"visit_id": "1", "event_time": "2023-11-01T00:00:00Z", "page": "main"}"#;
 
-/// Where the admin server of a host is.
+/// The address of the admin server of a host.
 pub(crate) fn address(host: &mut Host) -> String {
     const SAID: &str = "admin server address=";
     host.wait_for(SAID);
@@ -24,7 +24,7 @@ pub(crate) fn address(host: &mut Host) -> String {
     rest.split_whitespace().next().expect("an address").to_owned()
 }
 
-/// The status and the body of an answer; `None` if nobody answers.
+/// The status and the body of a response; `None` without a response.
 pub(crate) fn ask(address: &str, method: &str, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     write!(stream, "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n").ok()?;
@@ -38,7 +38,7 @@ pub(crate) fn get(address: &str, path: &str) -> (u16, String) {
     ask(address, "GET", path).unwrap_or_else(|| panic!("no answer to {path}"))
 }
 
-/// Asks until the answer is as it should be.
+/// Repeats the request until the response satisfies the condition.
 fn until<T>(what: &str, mut look: impl FnMut() -> (bool, T)) -> T
 where
     T: std::fmt::Debug,
@@ -53,7 +53,7 @@ where
     }
 }
 
-/// Waits until the host says that it is ready; it says why not if it never is.
+/// Waits until the host is ready; the panic has the reason if it never is.
 pub(crate) fn wait_until_ready(address: &str) {
     until("ready", || {
         let answer = get(address, "/readyz");
@@ -83,14 +83,14 @@ pub(crate) fn status(address: &str) -> Value {
 }
 
 #[test]
-fn what_is_done_is_what_is_seen() {
+fn metrics_and_status_match_the_produced_records() {
     let job = Job::new(Kafka::shared(), "seen", HOST, &reduce_visit());
     let record = |number| NewRecord::value(if number % 3 == 0 { "{" } else { GOOD }).partition(number % 2);
-    // One worker more than there are partitions: it is in the group, too.
+    // One worker more than partitions: it is a member of the group, too.
     let mut host = job.start(&["--admin", "127.0.0.1:0", "--workers", "3"]);
     let address = address(&mut host);
     let admin = address.as_str();
-    // A worker that joins later takes partitions from the others, and records that they had in hand are mapped again.
+    // A worker that joins later takes partitions from the others, and their uncommitted records are mapped again.
     wait_until_ready(admin);
     topics::produce(job.kafka, &job.input, (0..300).map(record));
     let metrics = until("all records", || {
@@ -143,7 +143,7 @@ fn what_is_done_is_what_is_seen() {
 }
 
 #[test]
-fn a_restart_that_finds_nothing_to_do_still_knows_its_lag() {
+fn restart_without_new_records_still_reports_its_lag() {
     let job = Job::new(Kafka::shared(), "lag", HOST, &reduce_visit());
     topics::produce(job.kafka, &job.input, (0..40).map(|_| NewRecord::value(GOOD).partition(1)));
     job.run_to_end(&[]);
@@ -159,7 +159,7 @@ fn a_restart_that_finds_nothing_to_do_still_knows_its_lag() {
 }
 
 #[test]
-fn who_waits_for_kafka_is_alive_but_not_ready() {
+fn host_that_waits_for_kafka_is_live_and_not_ready() {
     let plugin = reduce_visit().display().to_string();
     let args = ["--plugin", &plugin, "--brokers", "127.0.0.1:1", "--admin", "127.0.0.1:0", "--connect-timeout", "1h"];
     let mut host = Host::spawn(host::command(HOST).args(args));
@@ -170,7 +170,7 @@ fn who_waits_for_kafka_is_alive_but_not_ready() {
     assert_eq!(get(&address, "/livez").0, 200);
     assert_eq!(status(&address)["ready"], false);
     assert_eq!(sample(&get(&address, "/metrics").1, "mapper_host_ready"), 0.0);
-    // However many clients are in no hurry.
+    // Slow clients do not delay the probes.
     let slow = |_| {
         let mut stream = TcpStream::connect(&address).expect("a server");
         stream.write_all(b"GET /status HTTP/1.1\r\nx").expect("a server that reads");
@@ -183,7 +183,7 @@ fn who_waits_for_kafka_is_alive_but_not_ready() {
 }
 
 #[test]
-fn a_taken_address_is_an_error_if_it_was_asked_for() {
+fn used_admin_address_is_an_error_if_configured() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
     let plugin = reduce_visit().display().to_string();
@@ -195,8 +195,8 @@ fn a_taken_address_is_an_error_if_it_was_asked_for() {
 }
 
 #[test]
-fn a_taken_default_address_does_not_spoil_the_first_run() {
-    // Whoever has it, we or somebody else: it is taken.
+fn used_default_admin_address_is_no_error() {
+    // The default address is in use, by this test or by another process.
     let _taken = TcpListener::bind("127.0.0.1:8080");
     let plugin = reduce_visit().display().to_string();
     let mut host = Host::spawn(host::command(HOST).env_remove("MAPPER_ADMIN").args(["--plugin", &plugin]));
@@ -207,7 +207,7 @@ fn a_taken_default_address_does_not_spoil_the_first_run() {
 }
 
 #[test]
-fn off_is_no_server() {
+fn admin_off_starts_no_server() {
     let plugin = reduce_visit().display().to_string();
     let mut host = Host::spawn(host::command(HOST).args(["--plugin", &plugin, "--admin", "off"]));
     host.wait_for("This is a demo");

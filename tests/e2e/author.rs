@@ -1,4 +1,4 @@
-//! A plugin's author at a terminal, without Kafka: from `mapper-host new` to a mapper that does what its cases say.
+//! The commands of a plugin author without Kafka: from `mapper-host new` to a mapper that passes its cases.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use harness::host::{self, Host};
 
 use crate::HOST;
 
-/// The host in a folder. What it builds there shares what was compiled before, and takes nothing from the network.
+/// The host in a folder. Its builds share compiled dependencies and do not use the network.
 pub(crate) fn in_dir(dir: &Path, args: &[&str]) -> Command {
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/new-projects");
     let mut command = host::command(HOST);
@@ -34,7 +34,7 @@ pub(crate) fn pipe(dir: &Path, args: &[&str], input: &[u8]) -> (Option<i32>, Str
     let mut child = command.spawn().expect("the host can be run");
     let mut stdin = child.stdin.take().expect("a pipe");
     let input = input.to_vec();
-    // It may end before it has read all.
+    // The process may end before it has read all of its input.
     let writer = std::thread::spawn(move || {
         let _ = stdin.write_all(&input);
     });
@@ -50,7 +50,7 @@ fn lines(dir: &Path, name: &str, lines: &[&str]) -> PathBuf {
 }
 
 #[test]
-fn a_new_project_in_rust_is_tested_built_and_maps_offline() {
+fn new_rust_project_is_tested_built_and_mapped_offline() {
     let dir = tempfile::tempdir().expect("a folder");
     let dir = dir.path();
     let (code, out, err) = run(dir, &["new", "my-mapper", "--lang", "rust"]);
@@ -89,14 +89,14 @@ fn a_new_project_in_rust_is_tested_built_and_maps_offline() {
         "{err}"
     );
 
-    // What the compiler says of a mistake is shown, and it is a plugin that can't be used.
+    // The compiler error is shown, and the exit code is that of an unusable plugin.
     std::fs::write(project.join("src/lib.rs"), "mistake!();").expect("a file");
     let (code, _, err) = run(&project, &["test"]);
     assert!(code == Some(3) && err.contains("cannot find macro `mistake`"), "{err}");
 }
 
 #[test]
-fn cases_that_do_not_hold_are_shown_and_can_be_blessed() {
+fn failed_cases_are_shown_and_can_be_blessed() {
     let plugin = crate::reduce_visit().display().to_string();
     let dir = tempfile::tempdir().expect("a folder");
     let dir = dir.path();
@@ -158,7 +158,7 @@ ok      cases.jsonl:3
 }
 
 #[test]
-fn what_keeps_cases_from_being_run_has_codes_of_its_own() {
+fn each_cause_that_prevents_cases_from_running_has_its_exit_code() {
     let plugin = crate::reduce_visit().display().to_string();
     let dir = tempfile::tempdir().expect("a folder");
     let dir = dir.path();
@@ -196,7 +196,7 @@ fn what_keeps_cases_from_being_run_has_codes_of_its_own() {
 }
 
 #[test]
-fn cases_lie_beside_the_plugin_or_in_folders() {
+fn cases_are_found_beside_the_plugin_or_in_folders() {
     let dir = tempfile::tempdir().expect("a folder");
     let dir = dir.path();
     std::fs::copy(crate::reduce_visit(), dir.join("r.wasm")).expect("a copy");
@@ -217,7 +217,7 @@ fn cases_lie_beside_the_plugin_or_in_folders() {
 }
 
 #[test]
-fn at_a_terminal_there_are_colours_and_it_is_shown_how_far_it_is() {
+fn terminal_shows_colours_and_progress() {
     let dir = tempfile::tempdir().expect("a folder");
     let dir = dir.path();
     let plugin = crate::reduce_visit().display().to_string();
@@ -237,7 +237,7 @@ fn at_a_terminal_there_are_colours_and_it_is_shown_how_far_it_is() {
     let map = ["map", &plugin, "large.jsonl"];
     let ended = Host::spawn_at_terminal(in_dir(dir, &map), false).wait();
     assert!(ended.code == Some(0) && ended.output.contains(" left"), "{:?}", ended.output);
-    // It would be between the outputs.
+    // A progress line would be between the outputs.
     let ended = Host::spawn_at_terminal(in_dir(dir, &map), true).wait();
     assert!(ended.code == Some(0) && !ended.output.contains(" left"));
 }
@@ -275,7 +275,7 @@ fn cases_with_a_byte_order_mark_and_crlf_are_read_and_blessed() {
 }
 
 #[test]
-fn bare_project_in_rust_has_no_visits_and_its_cases_hold() {
+fn bare_rust_project_has_no_visits_and_its_cases_pass() {
     let dir = tempfile::tempdir().expect("a folder");
     let dir = dir.path();
     let (code, out, err) = run(dir, &["new", "bare-mapper", "--lang", "rust", "--bare"]);

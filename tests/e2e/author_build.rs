@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::author::{ended, in_dir};
 
-/// A project in JavaScript, on a machine whose Node.js makes the same plugin of everything.
+/// A project in JavaScript, on a machine with a Node.js that builds the same plugin from every source.
 struct Project {
     dir: tempfile::TempDir,
 }
@@ -58,7 +58,7 @@ impl Project {
         (code, out + &err, builds)
     }
 
-    /// Writes another content, and leaves the time of the file as it was.
+    /// Writes other content and keeps the modification time of the file.
     fn rewrite(&self, name: &str, text: &str) {
         let time = std::fs::metadata(self.path(name)).and_then(|file| file.modified()).expect("a file");
         self.write(name, text);
@@ -72,7 +72,7 @@ fn remove(path: &Path) {
 }
 
 #[test]
-fn project_is_built_again_only_when_it_has_changed() {
+fn project_is_rebuilt_only_after_a_change() {
     let project = Project::new();
     let builds = |what: &str, expected: usize| {
         let (code, output, builds) = project.run(&["test"]);
@@ -110,7 +110,7 @@ fn project_is_built_again_only_when_it_has_changed() {
 }
 
 #[test]
-fn source_outside_of_the_project_makes_it_build_each_time() {
+fn source_outside_of_the_project_disables_the_build_stamp() {
     let project = Project::new();
     project.write("shared.js", "1");
     project.script(
@@ -127,7 +127,7 @@ fn source_outside_of_the_project_makes_it_build_each_time() {
 }
 
 #[test]
-fn failed_build_is_tried_again() {
+fn failed_build_is_retried() {
     let project = Project::new();
     assert_eq!(project.run(&["test"]).2, 1);
     project.write("m/src/index.js", "mistake");

@@ -1,4 +1,4 @@
-//! `mapper-host build --watch`: a save is all it takes.
+//! `mapper-host build --watch`: each save builds the plugin and runs its cases.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ fn edit(path: &Path, from: &str, to: &str) {
 }
 
 #[test]
-fn at_each_change_a_project_is_built_and_its_cases_are_run() {
+fn each_change_builds_the_project_and_runs_its_cases() {
     let dir = tempfile::tempdir().expect("a folder");
     let (code, _, err) = run(dir.path(), &["new", "watched", "--lang", "rust"]);
     assert_eq!(code, Some(0), "{err}");
@@ -29,7 +29,7 @@ fn at_each_change_a_project_is_built_and_its_cases_are_run() {
     edit(&project.join("cases.jsonl"), "the visit has no event_time", "no event_time");
     watching.wait_for_times("3 passed, 0 failed", 2);
 
-    // A mistake is shown as the compiler has it, and the next save is built again.
+    // A compiler error is shown, and the next save is built again.
     edit(&project.join("src/lib.rs"), "mapper!(reduce_visit);", "mapper!(reduce_visits);");
     watching.wait_for("cannot find function `reduce_visits`");
     watching.wait_for_times("waiting for changes", 4);

@@ -1,4 +1,4 @@
-//! `mapper-host check` and `mapper-host bench`: what a plugin is, and what it costs; and the command line in other forms.
+//! `mapper-host check` and `mapper-host bench`, shell completions and man pages.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::author::run;
 
 #[test]
-fn check_tells_what_fits_from_what_does_not() {
+fn check_accepts_a_mapper_and_rejects_other_files() {
     let plugin = crate::reduce_visit().display().to_string();
     let dir = tempfile::tempdir().expect("a folder");
     let dir = dir.path();
@@ -63,7 +63,7 @@ fn check_tells_what_fits_from_what_does_not() {
 }
 
 #[test]
-fn bench_is_held_against_the_last_run() {
+fn bench_is_compared_with_the_last_run() {
     let plugin = crate::reduce_visit().display().to_string();
     let dir = tempfile::tempdir().expect("a folder");
     let dir = dir.path();

@@ -1,4 +1,4 @@
-//! The host at a terminal: what it says, and the code it ends with.
+//! The host at a terminal: its output and its exit code.
 
 use std::process::Command;
 use std::time::Duration;
@@ -16,7 +16,7 @@ fn run(args: &[&str]) -> (Option<i32>, String) {
 }
 
 #[test]
-fn a_bad_configuration_ends_with_2_before_anything_is_touched() {
+fn invalid_configuration_exits_with_2_before_any_io() {
     for (args, words) in [
         (&["--plugin", "x.wasm", "--workers", "0"][..], "--workers"),
         (&["--plugin", "x.wasm", "--no-such-flag"], "--no-such-flag"),
@@ -32,7 +32,7 @@ fn a_bad_configuration_ends_with_2_before_anything_is_touched() {
 }
 
 #[test]
-fn a_plugin_that_can_not_be_used_ends_with_3_and_says_why() {
+fn unusable_plugin_exits_with_3_and_the_reason() {
     let dir = tempfile::tempdir().expect("a folder");
     let broken = |name: &str, bytes: &[u8]| {
         let path = dir.path().join(name);
@@ -60,7 +60,7 @@ fn a_plugin_that_can_not_be_used_ends_with_3_and_says_why() {
 }
 
 #[test]
-fn a_kafka_out_of_reach_ends_with_4() {
+fn unreachable_kafka_exits_with_4() {
     let plugin = reduce_visit().display().to_string();
     let (code, output) = run(&["--plugin", &plugin, "--brokers", "127.0.0.1:1", "--connect-timeout", "1s"]);
     assert_eq!(code, Some(4), "{output}");
@@ -68,14 +68,14 @@ fn a_kafka_out_of_reach_ends_with_4() {
 }
 
 #[test]
-fn the_demo_shows_visits_and_dead_letters_and_ends_with_a_summary() {
+fn demo_shows_visits_and_dead_letters_and_ends_with_a_summary() {
     let mut demo = host::Host::spawn(host::command(HOST).args(["--plugin", &reduce_visit().display().to_string()]));
     demo.wait_for("This is a demo");
     demo.wait_for("Failures are part of it");
     // Each result stands below its visit.
     demo.wait_for("\n  → visits_reduced  {\"visit_id\"");
     demo.wait_for("\n  → visits_dlq      fromisoformat: argument must be str\n");
-    // What was seen may be done again after a rebalance; what is counted is committed.
+    // A shown record may be mapped again after a rebalance; counted records are committed.
     demo.wait_for(" dead letters, ");
     demo.signal(libc::SIGINT);
     let ended = demo.wait();
@@ -90,12 +90,12 @@ fn the_demo_shows_visits_and_dead_letters_and_ends_with_a_summary() {
         visits += usize::from(lines[0].starts_with("  visits            "));
     }
     assert!(outputs >= 2 && outputs == visits, "{}", ended.output);
-    // The samples show the failures, and nothing goes wrong.
+    // The samples show the failures, and there is no error.
     assert!(!ended.output.contains(" WARN "), "{}", ended.output);
 }
 
 #[test]
-fn demo_at_a_terminal_cuts_its_lines_to_the_columns() {
+fn demo_at_a_terminal_truncates_lines_to_the_width() {
     let mut command = host::command(HOST);
     command.args(["--plugin", &reduce_visit().display().to_string(), "--log-level", "off"]);
     let mut demo = host::Host::spawn_at_terminal(command, true);
@@ -114,12 +114,12 @@ fn demo_at_a_terminal_cuts_its_lines_to_the_columns() {
 }
 
 #[test]
-fn at_a_terminal_a_line_says_how_the_demo_goes() {
+fn demo_at_a_terminal_shows_a_progress_line() {
     let mut command = host::command(HOST);
     command.args(["--plugin", &reduce_visit().display().to_string()]);
     let mut demo = host::Host::spawn_at_terminal(command, true);
     demo.wait_for("→ visits_reduced  {\"visit_id\"");
-    // Written again and again in the same place: back to its beginning, and what was there is deleted.
+    // The progress line is rewritten: the cursor returns to its beginning, and the old text is deleted.
     for _ in 0..2 {
         demo.wait_for("/s) → ");
         let lines = demo.output().matches("/s) → ").count();
@@ -134,7 +134,7 @@ fn at_a_terminal_a_line_says_how_the_demo_goes() {
 }
 
 #[test]
-fn a_plugin_that_is_not_there_is_built_from_its_project_beside_it() {
+fn missing_plugin_is_built_from_its_project_beside_it() {
     let dir = tempfile::tempdir().expect("a folder");
     let (code, output) = run(&["new", &dir.path().join("absent").display().to_string(), "--lang", "rust"]);
     assert_eq!(code, Some(0), "{output}");
@@ -150,7 +150,7 @@ fn a_plugin_that_is_not_there_is_built_from_its_project_beside_it() {
 }
 
 #[test]
-fn the_demo_speaks_json_when_asked() {
+fn demo_prints_json_lines_with_log_format_json() {
     let plugin = reduce_visit().display().to_string();
     let mut demo = host::Host::spawn(host::command(HOST).args(["--plugin", &plugin, "--log-format", "json"]));
     demo.wait_for("\"progress\"");
@@ -164,7 +164,7 @@ fn the_demo_speaks_json_when_asked() {
 }
 
 #[test]
-fn visits_are_generated_to_a_real_topic_the_same_for_the_same_seed() {
+fn generated_visits_of_a_topic_depend_only_on_the_seed() {
     let kafka = Kafka::shared();
     let filled = |seed: &str| {
         let topic = topics::unique("generated");
@@ -183,7 +183,7 @@ fn visits_are_generated_to_a_real_topic_the_same_for_the_same_seed() {
 }
 
 #[test]
-fn settings_come_from_flags_variables_and_a_file() {
+fn settings_are_read_from_flags_variables_and_a_file() {
     let job = Job::new(Kafka::shared(), "sources", HOST, &reduce_visit());
     topics::produce(job.kafka, &job.input, (0..4).map(|_| topics::NewRecord::value("{")));
     let dir = tempfile::tempdir().expect("a folder");
@@ -206,7 +206,7 @@ fn settings_come_from_flags_variables_and_a_file() {
 }
 
 #[test]
-fn a_project_is_built_beside_itself_and_what_is_none_is_refused() {
+fn project_is_built_in_its_directory_and_another_directory_is_rejected() {
     let dir = tempfile::tempdir().expect("a folder");
     let (code, output) = run(&["build", &dir.path().display().to_string()]);
     assert_eq!(code, Some(3), "{output}");

@@ -1,4 +1,4 @@
-//! Three brokers, of which one is killed, or whose output topic is created anew: the workers go on.
+//! Three brokers, with one killed or a recreated output topic: the workers continue.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -38,7 +38,7 @@ fn records_in(address: &str) -> usize {
     admin::status(address)["counts"]["records_in"].as_u64().unwrap_or_default() as usize
 }
 
-/// Waits until so many records are committed; tells how long that took.
+/// Waits until this number of records is committed; returns the duration.
 fn wait_for(host: &Host, address: &str, count: usize) -> Duration {
     let started = Instant::now();
     while records_in(address) < count {
@@ -48,7 +48,7 @@ fn wait_for(host: &Host, address: &str, count: usize) -> Duration {
     started.elapsed()
 }
 
-/// A job whose consumer group has its coordinator at another broker than the first, which can't be killed.
+/// A job whose group coordinator is not the first broker, because the first can't be killed.
 fn job<'c>(cluster: &'c Cluster, name: &str) -> Job<'c> {
     let mut names = Job::new(cluster.kafka(), name, HOST, &reduce_visit()).into_names();
     while cluster.group_coordinator(&names.group) == 1 {
@@ -73,11 +73,11 @@ fn exactly_once(job: &Job<'_>, count: usize) {
     assert_eq!((numbers.len(), distinct.len(), distinct.last()), (count, count, Some(&(count - 1))));
 }
 
-/// One test, as starting three brokers is what takes most of its time.
+/// One test, because the start of three brokers takes most of the time.
 #[test]
-fn workers_go_on_without_a_coordinator_and_with_an_output_topic_that_is_created_anew() {
+fn workers_survive_a_coordinator_outage_and_a_recreated_output_topic() {
     let cluster = Cluster::start().expect("three brokers");
-    // The topics of the coordinators are there once there was a group and a transaction.
+    // The first group and the first transaction create the topics of the coordinators.
     let first = Job::new(cluster.kafka(), "first", HOST, &reduce_visit());
     topics::produce(cluster.kafka(), &first.input, [visit(0)]);
     first.run_to_end(&[]);
@@ -118,7 +118,7 @@ fn workers_go_on_without_a_coordinator_and_with_an_output_topic_that_is_created_
     eprintln!("output topic created anew: all records after {took:?}");
     let ended = host.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.output);
-    // What was in the topic before is gone with it.
+    // The earlier records are deleted with the topic.
     let numbers = numbers(&job);
     let distinct: BTreeSet<usize> = numbers.iter().copied().collect();
     assert_eq!(numbers.len(), distinct.len(), "a record came out twice");

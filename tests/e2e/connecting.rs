@@ -1,4 +1,4 @@
-//! Mistakes in how Kafka is reached: the error names the cause, once, and soon if waiting can't help.
+//! Failed connections to Kafka: the error names the cause once, and soon if waiting can't help.
 
 use harness::host::Job;
 use harness::secure::PASSWORD;
@@ -7,11 +7,11 @@ use harness::topics::{self, NewRecord};
 use crate::secure::{logged_in, login, secure, trusting};
 use crate::{HOST, reduce_visit};
 
-/// Ends the test if it is waited for.
+/// A timeout that fails the test.
 const NEVER: &str = "30m";
 
 #[test]
-fn mistake_in_reaching_kafka_is_named_first() {
+fn cause_of_a_failed_connection_is_named_first() {
     let secure = secure();
     let plain = secure.kafka().brokers();
     let port_of = |address: &str| address.rsplit(':').next().unwrap_or_default().to_owned();
@@ -25,7 +25,7 @@ fn mistake_in_reaching_kafka_is_named_first() {
     let ca = format!("ssl.ca.location={}", secure.ca.display());
     let sasl_tls = |password: &str| {
         let login = login("tls", password).into_iter().filter(|property| !property.starts_with("security.protocol"));
-        // The flag of what was left out goes, too.
+        // The flag of an omitted property is removed, too.
         let login: Vec<String> = login.skip(1).collect();
         with(&["security.protocol=sasl_ssl", &ca], login)
     };
@@ -111,7 +111,7 @@ fn records_go_through_each_security_protocol() {
 }
 
 #[test]
-fn address_that_is_a_url_is_refused_before_anything_is_done() {
+fn broker_address_that_is_a_url_is_rejected_before_any_io() {
     let job = Job::new(harness::kafka::Kafka::shared(), "urls", HOST, &reduce_visit());
     for url in ["kafka://localhost:9092", "http://localhost:9092/"] {
         let ended = job.start(&["--brokers", url]).wait();

@@ -1,4 +1,4 @@
-//! Guests that sin, in both worlds: what goes wrong costs its own record, and no other.
+//! Faulty guests in both worlds: a failure is the failure of its own record only.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use crate::guests::{Guest, Told, WORLDS, batch, limits, load, load_with, quick};
 
 const BATCH: usize = 100;
 
-/// Maps a batch of good records with a command among them, which must be judged as if it were alone. Returns that verdict.
+/// Maps a batch of good records with one faulty command. Checks the verdicts of the good records, and returns the verdict of the
+/// command.
 fn among_good_ones(guest: &mut Guest, at: usize, sin: &[u8]) -> Told {
     let mut commands: Vec<&[u8]> = vec![b"value good"; BATCH];
     commands[at] = sin;
@@ -23,7 +24,7 @@ fn among_good_ones(guest: &mut Guest, at: usize, sin: &[u8]) -> Told {
 }
 
 #[test]
-fn what_goes_wrong_costs_its_own_record_and_no_other() {
+fn guest_failure_is_the_failure_of_its_own_record_only() {
     for world in WORLDS {
         let mut guest = load(limits(), world);
         for (sin, kind, words) in [
@@ -50,7 +51,7 @@ fn what_goes_wrong_costs_its_own_record_and_no_other() {
 }
 
 #[test]
-fn what_has_no_end_is_cut_whether_it_computes_or_sleeps() {
+fn endless_computation_or_sleep_is_a_timeout() {
     for world in WORLDS {
         let mut guest = load(quick(), world);
         for sin in [&b"spin"[..], b"sleep 3600000"] {
@@ -66,7 +67,7 @@ fn what_has_no_end_is_cut_whether_it_computes_or_sleeps() {
 }
 
 #[test]
-fn traps_on_every_third_record_cost_every_third_record() {
+fn trap_on_every_third_record_fails_every_third_record() {
     for world in WORLDS {
         let mut guest = load(limits(), world);
         let commands: Vec<&[u8]> =
@@ -79,7 +80,7 @@ fn traps_on_every_third_record_cost_every_third_record() {
 }
 
 #[test]
-fn a_trap_that_is_the_doing_of_the_records_before_is_nobodys_failure() {
+fn trap_caused_by_earlier_records_fails_no_record() {
     for world in WORLDS {
         let mut guest = load(limits(), world);
         // Every 7th record of an instance traps, and none does when it is the first.
@@ -91,12 +92,12 @@ fn a_trap_that_is_the_doing_of_the_records_before_is_nobodys_failure() {
 }
 
 #[test]
-fn a_guest_that_corrupts_its_memory_harms_no_other_record() {
+fn corrupted_guest_memory_affects_no_other_record() {
     for world in WORLDS {
         let mut guest = load(limits(), world);
         for at in [0, 50, 99] {
             let told = among_good_ones(&mut guest, at, b"corrupt");
-            // It may get away with it, or trap itself.
+            // The record may succeed, or trap.
             let kept = format!("[- key corrupt Some({}) kept]", 1000 + at);
             assert!(told.text == kept || told.text.starts_with("trap: "), "{world}: {told:?}");
         }
@@ -104,7 +105,7 @@ fn a_guest_that_corrupts_its_memory_harms_no_other_record() {
 }
 
 #[test]
-fn a_sleep_that_is_short_enough_is_slept() {
+fn sleep_within_the_record_timeout_completes() {
     for world in WORLDS {
         let told = among_good_ones(&mut load(limits(), world), 41, b"sleep 1");
         assert_eq!(told.text, "[- key sleep 1 Some(1041) kept]", "{world}");
@@ -112,10 +113,10 @@ fn a_sleep_that_is_short_enough_is_slept() {
 }
 
 #[test]
-fn each_record_of_a_batch_has_time_of_its_own() {
+fn each_record_of_a_batch_has_its_own_timeout() {
     for world in WORLDS {
         let mut guest = load(quick(), world);
-        // Together they take far longer than one may.
+        // Together they take far longer than the timeout of one record.
         let commands: Vec<&[u8]> = vec![b"sleep 20"; 50];
         let seen = guest.verdicts(&batch(&commands));
         assert_eq!(seen[49], "[- key sleep 20 Some(1049) kept]", "{world}");
@@ -124,9 +125,9 @@ fn each_record_of_a_batch_has_time_of_its_own() {
 }
 
 #[test]
-fn what_is_returned_is_bounded_and_a_batch_that_returns_too_much_is_taken_in_parts() {
+fn returned_bytes_are_limited_and_a_batch_beyond_the_limit_is_split() {
     for world in WORLDS {
-        // All that there is of a 32-bit memory, as far as this machine gives it.
+        // The whole 32-bit memory, as far as this machine has it.
         let large = Limits { memory_bytes: 2 << 30, ..limits() };
         let mut guest = load(large, world);
         let told = among_good_ones(&mut guest, 41, b"return 1000000000");
@@ -144,10 +145,10 @@ fn what_is_returned_is_bounded_and_a_batch_that_returns_too_much_is_taken_in_par
 }
 
 #[test]
-fn an_instance_that_leaks_is_renewed_before_it_costs_a_record() {
+fn leaking_instance_is_renewed_before_a_record_fails() {
     for world in WORLDS {
         let mut guest = load(limits(), world);
-        // 16 MiB are there, and 80 are leaked, two of them a batch.
+        // The limit is 16 MiB; the guest leaks 80 MiB, 2 MiB in a batch.
         let commands: Vec<&[u8]> = vec![b"leak 104858"; 20];
         for _ in 0..40 {
             let seen = guest.verdicts(&batch(&commands));
@@ -161,7 +162,7 @@ fn an_instance_that_leaks_is_renewed_before_it_costs_a_record() {
 }
 
 #[test]
-fn a_leak_that_runs_out_within_a_batch_is_nobodys_failure() {
+fn leak_that_exhausts_memory_within_a_batch_fails_no_record() {
     for world in WORLDS {
         let mut guest = load(limits(), world);
         let commands: Vec<&[u8]> = vec![b"leak 1048576"; 100];
@@ -172,7 +173,7 @@ fn a_leak_that_runs_out_within_a_batch_is_nobodys_failure() {
 }
 
 #[test]
-fn an_instance_is_renewed_after_as_many_records_as_asked() {
+fn instance_is_renewed_after_the_configured_number_of_records() {
     for world in WORLDS {
         let recycled = Limits { recycle_after: std::num::NonZeroUsize::new(30), ..limits() };
         let mut guest = load(recycled, world);
@@ -182,14 +183,14 @@ fn an_instance_is_renewed_after_as_many_records_as_asked() {
             assert!(seen.starts_with(&format!("[- key {} Some", index % 30 + 1)), "{world}, {index}: {seen}");
         }
         assert_eq!(guest.telemetry.guests.renewals(Renewal::Count), 3, "{world}");
-        // Without that, state is kept.
+        // Without the limit, the instance keeps its state.
         let seen = load(limits(), world).verdicts(&batch(&commands));
         assert!(seen[49].starts_with("[- key 50 Some"), "{world}: {}", seen[49]);
     }
 }
 
 #[test]
-fn a_guest_that_prints_without_end_lives_on_and_is_cut() {
+fn guest_that_prints_without_end_is_truncated_and_not_failed() {
     for world in WORLDS {
         let mut guest = load(limits(), world);
         for sin in [&b"print-lines 100000"[..], b"print-endless 10000"] {
@@ -200,7 +201,7 @@ fn a_guest_that_prints_without_end_lives_on_and_is_cut() {
 }
 
 #[test]
-fn a_failure_tells_where_it_was_and_what_was_written_of_that_very_record() {
+fn failure_has_the_backtrace_and_the_stderr_of_its_record() {
     for world in WORLDS {
         let mut guest = load(limits(), world);
         for at in [0, 41, 99] {
@@ -210,7 +211,7 @@ fn a_failure_tells_where_it_was_and_what_was_written_of_that_very_record() {
             assert!(told.text.contains("guest output (tail): oh no"), "{world}: {told:?}");
             assert!(told.details.contains("panicked at") && told.details.contains("commands.rs:"), "{world}: {told:?}");
             assert!(told.details.contains("!") && told.details.contains("obey"), "{world}: {told:?}");
-            // The line of a function, apart from what the panic wrote of itself.
+            // The line of a function, without the message of the panic.
             let place = |line: &str| line.trim_start().starts_with("at ") && line.contains("commands.rs:");
             assert!(told.details.lines().any(place), "{world}: {told:?}");
             assert!(!told.details.contains("of another record"), "{world}: {told:?}");
@@ -220,7 +221,7 @@ fn a_failure_tells_where_it_was_and_what_was_written_of_that_very_record() {
 }
 
 #[test]
-fn a_configuration_that_never_ends_or_fails_refuses_the_plugin() {
+fn failed_or_endless_configuration_rejects_the_plugin() {
     for world in WORLDS {
         for (greeting, words) in
             [("spin", "exceeded its time limit"), ("sleep", "exceeded its time limit"), ("panic", "no greeting at all")]
@@ -232,9 +233,9 @@ fn a_configuration_that_never_ends_or_fails_refuses_the_plugin() {
     }
 }
 
-/// As for the cases of a candidate, each with settings of its own.
+/// The cases of a candidate use this: each has its own settings.
 #[test]
-fn a_plugin_takes_other_settings_without_being_compiled_again() {
+fn plugin_is_reconfigured_without_a_second_compilation() {
     let engine = Arc::new(Engine::new(quick(), None).expect("an engine"));
     let bytes = std::fs::read(harness::plugins::build(crate::HOST, WORLDS[0])).expect("the guest");
     let plugin = Plugin::from_bytes(&engine, &bytes, &[], Effort::Full).expect("it loads");
@@ -251,7 +252,7 @@ fn a_plugin_takes_other_settings_without_being_compiled_again() {
 }
 
 #[test]
-fn traps_of_the_same_making_have_the_same_fingerprint_whatever_their_records_say() {
+fn traps_with_the_same_cause_have_the_same_fingerprint() {
     for world in WORLDS {
         let mut guest = load(limits(), world);
         let records =
@@ -263,14 +264,14 @@ fn traps_of_the_same_making_have_the_same_fingerprint_whatever_their_records_say
 }
 
 #[test]
-fn a_real_plugin_with_changes_is_refused_or_contained() {
+fn mutated_plugin_is_rejected_or_contained() {
     const MUTATIONS: usize = 100;
     let original = std::fs::read(crate::reduce_visit()).expect("the plugin");
     let engine = Arc::new(Engine::new(quick(), None).expect("an engine"));
     let mut numbers = Numbers::new(3);
     let mut judged = 0;
     for _ in 0..MUTATIONS {
-        // What comes after the first half is debug information, to change which is of no consequence.
+        // The second half is debug information; a change there has no effect.
         let changed = mutated(&original, original.len() / 2, &mut numbers);
         let Ok(plugin) = Plugin::from_bytes(&engine, &changed, &[], Effort::Full) else { continue };
         let mut guest = Guest::of(plugin);

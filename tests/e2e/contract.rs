@@ -1,4 +1,4 @@
-//! What was released of the contract stays as it was, and plugins built against it go on working (`wit/README.md`).
+//! The released contract never changes, and plugins built against it still work (`wit/README.md`).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +18,7 @@ fn wit() -> PathBuf {
 }
 
 #[test]
-fn what_was_released_is_never_changed() {
+fn released_contract_is_never_changed() {
     let dirs = fs::read_dir(wit().join("released")).expect("the released versions lie there");
     let found: BTreeMap<String, String> = dirs
         .map(|dir| {
@@ -32,13 +32,13 @@ fn what_was_released_is_never_changed() {
 }
 
 #[test]
-fn the_contract_of_today_is_the_released_one_or_has_a_version_of_its_own() {
+fn current_contract_is_the_released_one_or_has_its_own_version() {
     let today = fs::read_to_string(wit().join("mapper.wit")).expect("the contract");
     assert!(today.contains(&format!("package mapper-host:mapper@{CONTRACT_VERSION};")), "the host speaks another one");
     let Ok(released) = fs::read_to_string(wit().join("released").join(CONTRACT_VERSION).join("mapper.wit")) else {
         return;
     };
-    // Comments may be made clearer; what is called may not change.
+    // Comments may change; functions and types may not.
     let code = |text: &str| -> Vec<String> {
         let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default().trim().to_owned());
         lines.filter(|line| !line.is_empty()).collect()
@@ -46,9 +46,9 @@ fn the_contract_of_today_is_the_released_one_or_has_a_version_of_its_own() {
     assert_eq!(code(&today), code(&released), "a changed contract has a new version");
 }
 
-/// The world of single records is held by all tests of `commands_record`, which is built against the released files, too.
+/// All tests of `commands_record` cover the world of single records; it is built against the released files, too.
 #[test]
-fn a_guest_of_the_batch_world_of_1_0_0_goes_on_working() {
+fn guest_of_the_batch_world_of_1_0_0_still_works() {
     let mut guest = load(limits(), "tests/guests/flat_1_0_0");
     let mut batch = Batch::new("visits");
     batch.push((1, 5), 9, Some(b"key"), Some(b"value"), [(&b"h"[..], Some(&b"1"[..])), (b"h", None)].into_iter());

@@ -1,4 +1,4 @@
-//! Exactly once, in order, whatever happens to hosts and brokers.
+//! Exactly-once delivery in order through failures of hosts and brokers.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -13,7 +13,7 @@ use mapper_host::remote::client::Client;
 use crate::rejected::now_ms;
 use crate::{HOST, reduce_visit};
 
-/// Half of them can't be reduced.
+/// A visit; half of the visits can't be reduced.
 pub(crate) fn visit(number: usize) -> NewRecord {
     let time = if number.is_multiple_of(2) { "\"2023-11-01T00:00:00+00:00\"" } else { "null" };
     let value = format!(r#"{{"visit_id": "{number}", "event_time": {time}, "page": null}}"#);
@@ -28,7 +28,7 @@ fn number(record: &Record) -> usize {
     std::str::from_utf8(header.expect("headers are kept")).expect("text").parse().expect("a number")
 }
 
-/// Reads what is committed, and checks that each of the first `count` visits came out where it belongs, and how often; and
+/// Reads the committed records. Checks that each of the first `count` visits is in its topic, and how often, and
 /// that the outputs of each input partition are in its order.
 pub(crate) fn check(job: &Job<'_>, count: usize, duplicates: bool) {
     check_with(job, count, duplicates, |number| number % 2 == 1);
@@ -74,23 +74,23 @@ pub(crate) fn produced(job: &Job<'_>) -> usize {
         as usize
 }
 
-/// How many input records the group has committed.
+/// The number of input records that the group has committed.
 fn done(job: &Job<'_>) -> usize {
     let committed = topics::committed(job.kafka, &job.group, &job.input);
     committed.iter().filter_map(|(_, next)| *next).sum::<i64>() as usize
 }
 
-/// So short that a killed host is missed soon.
+/// A short session, so that the group soon removes a killed host.
 const QUICK: [&str; 4] = ["--session-timeout", "2s", "--transaction-timeout", "5s"];
 
-/// The steps of the loop, as they are logged when they are done.
+/// The steps of the loop, as the log names them after each step.
 const STEPS: [&str; 8] = ["fetched", "mapped", "begun", "sent", "offsets sent", "committed", "aborted", "rewound"];
 
 #[test]
-fn nothing_is_lost_or_doubled_by_a_kill_after_any_step() {
+fn kill_after_any_step_loses_and_duplicates_nothing() {
     const VISITS: usize = 80_000;
-    // The broker refuses some outputs for their timestamps, so that there are transactions to abort. They are so near to the
-    // limit of an hour that the host does not refuse them itself.
+    // The broker rejects some outputs because of their timestamps, so transactions are aborted. The timestamps are so near to the
+    // limit of an hour that the host does not reject them itself.
     const REFUSED: usize = 3_000;
     let refused = |number: usize| number.is_multiple_of(REFUSED);
     let too_old = now_ms() - 61 * 60_000;
@@ -115,8 +115,8 @@ fn nothing_is_lost_or_doubled_by_a_kill_after_any_step() {
 }
 
 #[test]
-fn nothing_is_lost_or_doubled_by_kills_at_any_moment() {
-    // More than are done before the last kill, however late that is noticed.
+fn kills_at_any_moment_lose_and_duplicate_nothing() {
+    // More records than the hosts process before the last kill.
     const VISITS: usize = 200_000;
     const KILLS: usize = 8;
     let job = Job::new(Kafka::shared(), "kills", HOST, &reduce_visit());
@@ -126,7 +126,7 @@ fn nothing_is_lost_or_doubled_by_kills_at_any_moment() {
     for kill in 0..KILLS {
         let before = produced(&job);
         let host = job.start(&args);
-        // From the first bytes that it writes, each time a little later.
+        // The time from the first output of the host to the kill grows with each run.
         wait_for("progress", Duration::from_secs(60), || produced(&job) > before);
         thread::sleep(Duration::from_micros(4700 * kill as u64));
         host.kill();
@@ -139,7 +139,7 @@ fn nothing_is_lost_or_doubled_by_kills_at_any_moment() {
 
 #[test]
 fn at_least_once_loses_nothing_through_kills() {
-    // More than are done before the last kill, however late that is noticed: each run must have something to do.
+    // More records than the hosts process before the last kill, so that each run has work.
     const VISITS: usize = 200_000;
     let job = Job::new(Kafka::shared(), "alo-kills", HOST, &reduce_visit());
     topics::produce(job.kafka, &job.input, (0..VISITS).map(visit));
@@ -159,7 +159,7 @@ fn at_least_once_loses_nothing_through_kills() {
 }
 
 #[test]
-fn a_host_is_killed_and_another_added_under_load() {
+fn killed_and_added_hosts_under_load_lose_nothing() {
     const VISITS: usize = 200_000;
     let job = Job::new(Kafka::shared(), "group", HOST, &reduce_visit());
     let hosts: Vec<Host> = (0..2).map(|_| job.start(&QUICK)).collect();
@@ -190,12 +190,12 @@ fn a_host_is_killed_and_another_added_under_load() {
 }
 
 #[test]
-fn a_host_joins_after_partitions_were_read_to_their_end() {
+fn host_that_joins_after_the_end_of_partitions_loses_nothing() {
     const VISITS: usize = 200_000;
     let kafka = Kafka::shared();
     let mut names = Job::new(kafka, "joins", HOST, &reduce_visit()).into_names();
     names.input = topics::unique("joins-in-three");
-    // Two of three partitions are done soon: wherever the group puts them, the first host keeps one that is.
+    // Two of three partitions end soon: for any assignment, the first host keeps one of them.
     topics::create(kafka, &names.input, 3, &[]);
     let job = Job::with_names(kafka, HOST, &reduce_visit(), names);
     let partition = |number: usize| (number % 100).saturating_sub(97) as i32;
@@ -211,7 +211,7 @@ fn a_host_joins_after_partitions_were_read_to_their_end() {
 }
 
 #[test]
-fn a_broker_restart_under_load_costs_nothing() {
+fn broker_restart_under_load_loses_nothing() {
     const VISITS: usize = 150_000;
     let mut kafka = Kafka::start().expect("a broker of our own");
     for kill in [false, true] {
@@ -227,7 +227,7 @@ fn a_broker_restart_under_load_costs_nothing() {
             kafka.kill();
         } else {
             kafka.stop();
-            // Whoever watches is told; a restart of the host would not help.
+            // The readiness probe reports it; the liveness probe does not, because a restart would not help.
             wait_for("the outage to be seen", Duration::from_secs(60), || {
                 let (code, why) = crate::admin::get(&admin, "/readyz");
                 code == 503 && why.contains("kafka: no answer for ")
@@ -247,27 +247,27 @@ fn a_broker_restart_under_load_costs_nothing() {
 }
 
 #[test]
-fn a_zombie_is_fenced() {
+fn zombie_is_fenced_by_the_group_generation() {
     const VISITS: usize = 150_000;
     let job = Job::new(Kafka::shared(), "zombie", HOST, &reduce_visit());
     topics::produce(job.kafka, &job.input, (0..VISITS).map(visit));
-    // The group misses it soon, the broker its transaction only much later: mostly it is the group that fences it.
+    // The session expires soon and the transaction much later, so in most runs the group generation fences the host.
     let args = ["--session-timeout", "2s", "--transaction-timeout", "15s"];
     let args = [&args[..], &["--commit-interval", "20ms", "--commit-records", "1000"]].concat();
     let zombie = job.start(&args);
     wait_for("the first records", Duration::from_secs(60), || produced(&job) > 5_000);
     zombie.signal(libc::SIGSTOP);
-    // Another takes over what it was in the middle of, and ends it all.
+    // Another host takes over its partitions and reads to the end.
     job.run_to_end(&args);
     zombie.signal(libc::SIGCONT);
-    // What the zombie still had in hand must not come out.
+    // The uncommitted records of the zombie must not be visible.
     let ended = zombie.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.output);
     check(&job, VISITS, false);
 }
 
 #[test]
-fn two_hosts_of_one_transactional_id_fence_each_other_until_one_ends_and_nothing_is_lost() {
+fn two_hosts_with_one_transactional_id_fence_each_other_and_lose_nothing() {
     const VISITS: usize = 150_000;
     let job = Job::new(Kafka::shared(), "rivals", HOST, &reduce_visit());
     topics::produce(job.kafka, &job.input, (0..VISITS).map(visit));
@@ -294,7 +294,7 @@ fn two_hosts_of_one_transactional_id_fence_each_other_until_one_ends_and_nothing
 }
 
 #[test]
-fn an_idle_host_commits_no_transactions() {
+fn idle_host_commits_no_transaction() {
     const SWAPS: usize = 10;
     let job = Job::new(Kafka::shared(), "idle", HOST, &reduce_visit());
     topics::produce(job.kafka, &job.input, (0..10).map(visit));
@@ -305,7 +305,7 @@ fn an_idle_host_commits_no_transactions() {
     let ends = || [&job.output, &job.dead_letters].map(|topic| topics::end_offsets(job.kafka, topic));
     let before = (count("transactions"), ends());
     let client = Client::new(&format!("http://{admin}"), None).expect("a client");
-    // Each worker takes a version between two rounds of its loop, so it has had at least so many of them.
+    // Each worker takes a version between two iterations of its loop, so it had at least this number of iterations.
     for swap in 0..SWAPS {
         let report = client.swap(crate::swap::version(&format!("idle-{swap}")), false, true).expect("an answer");
         assert_eq!(report.outcome, SwapOutcome::Swapped, "{report:?}");
@@ -316,7 +316,7 @@ fn an_idle_host_commits_no_transactions() {
 }
 
 #[test]
-fn without_a_dead_letter_topic_the_host_does_not_start_and_stops_when_it_goes() {
+fn missing_or_deleted_dead_letter_topic_stops_the_host() {
     let kafka = Kafka::shared();
     let job = Job::new(kafka, "no-dlq", HOST, &reduce_visit());
     topics::produce(kafka, &job.input, (0..1000).map(visit));
@@ -337,13 +337,13 @@ fn without_a_dead_letter_topic_the_host_does_not_start_and_stops_when_it_goes() 
     let ended = host.wait();
     assert_eq!(ended.code, Some(4), "{}", ended.output);
     assert!(ended.output.contains(&job.dead_letters), "{}", ended.output);
-    // All dead letters are of partition 1; the worker of partition 0 may have gone on until it was told.
+    // All dead letters are of partition 1; the worker of partition 0 may have continued until it was stopped.
     let committed = topics::committed(kafka, &job.group, &job.input);
     assert_eq!(committed[1], (1, Some(500)), "nothing is committed without its dead letters");
 }
 
 #[test]
-fn missing_topics_are_created_when_asked() {
+fn missing_topics_are_created_with_create_topics() {
     let kafka = Kafka::shared();
     let job = Job::new(kafka, "create", HOST, &reduce_visit());
     let (output, dead_letters) = (topics::unique("created"), topics::unique("created-dlq"));

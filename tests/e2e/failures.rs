@@ -1,4 +1,4 @@
-//! Plugins that are broken, on a real Kafka: workers stop, stay in their group, and go on when a record passes.
+//! Broken plugins on a real Kafka: workers stop, stay in their group, and continue when a probe succeeds.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ fn values(job: &Job<'_>, topic: &str) -> Vec<String> {
     records.into_iter().map(|record| text(record.value)).collect()
 }
 
-/// Looks until it is so; what it looks at has no event to wait for.
+/// Polls until the condition is true; it has no event to wait for.
 fn wait_for(host: &Host, what: &str, mut reached: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !reached() {
@@ -42,7 +42,7 @@ fn wait_for(host: &Host, what: &str, mut reached: impl FnMut() -> bool) {
 }
 
 #[test]
-fn a_plugin_that_traps_on_all_stops_its_worker_and_a_mended_one_goes_on_from_there() {
+fn plugin_that_traps_on_every_record_opens_the_breaker_and_a_fixed_plugin_continues() {
     for (what, letters, next) in [("dead-letter", 5, 6), ("hold", 0, 1)] {
         let job = job("breaker");
         let mut inputs = vec!["value first"];
@@ -51,7 +51,7 @@ fn a_plugin_that_traps_on_all_stops_its_worker_and_a_mended_one_goes_on_from_the
         let args = ["--breaker-after", "5", "--breaker-records", what, "--breaker-retry", "50ms", "--workers", "1"];
         let mut host = job.start(&[&args[..], &["--admin", "127.0.0.1:0"]].concat());
         host.wait_for("breaker open");
-        // It was tried, and is left alone for longer.
+        // The probe failed, and the next one is later.
         host.wait_for("the breaker stays open");
         let admin = crate::admin::address(&mut host);
         let (code, why) = crate::admin::get(&admin, "/readyz");
@@ -68,7 +68,7 @@ fn a_plugin_that_traps_on_all_stops_its_worker_and_a_mended_one_goes_on_from_the
         assert_eq!(topics::read_all(job.kafka, &job.dead_letters).len(), letters, "{what}");
         assert_eq!(committed(&job)[0], Some(next), "{what}");
 
-        // Another plugin, which knows no commands, finds what the broken one has left.
+        // Another plugin, without commands, maps the records that the broken one left.
         let mended = harness::plugins::build(HOST, "plugins/reduce_visit").display().to_string();
         job.run_to_end(&["--plugin", &mended, "--workers", "1"]);
         assert_eq!(topics::read_all(job.kafka, &job.dead_letters).len(), 20, "{what}");
@@ -77,11 +77,11 @@ fn a_plugin_that_traps_on_all_stops_its_worker_and_a_mended_one_goes_on_from_the
 }
 
 #[test]
-fn a_batch_of_timeouts_neither_loses_the_group_nor_holds_back_what_is_done() {
+fn batch_of_timeouts_keeps_the_membership_and_commits_processed_records() {
     let job = job("slow");
     let inputs = vec!["spin"; 40];
     put(&job, 0, &inputs);
-    // The group misses a member within six seconds, and the broker a transaction within as many. The timeouts take longer than that.
+    // Session and transaction expire within six seconds. The timeouts of the records take longer.
     let args =
         ["--record-timeout", "300ms", "--workers", "1", "--session-timeout", "6s", "--transaction-timeout", "6s"];
     let args = [&args[..], &["--kafka", "max.poll.interval.ms=6000", "--breaker-after", "30"]].concat();
@@ -98,7 +98,7 @@ fn a_batch_of_timeouts_neither_loses_the_group_nor_holds_back_what_is_done() {
 }
 
 #[test]
-fn an_open_breaker_gives_its_partitions_up_when_another_host_comes() {
+fn open_breaker_releases_partitions_when_another_host_joins() {
     let job = job("breaker-group");
     put(&job, 0, &["panic x"; 10]);
     put(&job, 1, &["panic y"; 10]);
@@ -109,7 +109,7 @@ fn an_open_breaker_gives_its_partitions_up_when_another_host_comes() {
     assert_eq!(before, 3, "only what was judged");
     let mended = harness::plugins::build(HOST, "plugins/reduce_visit").display().to_string();
     let second = job.start(&["--workers", "1", "--plugin", &mended]);
-    // Half of the topic goes to the newcomer: only if the one that waits answers.
+    // The new host gets half of the topic only if the waiting host takes part in the rebalance.
     let done = |committed: &[Option<i64>]| committed.iter().filter(|offset| **offset == Some(10)).count();
     wait_for(&second, "its partition", || done(&committed(&job)) == 1);
     let ended = first.stop();
@@ -120,7 +120,7 @@ fn an_open_breaker_gives_its_partitions_up_when_another_host_comes() {
 }
 
 #[test]
-fn a_backfill_with_a_broken_plugin_ends_and_so_does_too_large_a_share_of_errors() {
+fn backfill_with_a_broken_plugin_or_a_high_error_ratio_ends() {
     let job = job("failing");
     put(&job, 0, &["panic x"; 50]);
     let ended = job.start(&["--until-end", "--breaker-after", "7"]).wait();
@@ -137,13 +137,13 @@ fn a_backfill_with_a_broken_plugin_ends_and_so_does_too_large_a_share_of_errors(
 }
 
 #[test]
-fn a_record_that_takes_the_host_down_again_and_again_is_a_dead_letter_of_its_own_kind() {
+fn record_that_crashes_the_host_repeatedly_is_a_host_crash_dead_letter() {
     let job = job("poison");
     let mut inputs: Vec<String> = (0..40).map(|number| format!("value {number}")).collect();
     inputs[17] = "announce deadly".to_owned();
     put(&job, 0, &inputs.iter().map(String::as_str).collect::<Vec<_>>());
     let args = ["--workers", "1", "--record-timeout", "5m", "--session-timeout", "2s", "--poison-after", "2"];
-    // Once with the others, and twice alone.
+    // One crash with the others, and two alone.
     for _ in 0..3 {
         let mut host = job.start(&args);
         host.wait_for("deadly");
@@ -156,7 +156,7 @@ fn a_record_that_takes_the_host_down_again_and_again_is_a_dead_letter_of_its_own
     assert_eq!((letters::kind(letter), letters::source(letter).2), ("host-crash", 17));
     let expected: Vec<String> = (0..40).filter(|number| *number != 17).map(|number| number.to_string()).collect();
     assert_eq!(values(&job, &job.output), expected);
-    // It is done with.
+    // The record is committed.
     let ended = job.run_to_end(&args);
     assert!(!ended.output.contains("mapping the records of that call one by one"), "{}", ended.output);
 }

@@ -1,4 +1,4 @@
-//! What a record carries beside its value comes out byte for byte, and large or odd records find their way.
+//! Key, headers and timestamp of a record are kept byte for byte, and large or unusual records are delivered.
 
 use harness::host::Job;
 use harness::kafka::Kafka;
@@ -44,7 +44,7 @@ fn key_headers_and_timestamp_are_kept_byte_for_byte() {
 }
 
 #[test]
-fn a_dead_letter_says_where_it_comes_from_and_why() {
+fn dead_letter_headers_name_the_input_and_the_reason() {
     let job = job("letter");
     topics::produce(
         job.kafka,
@@ -103,11 +103,11 @@ fn a_dead_letter_has_the_set_of_headers_that_was_asked_for() {
 }
 
 #[test]
-fn a_record_of_a_megabyte_passes_and_its_dead_letter_is_cut() {
+fn record_of_a_megabyte_passes_and_its_dead_letter_is_truncated() {
     let job = job("large");
     let page = "x".repeat(1_000_000);
     let good = format!(r#"{{"visit_id": "1", "event_time": "2023-11-01", "page": "{page}"}}"#);
-    // Every quote takes two bytes in the envelope: this one can't go there whole.
+    // Every quote takes two bytes in the envelope, so the value does not fit there.
     let bad = format!("[{}\"\"]", "\"\",".repeat(330_000));
     topics::produce(job.kafka, &job.input, [NewRecord::value(good), NewRecord::value(bad.clone())]);
     job.run_to_end(&[]);
@@ -127,7 +127,7 @@ fn a_record_of_a_megabyte_passes_and_its_dead_letter_is_cut() {
 }
 
 #[test]
-fn tombstones_null_keys_and_times_are_produced_as_told_and_a_topic_that_is_not_allowed_costs_its_record_only() {
+fn tombstones_null_keys_and_timestamps_are_produced_and_an_unknown_output_topic_rejects_only_its_record() {
     for world in crate::guests::WORLDS {
         let plugin = harness::plugins::build(HOST, world);
         let job = Job::new(Kafka::shared(), "told", HOST, &plugin);
@@ -150,7 +150,7 @@ fn tombstones_null_keys_and_times_are_produced_as_told_and_a_topic_that_is_not_a
 }
 
 #[test]
-fn an_output_that_its_topic_does_not_take_is_a_dead_letter_and_its_neighbours_pass() {
+fn output_rejected_by_its_topic_is_a_dead_letter_and_other_records_pass() {
     let kafka = Kafka::shared();
     let job = job("oversize");
     let small = topics::unique("oversize-small");
@@ -169,12 +169,12 @@ fn an_output_that_its_topic_does_not_take_is_a_dead_letter_and_its_neighbours_pa
 }
 
 #[test]
-fn a_record_that_the_broker_refuses_is_found_and_its_neighbours_come_out_once() {
+fn record_rejected_by_the_broker_is_found_and_other_records_are_produced_once() {
     let kafka = Kafka::shared();
     let job = job("refused");
     let visit = |number: usize| {
-        // The host was told at its start that this topic takes a megabyte.
-        // Noise, or it would be small enough once it is compressed.
+        // The host read a limit of a megabyte for this topic at its start.
+        // Random bytes, which do not become small enough by compression.
         let mut noise = number as u64 + 1;
         let digits = (0..if number == 777 { 1000 } else { 2 }).map(|_| {
             noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -196,14 +196,14 @@ fn a_record_that_the_broker_refuses_is_found_and_its_neighbours_come_out_once() 
     assert_eq!(output.len(), 999);
     let found = topics::read_all(kafka, &job.dead_letters);
     assert_eq!(found.len(), 1, "{found:?}");
-    // What the topic takes is read again once it has refused something.
+    // The limit of the topic is read again after a rejection.
     assert_eq!(letters::kind(&found[0]), "oversize");
     assert_eq!(letters::source(&found[0]).2, 777);
 }
 
-/// With the record it was written about, and of which version of which plugin.
+/// The log line names the record, the plugin and its version.
 #[test]
-fn what_a_plugin_writes_is_in_the_log_with_its_record() {
+fn guest_stderr_is_logged_with_its_record() {
     for world in crate::guests::WORLDS {
         let job = Job::new(Kafka::shared(), "lines", HOST, &harness::plugins::build(HOST, world));
         let commands = ["skip", "log noted", "skip", "print printed", "skip"];

@@ -1,5 +1,5 @@
-//! Files that are no files, and directories that others can change: no command waits for them, runs what is in them, or takes the
-//! memory of the machine.
+//! Special files, and directories that other users can change: no command waits for them, executes their content, or fills
+//! the memory of the machine.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -10,7 +10,7 @@ use harness::host::{Ended, Host, command};
 
 use crate::{HOST, reduce_visit};
 
-/// Ends soon or fails the test.
+/// Runs a command that must end soon.
 fn end(command: &mut Command) -> Ended {
     Host::spawn(command).wait()
 }
@@ -25,7 +25,7 @@ fn fifo(path: &Path) {
 }
 
 #[test]
-fn file_that_is_no_regular_file_is_refused_by_every_command_that_reads_one() {
+fn file_that_is_not_regular_is_rejected_by_every_command() {
     let dir = tempfile::tempdir().expect("a directory");
     let dir = dir.path();
     let plugin = reduce_visit().display().to_string();
@@ -51,7 +51,7 @@ fn file_that_is_no_regular_file_is_refused_by_every_command_that_reads_one() {
             assert!(ended.output.contains(name) && ended.output.contains(kind), "{args:?}: {}", ended.output);
         }
     }
-    // A directory of cases is read, and what is in it must be files.
+    // A directory of cases is read, and its entries must be regular files.
     fs::rename(dir.join("fifo"), dir.join("directory/a.jsonl")).expect("it is there");
     for cases in ["zero", "directory", "directory/a.jsonl"] {
         let ended = run(dir, &["test", &plugin, "--cases", cases]);
@@ -92,7 +92,7 @@ fn exactly_once_without_a_private_state_directory_ends_with_2() {
             command.env_remove(name);
         }
         command.env("TMPDIR", dir.path()).envs(home.map(|home| ("HOME", home)));
-        // Nobody listens there: it is refused before it is asked for.
+        // No broker listens there: the command fails before it connects.
         command.args(["--plugin", &plugin, "--brokers", "127.0.0.1:1", "--connect-timeout", "1s"]).args(args);
         end(&mut command)
     };
@@ -109,7 +109,7 @@ fn exactly_once_without_a_private_state_directory_ends_with_2() {
         assert!(ended.output.contains(why) && ended.output.contains("--state-dir"), "{args:?}: {}", ended.output);
     }
     assert!(!dir.path().join("mapper-host").exists(), "a directory for temporary files is not private");
-    // What doesn't need one goes on, here as far as to Kafka; and so does whoever chose an id.
+    // A run that needs no state directory continues, here up to Kafka; so does a run with a transactional id.
     for args in [&["--delivery", "at-least-once"][..], &["--transactional-id", "mine"]] {
         let ended = start(None, args);
         assert_eq!(ended.code, Some(4), "{args:?}: {}", ended.output);

@@ -1,4 +1,4 @@
-//! The plugins of `plugins/`: each does what its cases say, and together they use every part of the contract.
+//! The plugins of `plugins/`: each passes its cases, and together they use every part of the contract.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ fn gallery() -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_plugin_does_what_its_cases_say_and_has_a_page() {
+fn every_gallery_plugin_passes_its_cases_and_has_a_page() {
     let dir = tempfile::tempdir().expect("a folder");
     let projects = gallery();
     assert!(projects.len() >= 8, "{projects:?}");
@@ -35,7 +35,7 @@ fn every_plugin_does_what_its_cases_say_and_has_a_page() {
 }
 
 #[test]
-fn together_their_cases_use_every_part_of_the_contract() {
+fn gallery_cases_use_every_part_of_the_contract() {
     let lines = gallery().into_iter().flat_map(|project| {
         let text = std::fs::read_to_string(project.join("cases.jsonl")).expect("cases");
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect::<Vec<Value>>()
@@ -65,9 +65,9 @@ fn together_their_cases_use_every_part_of_the_contract() {
     some("settings", &|case| case["settings"].is_object());
 }
 
-/// What no case can say: settings that are refused, a variable that is granted, a line in the log.
+/// Parts that no case can express: rejected settings, a granted variable, a line in the log.
 #[test]
-fn the_rest_of_the_contract_is_used_too() {
+fn contract_parts_outside_of_the_gallery_are_used() {
     let dir = tempfile::tempdir().expect("a folder");
     let plugin = |name: &str| harness::plugins::build(crate::HOST, &format!("plugins/{name}")).display().to_string();
     let (code, _, err) = run(dir.path(), &["check", &plugin("route_by_field"), "--set", "strict=perhaps"]);

@@ -1,10 +1,10 @@
-//! What a guest finds of the machine: nothing, and what was granted by name.
+//! A guest has no access to the machine, except what is granted by name.
 
 use mapper_runtime::{GrantedDir, Grants, Limits};
 
 use crate::guests::{Guest, WORLDS, batch, limits, load, load_with};
 
-/// The values that these commands return, each from a record of its own.
+/// The values that these commands return, one record per command.
 fn values(guest: &mut Guest, commands: &[&str]) -> Vec<String> {
     let commands: Vec<&[u8]> = commands.iter().map(|command| command.as_bytes()).collect();
     let told = guest.verdicts(&batch(&commands));
@@ -21,12 +21,12 @@ fn granted(world: &str, grants: Grants) -> Guest {
 }
 
 #[test]
-fn a_guest_has_no_files_no_network_no_environment_and_no_arguments() {
+fn guest_has_no_files_network_environment_or_arguments() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("secret");
     std::fs::write(&file, "secret").expect("a file");
     let file = file.display();
-    // Somebody listens, so that it is not for want of that.
+    // A listener exists, so a failed connection is caused by the sandbox.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("it has one");
     for world in WORLDS {
@@ -55,7 +55,7 @@ fn a_guest_has_no_files_no_network_no_environment_and_no_arguments() {
 }
 
 #[test]
-fn what_is_granted_is_there_and_no_more() {
+fn guest_has_only_what_is_granted() {
     let dir = tempfile::tempdir().expect("a folder");
     let (shared, own) = (dir.path().join("shared"), dir.path().join("own"));
     for dir in [&shared, &own] {
@@ -96,7 +96,7 @@ fn what_is_granted_is_there_and_no_more() {
 }
 
 #[test]
-fn open_files_of_an_instance_are_bounded_and_only_files_are_opened() {
+fn open_files_of_an_instance_are_limited_to_regular_files_and_a_maximum() {
     let dir = tempfile::tempdir().expect("a directory");
     std::fs::write(dir.path().join("file"), "content").expect("a file");
     let made = std::process::Command::new("mkfifo").arg(dir.path().join("fifo")).status().expect("mkfifo can be run");
@@ -112,12 +112,12 @@ fn open_files_of_an_instance_are_bounded_and_only_files_are_opened() {
             // The granted directory is one of the 64, and the guest's own run-time system may have opened some.
             assert!((50..64).contains(&number) && error != "none", "{world}: {told}");
         }
-        // What is closed can be opened again.
+        // Closed files free their handles.
         assert_eq!(told[2], "content", "{world}");
         let listings = values(&mut guest, &["open listing /dir"]).remove(0);
         let number: usize = listings.split_once(' ').and_then(|(number, _)| number.parse().ok()).expect("a number");
         assert!((30..=64).contains(&number), "{world}: {listings}");
-        // Nobody writes to the pipe: to open it would wait for ever.
+        // The pipe has no writer: an open would wait for ever.
         for name in ["fifo", "socket"] {
             let told = values(&mut guest, &[&format!("read /dir/{name}"), &format!("write /dir/{name}")]);
             assert!(told.iter().all(|told| told.starts_with("error: ")), "{world}, {name}: {told:?}");
@@ -126,8 +126,8 @@ fn open_files_of_an_instance_are_bounded_and_only_files_are_opened() {
 }
 
 #[test]
-fn deterministic_guests_say_the_same_of_the_same_record_whatever_came_before() {
-    // The seed of Rust's hash maps is kept as long as an instance lives, which so must be that of a record.
+fn deterministic_guest_gives_the_same_verdict_for_the_same_record() {
+    // Rust keeps the seed of its hash maps for the life of an instance, so each record needs its own instance.
     let limits = Limits { recycle_after: std::num::NonZeroUsize::new(1), ..limits() };
     let fixed = |world| {
         let grants = Grants { deterministic: true, ..Grants::default() };
@@ -143,7 +143,7 @@ fn deterministic_guests_say_the_same_of_the_same_record_whatever_came_before() {
             let told = fixed(world).verdicts(&single).remove(0);
             assert!(told.contains(&first[index]), "{world}, {index}: {told} {first:?}");
         }
-        // Other records have other numbers, and without the setting so has the same record.
+        // Other records have other numbers; without the setting the same record has other numbers, too.
         assert_ne!(first[0], first[2], "{world}");
         commands.truncate(1);
         let random = || values(&mut load(limits, world), &["random"]);

@@ -1,4 +1,4 @@
-//! Guests that do what their records say, in the plugin runtime and without Kafka.
+//! Guests that execute the commands in their records, in the plugin runtime and without Kafka.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,23 +22,23 @@ pub(crate) fn limits() -> Limits {
     Limits { record_timeout: Duration::from_secs(60), memory_bytes: 16 << 20, ..Limits::default() }
 }
 
-/// A deadline for what has no end.
+/// A short deadline for endless commands.
 pub(crate) fn quick() -> Limits {
     Limits { record_timeout: Duration::from_millis(500), ..limits() }
 }
 
-/// A loaded guest, and what is counted of it.
+/// A loaded guest and its metrics.
 pub(crate) struct Guest {
     pub(crate) mapper: PluginMapper,
     pub(crate) telemetry: Arc<Telemetry>,
 }
 
-/// What became of a record.
+/// The verdict of a record, as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Told {
     /// The outputs, or the kind of failure and its message.
     pub(crate) text: String,
-    /// The backtrace and what the guest wrote, if it failed.
+    /// The backtrace and the guest stderr of a failure.
     pub(crate) details: String,
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn load_with(
     project: &str,
     settings: &[(&str, &str)],
 ) -> Result<Guest, String> {
-    // Or backtraces would have no lines.
+    // Backtraces need it for line numbers.
     helper::register_program(HOST.into());
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compiled-guests");
     let engine = Arc::new(Engine::new(limits, Some(cache)).expect("an engine").granting(grants));

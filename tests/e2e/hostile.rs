@@ -1,4 +1,4 @@
-//! Components that are made to exhaust the compiler, or the reader of debug information: they cost the host nothing but an answer.
+//! Components that exhaust the compiler or the reader of debug information: the host rejects them and keeps running.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::HOST;
 use crate::author::run;
 
 const SOON: Duration = Duration::from_secs(60);
-/// Compiling [`endless`] takes minutes, and is allowed to.
+/// Lets the compilation of [`endless`] take minutes.
 const PATIENT: [&str; 4] = ["--compile-timeout", "1h", "--compile-memory", "1024GiB"];
 
 /// Debug information that crashes its readers, or takes minutes or gigabytes of them.
@@ -95,7 +95,7 @@ fn component_that_is_too_expensive_to_compile_is_refused_with_the_limit() {
 }
 
 #[test]
-fn host_goes_on_when_records_trap_and_candidates_are_hostile() {
+fn host_survives_traps_and_hostile_candidates() {
     let dir = tempfile::tempdir().expect("a folder");
     let traps = hostile::guest(Fault::TrapInProcess, &hostile::nested_functions(1_000_000));
     let file = write(dir.path(), "plugin.wasm", &traps);
@@ -160,7 +160,7 @@ fn signal_during_a_compilation_cancels_it_and_a_killed_host_leaves_no_process() 
         topics::read_until(job.kafka, &job.output, records, SOON);
         let pid = host.pid();
         thread::scope(|scope| {
-            // It gets no answer when the host is killed.
+            // There is no answer when the host is killed.
             scope.spawn(|| client.swap(endless(), false, false));
             wait_until("a compilation", || !compilers(pid).is_empty());
             if kill {
@@ -184,7 +184,7 @@ fn signal_during_a_swap_that_never_ends_ends_the_host() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = write(dir.path(), "plugin.wasm", &hostile::guest(Fault::None, &[]));
     let job = Job::new(Kafka::shared(), "spinning", HOST, Path::new(&file));
-    // Compiled already, so that there is no compilation to be cancelled.
+    // It is already compiled, so there is no compilation to cancel.
     let spins = hostile::guest(Fault::SpinInConfigure, &[]);
     let candidate = write(dir.path(), "candidate.wasm", &spins);
     let cache = job.dir().join("cache").display().to_string();
@@ -196,7 +196,7 @@ fn signal_during_a_swap_that_never_ends_ends_the_host() {
     topics::produce(job.kafka, &job.input, [NewRecord::value("a")]);
     topics::read_until(job.kafka, &job.output, 1, SOON);
     thread::scope(|scope| {
-        // It gets no answer.
+        // There is no answer.
         scope.spawn(|| client.swap(spins, false, false));
         wait_until("a swap", || crate::admin::status(&address)["versions"]["swapping"] == "compile");
         let ended = host.stop();

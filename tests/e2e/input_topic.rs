@@ -1,4 +1,4 @@
-//! What becomes of a host when its topics change: created again, records removed, partitions added, and an end behind markers.
+//! Changes of topics under a host: recreated topics, deleted records, added partitions, and an end behind transaction markers.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -14,7 +14,7 @@ use crate::{HOST, reduce_visit};
 
 const SOON: Duration = Duration::from_secs(60);
 
-/// A visit that is reduced, named so that it is told apart from those of a topic that was deleted.
+/// A visit that can be reduced. Its name distinguishes it from the visits of a deleted topic.
 fn visit(name: &str, number: usize, partition: i32) -> NewRecord {
     let value = format!(r#"{{"visit_id": "{name}{number}", "event_time": "2023-11-01T00:00:00Z", "page": null}}"#);
     NewRecord::value(value).key(number.to_string()).partition(partition)
@@ -24,7 +24,7 @@ fn visits(name: &str, count: usize) -> Vec<NewRecord> {
     (0..count).map(|number| visit(name, number, (number % 2) as i32)).collect()
 }
 
-/// How often each visit of that name came out.
+/// The number of outputs of each visit with this name.
 fn came_out(job: &Job<'_>, name: &str) -> BTreeMap<String, usize> {
     let mut times = BTreeMap::new();
     for record in topics::read_all(job.kafka, &job.output) {
@@ -37,7 +37,7 @@ fn came_out(job: &Job<'_>, name: &str) -> BTreeMap<String, usize> {
     times
 }
 
-/// Waits until so many visits of that name came out; each once.
+/// Waits until this number of visits with this name has outputs, one each.
 fn wait_for_all(job: &Job<'_>, name: &str, count: usize) {
     wait_for(&format!("{count} of {name}"), || came_out(job, name).len() >= count);
     let times = came_out(job, name);
@@ -52,7 +52,7 @@ fn wait_for(what: &str, mut reached: impl FnMut() -> bool) {
     }
 }
 
-/// 0 as long as there is none of that name: a host that starts does not know its topics yet.
+/// 0 if the metric is missing: a starting host does not have its topics yet.
 fn metric(address: &str, name: &str) -> f64 {
     let text = get(address, "/metrics").1;
     let value = text.lines().find_map(|line| line.strip_prefix(&of_pipeline(name))?.strip_prefix(' '));
@@ -67,8 +67,8 @@ fn history(address: &str) -> serde_json::Value {
     serde_json::from_str(&get(address, "/history").1).expect("JSON")
 }
 
-/// A worker that joins later takes partitions from the others, and what these had not committed is mapped again: at least once, a record
-/// then comes out twice.
+/// A worker that joins later takes partitions from the others, and their uncommitted records are mapped again: at least once, a
+/// record then has two outputs.
 fn start_in_stable_group(job: &Job<'_>, delivery: &str) -> (Host, String) {
     let mut host = job.start(&["--admin", "127.0.0.1:0", "--delivery", delivery]);
     let admin = address(&mut host);
@@ -90,7 +90,7 @@ fn topic_recreated_under_a_running_host_is_read_from_its_beginning() {
         topics::produce(job.kafka, &job.input, visits("old", 50));
         wait_for_all(&job, "old", 50);
         changes::recreate(job.kafka, &job.input, partitions);
-        // More than there were: the offsets of the old topic are offsets of records of the new one.
+        // More records than before, so the offsets of the old topic exist in the new one.
         let new = (0..200).map(|number| visit("new", number, number as i32 % partitions));
         topics::produce(job.kafka, &job.input, new);
         wait_for_all(&job, "new", 200);
@@ -100,7 +100,7 @@ fn topic_recreated_under_a_running_host_is_read_from_its_beginning() {
         assert!(entry["topic"] == job.input.as_str() && entry["old_id"] != entry["new_id"], "{entry}");
         let output = stop(host);
         assert!(output.contains("the topic was deleted and created again"), "{output}");
-        // A later host goes on where this one was.
+        // A later host continues at the offsets of this one.
         topics::produce(job.kafka, &job.input, [visit("later", 0, 0)]);
         job.run_to_end(&["--delivery", delivery]);
         wait_for_all(&job, "new", 200);
@@ -109,7 +109,7 @@ fn topic_recreated_under_a_running_host_is_read_from_its_beginning() {
 }
 
 #[test]
-fn topic_recreated_halts_the_host_if_asked_until_it_is_allowed() {
+fn recreated_topic_halts_the_host_if_configured_until_it_is_allowed() {
     let job = Job::new(Kafka::shared(), "recreated-halt", HOST, &reduce_visit());
     topics::produce(job.kafka, &job.input, visits("old", 20));
     let host = job.start(&["--on-topic-recreated", "halt"]);
@@ -119,7 +119,7 @@ fn topic_recreated_halts_the_host_if_asked_until_it_is_allowed() {
     let ended = host.wait();
     assert_eq!(ended.code, Some(4), "{}", ended.output);
     assert!(ended.output.contains("--on-topic-recreated restart"), "{}", ended.output);
-    // The group remembers, for each partition, even for a host that has no state of the one before.
+    // The metadata of the committed offsets names the topic id, so a host without the earlier state detects the change.
     for partition in [0, 1] {
         let metadata = changes::committed_metadata(job.kafka, &job.group, &job.input, partition);
         assert!(metadata.contains("topic="), "partition {partition}: {metadata:?}: {}", ended.output);
@@ -133,7 +133,7 @@ fn topic_recreated_halts_the_host_if_asked_until_it_is_allowed() {
 }
 
 #[test]
-fn offsets_of_a_deleted_topic_are_not_where_a_new_one_begins() {
+fn offsets_of_a_deleted_topic_are_not_used_for_a_new_one() {
     let job = Job::new(Kafka::shared(), "stale", HOST, &reduce_visit());
     topics::produce(job.kafka, &job.input, visits("old", 40));
     job.run_to_end(&[]);
@@ -141,7 +141,7 @@ fn offsets_of_a_deleted_topic_are_not_where_a_new_one_begins() {
     let metadata = changes::committed_metadata(job.kafka, &job.group, &job.input, 0);
     changes::recreate(job.kafka, &job.input, 2);
     topics::produce(job.kafka, &job.input, visits("new", 100));
-    // The broker forgot them with the topic; a commit that was on its way comes after that.
+    // The broker deletes the offsets with the topic; a late commit arrives after that.
     for (partition, offset) in committed {
         let offset = offset.expect("the old topic was read");
         changes::commit(job.kafka, &job.group, &job.input, (partition, offset), &metadata);
@@ -157,7 +157,7 @@ fn offsets_of_a_deleted_topic_are_not_where_a_new_one_begins() {
 fn offset_beyond_the_end_starts_the_partition_from_its_beginning() {
     let job = Job::new(Kafka::shared(), "beyond", HOST, &reduce_visit());
     topics::produce(job.kafka, &job.input, visits("new", 40));
-    // As other programs commit: without telling of which topic.
+    // As other programs commit: without the topic id.
     changes::commit(job.kafka, &job.group, &job.input, (0, 500), "");
     let ended = job.start(&["--on-topic-recreated", "halt"]).wait();
     assert_eq!(ended.code, Some(4), "{}", ended.output);
@@ -167,7 +167,7 @@ fn offset_beyond_the_end_starts_the_partition_from_its_beginning() {
 }
 
 #[test]
-fn run_to_the_end_of_a_topic_recreated_meanwhile_ends_at_its_end() {
+fn run_to_the_end_of_a_topic_recreated_meanwhile_stops_at_its_new_end() {
     let mut names = Job::new(Kafka::shared(), "recreated-end", HOST, &reduce_visit()).into_names();
     names.input = topics::unique("recreated-end-in");
     topics::create(Kafka::shared(), &names.input, 1, &[]);
@@ -184,7 +184,7 @@ fn run_to_the_end_of_a_topic_recreated_meanwhile_ends_at_its_end() {
 }
 
 #[test]
-fn output_topics_recreated_are_reported_and_written_to() {
+fn recreated_output_topics_are_reported_and_written_to() {
     let job = Job::new(Kafka::shared(), "outputs", HOST, &reduce_visit());
     topics::produce(job.kafka, &job.input, visits("old", 10));
     let mut host = job.start(&["--admin", "127.0.0.1:0"]);
@@ -236,7 +236,7 @@ fn records_removed_under_a_running_host_are_counted() {
         topics::produce(job.kafka, &job.input, (0..10).map(|number| visit("seen", number, 0)));
         wait_for_all(&job, "seen", 10);
         host.signal(libc::SIGSTOP);
-        // A fetch that was waiting is answered with some of the first; no other is sent.
+        // The waiting fetch returns some of the first records; no other fetch is sent.
         topics::produce(job.kafka, &job.input, [visit("first", 0, 0)]);
         topics::produce(job.kafka, &job.input, (0..30).map(|number| visit("removed", number, 0)));
         topics::produce(job.kafka, &job.input, (0..5).map(|number| visit("left", number, 0)));
@@ -252,7 +252,7 @@ fn records_removed_under_a_running_host_are_counted() {
 }
 
 #[test]
-fn offsets_of_markers_and_of_a_first_start_are_no_gap() {
+fn transaction_markers_and_a_first_start_are_no_gap() {
     let job = Job::new(Kafka::shared(), "no-gap", HOST, &reduce_visit());
     topics::produce(job.kafka, &job.input, (0..10).map(|number| visit("removed", number, 0)));
     changes::delete_records(job.kafka, &job.input, 0, 10);
@@ -269,7 +269,7 @@ fn offsets_of_markers_and_of_a_first_start_are_no_gap() {
 #[test]
 fn partitions_added_under_a_running_host_are_read_from_their_beginning() {
     let job = Job::new(Kafka::shared(), "added", HOST, &reduce_visit());
-    // Its own refresh is every 30 s; and nothing is committed of a partition that is new.
+    // The default refresh is every 30 s; a new partition has no committed offset.
     let refresh = ["--kafka", "topic.metadata.refresh.interval.ms=500", "--kafka", "auto.offset.reset=latest"];
     changes::commit(job.kafka, &job.group, &job.input, (0, 0), "");
     let host = job.start(&refresh);
@@ -282,7 +282,7 @@ fn partitions_added_under_a_running_host_are_read_from_their_beginning() {
 }
 
 #[test]
-fn lag_behind_a_transactional_producer_goes_to_zero_when_idle() {
+fn lag_behind_a_transactional_producer_is_zero_when_idle() {
     for delivery in ["exactly-once", "at-least-once"] {
         let job = Job::new(Kafka::shared(), "lag", HOST, &reduce_visit());
         let (host, admin) = start_in_stable_group(&job, delivery);
@@ -308,7 +308,7 @@ fn lag_behind_a_transactional_producer_goes_to_zero_when_idle() {
 }
 
 #[test]
-fn dead_letters_as_input_are_refused_unless_allowed() {
+fn dead_letters_as_input_are_rejected_unless_allowed() {
     let kafka = Kafka::shared();
     let job = Job::new(kafka, "letters", HOST, &reduce_visit());
     topics::produce(kafka, &job.input, ["{", "["].map(NewRecord::value));
@@ -330,7 +330,7 @@ fn dead_letters_as_input_are_refused_unless_allowed() {
 }
 
 #[test]
-fn dead_letters_that_come_later_end_the_host_before_they_are_mapped() {
+fn later_dead_letters_in_the_input_stop_the_host_before_they_are_mapped() {
     let kafka = Kafka::shared();
     let job = Job::new(kafka, "letters-later", HOST, &reduce_visit());
     let mut host = job.start(&["--log-level", "debug"]);
@@ -346,7 +346,7 @@ fn dead_letters_that_come_later_end_the_host_before_they_are_mapped() {
 }
 
 #[test]
-fn run_to_the_end_with_nothing_left_to_do_joins_no_group() {
+fn run_to_the_end_without_records_left_joins_no_group() {
     let job = Job::new(Kafka::shared(), "nothing-left", HOST, &reduce_visit());
     topics::produce(job.kafka, &job.input, visits("all", 40));
     let args = ["--log-level", "info,kafka=debug", "--kafka", "debug=cgrp"];
@@ -357,7 +357,7 @@ fn run_to_the_end_with_nothing_left_to_do_joins_no_group() {
 }
 
 #[test]
-fn run_to_the_end_with_offsets_beyond_it_does_not_take_the_work_for_done() {
+fn run_to_the_end_with_offsets_beyond_the_end_is_not_complete() {
     let job = Job::new(Kafka::shared(), "beyond-at-once", HOST, &reduce_visit());
     topics::produce(job.kafka, &job.input, visits("new", 40));
     for partition in [0, 1] {

@@ -51,7 +51,7 @@ impl<'k> Several<'k> {
         format!("^{}-.*", self.prefix)
     }
 
-    /// Writes records that the guest answers with what it sees of them. Each fifth fails instead.
+    /// Writes records to which the guest answers with their topic, partition and offset. Each fifth fails instead.
     fn put(&self, name: &str, count: usize) {
         let record = |number: usize| {
             let partition = (number % 2) as i32;
@@ -142,7 +142,7 @@ fn history(address: &str) -> Value {
 }
 
 #[test]
-fn list_is_read_exactly_once_and_in_order_over_kills_and_restarts() {
+fn list_of_topics_is_read_exactly_once_and_in_order_through_kills_and_restarts() {
     let several = Several::new("list");
     ["a", "b"].iter().for_each(|name| drop(several.create(name)));
     several.put("a", 400);
@@ -166,7 +166,7 @@ fn list_is_read_exactly_once_and_in_order_over_kills_and_restarts() {
 }
 
 #[test]
-fn topic_added_in_front_of_the_list_leaves_offsets_and_history_of_the_others() {
+fn topic_added_first_in_the_list_keeps_offsets_and_history_of_the_others() {
     let several = Several::new("in-front");
     ["a", "b", "added"].iter().for_each(|name| drop(several.create(name)));
     several.put("a", 20);
@@ -218,7 +218,7 @@ fn record_that_crashes_the_host_is_found_although_the_list_changes() {
     several.put("b", 8);
     topics::produce(several.job.kafka, &topic, [NewRecord::value("announce deadly").key("x").partition(1)]);
     let args = ["--workers", "1", "--record-timeout", "5m", "--session-timeout", "2s", "--poison-after", "2"];
-    // Once with others, and twice alone.
+    // One crash with other records, and two alone.
     for names in [&["a", "b"][..], &["b", "a"], &["added", "b", "a"]] {
         let list = several.list(names);
         let mut host = several.job.start(&with(&[&["--input-topics", &list], &args]));
@@ -264,7 +264,7 @@ fn topic_created_under_a_running_host_that_matches_the_pattern_is_read_from_its_
     several.wait_for_all(&host, "later", 40);
     let ended = host.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.output);
-    // The next run goes on from there, and finds the topics that were created meanwhile.
+    // The next run continues from there, and finds the topics that were created meanwhile.
     several.create("between");
     several.put("between", 10);
     several.job.run_to_end(&["--input-topics", &pattern]);
@@ -285,7 +285,7 @@ fn pattern_that_matches_nothing_yet_waits_for_topics() {
 }
 
 #[test]
-fn recreated_topic_of_a_list_is_read_from_its_beginning_and_the_other_goes_on() {
+fn recreated_topic_of_a_list_is_read_from_its_beginning_and_the_other_topic_continues() {
     let several = Several::new("recreated");
     ["a", "b"].iter().for_each(|name| drop(several.create(name)));
     let list = several.list(&["a", "b"]);
@@ -311,7 +311,7 @@ fn recreated_topic_of_a_list_is_read_from_its_beginning_and_the_other_goes_on() 
 }
 
 #[test]
-fn own_topic_that_matches_the_pattern_and_both_settings_are_refused() {
+fn pattern_that_matches_an_output_topic_and_both_settings_are_rejected() {
     let several = Several::new("refused");
     let own = format!("^{}", &several.job.output[..several.job.output.len() - 1]);
     let ended = several.job.start(&["--input-topics", &own]).wait();
@@ -329,7 +329,7 @@ fn own_topic_that_matches_the_pattern_and_both_settings_are_refused() {
 }
 
 #[test]
-fn check_of_a_file_asks_kafka_for_each_topic_of_a_list_and_takes_a_pattern_without_topics() {
+fn check_of_a_file_requires_each_topic_of_a_list_and_accepts_a_pattern_without_topics() {
     let several = Several::new("checked");
     several.create("a");
     let (dir, job) = (tempfile::tempdir().expect("a folder"), &several.job);

@@ -1,4 +1,4 @@
-//! `mapper-host map`: what comes out, in which order, and what the exit code says.
+//! `mapper-host map`: outputs, their order, and the exit code.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
@@ -13,7 +13,7 @@ const GOOD: &str = r#"{"visit_id": 1, "event_time": "2023-11-01", "page": "home"
 const REDUCED: &str = r#"{"visit_id":1,"event_time":1698796800,"page":"home"}"#;
 
 #[test]
-fn the_reference_data_is_mapped_in_order_and_failures_have_their_line() {
+fn reference_data_is_mapped_in_order_and_failures_have_their_line_number() {
     let dir = tempfile::tempdir().expect("a folder");
     let plugin = crate::reduce_visit().display().to_string();
     let cases = reference::cases();
@@ -38,7 +38,7 @@ fn the_reference_data_is_mapped_in_order_and_failures_have_their_line() {
 }
 
 #[test]
-fn records_go_in_and_come_out_whole() {
+fn complete_records_are_mapped_to_complete_records() {
     let dir = tempfile::tempdir().expect("a folder");
     let plugin = harness::plugins::build(crate::HOST, "tests/guests/commands_batch").display().to_string();
     let input = r#"{"value": "keep", "key_base64": "/w==", "headers": [["h", null], [{"base64": "/w=="}, "1"]], "timestamp_ms": 7}
@@ -69,7 +69,7 @@ not json
 }
 
 #[test]
-fn a_dead_letter_is_mapped_again() {
+fn dead_letter_is_mapped_again() {
     let dir = tempfile::tempdir().expect("a folder");
     let plugin = crate::reduce_visit().display().to_string();
     let letter =
@@ -82,7 +82,7 @@ fn a_dead_letter_is_mapped_again() {
 }
 
 #[test]
-fn files_from_windows_are_mapped_in_every_format() {
+fn files_with_crlf_and_bom_are_mapped_in_every_format() {
     let dir = tempfile::tempdir().expect("a folder");
     let plugin = harness::plugins::build(crate::HOST, "tests/guests/commands_batch").display().to_string();
     let file = |name: &str, lines: [&str; 2]| {
@@ -97,7 +97,7 @@ fn files_from_windows_are_mapped_in_every_format() {
         ("dead-letter", ["value 1", "value 2"].map(letter)),
     ] {
         let path = file(format, lines.each_ref().map(String::as_str));
-        // Each file has a mark of its own.
+        // Each file has its own byte order mark.
         let args = ["map", &plugin, &path, &path, "--format", format, "--format-out", "value"];
         let (code, out, err) = pipe(dir.path(), &args, b"");
         assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "1\n2\n1\n2\n", ""), "{format}");
@@ -108,14 +108,14 @@ fn files_from_windows_are_mapped_in_every_format() {
 }
 
 #[test]
-fn tombstones_are_lines_of_their_own_in_values() {
+fn tombstone_is_its_own_line_in_values() {
     let dir = tempfile::tempdir().expect("a folder");
     let plugin = harness::plugins::build(crate::HOST, "tests/guests/commands_batch").display().to_string();
     let map = |more: &[&str], input: &[u8]| pipe(dir.path(), &[&["map", &plugin][..], more].concat(), input);
     let (code, out, err) = map(&["--tombstone", "NULL"], b"tombstone\nNULL\r\nvalue x\n NULL\n");
     assert_eq!((code, out.as_str()), (Some(10), "NULL\nx\n"), "{err}");
     assert!(err.contains("line 2: rejected: no value\n") && err.contains("line 4: "), "{err}");
-    // A blank line, which is otherwise no record.
+    // A blank line, which other formats skip.
     let (code, out, err) = map(&["--tombstone", ""], b"\nvalue x\n \n");
     assert_eq!((code, out.as_str(), err.as_str()), (Some(10), "x\n", "line 1: rejected: no value\n"));
     let (code, out, err) = map(&["--tombstone", "NULL", "--format-out", "record"], b"NULL\nvalue x\n");
@@ -150,14 +150,14 @@ fn dead_letters_are_mapped_again_with_key_headers_and_timestamp() {
         "error=\"not a visit: ",
     ];
     assert!(logged.is_some_and(|line| fields.iter().all(|field| line.contains(field))), "{}", ended.output);
-    // This mapper keeps what it does not set.
+    // This mapper keeps the fields that it does not set.
     let plugin = harness::plugins::build(crate::HOST, "tests/guests/commands_batch").display().to_string();
     let expected = r#"{"headers":[["h","1"],["n",null]],"key":"k","timestamp_ms":1700000000123,"value":"keep"}"#;
     let formats = ["--format", "dead-letter", "--format-out", "record"];
     let from_topic = ["map", &plugin, "--from-topic", &job.dead_letters, "--brokers", kafka.brokers()];
     let (code, out, err) = pipe(dir.path(), &[&from_topic[..], &formats].concat(), b"");
     assert_eq!((code, out.as_str(), err.as_str()), (Some(0), format!("{expected}\n").as_str(), ""));
-    // The same dead letter as a line: a record that a mapper keeps is what came out of the topic.
+    // The same dead letter as a line: an unchanged record is the record of the topic.
     let letter = topics::read_all(kafka, &job.dead_letters).into_iter().next().expect("a dead letter");
     let text = |bytes: Option<Vec<u8>>| bytes.map(|bytes| String::from_utf8(bytes).expect("text"));
     let headers: Vec<_> = letter.headers.into_iter().map(|(name, value)| (name, text(value))).collect();
@@ -167,7 +167,7 @@ fn dead_letters_are_mapped_again_with_key_headers_and_timestamp() {
 }
 
 #[test]
-fn limits_details_and_all_good_are_told() {
+fn limits_details_and_success_are_reported() {
     let dir = tempfile::tempdir().expect("a folder");
     let plugin = harness::plugins::build(crate::HOST, "tests/guests/commands_batch").display().to_string();
     let args = |more: &[&'static str]| [&["map", plugin.as_str()][..], more].concat();
@@ -184,7 +184,7 @@ fn limits_details_and_all_good_are_told() {
 }
 
 #[test]
-fn what_has_come_is_mapped_before_more_is_waited_for_and_a_closed_pipe_ends_it_quietly() {
+fn input_is_mapped_as_it_arrives_and_a_closed_pipe_ends_map_silently() {
     let dir = tempfile::tempdir().expect("a folder");
     let plugin = crate::reduce_visit().display().to_string();
     let mut command = in_dir(dir.path(), &["map", &plugin]);
@@ -199,7 +199,7 @@ fn what_has_come_is_mapped_before_more_is_waited_for_and_a_closed_pipe_ends_it_q
         assert_eq!(line, format!("{REDUCED}\n"));
     }
     drop(stdout);
-    // It notices with its next output; then nobody reads any more.
+    // The host notices the closed pipe at its next output.
     while writeln!(stdin, "{GOOD}").is_ok() {}
     let mut err = String::new();
     child.stderr.take().expect("a pipe").read_to_string(&mut err).expect("UTF-8");
@@ -207,7 +207,7 @@ fn what_has_come_is_mapped_before_more_is_waited_for_and_a_closed_pipe_ends_it_q
 }
 
 #[test]
-fn a_topic_is_mapped_from_its_beginning_without_a_trace() {
+fn topic_is_mapped_from_its_beginning_without_a_group() {
     let dir = tempfile::tempdir().expect("a folder");
     let plugin = crate::reduce_visit().display().to_string();
     let kafka = Kafka::shared();
@@ -221,7 +221,7 @@ fn a_topic_is_mapped_from_its_beginning_without_a_trace() {
     let (code, out, err) = pipe(dir.path(), &limited, b"");
     assert_eq!((code, out.lines().count()), (Some(0), 7), "{err}");
     assert!(out.lines().all(|line| line.contains("\"timestamp_ms\":")), "{out}");
-    // Nobody ever committed under the name that librdkafka wants for a reader.
+    // The group name that librdkafka requires of a reader has no committed offset.
     let left = topics::committed(kafka, "mapper-host-reads-without-a-group", &topic);
     assert!(left.iter().all(|(_, committed)| committed.is_none()), "{left:?}");
     let (code, _, err) =

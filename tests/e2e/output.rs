@@ -1,4 +1,4 @@
-//! What reaches a terminal, a log and a pipe: no control character of others, and no end by a reader that has gone.
+//! Output to a terminal, a log and a pipe: foreign control characters are escaped, and a closed reader ends no work.
 
 use std::fs::File;
 use std::io::Read;
@@ -19,7 +19,7 @@ const HOSTILE: &str =
 const ESCAPED: &str =
     "\\x1b]0;pwned\\x07\\x1b[31mred\\r\\n2026-11-25T00:00:00.000000Z ERROR forged\\u{9b}2J\\u{202e}\\u{2028}";
 
-/// Every character that must not reach a person.
+/// Every character that must not reach a terminal.
 fn unsafe_characters(text: &str) -> Vec<char> {
     text.chars().filter(|c| c.is_control() && *c != '\n' || "\u{202e}\u{2028}\u{fffe}\u{ffff}".contains(*c)).collect()
 }
@@ -115,24 +115,24 @@ fn names_of_plugins_cases_and_arguments_are_escaped() {
     }
 }
 
-/// The guest by hand, which is called so.
+/// A handwritten guest with this name.
 fn by_hand_named(name: &str) -> Vec<u8> {
     let length = u8::try_from(name.len()).expect("a short name");
     let escaped: String = name.bytes().map(|byte| format!("\\{byte:02x}")).collect();
-    // Where its name is, and how long: the first that `describe` returns. At 3072 there is room for another.
+    // The address and the length of its name, the first result of `describe`. The name is at 3072.
     let named = BY_HAND.replacen(r"\10\04\00\00\07\00\00\00", &format!(r"\00\0c\00\00\{length:02x}\00\00\00"), 1);
     let data = format!("(data (i32.const 3072) \"{escaped}\")\n  (data (i32.const 1040)");
     component(&named.replacen("(data (i32.const 1040)", &data, 1), WIT, BATCH)
 }
 
-/// A stdout whose reader has gone.
+/// A stdout without a reader.
 fn closed() -> Stdio {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
     writer.into()
 }
 
-/// The exit code with both streams open, with stdout closed, and with both closed; and what stderr said with stdout closed.
+/// The exit code with both streams open, with stdout closed, and with both closed; and the stderr with stdout closed.
 fn with_closed_streams(command: impl Fn() -> Command) -> ([Option<i32>; 3], String) {
     let open = command().output().expect("the host can be run");
     let silent = command().stdout(closed()).stderr(Stdio::piped()).output().expect("the host can be run");
@@ -142,7 +142,7 @@ fn with_closed_streams(command: impl Fn() -> Command) -> ([Option<i32>; 3], Stri
 }
 
 #[test]
-fn commands_end_silently_with_their_own_code_when_nobody_reads() {
+fn closed_stdout_ends_commands_silently_with_their_own_exit_code() {
     let dir = tempfile::tempdir().expect("a folder");
     let plugin = reduce_visit().display().to_string();
     std::fs::write(dir.path().join("bad.wasm"), "no plugin").expect("a file");
@@ -183,7 +183,7 @@ fn output_that_does_not_fit_on_a_disk_is_an_error() {
 }
 
 #[test]
-fn a_host_at_work_goes_on_without_readers_and_loses_nothing() {
+fn host_without_readers_of_its_output_loses_no_record() {
     let job = Job::new(Kafka::shared(), "unread", HOST, &reduce_visit());
     topics::produce(job.kafka, &job.input, (0..500).map(|_| topics::NewRecord::value("{")));
     let mut command = host::command(HOST);
@@ -199,7 +199,7 @@ fn a_host_at_work_goes_on_without_readers_and_loses_nothing() {
 }
 
 #[test]
-fn a_demo_ends_when_its_reader_goes() {
+fn demo_ends_when_its_stdout_is_closed() {
     let mut command = host::command(HOST);
     command.args(["--plugin", &reduce_visit().display().to_string()]);
     let mut child =
@@ -212,7 +212,7 @@ fn a_demo_ends_when_its_reader_goes() {
 }
 
 #[test]
-fn a_secret_in_a_wrong_place_is_printed_nowhere() {
+fn secret_in_a_wrong_argument_is_not_printed() {
     let plugin = reduce_visit().display().to_string();
     let base = ["run", "--plugin", &plugin, "--brokers", "127.0.0.1:1", "--connect-timeout", "1s"];
     for entries in [

@@ -1,4 +1,4 @@
-//! Each permission that the host needs, missing one by one, at Kafka's own authorizer: the host ends and names it.
+//! Each needed permission is missing once, with Kafka's own authorizer: the host stops and names the permission.
 
 use harness::host::{Host, Job};
 use harness::secure::{Operation, Resource, Secure};
@@ -11,7 +11,7 @@ const DESCRIBE: Operation = Operation::RD_KAFKA_ACL_OPERATION_DESCRIBE;
 const READ: Operation = Operation::RD_KAFKA_ACL_OPERATION_READ;
 const WRITE: Operation = Operation::RD_KAFKA_ACL_OPERATION_WRITE;
 
-/// What a user is granted of each resource.
+/// The operations that a user has on each resource.
 #[derive(Clone, Copy)]
 struct Granted {
     input: &'static [Operation],
@@ -21,7 +21,7 @@ struct Granted {
     transactional_id: &'static [Operation],
 }
 
-/// All that is needed, and no more: a broker lets who may read or write something describe it, too.
+/// Exactly the needed permissions. READ and WRITE imply DESCRIBE.
 const ALL: Granted =
     Granted { input: &[READ], output: &[WRITE], dead_letters: &[WRITE], group: &[READ], transactional_id: &[WRITE] };
 
@@ -53,7 +53,7 @@ fn start(secure: &Secure, job: &Job<'_>, user: &str, more: &[&str]) -> Host {
 }
 
 #[test]
-fn missing_permission_ends_the_start_and_is_named() {
+fn missing_permission_stops_the_start_and_is_named() {
     let secure = secure();
     let rows: [(&str, Granted, &str); 7] = [
         ("no-describe", Granted { input: &[], ..ALL }, "missing permission: DESCRIBE on the topic '{input}'"),
@@ -109,11 +109,11 @@ fn topic_that_may_not_be_created_is_named() {
     assert!(ended.output.contains(&format!("missing permission: CREATE on the topic '{missing}'")), "{}", ended.output);
 }
 
-/// Neither the topics' configuration nor anything of the cluster is needed.
+/// No permission on the topic configuration or the cluster is needed.
 #[test]
-fn permissions_that_are_named_are_all_that_is_needed() {
+fn named_permissions_are_sufficient() {
     let (secure, user) = (secure(), "all");
-    // At least once, a worker that joins later makes records come out twice.
+    // At least once, a worker that joins later causes duplicates.
     for (delivery, workers) in [("exactly-once", "2"), ("at-least-once", "1")] {
         let job = job(secure, user);
         grant(secure, user, &job, ALL);
@@ -130,7 +130,7 @@ fn permissions_that_are_named_are_all_that_is_needed() {
 }
 
 #[test]
-fn permission_that_is_taken_away_ends_the_host_and_is_named() {
+fn revoked_permission_stops_the_host_and_is_named() {
     let secure = secure();
     let rows = ["lost-output", "lost-input", "lost-group", "lost-id"].map(|user| {
         let job = job(secure, user);

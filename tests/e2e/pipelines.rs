@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::HOST;
 use crate::admin::{address, ask, get};
 
-/// How long something may take that is only looked for.
+/// The timeout of a wait.
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn plugin() -> PathBuf {
@@ -30,11 +30,11 @@ struct Several {
     pipelines: Vec<Pipeline>,
 }
 
-/// A pipeline with topics of its own.
+/// A pipeline with its own topics.
 #[derive(Clone)]
 struct Pipeline {
     name: &'static str,
-    /// Its topics are this with `-in`, `-out` and `-dlq`.
+    /// The prefix of its topics, which end with `-in`, `-out` and `-dlq`.
     prefix: String,
     /// Further keys.
     more: String,
@@ -124,7 +124,7 @@ impl Several {
     }
 }
 
-/// Looks until it is so; what it looks at has no event to wait for.
+/// Polls until the condition is true; it has no event to wait for.
 fn wait_for(host: &Host, what: &str, mut reached: impl FnMut() -> bool) {
     let deadline = Instant::now() + LIMIT;
     while !reached() {
@@ -133,7 +133,7 @@ fn wait_for(host: &Host, what: &str, mut reached: impl FnMut() -> bool) {
     }
 }
 
-/// A pipeline of the list that the host gives.
+/// A pipeline in the list of the host.
 fn listed(admin: &str, name: &str) -> Value {
     let list: Value = serde_json::from_str(&get(admin, "/v1/pipelines").1).expect("JSON");
     let found = list.as_array().expect("a list").iter().find(|pipeline| pipeline["name"] == name);
@@ -145,7 +145,7 @@ fn wait_until_ready(host: &Host, admin: &str, name: &str) {
 }
 
 #[test]
-fn pipelines_of_a_file_run_side_by_side_and_one_that_halts_comes_back_alone() {
+fn pipelines_of_a_file_run_in_parallel_and_a_halted_one_restarts_alone() {
     let mut several = Several::new(&["a", "b"]);
     several.top = "commit-interval = \"20ms\"\n".to_owned();
     // Its output topic does not exist yet.
@@ -161,7 +161,7 @@ fn pipelines_of_a_file_run_side_by_side_and_one_that_halts_comes_back_alone() {
     assert_eq!(get(&admin, "/livez"), (200, "alive\n".to_owned()));
     several.put("a", &["value 1", "value 2"]);
     wait_for(&host, "records of a", || several.outputs("a") == ["1", "2"]);
-    // A missing topic is a mistake in the settings, so it is started again only if it is asked for.
+    // A missing topic is a configuration error, so only a request restarts the pipeline.
     topics::create(several.kafka, &lost, 1, &[]);
     host.signal(libc::SIGHUP);
     wait_until_ready(&host, &admin, "b");
@@ -187,9 +187,9 @@ fn pipelines_of_a_file_run_side_by_side_and_one_that_halts_comes_back_alone() {
 }
 
 #[test]
-fn pipeline_is_restarted_with_backoff_when_kafka_refuses_it_and_the_other_goes_on() {
+fn pipeline_rejected_by_kafka_restarts_with_backoff_and_the_other_continues() {
     let mut several = Several::new(&["a", "b"]);
-    // Nobody listens there, so it halts for a reason that a restart may help against.
+    // No broker listens there, so a restart may help against the halt.
     several.pipelines[1].more = "brokers = \"127.0.0.1:1\"\nconnect-timeout = \"1s\"\n".to_owned();
     let mut host = several.start();
     let admin = address(&mut host);
@@ -198,7 +198,7 @@ fn pipeline_is_restarted_with_backoff_when_kafka_refuses_it_and_the_other_goes_o
     several.put("a", &["value 1"]);
     wait_for(&host, "records of a", || several.outputs("a") == ["1"]);
     let ended = host.stop();
-    // That of the pipeline that failed.
+    // The exit code of the pipeline that failed.
     assert_eq!(ended.code, Some(4), "{}", ended.output);
     assert!(ended.output.contains("halted pipeline=\"b\""), "{}", ended.output);
     // librdkafka logs on its own threads.
@@ -208,7 +208,7 @@ fn pipeline_is_restarted_with_backoff_when_kafka_refuses_it_and_the_other_goes_o
 }
 
 #[test]
-fn first_pipeline_that_halts_ends_the_process_if_it_is_to_fail_fast() {
+fn first_halted_pipeline_ends_the_process_with_fail_fast() {
     let mut several = Several::new(&["a", "b"]);
     several.top = "fail-fast = true\n".to_owned();
     several.pipelines[1].more = "halt-on-error-ratio = 0.5\nerror-ratio-window = 4\n".to_owned();
@@ -221,7 +221,7 @@ fn first_pipeline_that_halts_ends_the_process_if_it_is_to_fail_fast() {
     several.put("b", &["panic 1", "panic 2", "panic 3", "panic 4"]);
     let Ended { code, output } = host.wait();
     assert_eq!(code, Some(5), "{output}");
-    // Without it the same pipeline stays halted, as each restart would give up more records.
+    // Without the setting the pipeline stays halted, as each restart would dead-letter more records.
     several.top = String::new();
     let mut host = several.start();
     let admin = address(&mut host);
@@ -232,7 +232,7 @@ fn first_pipeline_that_halts_ends_the_process_if_it_is_to_fail_fast() {
 }
 
 #[test]
-fn changed_file_adds_removes_and_restarts_only_what_differs_and_an_invalid_one_changes_nothing() {
+fn changed_file_adds_removes_and_restarts_only_changed_pipelines_and_an_invalid_file_changes_none() {
     let mut several = Several::new(&["a", "b", "c", "d"]);
     let added = several.pipelines.pop().expect("d");
     let mut host = several.start();
@@ -246,7 +246,7 @@ fn changed_file_adds_removes_and_restarts_only_what_differs_and_an_invalid_one_c
     assert!(code == 200 && text.contains("workers: \"0\" is not allowed"), "{code} {text}");
     assert!(host.output().contains("settings file not applied"), "{}", host.output());
     assert!(get(&admin, "/metrics").1.contains("mapper_host_config_error 1"));
-    // b goes, c changes, d comes.
+    // b is removed, c changes, d is added.
     several.pipelines.remove(1);
     several.pipelines[1].more = "commit-records = 7\n".to_owned();
     several.pipelines.push(added);

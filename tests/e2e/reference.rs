@@ -15,7 +15,7 @@ fn json(text: &[u8]) -> Value {
 }
 
 #[test]
-fn the_reference_data_gets_the_verdicts_of_the_reference_job() {
+fn reference_data_has_the_verdicts_of_the_reference_job() {
     let cases = cases();
     for (delivery, workers) in [("exactly-once", "2"), ("at-least-once", "1")] {
         let job = Job::new(Kafka::shared(), "reference", HOST, &reduce_visit());

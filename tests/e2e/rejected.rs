@@ -1,5 +1,5 @@
-//! What an output topic does not take becomes a dead letter, and what a dead-letter topic does not take is replaced in the dead
-//! letter: nothing stops the records behind it.
+//! A record that the output topic rejects becomes a dead letter, and parts that the dead-letter topic rejects are replaced in the
+//! dead letter: the records behind it are processed.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ use harness::topics::{self, NewRecord, Record};
 
 use crate::{HOST, reduce_visit};
 
-/// At least once, with one worker: one that joins later takes partitions from the other, and some records come out twice.
+/// At least once, with one worker: a worker that joins later takes partitions from the other, which causes duplicates.
 const DELIVERIES: [[&str; 4]; 2] =
     [["--delivery", "exactly-once", "--workers", "2"], ["--delivery", "at-least-once", "--workers", "1"]];
 const DAY_MS: i64 = 86_400_000;
@@ -47,7 +47,7 @@ fn dead_letters(job: &Job<'_>) -> Vec<(usize, Record)> {
 }
 
 #[test]
-fn a_timestamp_out_of_range_costs_its_record_and_is_kept_in_a_header() {
+fn timestamp_out_of_range_is_a_dead_letter_with_the_timestamp_in_a_header() {
     for delivery in DELIVERIES {
         let range: &[(&str, &str)] = &[("message.timestamp.before.max.ms", "604800000")];
         let input: &[(&str, &str)] = &[("message.timestamp.after.max.ms", "9223372036854775807")];
@@ -86,7 +86,7 @@ fn a_timestamp_out_of_range_costs_its_record_and_is_kept_in_a_header() {
 }
 
 #[test]
-fn keyless_records_of_compacted_topics_are_dead_letters_with_a_key_of_their_own() {
+fn record_without_a_key_for_a_compacted_topic_is_a_dead_letter_with_a_generated_key() {
     for delivery in DELIVERIES {
         let compacted: &[(&str, &str)] = &[("cleanup.policy", "compact")];
         let job = job("keyless", [&[], compacted, compacted]);
@@ -108,7 +108,7 @@ fn keyless_records_of_compacted_topics_are_dead_letters_with_a_key_of_their_own(
 }
 
 #[test]
-fn what_a_topic_begins_to_refuse_while_the_host_runs_costs_only_what_it_refuses() {
+fn topic_limit_changed_under_a_running_host_rejects_only_the_affected_records() {
     for delivery in DELIVERIES {
         let job = job("changed", [&[], &[], &[]]);
         topics::produce(job.kafka, &job.input, [visit(0).key("k0")]);
@@ -131,13 +131,13 @@ fn what_a_topic_begins_to_refuse_while_the_host_runs_costs_only_what_it_refuses(
             assert!(message.contains("cleanup.policy"), "{delivery:?}: {message}");
             assert_eq!(letters::header(&letter, "mapper-host.key"), Some("generated"));
         }
-        // The one that was rejected was named by the broker, or found without waiting.
+        // The broker named the rejected record, or the host found it without a wait.
         assert!(!ended.output.contains("rewinding to the last committed offsets"), "{delivery:?}: {}", ended.output);
     }
 }
 
 #[test]
-fn a_dead_letter_fits_into_a_small_topic_whatever_part_of_its_record_is_large() {
+fn dead_letter_fits_into_a_small_topic_for_each_large_part_of_its_record() {
     let small: &[(&str, &str)] = &[("max.message.bytes", "3000")];
     let job = job("small", [&[], &[], small]);
     let bad = |value: &[u8]| NewRecord::value(value).partition(0);

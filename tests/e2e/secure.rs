@@ -1,11 +1,11 @@
-//! A Kafka with users, permissions and certificates that the tests of these share.
+//! A Kafka with users, permissions and certificates, shared by the tests that need them.
 
 use std::path::Path;
 use std::sync::OnceLock;
 
 use harness::secure::{PASSWORD, Secure};
 
-/// Who may log in: a user for each test, or for each row of a table.
+/// The users: one for each test, or for each row of a table.
 pub(crate) const USERS: [&str; 16] = [
     "tls",
     "all",

@@ -1,4 +1,4 @@
-//! A host that is asked to stop: what it finishes, commits and leaves.
+//! A host that is stopped: it finishes, commits and leaves the group.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::delivery::{check, produced, visit, wait_for};
 use crate::{HOST, reduce_visit};
 
 #[test]
-fn what_takes_longer_than_the_drain_timeout_is_given_up_uncommitted() {
+fn work_beyond_the_drain_timeout_stays_uncommitted() {
     let commands = harness::plugins::build(HOST, "tests/guests/commands_batch");
     let job = Job::new(Kafka::shared(), "overrun", HOST, &commands);
     topics::produce(job.kafka, &job.input, [NewRecord::value("spin").partition(0)]);
@@ -27,17 +27,17 @@ fn what_takes_longer_than_the_drain_timeout_is_given_up_uncommitted() {
 }
 
 #[test]
-fn a_stop_drains_commits_and_leaves_the_group() {
+fn stop_drains_commits_and_leaves_the_group() {
     const VISITS: usize = 50_000;
     let job = Job::new(Kafka::shared(), "stop", HOST, &reduce_visit());
     topics::produce(job.kafka, &job.input, (0..VISITS).map(visit));
     for signal in [libc::SIGTERM, libc::SIGINT] {
-        // The group does not miss a member by itself as long as this test waits.
+        // The session does not expire while this test waits.
         let host = job.start(&["--session-timeout", "4m"]);
         wait_for("the first records", Duration::from_secs(60), || produced(&job) > 0);
         host.signal(signal);
         let ended = host.wait();
-        // After the drain timeout it would be another code.
+        // After the drain timeout the exit code is another one.
         assert_eq!(ended.code, Some(0), "{}", ended.output);
         wait_for("the group to be left", Duration::from_secs(60), || topics::members(job.kafka, &job.group) == 0);
     }
@@ -46,10 +46,10 @@ fn a_stop_drains_commits_and_leaves_the_group() {
 }
 
 #[test]
-fn a_stop_commits_the_work_in_hand() {
+fn stop_commits_the_fetched_records() {
     for delivery in ["exactly-once", "at-least-once"] {
         let job = Job::new(Kafka::shared(), "drain", HOST, &reduce_visit());
-        // Nothing but the end makes it commit, as no worker joins later.
+        // Only the stop causes a commit, because no worker joins later.
         let mut host = job.start(&["--commit-interval", "20s", "--delivery", delivery, "--admin", "127.0.0.1:0"]);
         crate::admin::wait_until_ready(&crate::admin::address(&mut host));
         topics::produce(job.kafka, &job.input, (0..100).map(visit));

@@ -29,7 +29,7 @@ const SOON: Duration = Duration::from_secs(60);
 const MARK: &[u8] = b"version-word:";
 const WORD_BYTES: usize = 32 - MARK.len();
 
-/// The bytes of a version of the guest that does what this word says.
+/// The bytes of the version of the guest that implements this word.
 pub(crate) fn version(word: &str) -> Vec<u8> {
     static PLAIN: OnceLock<Vec<u8>> = OnceLock::new();
     let plain = PLAIN.get_or_init(|| {
@@ -43,12 +43,12 @@ pub(crate) fn version(word: &str) -> Vec<u8> {
     bytes
 }
 
-/// A digest as history has it.
+/// A digest in the form of the history.
 fn digest(bytes: &[u8]) -> String {
     Digest::hash_bytes(bytes).to_string()
 }
 
-/// A plugin file of a test's own.
+/// The plugin file of one test.
 struct File {
     dir: TempDir,
 }
@@ -68,7 +68,7 @@ impl File {
         self.dir.path().join(name)
     }
 
-    /// Puts another version in its place, in one step.
+    /// Replaces the file by another version, atomically.
     fn replace(&self, bytes: &[u8]) {
         fs::write(self.at("new"), bytes).expect("a file");
         fs::rename(self.at("new"), self.path()).expect("a rename");
@@ -84,7 +84,7 @@ fn url(host: &mut Host) -> String {
     format!("http://{}", crate::admin::address(host))
 }
 
-/// What `/status` says of versions.
+/// The part of `/status` about versions.
 fn status(host: &mut Host) -> Versions {
     let status = crate::admin::status(&crate::admin::address(host));
     serde_json::from_value(status["versions"].clone()).unwrap_or_else(|error| panic!("{error}: {status}"))
@@ -105,17 +105,17 @@ fn job<'k>(name: &str, kafka: &'k harness::kafka::Kafka, plugin: &Path) -> Job<'
 
 /// With an admin server.
 const ARGS: [&str; 2] = ["--admin", "127.0.0.1:0"];
-/// For a host that is killed: the group and the coordinator of transactions notice soon. On a slow machine they also take a host that
-/// lives for a dead one now and then, and its records are mapped again; so other hosts don't have it.
+/// For a host that is killed: its session and its transaction expire soon. On a slow machine they sometimes expire for a
+/// live host, too, and its records are mapped again; so other hosts don't have this setting.
 const KILLED_ARGS: [&str; 4] = ["--session-timeout", "2s", "--transaction-timeout", "5s"];
 
-/// Produces records of this value, in turn to both partitions.
+/// Produces records with this value, to both partitions alternately.
 fn produce(job: &Job<'_>, value: &str, count: usize) {
     let records = (0..count).map(|number| NewRecord::value(value).partition((number % 2) as i32));
     topics::produce(job.kafka, &job.input, records);
 }
 
-/// Sets it when it is dropped, so that who waits for it ends also when a test fails.
+/// Sets the flag when it is dropped, so that the waiting thread also ends when a test fails.
 struct End<'a>(&'a AtomicBool);
 
 impl Drop for End<'_> {
@@ -124,7 +124,7 @@ impl Drop for End<'_> {
     }
 }
 
-/// Does this while good records flow, so many at a time and with such pauses. Returns what comes of it, and how many records were sent.
+/// Calls `work` while good records are produced, `at_once` at a time. Returns its result and the number of records.
 fn while_records_flow<T>(job: &Job<'_>, (at_once, pause): (usize, Duration), work: impl FnOnce() -> T) -> (T, usize) {
     let (ends, sent) = (AtomicBool::new(false), AtomicUsize::new(0));
     let done = thread::scope(|scope| {
@@ -141,12 +141,12 @@ fn while_records_flow<T>(job: &Job<'_>, (at_once, pause): (usize, Duration), wor
     (done, sent.into_inner())
 }
 
-/// What is in the output topic, with the markers of transactions.
+/// The records of the output topic and its transaction markers.
 fn produced(job: &Job<'_>) -> usize {
     topics::end_offsets(job.kafka, &job.output).iter().sum::<i64>() as usize
 }
 
-/// The history of a job's only host, once that has ended.
+/// The history of the only host of a job, after its end.
 fn history(job: &Job<'_>) -> History {
     let folders =
         fs::read_dir(job.dir().join("state")).expect("a state folder").map(|entry| entry.expect("an entry").path());
@@ -162,14 +162,14 @@ fn is_by(word: &str, output: &Record) -> bool {
     said.is_some_and(|rest| rest.starts_with(b" "))
 }
 
-/// Records of this value go in, and as many more come out.
+/// Produces records with this value and waits for as many outputs.
 fn come_through(job: &Job<'_>, value: &str, count: usize) {
     let before = topics::read_all(job.kafka, &job.output).len();
     produce(job, value, count);
     topics::read_until(job.kafka, &job.output, before + count, SOON);
 }
 
-/// Records went in and came out, so that there is something to try a version out on.
+/// Maps some records, so that the try-out has a sample.
 fn warm_up(job: &Job<'_>, count: usize) {
     produce(job, "good", count);
     topics::read_until(job.kafka, &job.output, count, SOON);

@@ -1,4 +1,4 @@
-//! The trace of a record goes on to what is made of it, and a collector is told what was done.
+//! The trace context of a record is propagated to its outputs, and a collector receives the spans.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -28,7 +28,7 @@ fn header<'a>(record: &'a Record, name: &str) -> Option<&'a str> {
 }
 
 #[test]
-fn a_trace_goes_on_even_where_the_mapper_sets_headers() {
+fn trace_context_is_propagated_when_the_mapper_sets_headers() {
     for world in ["tests/guests/commands_batch", "tests/guests/commands_record"] {
         let job = Job::new(Kafka::shared(), "trace", HOST, &plugins::build(HOST, world));
         let commands = ["keep", "headers", "no-headers", "reject"];
@@ -45,7 +45,7 @@ fn a_trace_goes_on_even_where_the_mapper_sets_headers() {
     }
 }
 
-/// Takes requests on loopback, and hands on the body of each.
+/// Accepts requests on loopback and sends the body of each to a channel.
 fn collector() -> (String, Receiver<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -67,7 +67,7 @@ fn collector() -> (String, Receiver<Vec<u8>>) {
     (url, bodies)
 }
 
-/// The body of the next request for spans.
+/// The body of the next request with spans.
 fn request(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let (mut head, mut byte) = (Vec::new(), [0]);
     while !head.ends_with(b"\r\n\r\n") {
@@ -93,7 +93,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_collector_is_told_and_what_comes_next_is_the_child_of_our_span() {
+fn collector_receives_spans_and_outputs_are_children_of_the_host_span() {
     let (url, bodies) = collector();
     let job = Job::new(Kafka::shared(), "spans", HOST, &reduce_visit());
     let records = [traced(GOOD, SAMPLED), traced("{", SAMPLED), traced(GOOD, NOT_SAMPLED), NewRecord::value(GOOD)];
@@ -109,7 +109,7 @@ fn a_collector_is_told_and_what_comes_next_is_the_child_of_our_span() {
     let letters = topics::read_all(job.kafka, &job.dead_letters);
     assert_eq!(header(&letters[0], "traceparent"), Some(SAMPLED), "a dead letter is as its record was");
 
-    // All of it was sent before the end.
+    // All spans were sent before the end.
     let sent: Vec<u8> = bodies.try_iter().flatten().collect();
     let names = ["transaction", "process", "commit"].map(|operation| format!("{operation} {}", job.input));
     for text in names.iter().map(String::as_str).chain(["mapper-host", "messaging.kafka.offset", "rejected"]) {
@@ -120,7 +120,7 @@ fn a_collector_is_told_and_what_comes_next_is_the_child_of_our_span() {
 }
 
 #[test]
-fn a_collector_that_is_gone_costs_spans_and_nothing_else() {
+fn unreachable_collector_loses_only_spans() {
     let gone = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     let job = Job::new(Kafka::shared(), "gone", HOST, &reduce_visit());
     topics::produce(job.kafka, &job.input, (0..1000).map(|_| traced(GOOD, SAMPLED)));

@@ -37,7 +37,7 @@ fn both_worlds_give_the_same_verdicts() {
 }
 
 #[test]
-fn nulls_and_no_timestamp_are_seen_as_such() {
+fn guest_receives_nulls_and_missing_timestamps() {
     for world in WORLDS {
         let mut guest = load(limits(), world);
         let mut batch = Batch::new("visits");
@@ -51,7 +51,7 @@ fn nulls_and_no_timestamp_are_seen_as_such() {
 }
 
 #[test]
-fn guest_sees_the_topic_and_the_partition_of_each_record_of_a_batch_of_several_topics() {
+fn guest_receives_the_topic_and_the_partition_of_each_record_of_a_batch_of_several_topics() {
     let topics = TopicNames::new(["visits", "orders"]);
     let order = topics.number(1, 3).expect("a number");
     for world in WORLDS {
@@ -68,7 +68,7 @@ fn guest_sees_the_topic_and_the_partition_of_each_record_of_a_batch_of_several_t
 }
 
 #[test]
-fn settings_are_taken_or_refused_with_the_words_of_the_plugin() {
+fn settings_are_accepted_or_rejected_with_the_error_of_the_plugin() {
     for world in WORLDS {
         assert!(load_with(limits(), Grants::default(), world, &[("greeting", "hello")]).is_ok());
         let refused = load_with(limits(), Grants::default(), world, &[("greeting", "")]).err().expect("refused");

@@ -13,10 +13,10 @@ use crate::kafka::run;
 /// The broker's jars, pinned. Its text is also the marker of a complete download: a changed pin downloads again.
 const POM: &str = include_str!("../kafka/pom.xml");
 
-/// Where that pom and the broker's other settings are.
+/// The folder of that pom and of the broker's other settings.
 pub(crate) const KAFKA_DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kafka");
 
-/// The jars, downloaded if need be, and a directory for one broker, locked by the file that comes with it.
+/// The jars, downloaded if needed, and a directory for one broker with the file that locks it.
 pub(crate) fn claim_dir() -> Result<(PathBuf, TempDir, File)> {
     let home = target_dir()?.join("kafka");
     let runs = home.join("run");
@@ -44,7 +44,7 @@ pub(crate) fn claim_dir() -> Result<(PathBuf, TempDir, File)> {
     Ok((jars, dir, claim))
 }
 
-/// Removes what test processes left that have ended since: nothing drops a shared broker.
+/// Removes the directories of ended test processes: nothing drops a shared broker.
 fn sweep(runs: &Path) -> Result<()> {
     for entry in fs::read_dir(runs)? {
         let path = entry?.path();

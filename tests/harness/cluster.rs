@@ -9,7 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use crate::kafka::{JVM_FOR_TESTS, Kafka, Own, PORT_ATTEMPTS, START_TIMEOUT, Start, client_config, free_port};
 
-/// Every topic is on all brokers and takes writes when one is away. A broker that is away is noticed soon.
+/// Every topic is replicated to all brokers and accepts writes without one of them. A missing broker is soon detected.
 const PROPERTIES: &str = "default.replication.factor=3\nmin.insync.replicas=2\noffsets.topic.replication.factor=3\n\
     transaction.state.log.replication.factor=3\ntransaction.state.log.min.isr=2\nbroker.session.timeout.ms=3000\n\
     broker.heartbeat.interval.ms=500\n";
@@ -40,7 +40,7 @@ impl Cluster {
     }
 
     fn try_start() -> Result<Option<Cluster>> {
-        // All are held until all are known, or two could be the same.
+        // All listeners stay open until all ports are known; otherwise two could be the same.
         let ports = (0..4).map(|_| free_port()).collect::<Result<Vec<_>>>()?;
         let addresses = ports.iter().map(|port| Ok(port.local_addr()?.to_string())).collect::<Result<Vec<_>>>()?;
         drop(ports);
@@ -87,7 +87,7 @@ impl Cluster {
         self.node(id).own.kill();
     }
 
-    /// Brings a broker back, and waits until it is one of three again.
+    /// Restarts a broker, and waits until all three are members again.
     pub fn restart(&self, id: i32) -> Result<()> {
         let mut node = self.node(id);
         let address = node.address.clone();
@@ -114,7 +114,7 @@ impl Cluster {
         self.leader("__transaction_state", transactional_id)
     }
 
-    /// The leader of the partition that a name hashes to. The topic is there once it was needed.
+    /// The leader of the partition of a name's hash. Kafka creates the topic at its first use.
     fn leader(&self, topic: &str, name: &str) -> i32 {
         // As String.hashCode and Utils.abs of the Java broker.
         let hash = name.bytes().fold(0_i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(i32::from(byte)));

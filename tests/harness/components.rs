@@ -1,13 +1,13 @@
-//! Components made of WebAssembly written by hand, for what no compiler would make.
+//! Handwritten components that no compiler would generate.
 
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
 /// The contract of this release.
 pub const WIT: &str = include_str!("../../wit/mapper.wit");
-/// A guest of the world of batches that keeps every record as it is.
+/// A guest of the world `mapper-batch` that keeps every record.
 pub const BY_HAND: &str = include_str!("../guests/by_hand.wat");
-/// The world of batches.
+/// The WIT of the world `mapper-batch`.
 pub const BATCH: &str = "mapper-batch";
 
 /// A component of a core module in the text format, which implements this world of this WIT.

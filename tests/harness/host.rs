@@ -16,10 +16,10 @@ use tempfile::{NamedTempFile, TempDir};
 use crate::kafka::Kafka;
 use crate::topics;
 
-/// How long a host may take to end by itself.
+/// The timeout of a host that ends by itself.
 const END_TIMEOUT: Duration = Duration::from_secs(600);
 const POLL: Duration = Duration::from_millis(10);
-/// How much of a host's log a test that fails shows.
+/// The part of the host's log that a failed test shows.
 const SHOWN_LINES: usize = 30;
 
 /// Topics, group and folders of one test, so that tests run side by side.
@@ -31,7 +31,7 @@ pub struct Job<'k> {
     plugin: PathBuf,
 }
 
-/// What of a job outlives a restart of its broker.
+/// The parts of a job that outlive a restart of its broker.
 pub struct Names {
     /// The input topic, of two partitions like the others.
     pub input: String,
@@ -63,7 +63,7 @@ impl Deref for Job<'_> {
 pub struct Host {
     child: Child,
     log: NamedTempFile,
-    /// Writes to the log what comes at the host's terminal, if it has one.
+    /// Copies the output of the host's terminal to the log, if it has one.
     copier: Option<JoinHandle<()>>,
 }
 
@@ -72,7 +72,7 @@ pub struct Host {
 pub struct Ended {
     /// Its exit code; `None` after a signal.
     pub code: Option<i32>,
-    /// What it wrote to stdout and stderr.
+    /// Its stdout and stderr.
     pub output: String,
 }
 
@@ -88,17 +88,17 @@ impl<'k> Job<'k> {
         Self::with_names(kafka, binary, plugin, Names { input, output, dead_letters, group, dir })
     }
 
-    /// A job with topics and folders that are there already.
+    /// A job with existing topics and folders.
     pub fn with_names(kafka: &'k Kafka, binary: &'static str, plugin: &Path, names: Names) -> Self {
         Self { kafka, names, binary, plugin: plugin.to_owned() }
     }
 
-    /// Lets go of the broker, so that it can be restarted.
+    /// Releases the broker, so that it can be restarted.
     pub fn into_names(self) -> Names {
         self.names
     }
 
-    /// The arguments of a run: those of the job that are not given otherwise, and these.
+    /// The arguments of a run: these, and those of the job that these do not replace.
     fn args(&self, more: &[&str]) -> Vec<String> {
         let dir = |name: &str| self.dir.path().join(name).display().to_string();
         [
@@ -124,8 +124,8 @@ impl<'k> Job<'k> {
         Host::spawn(command(self.binary).arg("run").args(self.args(args)))
     }
 
-    /// Starts a host, and kills it as soon as it has written so many lines with all of these in them. It is at most a little
-    /// further then: a line is written when it is logged, and read at once.
+    /// Starts a host, and kills it when it has written this number of lines that contain all of these texts. The host is at most
+    /// a little further at that time: a line is written when it is logged, and read at once.
     pub fn kill_at(&self, args: &[&str], texts: &[&str], times: usize) {
         let (read, write) = std::io::pipe().expect("a pipe");
         let mut command = command(self.binary);
@@ -140,7 +140,7 @@ impl<'k> Job<'k> {
                 unsafe { libc::kill(pid, libc::SIGKILL) };
             }
         });
-        // Or its ends here would keep the pipe open.
+        // These handles would keep the pipe open.
         drop(command);
         let mut lines = BufReader::new(read).lines().map_while(Result::ok);
         let mut last = Vec::new();
@@ -157,7 +157,7 @@ impl<'k> Job<'k> {
         assert_eq!(count, times, "{texts:?} did not come so often:\n{}", last.join("\n"));
     }
 
-    /// Runs a host up to the end of the input, which must go well.
+    /// Runs a host to the end of the input, which must succeed.
     pub fn run_to_end(&self, args: &[&str]) -> Ended {
         let args: Vec<&str> = args.iter().copied().chain(["--until-end"]).collect();
         let ended = self.start(&args).wait();
@@ -166,7 +166,7 @@ impl<'k> Job<'k> {
     }
 }
 
-/// The binary, without what the environment of the tests would tell it; and without an admin server, unless a flag asks
+/// The binary, without the environment variables of the tests; and without an admin server, unless a flag asks
 /// for one, as many hosts of tests run side by side.
 pub fn command(binary: &str) -> Command {
     let mut command = Command::new(binary);
@@ -177,9 +177,9 @@ pub fn command(binary: &str) -> Command {
     command
 }
 
-/// A terminal of 24 lines of 100 characters: the end that reads what is written to it, and the end that programs have.
+/// A terminal of 24 lines of 100 characters: the controlling end, which reads the output, and the end of the program.
 fn terminal() -> (File, File) {
-    // Not by openpty(3): what other tests start meanwhile would inherit both ends, and keep the terminal open.
+    // Not by openpty(3): processes that other tests start meanwhile would inherit both ends, and keep the terminal open.
     let controller = File::options().read(true).write(true).custom_flags(libc::O_NOCTTY).open("/dev/ptmx");
     let controller = controller.expect("a terminal");
     let fd = controller.as_raw_fd();
@@ -190,7 +190,7 @@ fn terminal() -> (File, File) {
     // SAFETY: it takes no pointers, and the descriptor is open.
     let terminal = unsafe { libc::ioctl(fd, libc::TIOCGPTPEER, libc::O_RDWR | libc::O_NOCTTY | libc::O_CLOEXEC) };
     assert!(terminal >= 0, "a terminal: {}", std::io::Error::last_os_error());
-    // SAFETY: it was just opened, and nobody else has it.
+    // SAFETY: it was just opened, and has no other owner.
     (controller, unsafe { File::from_raw_fd(terminal) })
 }
 
@@ -198,13 +198,13 @@ impl Host {
     /// Starts a host by this command.
     pub fn spawn(command: &mut Command) -> Self {
         let log = NamedTempFile::new().expect("a file for the log");
-        // Both append, or they would write over each other.
+        // Both append; otherwise they would overwrite each other.
         let open = || File::options().append(true).open(log.path()).expect("the file that was made");
         let child = command.stdin(Stdio::null()).stdout(open()).stderr(open()).spawn().expect("the host can be run");
         Self { child, log, copier: None }
     }
 
-    /// Starts a host whose stderr, and stdout if asked for, is a terminal; else stdout is nowhere.
+    /// Starts a host whose stderr, and stdout with `with_stdout`, is a terminal; otherwise stdout is closed.
     pub fn spawn_at_terminal(mut command: Command, with_stdout: bool) -> Self {
         let (mut controller, terminal) = terminal();
         let end = || terminal.try_clone().expect("an end has copies");
@@ -212,7 +212,7 @@ impl Host {
         let child = command.stdin(Stdio::null()).stdout(stdout).stderr(end()).spawn().expect("the host can be run");
         let log = NamedTempFile::new().expect("a file for the log");
         let mut copy = log.reopen().expect("the file that was made");
-        // Ends with an error when nobody has the terminal open any more.
+        // Ends with an error when the last process closes the terminal.
         let copier = thread::spawn(move || drop(std::io::copy(&mut controller, &mut copy)));
         Self { child, log, copier: Some(copier) }
     }
@@ -222,17 +222,17 @@ impl Host {
         self.child.id()
     }
 
-    /// What it has written so far.
+    /// Its output so far.
     pub fn output(&self) -> String {
         fs::read_to_string(self.log.path()).unwrap_or_default()
     }
 
-    /// Waits until it has written this.
+    /// Waits until its output contains this text.
     pub fn wait_for(&mut self, text: &str) {
         self.wait_for_times(text, 1);
     }
 
-    /// Waits until it has written this so many times.
+    /// Waits until its output contains this text this number of times.
     pub fn wait_for_times(&mut self, text: &str, times: usize) {
         let deadline = Instant::now() + END_TIMEOUT;
         while self.output().matches(text).count() < times {
@@ -258,7 +258,7 @@ impl Host {
         unsafe { libc::kill(pid, signal) };
     }
 
-    /// Kills it (SIGKILL), and waits until it is gone.
+    /// Kills it (SIGKILL), and waits for its end.
     pub fn kill(mut self) {
         self.child.kill().expect("our child can be killed");
         self.child.wait().expect("our child can be waited for");
@@ -280,7 +280,7 @@ impl Host {
         Ended { code: status.code(), output: self.output() }
     }
 
-    /// Asks it to end (SIGTERM), and waits.
+    /// Stops it (SIGTERM), and waits for its end.
     pub fn stop(self) -> Ended {
         self.signal(libc::SIGTERM);
         self.wait()

@@ -1,4 +1,4 @@
-//! Components that are small and ask for very much of whoever compiles them, or reads their debug information.
+//! Small components that need very much of a compiler or of a reader of debug information.
 
 use std::iter::repeat_n;
 
@@ -7,14 +7,14 @@ use crate::components::{BATCH, BY_HAND, WIT, component_of, module};
 const CONFIGURE: &str = "plugin@1.0.0#configure\") (param i32 i32) (result i32) (i32.const 1100))";
 const PROCESS: &str = "(local.set $count (i32.load offset=20 (local.get $batch)))";
 
-/// What the guest does wrong.
+/// The fault of the guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// Nothing.
     None,
-    /// It traps when it is given its settings.
+    /// It traps in `configure`.
     TrapInConfigure,
-    /// It never returns when it is given its settings.
+    /// It never returns from `configure`.
     SpinInConfigure,
     /// It traps at each record.
     TrapInProcess,
@@ -23,7 +23,7 @@ pub enum Fault {
 /// Custom sections of a module, by their names.
 pub type Sections = Vec<(&'static str, Vec<u8>)>;
 
-/// A number as WebAssembly and DWARF have it (LEB128).
+/// A number in the encoding of WebAssembly and DWARF (LEB128).
 fn leb(mut number: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {
@@ -64,7 +64,7 @@ pub fn guest(fault: Fault, sections: &[(&str, Vec<u8>)]) -> Vec<u8> {
     component_of(module, WIT, BATCH)
 }
 
-/// A guest that does its work, with a further module that it does not use but that is compiled with it.
+/// A working guest with a further module that is unused, but compiled with it.
 pub fn with_module(module: &[u8]) -> Vec<u8> {
     let mut component = guest(Fault::None, &[]);
     component.push(1);
@@ -72,7 +72,7 @@ pub fn with_module(module: &[u8]) -> Vec<u8> {
     component
 }
 
-/// A module of so many functions with so many locals each: some bytes of it stand for hundreds of thousands.
+/// A module with this number of functions and locals in each: a few bytes declare hundreds of thousands of locals.
 pub fn locals(functions: usize, locals: usize) -> Vec<u8> {
     let section = |id: u8, content: &[u8]| [&[id][..], &with_length(content)].concat();
     // One group of locals of type i64, and the end.
@@ -86,14 +86,14 @@ pub fn locals(functions: usize, locals: usize) -> Vec<u8> {
     .concat()
 }
 
-/// A module of one function with so many instructions, each of which uses the result of the one before.
+/// A module of one function with this number of instructions, each of which uses the result of the one before.
 pub fn long_function(instructions: usize) -> Vec<u8> {
     let text =
         format!("(module (func (param i64) (result i64) local.get 0 {}))", "local.get 0 i64.mul ".repeat(instructions));
     module(&text)
 }
 
-// The abbreviations of the debug information below, and what they stand for.
+// The abbreviations of the debug information below, with their meaning.
 const UNIT: u8 = 1;
 const FUNCTION: u8 = 2;
 const INLINED: u8 = 3;
@@ -105,7 +105,7 @@ fn abbreviations() -> Vec<u8> {
     [
         &[UNIT, 0x11, 1][..],
         &addresses,
-        // Where its line table is.
+        // The offset of its line table.
         &[0x10, 0x17, 0, 0],
         &[FUNCTION, 0x2e, 1],
         &addresses,
@@ -126,27 +126,27 @@ fn unit(abbreviations_at: u32, entries: &[u8]) -> Vec<u8> {
     [&(content.len() as u32).to_le_bytes()[..], &content].concat()
 }
 
-/// From the first address on, so many.
+/// The first address and the length.
 const ALL_CODE: [u8; 8] = [0, 0, 0, 0, 0, 0, 1, 0];
 
 fn sections(info: Vec<u8>, lines: Vec<u8>) -> Sections {
     vec![(".debug_abbrev", abbreviations()), (".debug_info", info), (".debug_line", lines)]
 }
 
-/// Functions that are inlined within each other, so deep.
+/// Functions that are inlined within each other, to this depth.
 pub fn nested_functions(depth: usize) -> Sections {
     let entries = [&[FUNCTION][..], &ALL_CODE, &vec![INLINED; depth], &vec![0; depth + 2]].concat();
     sections(unit(0, &entries), line_table(1))
 }
 
-/// A function that says of itself that it is described by itself.
+/// A function whose abstract origin is itself.
 pub fn origin_of_itself() -> Sections {
     // Behind the header of the unit and its own entry.
     let at = 11 + 1 + 8 + 4_u32;
     sections(unit(0, &[&[REFERRING][..], &ALL_CODE, &at.to_le_bytes(), &[0]].concat()), line_table(1))
 }
 
-/// So many units, each of which has its abbreviations somewhere else in one long table of them.
+/// This number of units, each with its abbreviations at another offset of one long table.
 pub fn many_units(units: usize) -> Sections {
     let table: Vec<u8> =
         (0..units).flat_map(|_| [&[INLINED, 0x1d, 1][..], &[0x11, 0x01].repeat(50), &[0, 0]].concat()).collect();
@@ -157,12 +157,12 @@ pub fn many_units(units: usize) -> Sections {
     sections
 }
 
-/// A line table with so many rows.
+/// A line table with this number of rows.
 pub fn long_line_table(rows: usize) -> Sections {
     sections(unit(0, &[&[FUNCTION][..], &ALL_CODE, &[0, 0]].concat()), line_table(rows))
 }
 
-/// Each row takes one byte. Without a valid table a reader would not come to the functions.
+/// Each row takes one byte. Without a valid table a reader would not reach the functions.
 fn line_table(rows: usize) -> Vec<u8> {
     let header = [
         &[1, 1, 1, 0xfb, 14, 13][..],

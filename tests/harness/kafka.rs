@@ -17,21 +17,21 @@ use tempfile::TempDir;
 
 use crate::broker_dir::{KAFKA_DIR, claim_dir};
 
-/// How long a broker may take until it answers; on an idle machine it needs about three seconds.
+/// The timeout of a broker's start; on an idle machine it needs about three seconds.
 pub(crate) const START_TIMEOUT: Duration = Duration::from_secs(180);
-/// How long a broker may take to stop cleanly.
+/// The timeout of a clean stop of a broker.
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
-/// Pause between two looks at a process or a broker that is not ready yet.
+/// The pause between two polls of a process or a broker.
 const POLL: Duration = Duration::from_millis(50);
-/// How often a start is repeated on new ports because another process took one between our look and the broker's bind.
+/// The number of starts on new ports, because another process can take a port before the broker binds it.
 pub(crate) const PORT_ATTEMPTS: usize = 5;
-/// How much of the end of a log goes into an error.
+/// The part of the end of a log that an error shows.
 const LOG_TAIL_BYTES: usize = 4096;
 
-/// What every broker of ours is set to, apart from its addresses and directory.
+/// The settings of every broker of the harness, apart from its addresses and directory.
 pub(crate) const PROPERTIES: &str = include_str!("../kafka/server.properties");
 
-/// For a broker that comes back after [`Kafka::kill`]: the controller refuses it until the session of its killed
+/// For a broker that restarts after [`Kafka::kill`]: the controller refuses it until the session of its killed
 /// self runs out, which by default takes nine seconds.
 pub(crate) const AFTER_KILL: &str = "broker.session.timeout.ms=2000\nbroker.heartbeat.interval.ms=200\n";
 
@@ -40,15 +40,15 @@ pub(crate) const JVM_FOR_TESTS: &[&str] = &["-Xmx512m", "-XX:+UseSerialGC", "-XX
 /// Runs at full speed after a while.
 const JVM_FOR_LOAD: &[&str] = &["-Xms1g", "-Xmx1g"];
 
-/// A Kafka broker to test against; dropping one that we started kills it and removes its data.
+/// A Kafka broker of a test; dropping a broker of the harness kills it and removes its data.
 #[derive(Debug)]
 pub struct Kafka {
     brokers: String,
-    /// None for a broker of somebody else's, named by `TEST_KAFKA_BROKERS`.
+    /// None for an external broker, named by `TEST_KAFKA_BROKERS`.
     own: Option<Own>,
 }
 
-/// The process and the files of a broker of ours.
+/// The process and the files of a broker of the harness.
 #[derive(Debug)]
 pub(crate) struct Own {
     child: Option<Child>,
@@ -61,7 +61,7 @@ pub(crate) struct Own {
     _claim: File,
 }
 
-/// How an attempt to bring a broker up ended, when it did not fail for good.
+/// The result of a start of a broker without a permanent failure.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Start {
     /// It answers.
@@ -72,9 +72,9 @@ pub(crate) enum Start {
 
 impl Kafka {
     /// The broker that all tests of this process share: the one `TEST_KAFKA_BROKERS` names ("host:port,…"), or else
-    /// one that is started at the first call and dies with the process. Panics if there is none to be had.
+    /// one that is started at the first call and ends with the process. Panics if there is no broker.
     pub fn shared() -> &'static Kafka {
-        // The failure is kept too, or every test would wait for its own timeout.
+        // The failure is kept too; otherwise every test would wait for its own timeout.
         static SHARED: OnceLock<Result<Kafka, String>> = OnceLock::new();
         let shared = SHARED.get_or_init(|| {
             let named = std::env::var("TEST_KAFKA_BROKERS").ok().filter(|brokers| !brokers.trim().is_empty());
@@ -84,7 +84,7 @@ impl Kafka {
         shared.as_ref().unwrap_or_else(|error| panic!("no Kafka to test against: {error}"))
     }
 
-    /// Starts a broker of one's own, for tests that stop or kill it. Errors when java or mvn is missing, or when it
+    /// Starts a separate broker, for tests that stop or kill it. Errors when java or mvn is missing, or when it
     /// does not answer within a minute; the error then quotes the broker's log.
     pub fn start() -> Result<Kafka> {
         Kafka::start_with(&[])
@@ -100,7 +100,7 @@ impl Kafka {
         Kafka::launch(JVM_FOR_LOAD, &[])
     }
 
-    /// What a client's `bootstrap.servers` takes: `127.0.0.1:PORT` for a broker of ours.
+    /// The `bootstrap.servers` of a client: `127.0.0.1:PORT` for a broker of the harness.
     pub fn brokers(&self) -> &str {
         &self.brokers
     }
@@ -127,13 +127,13 @@ impl Kafka {
         own.append_properties(AFTER_KILL).expect("the properties of a broker of ours can be written");
     }
 
-    /// Brings the broker back on the same port and data, after stopping it if it runs; returns once it answers.
+    /// Restarts the broker on the same port and data; returns once it answers.
     pub fn restart(&mut self) -> Result<()> {
         ensure!(self.own.is_some(), "a broker named by TEST_KAFKA_BROKERS is not ours to restart");
         self.stop();
         let deadline = Instant::now() + START_TIMEOUT;
         let own = self.own.as_mut().expect("checked above");
-        // Clients know the port, so one that somebody took meanwhile can only be waited for.
+        // Clients have the port, so the broker waits if another process uses it meanwhile.
         while own.bring_up(&self.brokers, deadline)? == Start::PortTaken {
             ensure!(Instant::now() < deadline, "the port of {} stays taken:\n{}", self.brokers, tail(&own.log(0)));
         }
@@ -150,7 +150,7 @@ impl Kafka {
         bail!("other processes took the port picked for the broker {PORT_ATTEMPTS} times in a row")
     }
 
-    /// A broker, or several, that somebody else starts and stops.
+    /// One or more external brokers.
     pub(crate) fn external(brokers: String) -> Result<Kafka> {
         let deadline = Instant::now() + START_TIMEOUT;
         let probe = probe(&brokers)?;
@@ -248,13 +248,13 @@ impl Own {
         self.dir.path().join("server.properties")
     }
 
-    /// Of a key that is there twice, the last one counts.
+    /// The last value of a duplicate key counts.
     pub(crate) fn append_properties(&self, lines: &str) -> Result<()> {
         let mut file = OpenOptions::new().create(true).append(true).open(self.properties())?;
         Ok(file.write_all(lines.as_bytes())?)
     }
 
-    /// What the broker logged after the first `from` bytes.
+    /// The log of the broker after the first `from` bytes.
     fn log(&self, from: u64) -> String {
         let log = fs::read(self.dir.path().join("broker.log")).unwrap_or_default();
         let from = usize::try_from(from).unwrap_or(usize::MAX);
@@ -331,7 +331,7 @@ fn spawn_bound(mut command: Command) -> Result<Child> {
 pub(crate) fn run(mut command: Command) -> Result<()> {
     let tool = command.get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // Bound, or a download could go on beside that of the next test process.
+    // Limited, because a download could otherwise overlap with that of the next test process.
     let output = spawn_bound(command)?.wait_with_output()?;
     let printed = [output.stdout, output.stderr].concat();
     ensure!(

@@ -1,4 +1,4 @@
-//! What tests and benchmarks of the whole host need: a real Kafka, the host as a process, and the reference data.
+//! The test harness of the whole host: a real Kafka, the host as a process, and the reference data.
 
 mod broker_dir;
 pub mod changes;

@@ -1,10 +1,10 @@
-//! Changes to a file, the same for the same seed.
+//! Mutations of a file, determined by a seed.
 
 /// A source of numbers: SplitMix64.
 pub struct Numbers(u64);
 
 impl Numbers {
-    /// Numbers of a seed.
+    /// A generator with this seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -28,7 +28,7 @@ impl Numbers {
     }
 }
 
-/// The file with one to four changes before `end`: bits and bytes that are others, pieces that are gone, doubled, moved or cut off.
+/// The file with one to four mutations before `end`: changed bits and bytes, and deleted, duplicated, moved or truncated pieces.
 pub fn mutated(original: &[u8], end: usize, numbers: &mut Numbers) -> Vec<u8> {
     let mut file = original.to_vec();
     for _ in 0..=numbers.below(4) {
@@ -37,7 +37,7 @@ pub fn mutated(original: &[u8], end: usize, numbers: &mut Numbers) -> Vec<u8> {
         match numbers.below(16) {
             0..7 => file[at] ^= 1 << numbers.below(8),
             7..11 => file[at] = numbers.next() as u8,
-            // Numbers of the format end at the byte whose highest bit is not set: these are the largest there are.
+            // The largest LEB128 numbers; a number ends at the byte whose highest bit is not set.
             11 => file[at..at + length].fill(0xff),
             12 => drop(file.drain(at..at + length)),
             13 => {

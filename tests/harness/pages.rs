@@ -1,4 +1,4 @@
-//! The pages of `docs/` that follow from the code.
+//! The generated pages of `docs/`.
 
 use std::path::Path;
 
@@ -29,7 +29,7 @@ mod tests {
     /// All files with this extension in a folder and below it.
     fn files(dir: &Path, extension: &str) -> Vec<PathBuf> {
         let entries = fs::read_dir(dir).expect("a folder").map(|entry| entry.expect("an entry").path());
-        // What builds and installs leave behind has pages of others.
+        // Build directories and dependencies have foreign pages.
         let entries = entries.filter(|path| !path.ends_with("node_modules") && !path.ends_with("target"));
         let (dirs, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir() && !path.is_symlink());
         let below = dirs.iter().flat_map(|dir| self::files(dir, extension));
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn links_between_pages_lead_somewhere() {
+    fn links_between_pages_have_targets() {
         let mut links = 0;
         for page in pages() {
             let text = fs::read_to_string(&page).unwrap_or_else(|error| panic!("{}: {error}", page.display()));
@@ -92,7 +92,7 @@ mod tests {
             .iter()
             .map(|file| fs::read_to_string(file).expect("a source file"))
             .collect();
-        // A literal that goes on in the next line is one text.
+        // A literal that continues in the next line is one text.
         let literals: String = sources.split("\\\n").map(|part| part.trim_start_matches(' ')).collect();
         let messages = messages(&page);
         assert!(messages.len() > 40, "{messages:?}");

@@ -1,4 +1,4 @@
-//! The reference data: records of the reference generator, with what the reference job made of each.
+//! The reference data: records of the reference generator, each with the result of the reference job.
 
 use std::path::Path;
 
@@ -11,7 +11,7 @@ pub struct Case {
     pub key: Option<String>,
     /// Its value.
     pub value: String,
-    /// What it is reduced to, as JSON.
+    /// The reduced visit, as JSON.
     pub reduced: Option<String>,
     /// The message of its dead letter.
     pub error: Option<String>,

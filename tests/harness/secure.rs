@@ -30,14 +30,14 @@ pub struct Secure {
     pub ca: PathBuf,
 }
 
-/// What a permission is about.
+/// The resource of a permission.
 #[derive(Debug, Clone, Copy)]
 pub enum Resource<'a> {
     /// A topic of this name.
     Topic(&'a str),
     /// A consumer group of this name.
     Group(&'a str),
-    /// All transactional ids that start so.
+    /// All transactional ids with this prefix.
     TransactionalIds(&'a str),
 }
 
@@ -45,7 +45,7 @@ pub enum Resource<'a> {
 pub use rdkafka::bindings::rd_kafka_AclOperation_t as Operation;
 
 impl Secure {
-    /// Starts the broker. These users may log in with [`PASSWORD`]; they may do nothing that is not granted.
+    /// Starts the broker. These users log in with [`PASSWORD`]; they have only granted permissions.
     pub fn start(users: &[&str]) -> Result<Secure> {
         for _ in 0..PORT_ATTEMPTS {
             if let Some(secure) = Secure::try_start(users)? {
@@ -58,7 +58,7 @@ impl Secure {
     fn try_start(users: &[&str]) -> Result<Option<Secure>> {
         let mut own = Own::new(JVM_FOR_TESTS)?;
         let (keystore, ca) = certificate(own.dir.path())?;
-        // All are held until all are known, or two could be the same.
+        // All listeners stay open until all ports are known; otherwise two could be the same.
         let listeners = (0..5).map(|_| free_port()).collect::<Result<Vec<_>>>()?;
         let ports = listeners.iter().map(|port| Ok(port.local_addr()?.port())).collect::<Result<Vec<_>>>()?;
         drop(listeners);
@@ -68,7 +68,7 @@ impl Secure {
         let listeners = format!(
             "PLAINTEXT://127.0.0.1:{plain},SASL://127.0.0.1:{sasl},TLS://127.0.0.1:{tls},SASLTLS://127.0.0.1:{sasl_tls}"
         );
-        // The harness itself comes without SASL, and so do the broker and its controller.
+        // The harness, the broker and its controller connect without SASL.
         own.append_properties(&format!(
             "listeners={listeners},CONTROLLER://127.0.0.1:{controller}\n\
              advertised.listeners={}\n\
@@ -98,18 +98,18 @@ impl Secure {
         }))
     }
 
-    /// The broker without security, at which everything is allowed.
+    /// The address without security, where everything is allowed.
     pub fn kafka(&self) -> &Kafka {
         &self.kafka
     }
 
-    /// Allows these operations to a user, and waits until the broker knows it.
+    /// Allows these operations to a user, and waits until the broker applies it.
     pub fn allow(&self, user: &str, resource: Resource<'_>, operations: &[Operation]) {
         use sys::rd_kafka_AclPermissionType_t::RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW as ALLOW;
         operations.iter().for_each(|operation| self.set(user, resource, *operation, ALLOW));
     }
 
-    /// Forbids this operation to a user, which counts more than what is allowed.
+    /// Denies this operation to a user; a denial has precedence.
     pub fn deny(&self, user: &str, resource: Resource<'_>, operation: Operation) {
         use sys::rd_kafka_AclPermissionType_t::RD_KAFKA_ACL_PERMISSION_TYPE_DENY as DENY;
         self.set(user, resource, operation, DENY);
@@ -135,7 +135,7 @@ impl Secure {
         let (name, principal, host) = (text(name), text(&format!("User:{user}")), text("*"));
         let client: BaseConsumer = client_config(self.kafka.brokers()).create().expect("a valid configuration");
         let mut message = [0; 512];
-        // SAFETY: the client and the texts are alive; what is made here is destroyed once, and the error is a copy.
+        // SAFETY: the client and the texts are alive; the objects created here are destroyed once, and the error is a copy.
         let code = unsafe {
             let rk = client.client().native_ptr();
             let mut binding = sys::rd_kafka_AclBinding_new(
@@ -163,7 +163,7 @@ impl Secure {
         assert_eq!(code, sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR, "{user} {resource:?} {operation:?}");
     }
 
-    /// Waits until the broker lets this user see this topic: permissions take a moment.
+    /// Waits until this user can describe this topic: permissions take effect after a moment.
     pub fn wait_until_visible(&self, user: &str, topic: &str) -> Result<()> {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.sasl).set("security.protocol", "sasl_plaintext");

@@ -1,4 +1,4 @@
-//! Topics of a test: makes them, fills them, and reads back what is committed.
+//! Topics of a test: creates them, produces records, and reads committed records.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -19,15 +19,15 @@ use rdkafka::{ClientContext, Message, Offset, TopicPartitionList};
 
 use crate::kafka::{Kafka, client_config};
 
-/// How long a single request or a whole read of a topic may take before the test fails.
+/// The timeout of a request or of a whole read of a topic.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
-/// Pause between two looks at something that is not there yet.
+/// The pause between two polls.
 const POLL: Duration = Duration::from_millis(20);
 
-/// A record as a topic holds it. Its Debug shows bytes as escaped text.
+/// A record of a topic. Its Debug shows bytes as escaped text.
 #[derive(Clone, PartialEq)]
 pub struct Record {
-    /// The partition it is in.
+    /// Its partition.
     pub partition: i32,
     /// Its offset in that partition.
     pub offset: i64,
@@ -35,7 +35,7 @@ pub struct Record {
     pub key: Option<Vec<u8>>,
     /// The value; None is a tombstone.
     pub value: Option<Vec<u8>>,
-    /// The headers in order; a name may come more than once.
+    /// The headers in order; a name may occur more than once.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
     /// Milliseconds since 1970-01-01T00:00Z.
     pub timestamp: Option<i64>,
@@ -53,10 +53,10 @@ impl fmt::Debug for Record {
     }
 }
 
-/// A record to produce; what is left at its default is null, empty, or up to the producer.
+/// A record to produce; a field with its default is null, empty, or chosen by the producer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct NewRecord {
-    /// None: by the key's murmur2 hash as Java clients do, or any if there is no key.
+    /// None: by the murmur2 hash of the key, as Java clients do, or any without a key.
     pub partition: Option<i32>,
     /// The key; None is a null key.
     pub key: Option<Vec<u8>>,
@@ -69,12 +69,12 @@ pub struct NewRecord {
 }
 
 impl NewRecord {
-    /// A record of this value and nothing else.
+    /// A record with only this value.
     pub fn value(value: impl Into<Vec<u8>>) -> NewRecord {
         NewRecord { value: Some(value.into()), ..NewRecord::default() }
     }
 
-    /// A record of a null value and nothing else.
+    /// A record with only a null value.
     pub fn tombstone() -> NewRecord {
         NewRecord::default()
     }
@@ -119,21 +119,21 @@ pub fn unique(prefix: &str) -> String {
 }
 
 /// Creates a topic with the given settings ("retention.ms" and so on) and waits until every partition has a leader.
-/// Panics if that fails or the topic is there already.
+/// Panics if that fails or the topic already exists.
 #[track_caller]
 pub fn create(kafka: &Kafka, topic: &str, partitions: i32, config: &[(&str, &str)]) {
-    // As often as the broker wants it: once, or on each broker of a cluster.
+    // The replication of the broker's default: one, or every broker of a cluster.
     let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(-1));
     let new = config.iter().fold(new, |new, (key, value)| new.set(key, value));
     let done = block_on(admin(kafka).create_topics([&new], &options()));
     let done = done.unwrap_or_else(|error| panic!("topic {topic} not created: {error}"));
     assert!(done.iter().all(Result::is_ok), "topic {topic} not created: {done:?}");
-    // The broker answers before it has read its own controller's decision.
+    // The broker answers before it has applied the decision of its controller.
     let wanted = usize::try_from(partitions).expect("a topic has partitions");
     wait_for_leaders(kafka, topic, |leaders| leaders == wanted);
 }
 
-/// Sets settings of a topic that is there. Panics if that fails.
+/// Changes settings of an existing topic. Panics if that fails.
 #[track_caller]
 pub fn alter(kafka: &Kafka, topic: &str, config: &[(&str, &str)]) {
     let change = AlterConfig::new(ResourceSpecifier::Topic(topic));
@@ -143,7 +143,7 @@ pub fn alter(kafka: &Kafka, topic: &str, config: &[(&str, &str)]) {
     assert!(done.iter().all(Result::is_ok), "topic {topic} not altered: {done:?}");
 }
 
-/// Deletes a topic and waits until the broker does not know it any more. Panics if that fails.
+/// Deletes a topic and waits until the broker no longer lists it. Panics if that fails.
 #[track_caller]
 pub fn delete(kafka: &Kafka, topic: &str) {
     let done = block_on(admin(kafka).delete_topics(&[topic], &options()));
@@ -153,14 +153,14 @@ pub fn delete(kafka: &Kafka, topic: &str) {
 }
 
 /// Produces the records in order and waits until the broker has all of them; panics if it refuses any. A broker that
-/// is killed meanwhile may hold some twice.
+/// is killed meanwhile may have duplicates.
 #[track_caller]
 pub fn produce(kafka: &Kafka, topic: &str, records: impl IntoIterator<Item = NewRecord>) {
     let mut config = client_config(kafka.brokers());
     // One request at a time keeps the order over retries. Idempotence would too, but costs half a second a call.
     config.set("max.in.flight.requests.per.connection", "1").set("partitioner", "murmur2_random");
     config.set("message.timeout.ms", TIMEOUT.as_millis().to_string());
-    // The broker decides how large a record may be, not the client.
+    // The broker limits the size of a record, not the client.
     config.set("message.max.bytes", "100000000");
     let deliveries = Arc::new(Mutex::new(Deliveries::default()));
     let producer: BaseProducer<Deliver> =
@@ -176,21 +176,21 @@ pub fn produce(kafka: &Kafka, topic: &str, records: impl IntoIterator<Item = New
     assert_eq!(deliveries.succeeded, sent, "records that reached {topic}");
 }
 
-/// Everything committed in the topic, ordered by partition and offset. Records of open or aborted transactions are
+/// All committed records of the topic, ordered by partition and offset. Records of open or aborted transactions are
 /// left out. Panics if that cannot be read in half a minute.
 #[track_caller]
 pub fn read_all(kafka: &Kafka, topic: &str) -> Vec<Record> {
     read(kafka, topic, 0, TIMEOUT)
 }
 
-/// Waits until the topic holds at least `n` committed records, and returns all there are then: one too many shows.
-/// Panics, with what there is, if the deadline passes before.
+/// Waits until the topic has at least `n` committed records, and returns all records at that time, so that surplus records show.
+/// Panics with the records if the deadline passes before.
 #[track_caller]
 pub fn read_until(kafka: &Kafka, topic: &str, n: usize, deadline: Duration) -> Vec<Record> {
     read(kafka, topic, n, deadline)
 }
 
-/// What the group has committed for each partition of the topic: the offset to read next, or None. While a
+/// The committed offset of the group for each partition of the topic, or None. While a
 /// transaction with offsets of the group is open, this waits for its end, and panics after half a minute.
 #[track_caller]
 pub fn committed(kafka: &Kafka, group: &str, topic: &str) -> Vec<(i32, Option<i64>)> {
@@ -206,7 +206,7 @@ pub fn committed(kafka: &Kafka, group: &str, topic: &str) -> Vec<(i32, Option<i6
     offsets.elements().iter().map(|element| (element.partition(), offset(element.offset()))).collect()
 }
 
-/// How many members the consumer group has.
+/// The number of members of the consumer group.
 #[track_caller]
 pub fn members(kafka: &Kafka, group: &str) -> usize {
     let consumer = consumer(kafka, &unique("harness"), "read_committed");
@@ -215,7 +215,7 @@ pub fn members(kafka: &Kafka, group: &str) -> usize {
     groups.groups().iter().map(|group| group.members().len()).sum()
 }
 
-/// The offset each partition gives out next. Transaction markers have offsets too, so in a topic that was written
+/// The end offset of each partition. Transaction markers have offsets too, so in a topic that was written
 /// with transactions this is more than the number of records.
 #[track_caller]
 pub fn end_offsets(kafka: &Kafka, topic: &str) -> Vec<i64> {
@@ -224,7 +224,7 @@ pub fn end_offsets(kafka: &Kafka, topic: &str) -> Vec<i64> {
     let end = |partition| loop {
         match consumer.fetch_watermarks(topic, partition, TIMEOUT) {
             Ok((_, end)) => return end,
-            // A broker that was restarted answers before it leads its partitions again.
+            // A restarted broker answers before it leads its partitions again.
             Err(error) => assert!(Instant::now() < deadline, "no end offsets of {topic}: {error}"),
         }
         std::thread::sleep(Duration::from_millis(50));
@@ -236,7 +236,7 @@ pub fn end_offsets(kafka: &Kafka, topic: &str) -> Vec<i64> {
 #[track_caller]
 fn read(kafka: &Kafka, topic: &str, n: usize, timeout: Duration) -> Vec<Record> {
     let deadline = Instant::now() + timeout;
-    // Assigned, never subscribed: librdkafka wants a group's name, but the broker never sees a group.
+    // Assigned, never subscribed: librdkafka requires a group name, but the client joins no group.
     let consumer = consumer(kafka, &unique("harness"), "read_committed");
     let mut assignment = TopicPartitionList::new();
     for partition in partitions(&consumer, topic) {
@@ -259,14 +259,14 @@ fn read(kafka: &Kafka, topic: &str, n: usize, timeout: Duration) -> Vec<Record> 
         );
         match consumer.poll(left) {
             None => {}
-            // The end as read_committed sees it: before the first open transaction, after any marker.
+            // The end for read_committed: before the first open transaction, after any marker.
             Some(Err(KafkaError::PartitionEOF(partition))) => {
                 at_end.insert(partition);
             }
-            // librdkafka goes on after errors, as when the broker is being restarted.
+            // librdkafka continues after errors, for example during a restart of the broker.
             Some(Err(error)) => trouble = Some(error),
             Some(Ok(message)) => {
-                // After the last wanted one the ends stay as they are, or a busy topic would never be read.
+                // After the last wanted record the ends are fixed; otherwise the read of a busy topic would never end.
                 if records.len() < n {
                     at_end.remove(&message.partition());
                 }

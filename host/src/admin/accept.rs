@@ -82,7 +82,7 @@ mod tests {
     ];
 
     #[test]
-    fn most_wanted_offer_is_chosen_by_weight_and_the_most_exact_range() {
+    fn media_type_is_chosen_by_weight_and_the_most_specific_range() {
         for (accept, expected) in [
             ("text/plain", Some(0)),
             ("TEXT/Plain; Version=0.0.4; charset=utf-8", Some(0)),

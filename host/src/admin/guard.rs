@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn token_is_one_word_of_at_least_16_characters() {
+    fn token_has_at_least_16_characters_without_blanks() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("token");
         let read = |text: &str| {

@@ -1,24 +1,24 @@
-//! Who may have a connection to the admin server at the same time (pure). Slow clients must not lock out others, least of all the
+//! Limits the concurrent connections to the admin server (pure). Slow clients must not lock out others, and above all not the
 //! probes of an orchestrator, which would restart the host then.
 //!
-//! There is always a place for a new connection. One that has not asked for anything yet gives up its place first, the longest
-//! waiting before all others: who has something to ask, asks at once. If all are busy, the new one may only ask the probes.
+//! A new connection is always accepted. If all slots are used, the connection that has waited longest without a request is
+//! closed, because a client sends its request at once. If all connections are busy, the new one may only request the probes.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Instant;
 
-/// Connections at once, without those for probes.
+/// The maximum of connections, without those for probes.
 pub(super) const MAX_CONNECTIONS: usize = 64;
-/// Of these, from one address.
+/// The maximum of these from one address.
 pub(super) const MAX_OF_ADDRESS: usize = 32;
-/// Further connections, which may only ask the probes.
+/// The maximum of further connections, which may only request the probes.
 pub(super) const MAX_PROBES: usize = 16;
 
 /// Identifies a connection; numbers grow in the order of acceptance.
 pub(super) type Id = u64;
 
-/// What a connection may ask for.
+/// The requests that a connection may send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scope {
     Everything,
@@ -26,7 +26,7 @@ pub(super) enum Scope {
     Probes,
 }
 
-/// A new connection: what it may ask for, and which one has to go for it.
+/// An accepted connection: its scope, and the connection that is closed for it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Admission {
     pub(super) id: Id,
@@ -37,7 +37,7 @@ pub(super) struct Admission {
 struct Entry {
     address: IpAddr,
     scope: Scope,
-    /// Since when there is no request of it, if there is none.
+    /// The time since which the connection has no request; `None` during a request.
     waiting_since: Option<Instant>,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Makes room for one from this address.
+    /// Frees a slot for a connection from this address.
     pub(super) fn admit(&mut self, address: IpAddr, now: Instant) -> Admission {
         let address = network(address);
         let (scope, evicted) = self.place(address);
@@ -69,7 +69,7 @@ impl Places {
         if !is_full_for_address && of_scope(Scope::Everything).count() < MAX_CONNECTIONS {
             return (Scope::Everything, None);
         }
-        // Who has too many gives up one of his own.
+        // An address at its limit loses one of its own connections.
         let longest_waiting = of_scope(Scope::Everything)
             .filter(|(_, entry)| !is_full_for_address || entry.address == address)
             .filter_map(|(id, entry)| Some((entry.waiting_since?, *id)))
@@ -82,7 +82,7 @@ impl Places {
         (Scope::Probes, oldest_probe.filter(|_| is_full))
     }
 
-    /// Says since when there is no request of a connection, if there is none.
+    /// Sets the time since which a connection has no request; `None` during a request.
     pub(super) fn set_waiting(&mut self, id: Id, since: Option<Instant>) {
         if let Some(entry) = self.entries.get_mut(&id) {
             entry.waiting_since = since;
@@ -95,7 +95,7 @@ impl Places {
     }
 }
 
-/// What counts as one address: of IPv6, a client usually has a whole network of 64 bits.
+/// The address that a limit applies to. With IPv6, a client usually has a network of 64 bits, which counts as one address.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
@@ -113,7 +113,7 @@ mod tests {
         IpAddr::from([10, 0, 0, last])
     }
 
-    /// Connections of different addresses, each a second after the one before.
+    /// Connections from different addresses, one per second.
     fn filled(start: Instant) -> Places {
         let mut places = Places::default();
         for number in 0..MAX_CONNECTIONS {
@@ -124,11 +124,11 @@ mod tests {
     }
 
     #[test]
-    fn longest_waiting_connection_goes_for_a_new_one() {
+    fn longest_waiting_connection_is_closed_for_a_new_one() {
         let start = Instant::now();
         let mut places = filled(start);
         places.set_waiting(0, None);
-        // It waits again, but not for as long as the others.
+        // It waits again, but less long than the others.
         places.set_waiting(1, Some(start + Duration::from_secs(100)));
         for (number, expected) in [2, 3].into_iter().enumerate() {
             let admitted = places.admit(address(100 + number as u8), start + Duration::from_secs(200));
@@ -148,13 +148,13 @@ mod tests {
         }
         assert_eq!(places.admit(address(0), start).evicted, Some(first));
         assert_eq!(places.admit(address(0), start).evicted, Some(first + 1));
-        // There is room again.
+        // A slot is free again.
         places.remove(7);
         assert_eq!(places.admit(address(0), start).scope, Scope::Everything);
     }
 
     #[test]
-    fn address_with_too_many_connections_gives_up_its_own() {
+    fn address_with_too_many_connections_loses_its_own_connection() {
         let start = Instant::now();
         let mut places = Places::default();
         let other = places.admit(address(1), start).id;
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn network_of_ipv6_is_one_address() {
+    fn ipv6_network_counts_as_one_address() {
         let parse = |text: &str| network(text.parse().unwrap());
         assert_eq!(parse("2001:db8::1"), parse("2001:db8::ffff:2"));
         assert_ne!(parse("2001:db8::1"), parse("2001:db8:0:1::1"));

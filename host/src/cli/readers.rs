@@ -12,7 +12,7 @@ use mapper_state::files::folders::Folder;
 pub(super) const MOST_PARTITIONS: u32 = 10_000;
 pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
-/// Records the plugin is given in one call, at most.
+/// The maximum of records in one call of the plugin.
 pub(super) fn batch_records(sources: &Sources<'_>) -> Result<usize, CliError> {
     sources.value("batch-records", |text| values::count(text, 1..=10_000))
 }

@@ -66,7 +66,7 @@ fn pipeline_argument() -> Arg {
 /// Reads and checks.
 ///
 /// # Errors
-/// The first setting that is wrong, where it came from, and what is allowed.
+/// The first invalid setting, its source, and the allowed values.
 pub(super) fn config(name: &str, matches: &ArgMatches, sources: &Sources<'_>) -> Result<RemoteConfig, CliError> {
     let switch = |name: &str| matches.get_flag(name);
     // Without FILE where it is needed, clap has refused already.

@@ -1,4 +1,4 @@
-//! The settings of `mapper-host run`, read and checked one by one and against each other.
+//! The settings of `mapper-host run`, checked individually and for consistency.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use super::topics::{self, Topics};
 use super::{CliError, admin, pairs, pipelines, readers, sandbox, swap};
 use crate::config::{DEFAULT_PIPELINE, Delivery, MemoryBound, Pairs, PipelineSpec, RunConfig, values};
 
-/// What librdkafka takes for `max.poll.interval.ms` if nobody sets it.
+/// The default of `max.poll.interval.ms` in librdkafka.
 const POLL_INTERVAL_MS: u64 = 300_000;
 
 const NO_PLUGIN: &str = "give a plugin with --plugin FILE, for example --plugin plugins/reduce_visit.wasm \
     (or MAPPER_PLUGIN, or the key plugin of the file given with --config)";
-/// What a `[[pipeline]]` table must have, or the file above the tables, with an example.
+/// The required keys of a `[[pipeline]]` table or of the file above the tables, each with an example.
 const NEEDED: [(&str, &str); 4] = [
     ("plugin", "plugins/reduce_visit.wasm"),
     ("brokers", "localhost:9092"),
@@ -23,10 +23,10 @@ const NEEDED: [(&str, &str); 4] = [
 ];
 const ONLY_KAFKA: &str = "the embedded broker of the demo has no real transactions and no data of yours";
 
-/// Reads and checks. These mistakes were found in the file already.
+/// Reads and checks the settings. `mistakes` are those already found in the file.
 ///
 /// # Errors
-/// The setting that is wrong, where it came from, and what is allowed; of a file with `[[pipeline]]` tables, all of them.
+/// The invalid setting, its source, and the allowed values; for a file with `[[pipeline]]` tables, all of them.
 pub(super) fn config(sources: &Sources<'_>, mistakes: Vec<CliError>) -> Result<RunConfig, CliError> {
     let Some(file) = sources.file().filter(|file| !file.pipelines.is_empty()) else {
         if let Some(mistake) = mistakes.into_iter().next() {
@@ -41,7 +41,7 @@ pub(super) fn config(sources: &Sources<'_>, mistakes: Vec<CliError>) -> Result<R
     }
 }
 
-/// What is right of the settings of the process and of its pipelines, and all mistakes, after these.
+/// The valid settings of the process and of its pipelines, and all mistakes after the given ones.
 pub(super) fn everything(sources: &Sources<'_>, mut mistakes: Vec<CliError>) -> (Option<RunConfig>, Vec<CliError>) {
     let (config, wrong) = pipelines::read_without_mistakes(sources.clone(), process);
     mistakes.extend(wrong);
@@ -50,7 +50,7 @@ pub(super) fn everything(sources: &Sources<'_>, mut mistakes: Vec<CliError>) -> 
     (config.map(|config| RunConfig { pipelines, ..config }), mistakes)
 }
 
-/// The settings of the process; its pipelines are read apart.
+/// The settings of the process, without its pipelines.
 fn process(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
     let (admin, admin_token_file) = admin::config(sources)?;
     let file = sources.file().filter(|file| !file.pipelines.is_empty());
@@ -70,7 +70,7 @@ fn process(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
 /// The settings of one pipeline.
 ///
 /// # Errors
-/// The first setting that is wrong, where it came from, and what is allowed.
+/// The first invalid setting, its source, and the allowed values.
 pub(super) fn pipeline(sources: &Sources<'_>) -> Result<PipelineSpec, CliError> {
     let table = sources.table();
     if table.is_some() {
@@ -137,7 +137,7 @@ pub(super) fn pipeline(sources: &Sources<'_>) -> Result<PipelineSpec, CliError> 
     Ok(spec)
 }
 
-/// The limits of a pipeline must not add up to more than it may use.
+/// Checks that the sum of the limits of a pipeline does not exceed its budget.
 fn fits_budget(sources: &Sources<'_>, spec: &PipelineSpec) -> Result<(), CliError> {
     let Some(given) = sources.find("memory-budget") else { return Ok(()) };
     let budget = given.read(|text| values::size(text, 1..=u64::MAX))?;
@@ -150,7 +150,7 @@ fn fits_budget(sources: &Sources<'_>, spec: &PipelineSpec) -> Result<(), CliErro
     Ok(())
 }
 
-/// What needs a real Kafka is refused without one, if it was asked for.
+/// The delivery guarantee and `--until-end`; rejected without brokers if they need them.
 fn delivery(sources: &Sources<'_>, brokers: bool) -> Result<(Delivery, bool), CliError> {
     let asked = sources.find("delivery");
     let delivery = match &asked {
@@ -176,7 +176,7 @@ fn delivery(sources: &Sources<'_>, brokers: bool) -> Result<(Delivery, bool), Cl
     Ok((delivery, until_end))
 }
 
-/// The session timeout, which must fit what else decides when a member is gone.
+/// The session timeout, which must be consistent with the other timeouts of a member.
 fn session_timeout(sources: &Sources<'_>, kafka: &Pairs) -> Result<Duration, CliError> {
     let given = sources.present("session-timeout");
     let timeout = given.read(within(Duration::from_secs(1), Duration::from_secs(1800)))?;
@@ -186,7 +186,7 @@ fn session_timeout(sources: &Sources<'_>, kafka: &Pairs) -> Result<Duration, Cli
             "with the property group.protocol=consumer the broker decides (group.consumer.session.timeout.ms); leave it out",
         ));
     }
-    // What is not a number is for librdkafka to refuse.
+    // librdkafka rejects a value that is not a number.
     let poll = property("max.poll.interval.ms").map_or(Some(POLL_INTERVAL_MS), |text| text.parse().ok());
     if let Some(poll) = poll.map(Duration::from_millis).filter(|poll| timeout > *poll) {
         if !given.explicit() {
@@ -200,7 +200,7 @@ fn session_timeout(sources: &Sources<'_>, kafka: &Pairs) -> Result<Duration, Cli
     Ok(timeout)
 }
 
-/// librdkafka's own comparisons (`rd_kafka_conf_finalize`): a producer must learn of a failure before its transaction is over.
+/// The rules of librdkafka (`rd_kafka_conf_finalize`): a delivery must fail before its transaction expires.
 fn fits_transaction(kafka: &Pairs, transaction_timeout: Duration, delivery: Delivery) -> Result<(), CliError> {
     for (name, more_ms) in [("delivery.timeout.ms", 0), ("socket.timeout.ms", 100)] {
         let given = kafka.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.parse().ok());

@@ -1,4 +1,4 @@
-//! Tables of arguments, variables and files, with the configuration or the message that comes of them.
+//! Arguments, variables and files, with the resulting configuration or message.
 
 mod admin;
 mod author;
@@ -113,7 +113,7 @@ fn ms(ms: u64) -> Duration {
 }
 
 #[test]
-fn folders_are_where_the_user_has_them() {
+fn default_folders_follow_the_xdg_variables() {
     let folders = |variables: &[_]| {
         let config = run_config(&[PLUGIN], variables);
         [config.cache_dir, config.state_dir].map(|dir| dir.map(|dir| dir.to_str().unwrap().to_owned()))
@@ -121,7 +121,7 @@ fn folders_are_where_the_user_has_them() {
     let some = |[cache, state]: [&str; 2]| [Some(cache.to_owned()), Some(state.to_owned())];
     let xdg = [("HOME", "/home/me"), ("XDG_CACHE_HOME", "/cache"), ("XDG_STATE_HOME", "relative")];
     assert_eq!(folders(&xdg), some(["/cache/mapper-host", "/home/me/.local/state/mapper-host"]));
-    // A directory for temporary files is one that several users share.
+    // Several users share a directory for temporary files.
     for variables in [&[][..], &[("TMPDIR", "/scratch")], &[("HOME", "")], &[("XDG_CACHE_HOME", "relative")]] {
         assert_eq!(folders(variables), [None, None], "{variables:?}");
     }
@@ -130,7 +130,7 @@ fn folders_are_where_the_user_has_them() {
 }
 
 #[test]
-fn generate_has_the_reference_behaviour_by_default() {
+fn generate_defaults_are_those_of_the_reference() {
     let config = generate(&["--brokers", "k:9092"], &[]);
     let (default, profile) = (Profile::default(), &config.profile);
     assert_eq!(profile.seed, default.seed);
@@ -147,7 +147,7 @@ fn generate_has_the_reference_behaviour_by_default() {
 }
 
 #[test]
-fn flag_beats_variable_beats_file() {
+fn flag_overrides_variable_and_variable_overrides_file() {
     let file = file(
         "plugin = \"file.wasm\"\nworkers = 3\nbrokers = \"file:1\"\ncommit-bytes = 1000\nuntil-end = true\n\
          extra-topic = [\"c\"]\nlate = 0.5\n[kafka]\nlinger.ms = 1\n\"client.id\" = \"file\"\nsocket.keepalive.enable = true\n\
@@ -177,7 +177,7 @@ fn flag_beats_variable_beats_file() {
     assert_eq!((config.workers, &config.extra_topics[..]), (4, &["d".to_owned(), "e".to_owned()][..]));
     assert_eq!(config.commit_bytes, 1000);
 
-    // The file may be named by a variable; a flag takes a switch back; an empty list is a list.
+    // A variable can name the file; a flag overrides a switch; an empty list is a list.
     let config = run(&[&["--until-end=false"]], &[("MAPPER_CONFIG", path), ("MAPPER_EXTRA_TOPIC", "")]);
     assert_eq!((config.workers, config.until_end, config.extra_topics.len()), (3, false, 0));
     assert!(run(&[file], &[]).until_end);
@@ -185,7 +185,7 @@ fn flag_beats_variable_beats_file() {
 
 #[test]
 fn every_setting_has_a_flag_a_variable_and_a_key_in_the_file() {
-    // No setting takes this value, apart from those that are paths: so it is seen to be read from there.
+    // Only settings with a path accept this value, so an error shows that the setting was read from there.
     const NEVER: &str = "\u{1}";
     let commands: [(&str, &[Setting], &[&str]); 5] = [
         ("run", &RUN, PLUGIN),
@@ -221,7 +221,7 @@ fn every_setting_has_a_flag_a_variable_and_a_key_in_the_file() {
 }
 
 #[test]
-fn what_is_unknown_is_refused_with_the_near_name() {
+fn unknown_setting_is_rejected_with_the_nearest_name() {
     let variables = [
         ("MAPPER_WORKER", "variable MAPPER_WORKER: there is no such setting; did you mean MAPPER_WORKERS?"),
         (
@@ -282,7 +282,7 @@ fn what_is_unknown_is_refused_with_the_near_name() {
 }
 
 #[test]
-fn what_is_unknown_to_clap_is_refused_with_the_near_name() {
+fn unknown_argument_is_rejected_with_the_nearest_name() {
     for (arguments, part) in [
         (&["--plugin", "x", "--worker", "2"][..], "'--workers'"),
         (&["biuld", "x"], "'build'"),
@@ -306,7 +306,7 @@ fn passwords_are_not_shown() {
 }
 
 #[test]
-fn what_is_done_about_failures_is_read_and_fits_together() {
+fn failure_settings_are_read_and_consistent() {
     let failures = |arguments: &[&str]| run(&[PLUGIN, arguments], &[]).failures;
     let standard = failures(&[]);
     let breaker = standard.policy.breaker;
@@ -320,7 +320,7 @@ fn what_is_done_about_failures_is_read_and_fits_together() {
 }
 
 #[test]
-fn versions_are_tried_out_and_on_probation_by_default() {
+fn try_out_and_probation_are_on_by_default() {
     let expected =
         SwapConfig { watch: true, max_regressions: 0, probation: 1000, probation_tolerance: 0.05, provenance: false };
     assert_eq!(run(&[PLUGIN], &[]).swap, expected);
@@ -329,7 +329,7 @@ fn versions_are_tried_out_and_on_probation_by_default() {
 }
 
 #[test]
-fn plugin_file_is_watched_in_the_demo_and_with_brokers_only_when_asked() {
+fn plugin_file_is_watched_in_the_demo_and_with_brokers_only_if_set() {
     let watch = |arguments: &[&[&str]], variables: &[(&str, &str)]| run(arguments, variables).swap.watch;
     assert!(watch(&[PLUGIN], &[]));
     assert!(!watch(&[KAFKA], &[]));

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn list_of_addresses_is_taken_without_blanks() {
+    fn blanks_in_a_list_of_addresses_are_removed() {
         for (text, expected) in [
             ("localhost:9092", "localhost:9092"),
             ("localhost", "localhost"),

@@ -1,4 +1,4 @@
-//! All that one pipeline needs.
+//! The configuration of one pipeline.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,38 +15,38 @@ pub const DEFAULT_PIPELINE: &str = "default";
 pub struct PipelineSpec {
     /// Identifies the pipeline within the process.
     pub name: String,
-    /// The plugin file. It was not looked for yet.
+    /// The plugin file. Its existence was not checked.
     pub plugin: PathBuf,
     /// The plugin's own configuration.
     pub set: Pairs,
     /// The brokers, as `host:port,…`; `None` is the demo on an embedded broker.
     pub brokers: Option<String>,
-    /// The user's librdkafka properties, none of which the host owns.
+    /// The librdkafka properties of the user, without those that the host sets.
     pub kafka: Pairs,
     /// The consumer group.
     pub group: String,
-    /// How long to try to reach Kafka at the start.
+    /// The timeout of the connection to Kafka at the start.
     pub connect_timeout: Duration,
-    /// How long Kafka may be silent before the host is not ready.
+    /// The host is not ready after this time without a response of Kafka.
     pub kafka_unready_after: Duration,
-    /// How long a silent member stays in the group. With the property `group.protocol=consumer` it must not be passed
-    /// on: the broker decides then, and librdkafka refuses it.
+    /// The group removes a member after this time without a heartbeat. With the property `group.protocol=consumer` it must not
+    /// be passed on: then the broker has the setting, and librdkafka rejects it.
     pub session_timeout: Duration,
-    /// Where records come from.
+    /// The input topics.
     pub input_topics: InputTopics,
-    /// Where outputs go that don't name a topic.
+    /// The topic of outputs that name none.
     pub output_topic: String,
-    /// Where failed records go.
+    /// The topic of dead letters.
     pub dead_letter_topic: String,
-    /// Other topics that an output may name.
+    /// Further topics that an output may name.
     pub extra_topics: Vec<String>,
-    /// What to do when the input topic was created again, lacks records, or contains dead letters.
+    /// The policy for an input topic that was recreated, lacks records, or contains dead letters.
     pub input_policy: InputPolicy,
-    /// Partitions of topics to be created; `None`: a topic that doesn't exist is an error.
+    /// The number of partitions of created topics; `None`: a missing topic is an error.
     pub create_topics: Option<u32>,
-    /// How sure each record is handled once. Exactly-once only with brokers.
+    /// The delivery guarantee. Exactly-once needs brokers.
     pub delivery: Delivery,
-    /// Ends at the offsets that were the ends of the partitions at the start. Only with brokers.
+    /// Ends at the end offsets of the partitions at the start. It needs brokers.
     pub until_end: bool,
     /// A transaction is committed this long after its first record.
     pub commit_interval: Duration,
@@ -54,23 +54,23 @@ pub struct PipelineSpec {
     pub commit_records: usize,
     /// A transaction is committed with this many bytes of input.
     pub commit_bytes: usize,
-    /// How long the broker lets a transaction stay open; more than `commit_interval`.
+    /// The broker aborts a transaction after this time; more than `commit_interval`.
     pub transaction_timeout: Duration,
-    /// What the transactional ids of the workers start with; `None`: the host finds one of its own.
+    /// The prefix of the transactional ids of the workers; `None`: the host chooses one.
     pub transactional_id: Option<String>,
-    /// How long work in hand may take after a signal to end.
+    /// The timeout of the drain after a shutdown signal.
     pub drain_timeout: Duration,
     /// Threads, each with a consumer, a producer and an instance of the plugin.
     pub workers: usize,
-    /// Records the plugin is given in one call, at most.
+    /// The maximum of records in one call of the plugin.
     pub batch_records: usize,
-    /// What an instance of the plugin may use.
+    /// The limits of an instance of the plugin.
     pub limits: Limits,
-    /// What the plugin is given of the machine.
+    /// The resources of the machine that the plugin may use.
     pub grants: Grants,
-    /// What is done when the plugin fails again and again.
+    /// The policy for a plugin that fails repeatedly.
     pub failures: Failures,
-    /// How versions of the plugin are swapped.
+    /// The settings of swaps of the plugin.
     pub swap: SwapConfig,
 }
 

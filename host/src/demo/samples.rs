@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn line_is_cut_to_the_columns_of_the_terminal() {
+    fn line_is_truncated_to_the_width_of_the_terminal() {
         for (text, columns, expected) in [
             ("abc", 3, "abc"),
             ("abcd", 3, "ab…"),

@@ -1,4 +1,4 @@
-//! The Kafka of a pipeline, found fit for its job before the first record.
+//! Checks the Kafka of a pipeline before the first record.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,22 +10,22 @@ use mapper_kafka::setup::Setup;
 use mapper_kafka::{Input, KafkaSettings};
 use mapper_pipeline::PROVENANCE_BYTES;
 
-/// How long an answer may take to whether another host of the group has done what is left.
+/// The timeout of a request for the offsets that other hosts of the group have committed.
 const ASK_OTHERS_TIMEOUT: Duration = Duration::from_secs(5);
 /// The most input topics that are searched for dead letters at the start. The source checks the first records of every topic.
 const MAX_SAMPLED_TOPICS: usize = 32;
 
-/// Where the brokers of a pipeline are, and whether what they keep outlives this process.
+/// The brokers of a pipeline, and whether their data outlives this process.
 #[derive(Debug, Clone)]
 pub struct Cluster {
     /// The brokers, as `host:port,…`.
     pub brokers: String,
-    /// Whether topics, offsets and groups are kept. Those of an embedded broker are gone with the process, which then needs no
-    /// permissions either.
+    /// Whether topics, offsets and groups outlive the process. Those of an embedded broker do not, and it has no
+    /// permissions.
     pub is_durable: bool,
 }
 
-/// How the clients of a pipeline reach this cluster.
+/// The settings of the clients of a pipeline for this cluster.
 pub fn settings(spec: &PipelineSpec, cluster: &Cluster) -> KafkaSettings {
     KafkaSettings {
         brokers: cluster.brokers.clone(),
@@ -46,10 +46,10 @@ pub struct CheckedTopics {
     pub to_create: Vec<String>,
 }
 
-/// Checks that a cluster has the topics of a pipeline, or lets it create them, and lets it use them. It creates nothing.
+/// Checks that the topics of a pipeline exist or can be created, and that the pipeline may use them. It creates nothing.
 ///
 /// # Errors
-/// What is missing.
+/// If a topic or a permission is missing.
 pub fn check(spec: &PipelineSpec, cluster: &Cluster, shutdown: &Shutdown) -> Result<CheckedTopics, Halt> {
     if let Some(partitions) = spec.create_topics {
         let setup = Setup::connect(&settings(spec, cluster), spec.connect_timeout, shutdown)?;
@@ -71,7 +71,7 @@ pub fn check(spec: &PipelineSpec, cluster: &Cluster, shutdown: &Shutdown) -> Res
     Ok(CheckedTopics { inputs: kafka.inputs, to_create: Vec::new() })
 }
 
-/// A Kafka that was found fit for the job.
+/// A connected Kafka whose topics and permissions were checked.
 pub(super) struct Kafka {
     pub(super) settings: KafkaSettings,
     pub(super) routes: Arc<Routes>,
@@ -96,7 +96,7 @@ impl Kafka {
             }
             setup.routes(&outputs, &spec.dead_letter_topic)?
         } else {
-            // The embedded broker answers no questions about its configuration.
+            // The embedded broker does not report its configuration.
             Routes::with_default_limits(&outputs, &spec.dead_letter_topic)
         };
         let added_bytes = if spec.swap.provenance { PROVENANCE_BYTES } else { 0 };
@@ -104,13 +104,13 @@ impl Kafka {
         Ok(Self { settings, routes: Arc::new(routes), inputs, setup: Arc::new(setup) })
     }
 
-    /// Whether the group has committed all that a run which ends by itself is to do.
+    /// Whether the group has committed all records of a run with `--until-end`.
     pub(super) fn is_done(&self, input: &Input) -> bool {
         input.until.as_ref().is_some_and(|until| {
             let Ok(committed) = self.setup.committed(&until.partitions(), ASK_OTHERS_TIMEOUT) else {
                 return false;
             };
-            // Offsets beyond the end are of records that are gone, unless there are newer ones: the workers find out.
+            // Offsets beyond the end are those of deleted records, or there are newer records: the workers decide.
             until.done_by(&committed)
                 && (until.covers(&committed) || {
                     let now = self.setup.until(&input.names(), &self.inputs);

@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_a_minute_and_begin_anew_after_a_sound_generation() {
+    fn restart_backoff_doubles_up_to_a_minute_and_resets_after_a_healthy_generation() {
         let mut backoff = Backoff::default();
         let pauses = [1, 2, 4, 8, 16, 32, 60, 60].map(Duration::from_secs);
         assert_eq!(pauses.map(|_| backoff.pause(Duration::from_secs(5))), pauses);
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn restart_helps_against_kafka_and_the_machine_only() {
+    fn only_kafka_and_machine_errors_are_restarted() {
         let all = [Cause::Internal, Cause::Configuration, Cause::Plugin, Cause::Kafka, Cause::Failing];
         assert_eq!(all.map(can_help), [true, false, false, true, false]);
     }

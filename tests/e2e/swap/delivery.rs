@@ -1,4 +1,4 @@
-//! Nothing is lost, doubled or reordered through swaps, and the history says of each output who made it.
+//! Swaps lose, duplicate and reorder nothing, and the history names the version of each output.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -11,11 +11,11 @@ use mapper_api::versions::SwapOutcome;
 use super::*;
 
 const SWAPS: usize = 100;
-/// After so many swaps the host is killed, in the middle of the next one.
+/// The number of swaps before the host is killed, during the next one.
 const KILL_EVERY: usize = 12;
 const WORDS: [&str; 2] = ["one", "two"];
 
-/// Per input record, the words of the versions that made its outputs, in the order of the output topic.
+/// For each input record, the words of the versions that produced its outputs, in the order of the output topic.
 fn outputs(job: &Job<'_>, in_order: bool) -> BTreeMap<(i32, i64), Vec<String>> {
     let mut made: BTreeMap<(i32, i64), Vec<String>> = BTreeMap::new();
     let mut last: BTreeMap<(i32, i32), i64> = BTreeMap::new();
@@ -31,7 +31,7 @@ fn outputs(job: &Job<'_>, in_order: bool) -> BTreeMap<(i32, i64), Vec<String>> {
     made
 }
 
-/// Swaps under load, with or without kills among them. At least once, only a kill makes anything come twice, where a worker keeps
+/// Swaps under load, with or without kills. At least once, only a kill causes duplicates, if a worker keeps
 /// its partitions.
 fn swaps(count: usize, delivery: &str, kills: bool) {
     let comes_once = delivery == "exactly-once" || !kills;
@@ -58,7 +58,7 @@ fn swaps(count: usize, delivery: &str, kills: bool) {
                 assert_eq!(report.to.expect("a version").digest, digest(&versions[swap % 2]));
                 continue;
             }
-            // Each time a little later into the swap.
+            // The kill is later in each swap.
             let asked = thread::spawn(move || swapper.swap(bytes, false, false).is_ok());
             thread::sleep(Duration::from_millis((swap / KILL_EVERY * 7) as u64));
             host.kill();
@@ -85,7 +85,7 @@ fn swaps(count: usize, delivery: &str, kills: bool) {
         let word = digests[&term.version.digest];
         *spoke.entry(word).or_default() += 1;
         assert!(!comes_once || words.len() == 1, "{partition}:{offset} came out as {words:?}");
-        // At least once, what a killed host made before may have been made by the version before.
+        // At least once, the version before may have produced the outputs of a killed host.
         assert!(
             words.iter().any(|made| made == word),
             "{word} spoke at {partition}:{offset}, but it was made by {words:?}"
@@ -96,28 +96,28 @@ fn swaps(count: usize, delivery: &str, kills: bool) {
 }
 
 #[test]
-fn a_hundred_swaps_and_eight_kills_exactly_once() {
+fn hundred_swaps_and_eight_kills_exactly_once() {
     swaps(SWAPS, "exactly-once", true);
 }
 
 #[test]
-fn a_hundred_swaps_and_eight_kills_at_least_once() {
+fn hundred_swaps_and_eight_kills_at_least_once() {
     swaps(SWAPS, "at-least-once", true);
 }
 
 #[test]
-fn without_a_kill_a_swap_costs_nothing_at_least_once_either() {
+fn swaps_without_a_kill_duplicate_nothing_at_least_once() {
     swaps(25, "at-least-once", false);
 }
 
-/// Another host, with a plugin and a history of its own, takes partitions and gives them back in the middle of swaps.
+/// Another host, with its own plugin and history, takes partitions and releases them during swaps.
 #[test]
 fn swaps_while_another_host_joins_and_leaves() {
     const JOINS: usize = 3;
     const LEAST_SWAPS: usize = 5;
     let (file, other) = (File::new(WORDS[0]), File::new("other"));
     let job = job("rebalanced", Kafka::shared(), &file.path());
-    // A worker each: with two, each host would keep what it has.
+    // One worker for each host: with two, each host would keep its partitions.
     let args: Vec<&str> = ARGS
         .into_iter()
         .chain(["--commit-interval", "20ms", "--commit-records", "300", "--watch", "off", "--workers", "1"])
@@ -142,7 +142,7 @@ fn swaps_while_another_host_joins_and_leaves() {
             });
             let end = End(&joined);
             let mut joins = 0;
-            // The first swap of a version takes its time, as it is compiled.
+            // The first swap of a version is slow, because it is compiled.
             while joins < JOINS || swaps.load(Ordering::Relaxed) < LEAST_SWAPS && !swapping.is_finished() {
                 joins += 1;
                 let mut guest = job.start(&of_other);

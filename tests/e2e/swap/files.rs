@@ -1,4 +1,4 @@
-//! The plugin file: every way to put another version in its place is a swap, and nothing else is.
+//! The plugin file: every way to replace it is a swap, and no other change is.
 
 use std::io::Write;
 use std::os::unix::fs::symlink;
@@ -8,7 +8,7 @@ use mapper_versions::Trigger;
 
 use super::*;
 
-/// With brokers the file is watched only when asked; what the watch sees is in the log.
+/// With brokers the file is watched only with the flag; the log shows the events of the watch.
 const SEEN: [&str; 4] = ["--watch", "on", "--log-level", "info,mapper_versions=debug"];
 
 fn args(more: &[&'static str]) -> Vec<&'static str> {
@@ -22,14 +22,14 @@ fn swapped_to(host: &mut Host, bytes: &[u8], by: Trigger) {
 }
 
 #[test]
-fn a_write_and_a_rename_are_swaps_and_a_touch_is_none() {
+fn write_and_rename_of_the_plugin_file_swap_and_touch_does_not() {
     let file = File::new("one");
     let job = job("file", Kafka::shared(), &file.path());
     let mut host = job.start(&args(&[]));
     warm_up(&job, 20);
     fs::write(file.path(), version("two")).expect("a write");
     swapped_to(&mut host, &version("two"), Trigger::File);
-    // Nobody has an answer with what the try-out found, so the log has it.
+    // There is no request to answer, so the result of the try-out is in the log.
     host.wait_for("records=20 cases=0 same=0 different=20 broken=0 fixed=0");
     file.replace(&version("three"));
     swapped_to(&mut host, &version("three"), Trigger::File);
@@ -38,7 +38,7 @@ fn a_write_and_a_rename_are_swaps_and_a_touch_is_none() {
     file.replace(&version("four"));
     swapped_to(&mut host, &version("four"), Trigger::File);
     assert_eq!(client(&mut host).history().expect("a history").len(), 4, "the touch was no swap");
-    // As vim saves: what was there is put aside, and a new file takes its name.
+    // As vim saves: it renames the old file and writes a new one.
     fs::rename(file.path(), file.at("plugin.wasm~")).expect("a rename");
     fs::write(file.path(), version("five")).expect("a write");
     fs::remove_file(file.at("plugin.wasm~")).expect("it was there");
@@ -47,7 +47,7 @@ fn a_write_and_a_rename_are_swaps_and_a_touch_is_none() {
 }
 
 #[test]
-fn a_file_in_parts_is_waited_for() {
+fn incomplete_plugin_file_is_not_read() {
     let file = File::new("one");
     let job = job("parts", Kafka::shared(), &file.path());
     let mut host = job.start(&args(&[]));
@@ -59,7 +59,7 @@ fn a_file_in_parts_is_waited_for() {
     assert_eq!(status(&mut host).last, None, "a part is not a refusal");
     fs::File::options().append(true).open(file.path()).and_then(|mut file| file.write_all(rest)).expect("a write");
     swapped_to(&mut host, &bytes, Trigger::File);
-    // One that is truncated first, as cp does, and then written piece by piece without being closed.
+    // A file that is truncated, as cp does, and then written in parts without a close.
     let bytes = version("three");
     let mut writer = fs::File::create(file.path()).expect("a write");
     for part in bytes.chunks(bytes.len() / 5) {
@@ -72,9 +72,9 @@ fn a_file_in_parts_is_waited_for() {
 }
 
 #[test]
-fn a_link_that_is_switched_is_a_swap() {
+fn switched_symlink_is_a_swap() {
     let file = File::new("one");
-    // As Kubernetes mounts a ConfigMap: the file leads through ..data, which is what is switched.
+    // As Kubernetes mounts a ConfigMap: the path leads through the symlink ..data, which is switched.
     for word in ["one", "two"] {
         fs::create_dir(file.at(word)).expect("a folder");
         fs::write(file.at(word).join("plugin.wasm"), version(word)).expect("a file");
@@ -91,7 +91,7 @@ fn a_link_that_is_switched_is_a_swap() {
 }
 
 #[test]
-fn a_file_that_goes_and_comes_back_is_no_swap() {
+fn deleted_and_restored_plugin_file_is_no_swap() {
     let file = File::new("one");
     let job = job("gone", Kafka::shared(), &file.path());
     let mut host = job.start(&args(&[]));
@@ -107,7 +107,7 @@ fn a_file_that_goes_and_comes_back_is_no_swap() {
 }
 
 #[test]
-fn without_the_watch_a_hangup_asks() {
+fn sighup_without_the_watch_requests_a_swap() {
     let file = File::new("one");
     let job = job("hangup", Kafka::shared(), &file.path());
     let mut host = job.start(&ARGS);

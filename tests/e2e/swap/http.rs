@@ -1,4 +1,4 @@
-//! The admin API and the commands that speak to it, as the README has them.
+//! The admin API and the commands that call it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -25,7 +25,7 @@ fn ask(address: &str, request: &str, headers: &[&str], body: &[u8]) -> (u16, Str
     let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
     let head = format!("{request} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n", body.len());
     stream.write_all(head.as_bytes()).expect("a request");
-    // A server that has read enough may close before all is sent.
+    // The server may close the connection before the whole request is sent.
     let _ = stream.write_all(body);
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
@@ -33,7 +33,7 @@ fn ask(address: &str, request: &str, headers: &[&str], body: &[u8]) -> (u16, Str
     (head.split(' ').nth(1).expect("a status").parse().expect("a number"), body.to_owned())
 }
 
-/// Runs one of the commands against this host: its exit code, what it prints, and what it complains of.
+/// Runs one of the commands against this host; returns exit code, stdout and stderr.
 fn run(host: &mut Host, args: &[&str]) -> (i32, String, String) {
     let address = crate::admin::address(host);
     run_at(args, &address)
@@ -61,7 +61,7 @@ fn swap_history_and_rollback_from_the_command_line() {
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("tried out on 20 records") && said.contains("20 different"), "{said}");
     assert!(said.contains("stays active (--dry-run)"), "{said}");
-    // Of one record: what the old one says of it, and then the new one.
+    // The old and the new verdict of one record.
     let lines: Vec<&str> = said.lines().collect();
     let old = lines.iter().position(|line| line.starts_with("    - one ")).expect("a difference");
     assert_eq!(lines[old].replace("- one", "+ two"), lines[old + 1], "{said}");
@@ -79,7 +79,7 @@ fn swap_history_and_rollback_from_the_command_line() {
     assert!(said.contains("is active already"), "{said}");
 
     warm_up(&job, 40);
-    // There is nobody to ask, so it only says what it would do, and how.
+    // Without a terminal there is no prompt, so the command only prints the plan and the flag.
     let (code, _, complaint) = run(&mut host, &["rollback"]);
     let one = digest(&version("one"));
     let prefix = &one[..12];
@@ -109,7 +109,7 @@ fn swap_history_and_rollback_from_the_command_line() {
 }
 
 #[test]
-fn rollback_after_an_automatic_one_goes_no_further_back_unless_a_version_is_named() {
+fn rollback_after_an_automatic_rollback_needs_a_named_version() {
     let file = File::new("one");
     let job = job("further-back", Kafka::shared(), &file.path());
     let mut host = job.start(&args(&[]));
@@ -126,10 +126,10 @@ fn rollback_after_an_automatic_one_goes_no_further_back_unless_a_version_is_name
         assert!(complaint.contains("already rolled back") && complaint.contains(&traps), "{complaint}");
         assert!(complaint.contains(&format!("mapper-host rollback --to {one}")), "{complaint}");
     }
-    // As by HTTP, of a script that knows nothing of the automatic one.
+    // As over HTTP by a script that does not know of the automatic rollback.
     assert_eq!(swapper.rollback().expect("an answer").outcome, SwapOutcome::Refused);
     assert_eq!(status(&mut host).current.digest, digest(&version("two")));
-    // All versions of this guest have the same version, so that is not clear enough.
+    // All builds of this guest have the same version, so the version is ambiguous.
     let (code, _, complaint) = run(&mut host, &["rollback", "--to", "0.1.0"]);
     assert_eq!(code, 3, "{complaint}");
     assert!([&one, &two, &traps].into_iter().all(|digest| complaint.contains(digest.as_str())), "{complaint}");
@@ -138,7 +138,7 @@ fn rollback_after_an_automatic_one_goes_no_further_back_unless_a_version_is_name
     let report: serde_json::Value = serde_json::from_str(&said).expect("JSON, and nothing else");
     assert_eq!(report["outcome"], "swapped");
     assert_eq!(status(&mut host).current.digest, digest(&version("one")));
-    // One that failed is returned to by its name, and then proves itself again.
+    // A version that failed is restored by its name, and has a new probation.
     let (code, _, complaint) = run(&mut host, &["rollback", "--to", &traps]);
     assert_eq!(code, 0, "{complaint}");
     assert!(complaint.contains("it failed its probation: "), "{complaint}");
@@ -149,7 +149,7 @@ fn rollback_after_an_automatic_one_goes_no_further_back_unless_a_version_is_name
 }
 
 #[test]
-fn a_restart_takes_the_file_and_says_so_and_the_way_back_is_still_there() {
+fn restart_loads_the_plugin_file_and_keeps_the_rollback_target() {
     let file = File::new("one");
     let job = job("restart", Kafka::shared(), &file.path());
     let mut host = job.start(&args(&[]));
@@ -160,7 +160,7 @@ fn a_restart_takes_the_file_and_says_so_and_the_way_back_is_still_there() {
     let mut host = job.start(&args(&[]));
     host.wait_for("another version than the last run");
     assert_eq!(status(&mut host).current.digest, digest(&version("one")));
-    // Of the version that is nowhere but in the state folder.
+    // The version exists only in the state folder.
     let report = client(&mut host).rollback().expect("a way back");
     assert_eq!(report.outcome, SwapOutcome::Swapped, "{report:?}");
     assert_eq!(status(&mut host).current.digest, digest(&version("two")));
@@ -168,7 +168,7 @@ fn a_restart_takes_the_file_and_says_so_and_the_way_back_is_still_there() {
 }
 
 #[test]
-fn who_may_change_something() {
+fn changes_need_the_token_and_the_same_origin() {
     let file = File::new("one");
     let token = file.at("token");
     fs::write(&token, format!("{TOKEN}\n")).expect("a file");
@@ -205,7 +205,7 @@ fn who_may_change_something() {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("an answer");
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
-    // In chunks, so that nobody knows its size before it has come.
+    // A chunked body, whose size is not known before its end.
     let mut stream = TcpStream::connect(&address).expect("a server");
     let chunked = [here.as_str(), &shown, wasm, "transfer-encoding: chunked"].join("\r\n");
     write!(stream, "POST /swap HTTP/1.1\r\nconnection: close\r\n{chunked}\r\n\r\n").expect("a request");
@@ -233,14 +233,14 @@ fn who_may_change_something() {
 }
 
 #[test]
-fn two_swaps_at_once_are_one_swap() {
+fn concurrent_swap_is_refused() {
     let file = File::new("one");
     let job = job("at-once", Kafka::shared(), &file.path());
-    // So long does the first swap last.
+    // The duration of the first swap.
     let mut host = job.start(&args(&["--record-timeout", "10s"]));
     warm_up(&job, 20);
     let address = crate::admin::address(&mut host);
-    // Plugins that never come whole keep nobody from swapping.
+    // Incomplete uploads do not block other swaps.
     let begin = |_| {
         let mut stream = TcpStream::connect(&address).expect("a server");
         let head = format!("host: {address}\r\ncontent-type: application/wasm\r\ncontent-length: 1000000\r\n\r\n");
@@ -262,15 +262,15 @@ fn two_swaps_at_once_are_one_swap() {
     assert_eq!(client(&mut host).swap(version("two"), false, false).expect("an answer").outcome, SwapOutcome::Swapped);
 }
 
-/// A worker that is kept, here by a record, takes the new version when it can: the answer does not wait for that.
+/// A worker that is busy with a record takes the new version later: the response does not wait for it.
 #[test]
-fn a_swap_that_a_worker_can_not_take_yet_is_answered_all_the_same() {
+fn swap_is_answered_before_a_busy_worker_takes_it() {
     let file = File::new("sleeps");
     let job = job("kept", Kafka::shared(), &file.path());
     let mut host = job.start(&args(&["--record-timeout", "10m"]));
     let address = crate::admin::address(&mut host);
     crate::admin::wait_until_ready(&address);
-    // Two minutes of one worker.
+    // The records keep one worker busy for two minutes.
     let records = [0, 0].map(|partition| NewRecord::value("good").partition(partition));
     topics::produce(job.kafka, &job.input, records);
     wait_for("a record to be mapped", || {
@@ -282,14 +282,14 @@ fn a_swap_that_a_worker_can_not_take_yet_is_answered_all_the_same() {
     assert_eq!(code, 202, "{body}");
     assert!(body.contains("1 of 2 workers have not ended their transaction yet"), "{body}");
     assert_eq!(status(&mut host).swapping, Some(Step::Switch));
-    // The other worker has it already.
+    // The other worker already has the new version.
     topics::produce(job.kafka, &job.input, [NewRecord::value("good").partition(1)]);
     let made = topics::read_until(job.kafka, &job.output, 1, SOON).remove(0);
     assert!(made.value.is_some_and(|value| value.starts_with(b"two 1 0")));
 }
 
 #[test]
-fn a_swap_while_the_host_ends_is_told_so() {
+fn swap_during_a_shutdown_is_refused() {
     let file = File::new("one");
     let job = job("ending", Kafka::shared(), &file.path());
     let mut host = job.start(&args(&["--record-timeout", "2s"]));
@@ -299,7 +299,7 @@ fn a_swap_while_the_host_ends_is_told_so() {
     wait_for("the swap to begin", || status(&mut host).swapping.is_some());
     let ended = host.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.output);
-    // The swap thread has an end before the host, or is left; the answer may be cut off with the host.
+    // The swap thread ends before the host, or is abandoned; then the response may be cut off.
     let refused = ended.output.contains("refused the swap; the old version stays active");
     let left = ended.output.contains("ended without waiting for the swap in progress");
     assert!(refused != left, "{}", ended.output);
@@ -311,7 +311,7 @@ fn a_swap_while_the_host_ends_is_told_so() {
 }
 
 #[test]
-fn a_host_that_others_can_reach_needs_a_token() {
+fn public_admin_address_needs_a_token() {
     let mut command = command(HOST);
     let output = command.args(["--plugin", "p.wasm", "--admin", "0.0.0.0:0"]).output().expect("the host can be run");
     let complaint = String::from_utf8(output.stderr).expect("text");
@@ -320,11 +320,11 @@ fn a_host_that_others_can_reach_needs_a_token() {
 }
 
 #[test]
-fn outputs_say_who_made_them_when_asked() {
+fn outputs_have_provenance_headers_with_provenance() {
     let file = File::new("one");
     let job = job("provenance", Kafka::shared(), &file.path());
     let mut host = job.start(&args(&["--provenance", "headers"]));
-    // What another host has said before is replaced.
+    // The provenance headers of another host are replaced.
     let record = NewRecord::value("good").header("mapper-host.plugin.digest", "old").header("kept", "yes");
     topics::produce(job.kafka, &job.input, [record.partition(0)]);
     topics::read_until(job.kafka, &job.output, 1, SOON);
@@ -345,7 +345,7 @@ fn outputs_say_who_made_them_when_asked() {
 }
 
 #[test]
-fn what_is_built_at_each_change_is_swapped_in_if_its_cases_hold() {
+fn watched_build_is_swapped_in_if_its_cases_pass() {
     let file = File::new("one");
     let job = job("build", Kafka::shared(), &file.path());
     let mut host = job.start(&args(&[]));

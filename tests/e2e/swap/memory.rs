@@ -1,10 +1,10 @@
-//! Memory of a host: what a swap needs for a moment is given back to the kernel.
+//! Memory of a host: the temporary memory of a swap is returned to the kernel.
 
 use harness::kafka::Kafka;
 
 use super::*;
 
-/// Huge pages are what kept it (`mapper_host::memory`). How much that is takes minutes to see: `cargo bench -p host --bench swap`.
+/// Huge pages prevented that (`mapper_host::memory`). The amount needs minutes to measure: `cargo bench -p host --bench swap`.
 #[cfg(target_os = "linux")]
 #[test]
 fn running_host_has_no_transparent_huge_pages() {

@@ -1,4 +1,4 @@
-//! Candidates that are broken in every way: refused at the right step, or rolled back, with the stream unharmed.
+//! Broken candidates: refused at the right step, or rolled back, without an effect on the records.
 
 use std::collections::BTreeSet;
 
@@ -12,19 +12,19 @@ use super::*;
 
 const SHORT: [&str; 4] = ["--record-timeout", "1s", "--memory-limit", "16MiB"];
 
-/// Between records that flow while something else is looked at.
+/// The pause between records of the background load.
 const PAUSE: Duration = Duration::from_millis(50);
 
 fn args(more: &[&'static str]) -> Vec<&'static str> {
     ARGS.into_iter().chain(SHORT).chain(["--watch", "off"]).chain(more.iter().copied()).collect()
 }
 
-/// A component by hand, of a core module and a WIT that this changes.
+/// A handwritten component from a core module and a WIT, both with changes.
 fn by_hand(change: impl Fn(&str) -> String) -> Vec<u8> {
     component(&change(BY_HAND), &change(WIT), BATCH)
 }
 
-/// Guests that no compiler makes.
+/// Guests that no compiler generates.
 fn made_by_hand() -> [(&'static str, Vec<u8>, Step, &'static str); 4] {
     let statuses = "(memory.fill (local.get $list) (i32.const 0) (local.get $count))";
     let imported = "(module (import \"mapper-host:mapper/vault@1.0.0\" \"open\" (func (param i32 i32) (result i32)))";
@@ -61,7 +61,7 @@ fn made_by_hand() -> [(&'static str, Vec<u8>, Step, &'static str); 4] {
 }
 
 #[test]
-fn every_broken_candidate_is_refused_and_the_stream_goes_on() {
+fn broken_candidate_is_refused_and_the_stream_continues() {
     let file = File::new("one");
     let job = job("refused", Kafka::shared(), &file.path());
     let mut host = job.start(&args(&["--swap-max-regressions", "3"]));
@@ -119,9 +119,9 @@ fn every_broken_candidate_is_refused_and_the_stream_goes_on() {
     warm_up_from(&job, sent, &args(&[]));
 }
 
-/// What misbehaves without failing may be swapped in, and costs no record.
+/// A version that misbehaves without a failure may be swapped in, and loses no record.
 #[test]
-fn a_version_that_misbehaves_and_does_its_work_costs_no_record() {
+fn misbehaving_version_that_maps_correctly_loses_no_record() {
     let file = File::new("one");
     let job = job("odd", Kafka::shared(), &file.path());
     let began = Instant::now();
@@ -137,7 +137,7 @@ fn a_version_that_misbehaves_and_does_its_work_costs_no_record() {
                 topics::read_all(job.kafka, &job.output).iter().filter(|output| is_by(word, output)).count() > 20
             });
         }
-        // Writes over its own memory: it may get away with it, or trap.
+        // Overwrites its own memory: it may succeed or trap.
         let report = client.swap(version("corrupts"), false, false).expect("an answer");
         assert!(report.outcome == SwapOutcome::Swapped || report.step == Some(Step::TryOut), "{report:?}");
     });
@@ -145,7 +145,7 @@ fn a_version_that_misbehaves_and_does_its_work_costs_no_record() {
     topics::read_until(job.kafka, &job.output, sent, SOON);
     let ended = host.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.output);
-    // Of what it printed there is a bounded part in the log: a hundred lines a second.
+    // The log has at most a hundred lines a second of its output.
     let printed = ended.output.lines().filter(|line| line.contains(" of one record")).count();
     let most = 100 * (began.elapsed().as_secs() as usize + 2);
     assert!((100..most).contains(&printed), "{printed} lines, at most {most}");
@@ -153,9 +153,9 @@ fn a_version_that_misbehaves_and_does_its_work_costs_no_record() {
     warm_up_from(&job, sent, &args(&[]));
 }
 
-/// Candidates with changes and of random bytes: what is not refused may speak for a while, and the way back is there.
+/// Mutated candidates and random bytes: a candidate that is not refused may be active, and can be rolled back.
 #[test]
-fn a_candidate_with_changes_is_refused_or_can_be_rolled_back() {
+fn mutated_candidate_is_refused_or_can_be_rolled_back() {
     let file = File::new("one");
     let job = job("mutated", Kafka::shared(), &file.path());
     let mut host = job.start(&args(&[]));
@@ -193,7 +193,7 @@ fn a_candidate_with_changes_is_refused_or_can_be_rolled_back() {
     assert!(!ended.output.contains("panicked"), "{}", ended.output);
 }
 
-/// All that is sent comes out of another run.
+/// Another run maps all records.
 fn warm_up_from(job: &Job<'_>, before: usize, args: &[&str]) {
     produce(job, "good", 20);
     job.run_to_end(args);
@@ -202,12 +202,12 @@ fn warm_up_from(job: &Job<'_>, before: usize, args: &[&str]) {
 }
 
 #[test]
-fn version_that_crashes_in_its_probation_is_rolled_back_and_costs_no_record_exactly_once() {
+fn version_that_crashes_in_its_probation_is_rolled_back_and_loses_no_record_exactly_once() {
     crash_in_probation("exactly-once");
 }
 
 #[test]
-fn version_that_crashes_in_its_probation_is_rolled_back_and_costs_no_record_at_least_once() {
+fn version_that_crashes_in_its_probation_is_rolled_back_and_loses_no_record_at_least_once() {
     crash_in_probation("at-least-once");
 }
 
@@ -227,11 +227,11 @@ fn crash_in_probation(delivery: &'static str) {
     assert_eq!(now.current.digest, digest(&version("one")));
     let reason = now.last.and_then(|report| report.reason).unwrap_or_default();
     assert!(reason.contains("ended in a trap"), "{reason}");
-    // The version that is back maps what the other could not, with what the other had begun with.
+    // The restored version maps the records that the other could not, and those of its aborted transaction.
     topics::read_until(job.kafka, &job.output, 210, SOON);
     come_through(&job, "late", 20);
     let outputs = topics::read_all(job.kafka, &job.output);
-    // An output names its record. At least once, one may come again, as after a rebalance on a slow machine.
+    // An output names its record. At least once, duplicates may occur after a rebalance on a slow machine.
     let records: BTreeSet<_> = outputs.iter().map(|output| output.value.clone()).collect();
     assert_eq!(records.len(), 230, "each record came out");
     assert!(outputs.len() == 230 || delivery == "at-least-once", "{} outputs: {}", outputs.len(), host.output());
@@ -245,7 +245,7 @@ fn crash_in_probation(delivery: &'static str) {
 }
 
 #[test]
-fn a_version_that_fails_more_often_is_rolled_back_and_one_that_does_not_stays() {
+fn version_with_more_failures_is_rolled_back_and_another_stays() {
     let file = File::new("one");
     let job = job("ratio", Kafka::shared(), &file.path());
     let mut host = job.start(&args(&["--probation", "200", "--probation-tolerance", "0.1"]));
@@ -257,12 +257,12 @@ fn a_version_that_fails_more_often_is_rolled_back_and_one_that_does_not_stays() 
     produce(&job, "good", 180);
     host.wait_for("has passed its probation");
     assert_eq!(status(&mut host).current.digest, digest(&version("late-rejects")));
-    // A probation ends when records are judged. A rollback aborts those that are not committed yet; the next version would map them
+    // A probation ends when records are mapped. A rollback aborts uncommitted records; the next version would map them
     // too, and pass its own probation with them.
     topics::read_until(job.kafka, &job.output, 380, SOON);
     topics::read_until(job.kafka, &job.dead_letters, 20, SOON);
     client.rollback().expect("a way back");
-    // By force: whether the try-out sees the late records that this version rejects is up to how they were batched.
+    // With --force: whether the try-out has the records that this version rejects depends on the batches.
     assert_eq!(client.swap(version("late-rejects"), false, true).expect("an answer").outcome, SwapOutcome::Swapped);
     produce(&job, "late", 60);
     wait_for("the rollback", || status(&mut host).last.is_some_and(|last| last.by == Trigger::Probation));
@@ -270,7 +270,7 @@ fn a_version_that_fails_more_often_is_rolled_back_and_one_that_does_not_stays() 
 }
 
 #[test]
-fn force_skips_the_try_out_and_probation_still_brings_it_back() {
+fn forced_swap_skips_the_try_out_and_probation_rolls_it_back() {
     let file = File::new("one");
     let job = job("forced", Kafka::shared(), &file.path());
     let mut host = job.start(&args(&[]));
@@ -286,7 +286,7 @@ fn force_skips_the_try_out_and_probation_still_brings_it_back() {
 }
 
 #[test]
-fn the_cases_beside_the_plugin_are_a_part_of_the_try_out() {
+fn cases_beside_the_plugin_are_part_of_the_try_out() {
     let file = File::new("one");
     let case = r#"{"name": "nothing comes of it", "input": {"value": "good"}, "skipped": true}"#;
     fs::write(file.at("plugin.cases.jsonl"), format!("{case}\n")).expect("a file");
@@ -303,7 +303,7 @@ fn the_cases_beside_the_plugin_are_a_part_of_the_try_out() {
     fs::write(file.at("plugin.cases.jsonl"), "nonsense\n").expect("a file");
     let report = client.swap(version("one"), false, false).expect("an answer");
     assert!(report.reason.expect("a reason").contains("plugin.cases.jsonl, line 1"));
-    // Those that `mapper-host new` makes, and a folder of them, count as well, and at once.
+    // The cases of `mapper-host new` and a folder of cases are used as well, without a restart.
     fs::remove_file(file.at("plugin.cases.jsonl")).expect("it was there");
     fs::write(file.at("cases.jsonl"), format!("{case}\n")).expect("a file");
     fs::create_dir(file.at("cases")).expect("a folder");

@@ -1,4 +1,4 @@
-//! A shadow: a candidate that sees live records, and of which nothing comes.
+//! A shadow: a candidate that maps live records, and whose outputs are not produced.
 
 use harness::host::command;
 use harness::kafka::Kafka;
@@ -10,7 +10,7 @@ fn args() -> Vec<&'static str> {
 }
 
 #[test]
-fn a_shadow_sees_and_changes_nothing() {
+fn shadow_receives_records_and_produces_nothing() {
     let file = File::new("one");
     let job = job("shadow", Kafka::shared(), &file.path());
     let mut host = job.start(&args());
@@ -48,7 +48,7 @@ fn a_shadow_sees_and_changes_nothing() {
         "{}",
         shown.output
     );
-    // A swap ends the next one, as what it was held against speaks no more.
+    // A swap ends the next shadow, because its baseline is no longer active.
     client.start_shadow(version("two")).expect("a shadow");
     client.swap(version("two"), false, false).expect("an answer");
     let status = status(&mut host).shadow.expect("a shadow");
@@ -60,14 +60,14 @@ fn outputs_are_by_one(job: &Job<'_>) -> bool {
 }
 
 #[test]
-fn a_shadow_that_is_slower_than_the_stream_holds_nothing_up_and_says_how_much_it_saw() {
+fn slow_shadow_delays_nothing_and_reports_its_share_of_records() {
     const RECORDS: usize = 3000;
     let file = File::new("one");
     let job = job("slow-shadow", Kafka::shared(), &file.path());
     let mut host = job.start(&args());
     warm_up(&job, 20);
     let client = client(&mut host);
-    // It would need a minute for these.
+    // The shadow would need a minute for these records.
     client.start_shadow(version("slow")).expect("a shadow");
     produce(&job, "good", RECORDS);
     topics::read_until(job.kafka, &job.output, 20 + RECORDS, SOON);

@@ -24,7 +24,7 @@ use mapper_state::in_flight::InFlightMarkers;
 const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Nothing happens to the topics of these tests.
+/// The topics of these tests do not change.
 struct NoEvents;
 
 impl TopicEvents for NoEvents {

@@ -37,7 +37,7 @@ pub enum Fetched {
     OffsetOutOfRange,
 }
 
-/// Where records come from.
+/// The input topics.
 pub trait Source {
     /// Replaces the batch with the next records, `most` of them at most; waits for the first one only. Returns the same
     /// rebalance, or what else is to be settled, until it is settled.

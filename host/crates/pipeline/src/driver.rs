@@ -22,7 +22,7 @@ use mapper_core::verdict::{Failure, FailureKind, Verdicts};
 
 /// What a pipeline is made of.
 pub struct Parts<S, K, V: VersionSlot> {
-    /// Where records come from.
+    /// The input topics.
     pub source: S,
     /// The mapper to begin with.
     pub mapper: V::Mapper,

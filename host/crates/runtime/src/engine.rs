@@ -33,7 +33,7 @@ impl Engine {
     /// As [`Engine::new`]. Logs a warning if there is no cache directory.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// If no thread can be started.
     pub fn with_cache(limits: Limits, cache_dir: Option<&Path>) -> anyhow::Result<Self> {
         if cache_dir.is_none() {
             tracing::warn!(
@@ -46,7 +46,7 @@ impl Engine {
     /// Starts the engine and its ticker. Compiled code is cached in `cache_dir` if only this user can change that directory.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// If no thread can be started.
     pub fn new(limits: Limits, cache_dir: Option<PathBuf>) -> anyhow::Result<Self> {
         // With RUST_BACKTRACE set, each guest trap would also capture an unused backtrace of the host.
         wasmtime::error::disable_backtrace();

@@ -21,7 +21,7 @@ pub struct Work {
     pub input_topic: String,
     /// Where outputs may go.
     pub output_topics: Vec<String>,
-    /// Where failed records go.
+    /// The topic of dead letters.
     pub dead_letter_topic: String,
 }
 

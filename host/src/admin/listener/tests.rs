@@ -1,4 +1,4 @@
-//! Clients that are slow, over real sockets on loopback. Deadlines are short here; nothing else waits.
+//! Slow clients over real sockets on loopback, with short deadlines.
 
 use std::future::pending;
 use std::io::{ErrorKind, Read, Write};
@@ -17,7 +17,7 @@ use super::*;
 const SOON: Duration = Duration::from_secs(60);
 /// Longer than any test.
 const NEVER: Deadlines = Deadlines { head: SOON, keep_alive: SOON, answer: SOON };
-/// More than the buffers of two sockets take.
+/// More bytes than the buffers of two sockets.
 const LARGE_BYTES: usize = 64 << 20;
 
 struct Server {

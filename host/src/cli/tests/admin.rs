@@ -4,7 +4,7 @@ use super::*;
 use crate::config::RemoteCommand;
 
 #[test]
-fn an_admin_address_that_is_given_is_asked_for() {
+fn configured_admin_address_is_required() {
     let address = "127.0.0.1:8080".parse().unwrap();
     let config = run_config(&[PLUGIN, &["--admin", "localhost:8080"]], &[]);
     assert_eq!(config.admin, Some(AdminConfig { address, asked: true }));
@@ -12,7 +12,7 @@ fn an_admin_address_that_is_given_is_asked_for() {
 }
 
 #[test]
-fn an_admin_address_that_others_reach_needs_a_token() {
+fn public_admin_address_needs_a_token_file() {
     for address in ["0.0.0.0:8080", "[::]:8080", "10.0.0.7:8080"] {
         let message = wrong(&[PLUGIN, &["--admin", address]], &[]);
         assert!(message.contains("--admin-token-file") && message.contains(address), "{message}");
@@ -23,7 +23,7 @@ fn an_admin_address_that_others_reach_needs_a_token() {
 }
 
 #[test]
-fn commands_to_a_running_host_find_it_where_it_was_told_to_listen() {
+fn remote_commands_use_the_configured_admin_address() {
     let remote = |arguments: &[&str], variables: &[(&str, &str)]| match parsed(arguments, variables) {
         Ok(Command::Remote(config)) => config,
         other => panic!("{arguments:?}: {other:?}"),
@@ -46,7 +46,7 @@ fn commands_to_a_running_host_find_it_where_it_was_told_to_listen() {
 }
 
 #[test]
-fn spans_go_where_our_setting_or_the_standard_variables_say() {
+fn otlp_endpoint_is_read_from_the_setting_or_the_standard_variables() {
     let tracing = |arguments: &[&str], variables: &[_]| {
         run_config(&[PLUGIN, arguments], variables).tracing.map(|tracing| (tracing.endpoint, tracing.service))
     };

@@ -44,7 +44,7 @@ fn build_reads_no_environment_unless_it_runs_cases() {
 }
 
 #[test]
-fn a_plugin_is_run_as_run_would() {
+fn author_commands_use_the_plugin_settings_of_run() {
     let variables = [("MAPPER_SET", "a=1"), ("MAPPER_PLUGIN", "ignored.wasm"), ("HOME", "/home/me")];
     let config = test(&["--memory-limit", "2MiB", "--allow-env", "HOME"], &variables);
     assert_eq!((config.targets, config.cases, config.filter), (vec![".".into()], None, None));

@@ -11,7 +11,7 @@ fn refused(entries: &[&str]) -> String {
 }
 
 #[test]
-fn aliases_are_one_property_in_every_layer() {
+fn aliases_set_one_property_in_every_layer() {
     for (alias, name, value) in [
         ("compression.codec", "compression.type", "none"),
         ("topic.compression.codec", "compression.type", "none"),
@@ -33,7 +33,7 @@ fn aliases_are_one_property_in_every_layer() {
         ] {
             assert_eq!(pairs(&config), [(name, value)]);
         }
-        // A stronger layer wins by whichever name.
+        // The stronger layer overrides the other under any alias.
         let stronger = run(&[KAFKA, &config, &["--kafka", &format!("{name}=1")]], &[]);
         assert_eq!(pairs(&stronger.kafka), [(name, "1")]);
         let stronger = run(&[KAFKA, &config], &[("MAPPER_KAFKA", &format!("{name}=2"))]);
@@ -55,7 +55,7 @@ fn aliases_of_one_property_with_different_values_are_refused() {
 }
 
 #[test]
-fn owned_properties_are_refused_by_every_name() {
+fn properties_of_the_host_are_rejected_by_every_alias() {
     for alias in [
         "metadata.broker.list",
         "topic.request.required.acks",
@@ -76,7 +76,7 @@ fn owned_properties_are_refused_by_every_name() {
 }
 
 #[test]
-fn blanks_around_keys_and_around_values_that_can_have_none_do_not_matter() {
+fn surrounding_blanks_of_keys_and_values_are_trimmed() {
     let config =
         run(&[KAFKA], &[("MAPPER_KAFKA", " linger.ms = 7 \n\tcompression.codec\t= none\r\nsasl.password= a b \n")]);
     let expected = [("compression.type", "none"), ("linger.ms", "7"), ("sasl.password", " a b ")];
@@ -84,7 +84,7 @@ fn blanks_around_keys_and_around_values_that_can_have_none_do_not_matter() {
 }
 
 #[test]
-fn unknown_properties_are_refused_with_the_near_name_and_without_the_value() {
+fn unknown_property_is_rejected_with_the_nearest_name_and_without_its_value() {
     for (key, hint) in [
         ("sasl.pasword", "sasl.pasword is not a property of librdkafka; did you mean sasl.password?"),
         ("sasl.passwrd", "sasl.passwrd is not a property of librdkafka; did you mean sasl.password?"),
@@ -103,7 +103,7 @@ fn unknown_properties_are_refused_with_the_near_name_and_without_the_value() {
 }
 
 #[test]
-fn parts_of_a_secret_that_fell_apart_are_not_shown() {
+fn parts_of_a_split_secret_are_not_shown() {
     let hint = "if a value has a ';' in it, put each entry on a line of its own, or use the file given with --config";
     let connection = "sasl.username=$ConnectionString;sasl.password=Endpoint=sb://ns.example.net/;SharedAccessKeyName=k;\
         SharedAccessKey=c2VjcmV0=";
@@ -130,7 +130,7 @@ fn parts_of_a_secret_that_fell_apart_are_not_shown() {
     let message = wrong(&[KAFKA], &[("MAPPER_KAFKA", &key.replace("\n-----END", "="))]);
     assert!(message.contains("entry 2 has no property") && !message.contains("MIIE"), "{message}");
 
-    // Written as the message says, it is read.
+    // The form of the message is accepted.
     let lines = connection.replacen(";sasl", "\nsasl", 1);
     let config = run(&[KAFKA], &[("MAPPER_KAFKA", &lines)]);
     let password = "Endpoint=sb://ns.example.net/;SharedAccessKeyName=k;SharedAccessKey=c2VjcmV0=";
@@ -143,7 +143,7 @@ fn parts_of_a_secret_that_fell_apart_are_not_shown() {
 }
 
 #[test]
-fn arguments_in_the_wrong_place_are_repeated_without_their_values() {
+fn error_for_a_misplaced_argument_omits_its_value() {
     for arguments in [
         &["--kafka", "linger.ms=5", "sasl.password=hunter2"][..],
         &["--kafak=sasl.password=hunter2"],
@@ -162,7 +162,7 @@ fn arguments_in_the_wrong_place_are_repeated_without_their_values() {
 }
 
 #[test]
-fn properties_that_run_code_need_leave() {
+fn properties_that_run_code_need_a_permission_flag() {
     for entry in [
         "plugin.library.paths=/tmp/x.so",
         "ssl.engine.location=/tmp/x.so",
@@ -190,14 +190,14 @@ fn properties_that_run_code_need_leave() {
         let message = wrong(&[KAFKA, &["--kafka-allow-code", "--kafka", entry]], &[]);
         assert!(message.ends_with("it is a function or a pointer and has no text form"), "{message}");
     }
-    // Only a library that is loaded can know others.
+    // Only a loaded library can have other properties.
     let arguments = ["--kafka-allow-code", "--kafka", "plugin.library.paths=x", "--kafka", "my.interceptor=1"];
     assert_eq!(run(&[KAFKA, &arguments], &[]).kafka.len(), 2);
     assert!(wrong(&[KAFKA, &["--kafka-allow-code", "--kafka", "my.interceptor=1"]], &[]).contains("not a property"));
 }
 
 #[test]
-fn timeouts_of_the_user_and_of_the_host_fit_together() {
+fn timeouts_of_the_user_and_of_the_host_are_consistent() {
     let shorter = run(&[KAFKA, &["--kafka", "max.poll.interval.ms=20000"]], &[]);
     assert_eq!(shorter.session_timeout.as_secs(), 20);
     for (entry, longest) in [
@@ -213,7 +213,7 @@ fn timeouts_of_the_user_and_of_the_host_fit_together() {
 }
 
 #[test]
-fn variables_of_a_kubernetes_service_are_no_settings() {
+fn variables_of_a_kubernetes_service_are_not_settings() {
     let variables = [
         ("MAPPER_SERVICE_HOST", "10.0.0.1"),
         ("MAPPER_SERVICE_PORT", "80"),
@@ -235,7 +235,7 @@ fn variables_of_a_kubernetes_service_are_no_settings() {
 }
 
 #[test]
-fn only_pairs_hold_settings_that_may_be_secret() {
+fn only_pairs_can_contain_secrets() {
     let config = run(&[KAFKA, &["--set", "token=hunter2", "--kafka", "sasl.password=hunter2"]], &[]);
     assert!(!format!("{config:?}").contains(SECRET));
     assert_eq!(RUN.iter().filter(|setting| setting.kind == Kind::Pairs).count(), 2);

@@ -20,7 +20,7 @@ fn pages() -> Vec<PathBuf> {
     pages.into_iter().chain(folders.into_iter().flat_map(projects)).collect()
 }
 
-/// What the commands expect of the environment.
+/// The environment of the commands.
 const ENVIRONMENT: [(&str, &str); 2] = [("HOME", "/home/me"), ("REDACT_SECRET", "secret")];
 
 /// The commands of the code blocks: lines that begin with the program, after a prompt or variables of the environment.
@@ -45,7 +45,7 @@ fn commands(page: &str) -> Vec<String> {
     commands
 }
 
-/// The words of a command as a shell would pass them.
+/// The arguments of a command as a shell passes them.
 fn words(command: &str) -> Vec<String> {
     let parts = command.split('\'').enumerate();
     let mut words = vec![String::new()];
@@ -66,7 +66,7 @@ fn commands_in_pages_are_accepted() {
         let text = fs::read_to_string(&page).unwrap();
         // A template names the project and its input by placeholders.
         let text = text.replace("{{name}}", "name").replace("{{input}}", "input");
-        // The file of settings that a page shows is that of its commands.
+        // The commands of a page use the settings file that the page shows.
         let settings =
             file(text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap_or_default());
         for command in commands(&text) {

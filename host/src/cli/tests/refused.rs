@@ -1,10 +1,10 @@
-//! Every value that is refused, with its message.
+//! Rejected values, each with its message.
 
 use super::{KAFKA, PLUGIN, run, wrong};
 use crate::config::Delivery;
 
 #[test]
-fn values_beyond_their_limits() {
+fn invalid_value_is_rejected_with_the_allowed_values() {
     let cases = [
         ("--workers=0", "give a whole number from 1 to 256"),
         ("--workers=257", "give a whole number from 1 to 256"),
@@ -109,7 +109,7 @@ fn values_beyond_their_limits() {
 }
 
 #[test]
-fn where_a_value_comes_from() {
+fn error_names_the_source_of_the_value() {
     let refused = |variable, value| wrong(&[KAFKA], &[(variable, value)]);
     assert_eq!(
         refused("MAPPER_WORKERS", "300"),
@@ -128,7 +128,7 @@ fn where_a_value_comes_from() {
 }
 
 #[test]
-fn a_plugin_is_needed() {
+fn missing_plugin_is_rejected() {
     assert_eq!(
         wrong(&[&[]], &[]),
         "give a plugin with --plugin FILE, for example --plugin plugins/reduce_visit.wasm (or MAPPER_PLUGIN, or the key plugin \
@@ -137,7 +137,7 @@ fn a_plugin_is_needed() {
 }
 
 #[test]
-fn the_embedded_broker_is_no_kafka() {
+fn settings_that_need_brokers_are_rejected_without_them() {
     let cases =
         [("delivery", "exactly-once"), ("until-end", "true"), ("create-topics", "2"), ("transactional-id", "mine")];
     for (name, value) in cases {
@@ -164,7 +164,7 @@ fn brokers() {
     let other_protocol = ["--brokers", "SASL_SSL://k:9092"];
     let protocol = ["--kafka", "security.protocol=sasl_ssl"];
     assert_eq!(run(&[PLUGIN, &other_protocol, &protocol], &[]).brokers.as_deref(), Some("SASL_SSL://k:9092"));
-    // librdkafka ignores an address of another protocol, so that there would be no broker at all.
+    // librdkafka ignores an address of another protocol, so there would be no broker.
     for command in [PLUGIN, &["generate"]] {
         let message = wrong(&[command, &other_protocol], &[]);
         assert!(message.contains("give --kafka security.protocol=sasl_ssl"), "{message}");
@@ -180,7 +180,7 @@ fn brokers() {
 }
 
 #[test]
-fn properties_of_the_host() {
+fn properties_of_the_host_are_rejected_with_the_setting() {
     let cases = [
         ("bootstrap.servers", "--brokers"),
         ("metadata.broker.list", "--brokers"),
@@ -235,7 +235,7 @@ fn properties_of_the_host() {
 }
 
 #[test]
-fn pairs_are_clear() {
+fn invalid_or_conflicting_pair_is_rejected() {
     for pair in ["linger.ms", "=5"] {
         assert_eq!(wrong(&[KAFKA, &["--kafka", pair]], &[]), "flag --kafka: entry 1 is not KEY=VALUE");
     }

@@ -1,4 +1,4 @@
-//! What a plugin may use and what it is given, as settings.
+//! The settings of the limits and the grants of a plugin.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ fn every_limit_can_be_set() {
 }
 
 #[test]
-fn limits_beyond_their_own_are_refused() {
+fn sandbox_limit_out_of_range_is_rejected() {
     for (argument, allowed) in [
         ("--table-limit=999", "give a whole number from 1000 to 10000000"),
         ("--stack-limit=63KiB", "give a size from 64KiB to 1MiB, such as 64KiB, 16MiB or a plain number of bytes"),
@@ -51,7 +51,7 @@ fn limits_beyond_their_own_are_refused() {
 }
 
 #[test]
-fn grants_are_by_name_and_variables_have_the_value_of_the_start() {
+fn grants_are_named_and_variables_have_the_value_at_the_start() {
     let environment = [("TZ", "Europe/Zurich"), ("REGION", "north=1"), ("SECRET", "no")];
     let given = &["--allow-env", "TZ", "--allow-env", "REGION", "--allow-env", "TZ", "--deterministic"];
     let dirs = &["--allow-dir", "/srv/geo::/geo:ro", "--allow-dir", "out::/out"];
@@ -70,7 +70,7 @@ fn grants_are_by_name_and_variables_have_the_value_of_the_start() {
 }
 
 #[test]
-fn what_can_not_be_granted_is_refused() {
+fn invalid_grant_is_rejected() {
     let form = "give HOST::GUEST or HOST::GUEST:ro, such as /srv/geo::/geo:ro";
     for (flag, value, allowed) in [
         ("--allow-env", "ABSENT", "the host's environment has no such variable; set it, or leave it out here"),

@@ -1,4 +1,4 @@
-//! Files with `[[pipeline]]` tables: what comes of them, and all that can be wrong.
+//! Files with `[[pipeline]]` tables: the resulting pipelines, and all errors.
 
 use super::{Command, file, parsed, run_config, wrong};
 use crate::config::{CheckFileConfig, Delivery, MemoryBound};
@@ -41,7 +41,7 @@ fn checked(text: &str, more: &[&str]) -> CheckFileConfig {
 }
 
 #[test]
-fn keys_above_the_tables_are_defaults_and_those_of_a_table_count_most() {
+fn keys_above_the_tables_are_defaults_and_keys_of_a_table_override_them() {
     let file = file(TWO);
     let arguments: &[&str] = &["--config", file.path().to_str().unwrap()];
     let config = run_config(&[arguments], &[]);
@@ -65,7 +65,7 @@ fn keys_above_the_tables_are_defaults_and_those_of_a_table_count_most() {
 }
 
 #[test]
-fn every_mistake_is_found_with_its_pipeline_its_key_and_the_way_out() {
+fn every_error_names_its_pipeline_its_key_and_the_fix() {
     let text = r#"
 brokers = "k:9092"
 wokers = 2
@@ -123,16 +123,16 @@ group = "a"
         let count = found.mistakes.iter().filter(|mistake| mistake.contains(expected)).count();
         assert_eq!(count, 1, "{expected}: {:#?}", found.mistakes);
     }
-    // The second one named a has the group and topic of the first one, too.
+    // The second pipeline `a` also has the group and the topic of the first one.
     assert_eq!(found.mistakes.len(), expected.len() + 1, "{:#?}", found.mistakes);
-    // A run names them all, and nothing is begun.
+    // `run` reports all errors, and starts nothing.
     let file = file(text);
     let message = wrong(&[&["run", "--config", file.path().to_str().unwrap()]], &[]);
     assert!(message.contains("has 18 mistakes:\n- ") && message.matches("\n- ").count() == 18, "{message}");
 }
 
 #[test]
-fn file_that_is_right_has_no_mistakes_whether_it_has_tables_or_not() {
+fn valid_file_with_or_without_tables_has_no_errors() {
     let found = checked(TWO, &[]);
     assert_eq!((found.mistakes, found.pipelines.len(), found.asks_kafka), (vec![], 2, false));
     let asked = checked(TWO, &["--brokers", "other:1", "--json"]);
@@ -144,7 +144,7 @@ fn file_that_is_right_has_no_mistakes_whether_it_has_tables_or_not() {
 }
 
 #[test]
-fn tables_of_another_kind_and_shared_transactional_ids_are_refused() {
+fn unknown_tables_and_shared_transactional_ids_are_rejected() {
     for (text, expected) in [
         ("pipeline = 1", "key pipeline: it must be a list of tables"),
         ("pipeline = [1]", "key pipeline: it must be a list of tables"),
@@ -163,7 +163,7 @@ fn tables_of_another_kind_and_shared_transactional_ids_are_refused() {
 }
 
 #[test]
-fn limits_that_add_up_to_more_than_the_budget_are_refused_with_the_sum() {
+fn limits_above_the_memory_budget_are_rejected_with_the_sum() {
     let with =
         |budget: &str| checked(&TWO.replace("workers = 1", &format!("workers = 1\nmemory-budget = \"{budget}\"")), &[]);
     let spec = &checked(TWO, &[]).pipelines[0];
@@ -188,7 +188,7 @@ fn limits_that_add_up_to_more_than_the_budget_are_refused_with_the_sum() {
 }
 
 #[test]
-fn pipeline_of_a_running_host_is_named_by_a_legal_name() {
+fn pipeline_argument_of_a_remote_command_is_a_valid_name() {
     match parsed(&["status", "--pipeline", "a.b-1"], &[]) {
         Ok(Command::Remote(config)) => assert_eq!(config.pipeline.as_deref(), Some("a.b-1")),
         other => panic!("{other:?}"),

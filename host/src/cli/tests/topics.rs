@@ -42,7 +42,7 @@ fn input_topics_are_a_list_or_a_pattern_from_flags_variable_and_file() {
 }
 
 #[test]
-fn input_topics_that_contradict_are_refused_with_the_settings() {
+fn contradicting_input_topics_are_rejected_with_the_settings() {
     let refused = |args: &[&str], words: &[&str]| {
         let message = wrong(&[&KAFKA, args], &[]);
         assert!(words.iter().all(|word| message.contains(word)), "{args:?}: {message}");

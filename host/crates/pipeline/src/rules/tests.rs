@@ -41,7 +41,7 @@ fn batch(records: usize) -> Batch {
     batch
 }
 
-/// The rules of a pipeline with an open transaction of so many records.
+/// The rules of a pipeline with an open transaction of this number of records.
 fn rules_with(records: usize, facts: &Facts) -> Rules {
     let (mut rules, batch) = (rules(), batch(records));
     assert!(matches!(rules.next(facts), Ok(Action::Fetch { .. })));
@@ -93,7 +93,7 @@ fn retriable() -> SinkError {
 fn shutdown_commits_the_open_transaction_and_finishes() {
     let mut rules = rules_with(3, &facts());
     let facts = Facts { is_shutdown_requested: true, ..facts() };
-    // The rest of the round comes first: nothing of it is due.
+    // The rest of the iteration is first; it has no due action.
     assert_eq!(actions(&mut rules, &facts), "Commit, Finish");
 }
 

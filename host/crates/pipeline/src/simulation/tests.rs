@@ -11,7 +11,7 @@ use mapper_core::decision::TopicLimits;
 use mapper_core::record::Positions;
 
 const LATENCY: Duration = Duration::from_millis(1);
-/// How often the background thread of a member has a turn.
+/// The interval of the background thread of a member.
 const TURN: Duration = Duration::from_millis(50);
 
 /// Nothing is lost, and all members are served while a process waits.
@@ -42,7 +42,7 @@ impl Network for QuietNetwork {
         false
     }
 
-    /// Or an abort would have nothing to undo.
+    /// Without it an abort would have no effect.
     fn sends_early(&self, _: usize) -> bool {
         true
     }
@@ -95,7 +95,7 @@ impl TestCluster for SimulatedCluster {
 
 crate::source_and_sink_contract!(SimulatedCluster::new());
 
-/// The background thread of the member has had no turn, so it is in no group.
+/// The background thread of the member has not run, so the member is not in the group.
 #[test]
 fn worker_outside_of_the_group_commits_no_offsets() {
     let mut cluster = SimulatedCluster::new();

@@ -1,4 +1,4 @@
-//! A mapper that is broken: when it is left alone, what becomes of its records, and what ends it.
+//! A broken mapper: when the breaker opens, the results of its records, and when the breaker closes.
 
 use super::*;
 use mapper_core::shutdown::Cause;
@@ -20,7 +20,7 @@ fn run_until_open(pipeline: &mut TestDriver, observed: &Observed) {
 
 const BOTH: [BreakerRecords; 2] = [BreakerRecords::DeadLetter, BreakerRecords::Hold];
 
-/// Values and how many of them became dead letters, and were produced, in the end.
+/// Input values, with the final numbers of dead letters and of outputs.
 fn outcome(fake: &Fake) -> (usize, usize) {
     let kafka = fake.kafka();
     (kafka.topics[2].len(), kafka.topics[0].len())
@@ -52,13 +52,13 @@ fn breaker_after_a_run_of_traps_opens_before_the_next_record() {
 fn open_breaker_closes_when_a_probe_succeeds() {
     for (records, letters) in [(BreakerRecords::DeadLetter, 3), (BreakerRecords::Hold, 0)] {
         let values = [vec!["one", "sick", "sick", "sick", "sick", "two", "trap", "reject"], vec!["sick", "one"]];
-        // Three stop it, and two tries are in vain.
+        // Three traps open it, and two probes fail.
         let fake = with_sick(&values, 5, vec![]);
         let observed = Arc::default();
         start(&fake, breaker(3, records), &observed).run().unwrap();
         check(&fake, &observed);
         everything_was_done(&fake);
-        // The trap and the rejected one are none of the mapper's health.
+        // The trap of one record and a rejection do not count as faulty.
         assert_eq!(fake.kafka().topics[2].len(), letters + 2, "{records}");
         assert_eq!((observed.breaker(), observed.times_opened()), (None, 1));
     }
@@ -67,7 +67,7 @@ fn open_breaker_closes_when_a_probe_succeeds() {
 #[test]
 fn run_of_traps_below_the_limit_becomes_dead_letters() {
     for records in BOTH {
-        // The last two are at the end, where nothing comes after them.
+        // The last two are at the end of the partition.
         let values = vec!["sick", "sick", "reject", "sick", "sick", "skip", "trap", "trap", "one", "sick", "sick"];
         let fake = with_sick(&[values], usize::MAX, vec![]);
         run(&fake, breaker(3, records)).unwrap();
@@ -108,7 +108,7 @@ fn open_breaker_closes_with_a_new_version_which_judges_pending_failures() {
     for (records, letters) in [(BreakerRecords::DeadLetter, 2), (BreakerRecords::Hold, 0)] {
         let fake = with_sick(&[vec!["sick", "sick", "sick"]], usize::MAX, vec![]);
         let observed = Arc::default();
-        // It would not be tried within this test.
+        // A probe would be later than the end of this test.
         let retry = Duration::from_secs(60);
         let mut pipeline = start(&fake, with_breaker(BreakerSettings { after: 2, records, retry }), &observed);
         run_until_open(&mut pipeline, &observed);
@@ -170,7 +170,7 @@ fn error_ratio_above_the_limit_halts_with_the_committed_offsets_unchanged() {
     assert_eq!(halt.cause, Cause::Failing);
     let expected = "2 of the last 4 records failed, and 0.5 of them are too many";
     assert!(halt.reason().starts_with(expected) && halt.reason().contains("rejected: no"), "{halt}");
-    // Three at a time: the halt is within the second transaction, or in the third.
+    // Three records in a transaction: the halt is in the second transaction or in the third.
     assert_eq!(committed(&fake), [(0, 3)]);
     assert!(log(&fake).ends_with("begin, abort"), "{}", log(&fake));
 }

@@ -1,4 +1,4 @@
-//! An in-memory Kafka for one pipeline: it shows only what is committed, and makes trouble by script.
+//! An in-memory Kafka for one pipeline: it shows only committed records, and fails by script.
 
 use std::cell::{RefCell, RefMut};
 use std::collections::{BTreeSet, VecDeque};
@@ -9,7 +9,7 @@ use super::versions::{MADE_BY, PROBATION, Versions};
 use super::*;
 use mapper_core::record::SourcePositions;
 
-/// A case that fetches more often goes in circles.
+/// The maximum of fetches; a case with more does not end.
 const MOST_FETCHES: usize = 10_000;
 const MOST_IDLE: usize = 50;
 
@@ -19,26 +19,26 @@ enum Rebalance {
     Revoke(Revoke),
 }
 
-/// The state of everything. It outlives the pipelines that work on it.
+/// The state of the cluster. It outlives the pipelines.
 pub(super) struct Kafka {
     /// Per partition, offsets and values.
     pub(super) inputs: BTreeMap<i32, Vec<(i64, &'static str)>>,
-    /// The offset after the last record, and after what else is there.
+    /// The end offset, after the last record and the last marker.
     pub(super) ends: Positions,
     pub(super) committed: Positions,
     /// By route: two topics of outputs, then the dead letters.
     pub(super) topics: [Vec<Produced>; 3],
     pub(super) told: Told,
-    /// The calls that change something.
+    /// The calls that change the state.
     pub(super) log: Vec<String>,
     pub(super) script: Script,
-    /// The most records of each fetch in turn.
+    /// The maximum of records of each fetch, in order.
     pub(super) portions: Vec<usize>,
-    /// Whether the source ends at the ends.
+    /// Whether the source ends at the end offsets.
     pub(super) until_end: bool,
-    /// Whether dead letters are refused whatever they say, if they are of this kind.
+    /// The kind of dead letters that are always rejected, if any.
     pub(super) refused_kind: Option<FailureKind>,
-    /// What the topics take, and whether the broker says so.
+    /// The limits of the topics, and whether the broker reports them.
     pub(super) limits: [TopicLimits; 3],
     pub(super) tells_limits: bool,
     /// Whether the broker names the records that it rejects at a commit.
@@ -47,22 +47,22 @@ pub(super) struct Kafka {
     pub(super) most_at_once: usize,
     /// How many more times sick records trap.
     pub(super) sick: usize,
-    /// Where the next pipeline writes down what its mapper is given.
+    /// The in-flight markers of the next pipeline.
     pub(super) markers: Arc<InFlightMarkers>,
     pub(super) shutdown: Shutdown,
     pub(super) clock: Arc<ManualClock>,
     pub(super) versions: Versions,
     calls: BTreeMap<Call, usize>,
-    /// Fetches without a record, one after the other.
+    /// The number of consecutive fetches without a record.
     idle: usize,
-    /// Of the assigned partitions.
+    /// The positions of the assigned partitions.
     pub(super) positions: Positions,
     rebalances: VecDeque<(usize, Rebalance)>,
     pub(super) lost: BTreeSet<i32>,
     pub(super) open: Option<Vec<(RouteIndex, Produced)>>,
 }
 
-/// A handle: source and sink of a pipeline at once.
+/// A handle that is both source and sink of a pipeline.
 #[derive(Clone)]
 pub(super) struct Fake(pub(super) Rc<RefCell<Kafka>>);
 
@@ -108,14 +108,14 @@ impl Fake {
         self.0.borrow_mut()
     }
 
-    /// The next process writes down its calls in this folder; the last one does so no more.
+    /// The next process writes its in-flight markers to this folder; the last one no longer does.
     pub(super) fn restart_in(&self, dir: &Path, poison_after: u32) {
         self.kafka().markers = Arc::new(InFlightMarkers::none());
         let claim = Arc::new(StateClaim::open(dir, "readers").unwrap());
         self.kafka().markers = Arc::new(InFlightMarkers::open(&claim, &TopicNames::one("visits"), poison_after));
     }
 
-    /// A new process joins the group: what was open is aborted, and all partitions come.
+    /// A new process joins the group: the open transaction is aborted, and all partitions are assigned.
     pub(super) fn join(&self) {
         let mut kafka = self.kafka();
         (kafka.shutdown, kafka.idle) = (Shutdown::default(), 0);
@@ -166,7 +166,7 @@ impl Kafka {
         self.calls.get(&Call::Fetch).copied().unwrap_or(0)
     }
 
-    /// What is announced and not yet settled.
+    /// The announced and not yet settled revocation.
     fn announced(&mut self) -> Option<Fetched> {
         let (at, rebalance) = self.rebalances.front()?.clone();
         if at > self.fetches() {
@@ -182,7 +182,7 @@ impl Kafka {
         Some(Fetched::Revoked { lost: revoke.lost })
     }
 
-    /// Another member does what this pipeline would do.
+    /// Another member processes records as this pipeline would.
     fn work_elsewhere(&mut self, partition: i32, most: usize) {
         let from = self.committed.get(&partition).copied().unwrap_or(0);
         let records = self.inputs[&partition].iter().filter(|(offset, _)| *offset >= from).take(most);
@@ -269,7 +269,7 @@ impl Source for Fake {
             kafka.idle = 0;
             return Ok(Fetched::Records);
         }
-        // Its operator ends what waits for a record with an open breaker.
+        // The operator stops a pipeline that waits with an open breaker.
         kafka.idle += 1;
         if kafka.until_end && kafka.idle > MOST_IDLE {
             kafka.shutdown.request();

@@ -1,4 +1,4 @@
-//! The loop on an in-memory Kafka: what each trouble must lead to, one rule a test; `properties` mixes them all.
+//! The loop on an in-memory Kafka: the expected result of each failure, one rule a test; `properties` combines them.
 
 mod breaker;
 mod kafka;
@@ -36,7 +36,7 @@ use observed::{Observed, Watch};
 use outcome::{Produced, Told};
 use script::{Call, Event, Revoke, Script};
 
-/// The settings that matter here.
+/// The settings of a test.
 #[derive(Debug, Clone, Copy)]
 struct Work {
     interval: Duration,
@@ -48,14 +48,14 @@ struct Work {
     ends_by_itself: bool,
 }
 
-/// Nothing is done about failures.
+/// Failures open no breaker and halt nothing.
 const CALM: FailurePolicy = FailurePolicy {
     halt_on_error_ratio: None,
     error_ratio_window: 1,
     breaker: BreakerSettings { after: 0, records: BreakerRecords::DeadLetter, retry: Duration::from_millis(1) },
 };
 
-/// All in one transaction.
+/// All records in one transaction.
 const ALL_AT_ONCE: Work = Work {
     interval: Duration::from_secs(60),
     records: 1000,
@@ -82,7 +82,7 @@ fn routes() -> Routes {
     }
 }
 
-/// A new process begins to work.
+/// Starts a new process.
 fn start(fake: &Fake, work: Work, observed: &Arc<Observed>) -> TestDriver {
     start_with(fake, work, observed, routes())
 }
@@ -130,7 +130,7 @@ fn start_with(fake: &Fake, work: Work, observed: &Arc<Observed>, routes: Routes)
     Driver::new(parts, &settings)
 }
 
-/// What is committed is complete, nothing else is visible, the order is kept, and the counts are right.
+/// Checks that committed records are complete, nothing else is visible, the order is kept, and the counts are right.
 fn check(fake: &Fake, observed: &Observed) {
     let kafka = fake.kafka();
     let may_be_refused = kafka.script.iter().any(|(_, _, event)| *event == Event::Refused)
@@ -182,7 +182,7 @@ fn check(fake: &Fake, observed: &Observed) {
     assert_eq!(told, kafka.told, "the counts are those of the topics");
 }
 
-/// Runs until the end, or a shutdown, or a halt; then checks what must always hold.
+/// Runs until the end, a shutdown or a halt; then checks the invariants.
 fn run(fake: &Fake, work: Work) -> Result<(), Halt> {
     let observed = Arc::default();
     let ended = start(fake, work, &observed).run();
@@ -229,7 +229,7 @@ fn commit_is_due_by_the_number_of_bytes() {
 
 #[test]
 fn commit_is_due_by_time() {
-    // Without any commit it ends, too, but not well.
+    // Without a commit the run ends with a halt.
     let script = vec![(Call::Commit, 1, Event::Shutdown), (Call::Fetch, 20, Event::Halt)];
     let fake = Fake::new(&[ones(2)], script);
     fake.kafka().until_end = false;
@@ -309,7 +309,7 @@ fn retriable_error_at_any_call_costs_no_record_and_doubles_none() {
         vec![(Call::Abort, 1, Again), lost],
         vec![(Call::Commit, 1, Again), (Call::Rewind, 1, Again)],
     ];
-    // Side by side, as each waits for a backoff.
+    // In parallel, because each waits for a backoff.
     std::thread::scope(|scope| {
         for script in &scripts {
             scope.spawn(move || {
@@ -390,14 +390,14 @@ fn transaction_that_takes_too_long_is_repeated_with_fewer_records() {
     fake.kafka().most_at_once = 1;
     run(&fake, ALL_AT_ONCE).unwrap();
     everything_was_done(&fake);
-    // And a larger one now and then, but not again and again.
+    // The pipeline tries a larger transaction sometimes, but not each time.
     let log = log(&fake);
     assert!(log.matches("abort").count() < 12, "{log}");
 }
 
 #[test]
 fn rewind_that_fails_during_a_revocation_releases_the_partitions_first() {
-    // As often as it takes for a revocation to be seen.
+    // Enough failures for a revocation to be attended to.
     let again = (1..=3).map(|n| (Call::Rewind, n, Event::Again));
     let script = again.chain([(Call::Send, 4, Event::Again), (Call::Attend, 2, revoke(&[0], true))]).collect();
     let fake = Fake::new(&[ones(3), ones(3)], script);

@@ -1,4 +1,4 @@
-//! A mapper that does what the value of a record says.
+//! A mapper that executes the command in the value of a record.
 
 use std::ops::Range;
 
@@ -6,9 +6,9 @@ use super::*;
 use mapper_core::record::Column;
 use mapper_core::verdict::{Columns, Failure, OutputTopics};
 
-/// All that a value can say. What is `bad` is mapped to an output that the broker refuses; what says `refuse` is refused
-/// by the broker wherever it appears, in a dead letter too. What is `sick` traps as often as the fake says. (What is
-/// `deadly` ends the process, and is not among them.)
+/// All commands. `bad` is mapped to an output that the broker rejects. The broker rejects `refuse` in every record, also in a
+/// dead letter. `sick` traps as often as the fake is configured to. (`deadly` crashes the process, and is
+/// not in this list.)
 pub(super) const VALUES: [&str; 12] = [
     "skip",
     "one",
@@ -24,13 +24,13 @@ pub(super) const VALUES: [&str; 12] = [
     "refuse@send",
 ];
 
-/// What must become of a record in the end.
+/// The expected final result of a record.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Handled {
-    /// Routes and values.
+    /// Outputs, as routes and values.
     Outputs(Vec<(RouteIndex, Vec<u8>)>),
     DeadLetter(FailureKind),
-    /// Either of both, by when it was judged.
+    /// Either an output or a dead letter, depending on when the record was mapped.
     OutputOr(FailureKind),
 }
 
@@ -47,7 +47,7 @@ pub(super) fn handled(value: &str) -> Handled {
     }
 }
 
-/// What a value is mapped to: indexes of topics, and values.
+/// The outputs of a value: indexes of topics, and values.
 fn outputs(value: &str) -> Vec<(u32, Vec<u8>)> {
     let all = [(0, b"1st".to_vec()), (1, b"2nd".to_vec()), (0, b"3rd".to_vec())];
     match value {
@@ -76,7 +76,7 @@ impl Mapper for ByValue {
     fn map_until_failure(&mut self, batch: &Batch, records: Range<usize>, verdicts: &mut Verdicts) {
         let deadly = records.clone().any(|index| batch.record(index).value() == Some(b"deadly"));
         if deadly || matches!(self.0.kafka().call(Call::Map), Ok(Some(Event::Die))) {
-            // As if it were the end of the process, and without a message.
+            // Simulates the crash of the process, without a message.
             std::panic::resume_unwind(Box::new("a death"));
         }
         for (index, record) in records.map(|index| batch.record(index)).enumerate() {
@@ -96,7 +96,7 @@ impl Mapper for ByValue {
                 }
             }
             columns.output_ends = vec![columns.values.len() as u32];
-            // Columns that are left out mean that all is kept.
+            // Empty columns keep all fields of the record.
             if index % 2 == 0 {
                 let mut keys = Column::default();
                 topics.indexes.iter().for_each(|_| keys.push(record.key()));

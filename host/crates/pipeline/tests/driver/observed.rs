@@ -1,4 +1,4 @@
-//! What the pipelines of a test report.
+//! The reports of the pipelines of a test.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -22,7 +22,7 @@ impl Observed {
         self.0.lock().unwrap()
     }
 
-    /// What became of the records that are committed.
+    /// The results of the committed records.
     pub(super) fn counts(&self) -> Counts {
         self.lock().counts.clone()
     }

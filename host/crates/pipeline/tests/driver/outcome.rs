@@ -1,8 +1,8 @@
-//! What came of the records, as a reader of the topics and the pipeline itself see it.
+//! The results of the records in the topics and in the reports of the pipeline.
 
 use std::collections::BTreeMap;
 
-/// A committed record of an output topic, and which input it was made of.
+/// A committed record of an output topic, and its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Produced {
     pub(super) of: (i32, i64),
@@ -18,7 +18,7 @@ impl Produced {
     }
 }
 
-/// What a pipeline was told is committed.
+/// The counts of the transactions whose commit the sink has confirmed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Told {
     pub(super) transactions: u64,

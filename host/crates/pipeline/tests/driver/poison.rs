@@ -1,4 +1,4 @@
-//! Records that take the whole process down, and processes that end in the middle of a call for other reasons.
+//! Records that crash the process, and processes that end during a call for other reasons.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -8,7 +8,7 @@ use super::*;
 /// More processes than any of these cases needs.
 const MOST_PROCESSES: usize = 20;
 
-/// Starts processes until one ends by itself. Tells how many died.
+/// Starts processes until one ends by itself. Returns the number of crashes.
 fn processes(fake: &Fake, dir: &Path, work: Work) -> usize {
     let observed = Arc::default();
     for died in 0..MOST_PROCESSES {
@@ -38,7 +38,7 @@ fn record_that_crashes_the_host_is_quarantined_and_no_other() {
     first[13] = "deadly";
     first[2] = "trap";
     let fake = Fake::new(&[first, ones(5)], vec![]);
-    // Once with others, and three times alone.
+    // One crash with other records, and three alone.
     assert_eq!(processes(&fake, dir.path(), ALL_AT_ONCE), 4);
     everything_was_done(&fake);
     assert_eq!(letters(&fake), [((0, 2), "trap".to_owned()), ((0, 17), "host-crash".to_owned())]);
@@ -59,7 +59,7 @@ fn two_records_that_crash_the_host_are_quarantined_one_after_the_other() {
 #[test]
 fn process_killed_during_calls_quarantines_no_record() {
     let dir = tempfile::tempdir().unwrap();
-    // Never twice with the same record alone.
+    // The process never crashes twice with the same record alone.
     let script = [1, 2, 4, 9, 15, 22].map(|call| (Call::Map, call, Event::Die)).to_vec();
     let fake = Fake::new(&[ones(30), ones(10)], script);
     assert_eq!(processes(&fake, dir.path(), Work { records: 7, ..ALL_AT_ONCE }), 6);
@@ -74,7 +74,7 @@ fn open_breaker_stays_open_after_a_quarantined_record() {
     let work = Work { failures, ends_by_itself: false, batch_records: 1, ..ALL_AT_ONCE };
     let fake = Fake::new(&[vec!["sick", "sick", "deadly", "sick"]], vec![]);
     let observed = Arc::default();
-    // Alone already, as batches are of one; nothing is committed before.
+    // Batches have one record, so it is alone from the start; nothing is committed before.
     fake.kafka().sick = 0;
     fake.restart_in(dir.path(), 1);
     let mut pipeline = start(&fake, work, &observed);
@@ -86,7 +86,7 @@ fn open_breaker_stays_open_after_a_quarantined_record() {
     start(&fake, work, &observed).run().unwrap();
     check(&fake, &observed);
     everything_was_done(&fake);
-    // Two traps open it, the deadly one comes, and the last is tried in vain before it passes.
+    // Two traps open it, the deadly record follows, and the last probe fails once before it succeeds.
     let kinds: Vec<String> = letters(&fake).into_iter().map(|(_, kind)| kind).collect();
     assert_eq!((kinds.join(" "), fake.kafka().sick), ("trap trap host-crash".to_owned(), 0));
     assert_eq!(observed.times_opened(), 1);

@@ -1,4 +1,4 @@
-//! Exactly once, whatever happens: any records, any batches, any script of troubles and rebalances.
+//! Exactly-once delivery for any records, any batches, and any script of failures and rebalances.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -12,12 +12,12 @@ use super::mapper::VALUES;
 use super::script::{Call, Event, Revoke, Script};
 use super::{BreakerRecords, BreakerSettings, CALM, FailurePolicy, Observed, Work, check, start};
 
-/// Cases mostly wait for a backoff, so they run side by side.
+/// Cases mostly wait for a backoff, so they run in parallel.
 const RUNNERS: usize = 16;
 const CASES: u32 = 64;
-/// Each costs a backoff.
+/// The maximum of events, because each costs a backoff.
 const MOST_AGAIN: usize = 2;
-/// More runs than deaths, halts and shutdowns in a script.
+/// More runs than crashes, halts and shutdowns in a script.
 const MOST_RUNS: usize = 12;
 
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ struct Scenario {
 }
 
 fn scenario() -> impl Strategy<Value = Scenario> {
-    // A trap that can't be mended may open the breaker for good: there are none but those of sick records.
+    // A permanent trap can keep the breaker open for ever, so only sick records trap.
     let mendable: Vec<&str> = VALUES[..9].iter().copied().filter(|value| *value != "trap").collect();
     let value = prop_oneof![6 => select(mendable), 1 => select(&VALUES[9..]), 2 => Just("sick")];
     let values = proptest::collection::vec(proptest::collection::vec(value, 0..16), 1..4);
@@ -46,7 +46,7 @@ fn scenario() -> impl Strategy<Value = Scenario> {
             bytes,
             batch_records,
             failures,
-            // No record is blamed for the deaths of the script.
+            // No record is quarantined for the crashes of the script.
             poison_after: 0,
             ends_by_itself: false,
         },
@@ -60,7 +60,7 @@ fn scenario() -> impl Strategy<Value = Scenario> {
     })
 }
 
-/// Any breaker; but what can't be mended must not open it, or nothing ever ends.
+/// Any breaker settings, with which permanent failures do not open the breaker; otherwise the run never ends.
 fn failures() -> impl Strategy<Value = FailurePolicy> {
     let records = select(vec![BreakerRecords::DeadLetter, BreakerRecords::Hold]);
     (1_u32..6, records).prop_map(|(after, records)| FailurePolicy {
@@ -102,7 +102,7 @@ fn script() -> impl Strategy<Value = Script> {
     })
 }
 
-/// Restarts after each halt or shutdown, as an operator does, until all is done.
+/// Restarts after each halt or shutdown, as an operator does, until all records are committed.
 fn holds(scenario: &Scenario) {
     let fake = Fake::new(&scenario.values, scenario.script.clone());
     fake.kafka().portions = scenario.portions.clone();

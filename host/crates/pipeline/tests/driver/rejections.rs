@@ -4,14 +4,14 @@ use super::*;
 use mapper_core::decision::TimestampLimits;
 use mapper_core::record::NO_TIMESTAMP;
 
-/// After so long, what topics take is read again.
+/// The interval after which the topic limits are read again.
 const LONG_AGO: Duration = Duration::from_secs(60);
 
 fn needs_key() -> TopicLimits {
     TopicLimits { needs_key: true, ..TopicLimits::default() }
 }
 
-/// Takes timestamps of the last minute, of which no input has one.
+/// Accepts timestamps of the last minute, which no input has.
 fn recent(after_max_ms: i64) -> TopicLimits {
     TopicLimits { timestamps: Some(TimestampLimits { before_max_ms: 60_000, after_max_ms }), ..TopicLimits::default() }
 }
@@ -20,7 +20,7 @@ fn aborts(fake: &Fake) -> usize {
     fake.kafka().log.iter().filter(|line| *line == "abort").count()
 }
 
-/// Some hundred records, of which these are without a key.
+/// Some hundred records; these have no key.
 fn keyless_at(offsets: &[usize]) -> Fake {
     let mut values = ones(500);
     offsets.iter().for_each(|at| values[*at] = "keyless");
@@ -137,7 +137,7 @@ fn output_with_a_rejected_timestamp_becomes_a_dead_letter_with_that_timestamp() 
 
 #[test]
 fn dead_letter_is_written_whatever_timestamps_its_topic_takes() {
-    // The clock of a broker may be so far away that it does not take the present time either.
+    // The clock of a broker may differ so much that it rejects the present time, too.
     for (limits, expected_timestamp) in [(recent(0), None), (recent(-3_600_000), Some(NO_TIMESTAMP))] {
         for tells_limits in [false, true] {
             let fake = Fake::new(&[vec!["one", "reject", "one", "reject"]], vec![]);
@@ -181,7 +181,7 @@ fn dead_letter_that_never_fits_halts_before_its_record() {
     fake.kafka().limits[2] = TopicLimits { max_record_bytes: 60, ..TopicLimits::default() };
     let mut pipeline = start(&fake, ALL_AT_ONCE, &Arc::default());
     let ended = pipeline.run();
-    // Nothing fits into that topic.
+    // No record fits into that topic.
     assert!(ended.unwrap_err().reason().contains("offset 1"));
     assert_eq!(committed(&fake), [(0, 1)]);
 }

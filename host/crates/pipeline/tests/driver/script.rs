@@ -1,6 +1,6 @@
-//! What is to go wrong in a case, and when.
+//! The scripted failures of a case.
 
-/// The calls at which something can happen.
+/// The calls with scripted events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Call {
     Fetch,
@@ -14,35 +14,35 @@ pub(super) enum Call {
     Abort,
 }
 
-/// What happens at a call.
+/// The event at a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Event {
     Again,
     Refused,
     Halt,
-    /// Of a commit: it is carried out, but reported as `Again`.
+    /// At a commit: it succeeds, but is reported as `Again`.
     Unanswered,
     Shutdown,
-    /// Of a mapping: the process ends in the middle of it.
+    /// At a mapping: the process crashes during the call.
     Die,
-    /// Another version of the mapper waits from now on.
+    /// Offers another version of the mapper.
     Swap,
-    /// The same, on probation: if it fails that, the version before comes back.
+    /// Offers another version on probation: if it fails, the version before is restored.
     SwapOnProbation,
-    /// Of a fetch or an attendance: partitions are about to go.
+    /// At a fetch or an attendance: a revocation is announced.
     Revoke(Revoke),
 }
 
-/// Partitions go to another member, who does some work there, and come back.
+/// Partitions move to another member, which commits some records, and return.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Revoke {
     pub(super) partitions: Vec<i32>,
     pub(super) lost: bool,
-    /// How many records of each partition are done by the other member.
+    /// The number of records of each partition that the other member commits.
     pub(super) records_elsewhere: usize,
-    /// In fetches.
+    /// The number of fetches until the partitions return.
     pub(super) back_after: usize,
 }
 
-/// What happens at the n-th call, counted from 1.
+/// The event at the n-th call, counted from 1.
 pub(super) type Script = Vec<(Call, usize, Event)>;

@@ -1,4 +1,4 @@
-//! The sink of the in-memory Kafka, and what its topics take.
+//! The sink of the in-memory Kafka, and the limits of its topics.
 
 use std::collections::BTreeSet;
 
@@ -77,7 +77,7 @@ impl Sink for Fake {
 }
 
 impl Kafka {
-    /// What the broker has against this record.
+    /// The rejection of this record by the broker, if any.
     fn rejects(&self, route: RouteIndex, record: &Produced) -> Option<RejectionCause> {
         let limits = &self.limits[route];
         let now_ms = self.clock.wall_time().timestamp_millis();
@@ -95,7 +95,7 @@ impl Kafka {
         is_refused.then_some(RejectionCause::Other)
     }
 
-    /// What the broker has against the open transaction. It looks at one topic after the other.
+    /// The rejection of the open transaction by the broker, if any. It checks one topic after the other.
     fn rejections(&self) -> Vec<Rejection> {
         let open = || self.open.iter().flatten();
         let mut rejections = Vec::new();
@@ -114,7 +114,7 @@ impl Kafka {
         rejections
     }
 
-    /// A rejection of what is open, for no reason that holds another time.
+    /// A rejection of the open records without a permanent cause.
     pub(super) fn rejects_something(&self) -> SinkError {
         let open = || self.open.iter().flatten();
         let routes: BTreeSet<RouteIndex> = open().map(|(route, _)| *route).collect();

@@ -1,4 +1,4 @@
-//! Versions that are swapped while the loop runs on the in-memory Kafka: who made what, as the history says.
+//! Swaps of versions while the loop runs on the in-memory Kafka: each record has the version of the history.
 
 use std::cell::RefCell;
 use std::rc::Weak;
@@ -8,18 +8,18 @@ use super::*;
 use mapper_versions::probation::ProbationSettings;
 use mapper_versions::{ActiveVersion, Journal, Slot, Trigger, Version};
 
-/// Who made a record: outputs say it because of `--provenance`, dead letters always do.
+/// The version in the headers of a record: outputs have it because of `--provenance`, dead letters always have it.
 pub(super) const MADE_BY: &str = "mapper-host.plugin.digest";
 
-/// So short that a test can pass it.
+/// A short probation for tests.
 pub(super) const PROBATION: ProbationSettings = ProbationSettings { records: 200, tolerance: 0.0 };
 
-/// What is known of versions. It outlives the pipelines, as the journal on disk does.
+/// The state of versions. It outlives the pipelines, as the journal on disk does.
 pub(super) struct Versions {
     journal: Arc<Journal>,
-    /// Of the pipeline that runs.
+    /// The slot of the running pipeline.
     slot: Option<Arc<Slot<ByValue>>>,
-    /// At least once.
+    /// Whether the delivery is at-least-once.
     pub(super) is_seen_at_once: bool,
     count: usize,
     /// The number of the active version, and of the one before it.
@@ -39,7 +39,7 @@ fn version(number: usize) -> Version {
     Version { name: "by-value".into(), version: "1.0.0".into(), digest: format!("v{number}") }
 }
 
-/// A new process, which begins with the version that it is given.
+/// Starts a new process with the present version.
 #[expect(clippy::arc_with_non_send_sync, reason = "mappers of plugins are sent; this one stays with its fake")]
 pub(super) fn join(fake: &Fake) -> WorkerSlot<ByValue> {
     let versions = &mut fake.kafka().versions;
@@ -62,7 +62,7 @@ impl Versions {
         self.offer_active(Trigger::Http, probation);
     }
 
-    /// What the thread that swaps does when a probation has failed.
+    /// Does the rollback of the swap thread after a failed probation.
     pub(super) fn return_if_withdrawn(&mut self) {
         let Some(slot) = &self.slot else { return };
         let term = self.journal.read(|history| history.last().map_or(0, |last| last.number));
@@ -81,10 +81,10 @@ impl Versions {
         slot.offer(vec![mapper], &Arc::new(active_version));
     }
 
-    /// Each record was made by the version that the history says spoke for its input.
+    /// Checks that each record has the version that the history names for its input.
     pub(super) fn check<'r>(&self, made: impl Iterator<Item = &'r Produced>) {
         self.journal.read(|history| {
-            // What another member made says nothing.
+            // Records of another member are not checked.
             for record in made.filter(|record| !record.header(MADE_BY).is_empty()) {
                 let (partition, offset) = record.of;
                 let active_version = history.term_at(partition, offset).map(|term| term.version.digest.as_str());
@@ -110,7 +110,7 @@ fn new_version_begins_at_the_committed_offsets_of_the_old_one() {
     start(&fake, Work { batch_records: 2, ..ALL_AT_ONCE }, &observed).run().unwrap();
     check(&fake, &observed);
     everything_was_done(&fake);
-    // Offset 3 is a gap. The third fetch had begun when the version came, and its records are the old one's.
+    // Offset 3 is a gap. The third fetch had begun before the offer, so its records are mapped by the old version.
     let expected = [(0, "v0"), (1, "v0"), (2, "v0"), (4, "v0"), (5, "v1"), (6, "v1")];
     assert_eq!(made_by(&fake), expected.map(|(offset, by)| (offset, by.to_owned())));
     assert!(log(&fake).contains("begin, commit 4, begin, commit 2"), "{}", log(&fake));
@@ -149,7 +149,7 @@ fn commit_without_an_answer_belongs_to_the_old_version() {
 
 #[test]
 fn commit_without_an_answer_before_the_end_is_in_the_history() {
-    // The process ends before it can ask what became of it.
+    // The process ends before it can read the committed offsets.
     let script =
         vec![(Call::Commit, 1, Event::Unanswered), (Call::Abort, 1, Event::Shutdown), (Call::Rewind, 1, Event::Again)];
     let fake = Fake::new(&[vec!["one", "reject", "one"]], script);
@@ -219,6 +219,6 @@ fn transactions_during_probation_are_small_and_as_usual_after_it() {
     let fake = Fake::new(&[ones(600)], vec![(Call::Fetch, 2, Event::SwapOnProbation)]);
     run(&fake, Work { batch_records: 20, ..ALL_AT_ONCE }).unwrap();
     everything_was_done(&fake);
-    // The probation has passed with the second hundred.
+    // The probation passes with the second hundred.
     assert_eq!(log(&fake), "assigned, begin, commit 20, begin, commit 100, begin, commit 480");
 }
