@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use harness::changes;
 use harness::host::{self, Host, Job};
 use harness::kafka::Kafka;
-use harness::topics::{self, NewRecord, Record};
+use harness::letters;
+use harness::topics::{self, NewRecord};
 use serde_json::Value;
 
 use crate::HOST;
@@ -80,10 +81,8 @@ impl<'k> Several<'k> {
     fn failed(&self) -> BTreeMap<(String, i32), Vec<i64>> {
         let mut failed: BTreeMap<(String, i32), Vec<i64>> = BTreeMap::new();
         for letter in topics::read_all(self.job.kafka, &self.job.dead_letters) {
-            let topic = header(&letter, "__connect.errors.topic");
+            let (topic, partition, offset) = letters::source(&letter);
             let topic = topic.strip_prefix(&format!("{}-", self.prefix)).expect("a topic of the test").to_owned();
-            let partition = header(&letter, "__connect.errors.partition").parse().expect("a number");
-            let offset = header(&letter, "__connect.errors.offset").parse().expect("a number");
             failed.entry((topic, partition)).or_default().push(offset);
         }
         failed
@@ -118,11 +117,6 @@ impl<'k> Several<'k> {
     fn wait_for_all(&self, host: &Host, name: &str, count: usize) {
         wait_for(host, &format!("{count} records of {name}"), || self.count_of(name) >= count);
     }
-}
-
-fn header(record: &Record, name: &str) -> String {
-    let found = record.headers.iter().find(|(known, _)| known == name).and_then(|(_, value)| value.clone());
-    String::from_utf8(found.unwrap_or_else(|| panic!("no {name}: {record:?}"))).expect("text")
 }
 
 fn wait_for(host: &Host, what: &str, mut reached: impl FnMut() -> bool) {
@@ -229,11 +223,10 @@ fn record_that_crashes_the_host_is_found_although_the_list_changes() {
     let ended = several.job.run_to_end(&with(&[&["--input-topics", &list], &args]));
     let said = format!("topic {topic}, partition 1, offset 4, 2 crashes while mapped alone");
     assert!(ended.output.contains(&said), "{}", ended.output);
-    let letters = topics::read_all(several.job.kafka, &several.job.dead_letters);
-    let crashed: Vec<_> = letters.iter().filter(|letter| header(letter, "mapper-host.kind") == "host-crash").collect();
-    let [letter] = &crashed[..] else { panic!("{letters:?}") };
-    let place = ["topic", "partition", "offset"].map(|name| header(letter, &format!("__connect.errors.{name}")));
-    assert_eq!(place, [&*topic, "1", "4"]);
+    let all = topics::read_all(several.job.kafka, &several.job.dead_letters);
+    let crashed: Vec<_> = all.iter().filter(|letter| letters::kind(letter) == "host-crash").collect();
+    let [letter] = &crashed[..] else { panic!("{all:?}") };
+    assert_eq!(letters::source(letter), (&*topic, 1, 4));
 }
 
 #[test]

@@ -161,7 +161,12 @@ fn dead_letters_are_mapped_again_with_key_headers_and_timestamp() {
     let letter = topics::read_all(kafka, &job.dead_letters).into_iter().next().expect("a dead letter");
     let text = |bytes: Option<Vec<u8>>| bytes.map(|bytes| String::from_utf8(bytes).expect("text"));
     let headers: Vec<_> = letter.headers.into_iter().map(|(name, value)| (name, text(value))).collect();
-    let line = serde_json::json!({"key": text(letter.key), "value": text(letter.value), "headers": headers});
+    let line = serde_json::json!({
+        "key": text(letter.key),
+        "value": text(letter.value),
+        "headers": headers,
+        "timestamp_ms": letter.timestamp,
+    });
     let (code, out, err) = pipe(dir.path(), &[&["map", &plugin][..], &formats].concat(), line.to_string().as_bytes());
     assert_eq!((code, out.as_str(), err.as_str()), (Some(0), format!("{expected}\n").as_str(), ""));
 }
