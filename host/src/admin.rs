@@ -1,6 +1,7 @@
 //! The admin server: the HTTP API of the host. It runs on its own thread, apart from the record path.
 
 mod accept;
+mod admission;
 mod connection;
 mod guard;
 mod index;
@@ -8,7 +9,6 @@ mod json;
 mod listener;
 mod metrics;
 pub(crate) mod pipelines;
-mod places;
 mod probes;
 #[cfg(test)]
 mod reference;

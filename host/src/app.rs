@@ -110,7 +110,7 @@ pub fn generate(config: &GenerateConfig, console: &Console, shutdown: &Shutdown)
         workers: 1,
     };
     let setup = Setup::connect(&settings, config.connect_timeout, shutdown)?;
-    setup.topics([config.topic.as_str()], config.create_topics)?;
+    setup.ensure_topics([config.topic.as_str()], config.create_topics)?;
     let producer = TopicProducer::new(&settings, &config.topic).map_err(|error| Halt::new(Cause::Kafka, error))?;
     let mut visits = Generator::new(config.profile.clone());
     let started = Instant::now();

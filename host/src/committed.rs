@@ -21,9 +21,9 @@ pub fn follow(setup: &Setup, telemetry: &Telemetry, unready_after: Duration, shu
         shutdown.sleep(EVERY);
         let mut partitions: Vec<i32> = telemetry.workers.positions().into_keys().collect();
         if partitions.is_empty() {
-            partitions.extend(setup.some_partition());
+            partitions.extend(setup.any_partition());
         }
-        match setup.committed(&partitions, PATIENCE) {
+        match setup.read_committed(&partitions, PATIENCE) {
             Ok(committed) => {
                 telemetry.workers.committed(&committed);
                 telemetry.health.ready("kafka");

@@ -82,7 +82,7 @@ impl Source for Endless {
         None
     }
 
-    fn places(&self) -> SourcePositions {
+    fn positions(&self) -> SourcePositions {
         [(0, Some(self.next))].into()
     }
 }

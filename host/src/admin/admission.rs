@@ -28,7 +28,7 @@ pub(super) enum Scope {
 
 /// An accepted connection: its scope, and the connection that is closed for it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Admission {
+pub(super) struct Admitted {
     pub(super) id: Id,
     pub(super) scope: Scope,
     pub(super) evicted: Option<Id>,
@@ -41,28 +41,28 @@ struct Entry {
     waiting_since: Option<Instant>,
 }
 
-/// All connections.
+/// The open connections.
 #[derive(Default)]
-pub(super) struct Places {
+pub(super) struct Admission {
     next: Id,
     entries: BTreeMap<Id, Entry>,
 }
 
-impl Places {
-    /// Frees a slot for a connection from this address.
-    pub(super) fn admit(&mut self, address: IpAddr, now: Instant) -> Admission {
+impl Admission {
+    /// Accepts a connection from this address.
+    pub(super) fn admit(&mut self, address: IpAddr, now: Instant) -> Admitted {
         let address = network(address);
-        let (scope, evicted) = self.place(address);
+        let (scope, evicted) = self.make_room(address);
         if let Some(evicted) = evicted {
             self.entries.remove(&evicted);
         }
         let id = self.next;
         self.next += 1;
         self.entries.insert(id, Entry { address, scope, waiting_since: Some(now) });
-        Admission { id, scope, evicted }
+        Admitted { id, scope, evicted }
     }
 
-    fn place(&self, address: IpAddr) -> (Scope, Option<Id>) {
+    fn make_room(&self, address: IpAddr) -> (Scope, Option<Id>) {
         let of_scope = |wanted| self.entries.iter().filter(move |(_, entry)| entry.scope == wanted);
         let of_address = of_scope(Scope::Everything).filter(|(_, entry)| entry.address == address).count();
         let is_full_for_address = of_address >= MAX_OF_ADDRESS;
@@ -114,24 +114,24 @@ mod tests {
     }
 
     /// Connections from different addresses, one per second.
-    fn filled(start: Instant) -> Places {
-        let mut places = Places::default();
+    fn filled(start: Instant) -> Admission {
+        let mut admission = Admission::default();
         for number in 0..MAX_CONNECTIONS {
-            let admitted = places.admit(address(number as u8), start + Duration::from_secs(number as u64));
-            assert_eq!(admitted, Admission { id: number as Id, scope: Scope::Everything, evicted: None });
+            let admitted = admission.admit(address(number as u8), start + Duration::from_secs(number as u64));
+            assert_eq!(admitted, Admitted { id: number as Id, scope: Scope::Everything, evicted: None });
         }
-        places
+        admission
     }
 
     #[test]
     fn longest_waiting_connection_is_closed_for_a_new_one() {
         let start = Instant::now();
-        let mut places = filled(start);
-        places.set_waiting(0, None);
+        let mut admission = filled(start);
+        admission.set_waiting(0, None);
         // It waits again, but less long than the others.
-        places.set_waiting(1, Some(start + Duration::from_secs(100)));
+        admission.set_waiting(1, Some(start + Duration::from_secs(100)));
         for (number, expected) in [2, 3].into_iter().enumerate() {
-            let admitted = places.admit(address(100 + number as u8), start + Duration::from_secs(200));
+            let admitted = admission.admit(address(100 + number as u8), start + Duration::from_secs(200));
             assert_eq!((admitted.scope, admitted.evicted), (Scope::Everything, Some(expected)));
         }
     }
@@ -139,34 +139,34 @@ mod tests {
     #[test]
     fn probes_are_answered_when_all_others_are_busy() {
         let start = Instant::now();
-        let mut places = filled(start);
-        (0..MAX_CONNECTIONS).for_each(|id| places.set_waiting(id as Id, None));
+        let mut admission = filled(start);
+        (0..MAX_CONNECTIONS).for_each(|id| admission.set_waiting(id as Id, None));
         let first = MAX_CONNECTIONS as Id;
         for number in 0..MAX_PROBES {
-            let admitted = places.admit(address(0), start);
-            assert_eq!(admitted, Admission { id: first + number as Id, scope: Scope::Probes, evicted: None });
+            let admitted = admission.admit(address(0), start);
+            assert_eq!(admitted, Admitted { id: first + number as Id, scope: Scope::Probes, evicted: None });
         }
-        assert_eq!(places.admit(address(0), start).evicted, Some(first));
-        assert_eq!(places.admit(address(0), start).evicted, Some(first + 1));
+        assert_eq!(admission.admit(address(0), start).evicted, Some(first));
+        assert_eq!(admission.admit(address(0), start).evicted, Some(first + 1));
         // A slot is free again.
-        places.remove(7);
-        assert_eq!(places.admit(address(0), start).scope, Scope::Everything);
+        admission.remove(7);
+        assert_eq!(admission.admit(address(0), start).scope, Scope::Everything);
     }
 
     #[test]
     fn address_with_too_many_connections_loses_its_own_connection() {
         let start = Instant::now();
-        let mut places = Places::default();
-        let other = places.admit(address(1), start).id;
-        let first = places.admit(address(2), start).id;
+        let mut admission = Admission::default();
+        let other = admission.admit(address(1), start).id;
+        let first = admission.admit(address(2), start).id;
         for _ in 1..MAX_OF_ADDRESS {
-            assert_eq!(places.admit(address(2), start).evicted, None);
+            assert_eq!(admission.admit(address(2), start).evicted, None);
         }
-        assert_eq!(places.admit(address(2), start).evicted, Some(first));
-        assert_eq!(places.admit(address(3), start).evicted, None);
-        (0..100).for_each(|id| places.set_waiting(id, None));
-        places.set_waiting(other, Some(start));
-        assert_eq!(places.admit(address(2), start).scope, Scope::Probes);
+        assert_eq!(admission.admit(address(2), start).evicted, Some(first));
+        assert_eq!(admission.admit(address(3), start).evicted, None);
+        (0..100).for_each(|id| admission.set_waiting(id, None));
+        admission.set_waiting(other, Some(start));
+        assert_eq!(admission.admit(address(2), start).scope, Scope::Probes);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::places::{Id, Places, Scope};
+use super::admission::{Admission, Id, Scope};
 
 /// The time limits of a client.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +70,7 @@ impl Phase {
 /// The connections of a server, by their number.
 #[derive(Default)]
 struct All {
-    places: Places,
+    admission: Admission,
     clients: BTreeMap<Id, Arc<Notify>>,
 }
 
@@ -94,7 +94,7 @@ impl Connections {
     pub(super) fn admit(&self, address: IpAddr) -> Arc<Client> {
         let (now, end) = (Instant::now(), Arc::new(Notify::new()));
         let mut all = self.lock();
-        let admitted = all.places.admit(address, now.into_std());
+        let admitted = all.admission.admit(address, now.into_std());
         if let Some(evicted) = admitted.evicted.and_then(|id| all.clients.remove(&id)) {
             evicted.notify_one();
         }
@@ -124,7 +124,7 @@ pub(super) struct Client {
 impl Drop for Client {
     fn drop(&mut self) {
         let mut all = self.all.lock();
-        all.places.remove(self.id);
+        all.admission.remove(self.id);
         all.clients.remove(&self.id);
     }
 }
@@ -143,7 +143,7 @@ impl Client {
         }
         *phase = (to, now);
         drop(phase);
-        self.all.lock().places.set_waiting(self.id, to.is_waiting().then(|| now.into_std()));
+        self.all.lock().admission.set_waiting(self.id, to.is_waiting().then(|| now.into_std()));
         self.changed.notify_one();
     }
 

@@ -17,8 +17,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
+use super::admission::{MAX_CONNECTIONS, MAX_OF_ADDRESS, Scope};
 use super::connection::{Client, Connections, Deadlines, Watched};
-use super::places::{MAX_CONNECTIONS, MAX_OF_ADDRESS, Scope};
 use super::probes;
 
 /// The largest head of a request, and the read buffer of its body, in bytes.

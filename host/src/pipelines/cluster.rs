@@ -59,10 +59,10 @@ pub fn check(spec: &PipelineSpec, cluster: &Cluster, shutdown: &Shutdown) -> Res
         if !missing.is_empty() {
             setup.create_topics(&missing, partitions, true)?;
             let exists = |topic: &str| !missing.contains(&topic);
-            let mut inputs = setup.input_topics(&spec.input_topics)?;
+            let mut inputs = setup.find_input_topics(&spec.input_topics)?;
             inputs.retain(|topic| exists(topic));
             let written: Vec<&str> = written.iter().copied().filter(|topic| exists(topic)).collect();
-            setup.permissions(&inputs, &written)?;
+            setup.check_permissions(&inputs, &written)?;
             return Ok(CheckedTopics { inputs, to_create: missing.into_iter().map(str::to_owned).collect() });
         }
     }
@@ -87,14 +87,14 @@ impl Kafka {
         let setup = Setup::connect(&settings, spec.connect_timeout, shutdown)?;
         let (outputs, written) = (spec.output_topics(), spec.written_topics());
         let listed = spec.input_topics.names().iter().map(String::as_str);
-        setup.topics(written.iter().copied().chain(listed), spec.create_topics)?;
-        let inputs = setup.input_topics(&spec.input_topics)?;
+        setup.ensure_topics(written.iter().copied().chain(listed), spec.create_topics)?;
+        let inputs = setup.find_input_topics(&spec.input_topics)?;
         let routes = if cluster.is_durable {
-            setup.permissions(&inputs, &written)?;
+            setup.check_permissions(&inputs, &written)?;
             if !spec.input_policy.input_is_dead_letters {
-                inputs.iter().take(MAX_SAMPLED_TOPICS).try_for_each(|input| setup.refuse_dead_letters(input))?;
+                inputs.iter().take(MAX_SAMPLED_TOPICS).try_for_each(|input| setup.reject_dead_letters(input))?;
             }
-            setup.routes(&outputs, &spec.dead_letter_topic)?
+            setup.read_routes(&outputs, &spec.dead_letter_topic)?
         } else {
             // The embedded broker does not report its configuration.
             Routes::with_default_limits(&outputs, &spec.dead_letter_topic)
@@ -107,13 +107,13 @@ impl Kafka {
     /// Whether the group has committed all records of a run with `--until-end`.
     pub(super) fn is_done(&self, input: &Input) -> bool {
         input.until.as_ref().is_some_and(|until| {
-            let Ok(committed) = self.setup.committed(&until.partitions(), ASK_OTHERS_TIMEOUT) else {
+            let Ok(committed) = self.setup.read_committed(&until.partitions(), ASK_OTHERS_TIMEOUT) else {
                 return false;
             };
             // Offsets beyond the end are those of deleted records, or there are newer records: the workers decide.
             until.done_by(&committed)
                 && (until.covers(&committed) || {
-                    let now = self.setup.until(&input.names(), &self.inputs);
+                    let now = self.setup.read_end_offsets(&input.names(), &self.inputs);
                     now.is_ok_and(|now| now.covers(&committed))
                 })
         })

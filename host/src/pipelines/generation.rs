@@ -206,7 +206,7 @@ impl Prepared {
         if let Some(watch) = &watch {
             watch.look();
         }
-        let until = spec.until_end.then(|| kafka.setup.until(&table.names(), &kafka.inputs)).transpose()?;
+        let until = spec.until_end.then(|| kafka.setup.read_end_offsets(&table.names(), &kafka.inputs)).transpose()?;
         let context = InputContext {
             table,
             until: until.map(Arc::new),
@@ -215,7 +215,7 @@ impl Prepared {
             events,
             markers: markers.clone(),
         };
-        let input = kafka.setup.input(&spec.input_topics, &kafka.inputs, cluster.is_durable, context)?;
+        let input = kafka.setup.resolve_input(&spec.input_topics, &kafka.inputs, cluster.is_durable, context)?;
         let job = Job {
             input,
             routes: kafka.routes.clone(),

@@ -99,7 +99,7 @@ impl VersionLoader for PluginLoader {
     }
 
     fn read_committed(&self, partitions: &[i32]) -> Positions {
-        let asked = self.setup.committed(partitions, ASK_TIMEOUT);
+        let asked = self.setup.read_committed(partitions, ASK_TIMEOUT);
         asked.unwrap_or_else(|error| {
             tracing::warn!(%error, "failed to read the committed offsets");
             Positions::new()

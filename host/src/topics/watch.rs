@@ -43,7 +43,7 @@ impl TopicWatch {
     /// Checks once. A deleted topic is reported after it is created again.
     pub fn look(&self) {
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
-        let identities = match self.setup.identities(&topics, PATIENCE) {
+        let identities = match self.setup.read_identities(&topics, PATIENCE) {
             Ok(identities) => identities,
             Err(error) => return tracing::debug!(target: "kafka", %error, "request for the topics failed"),
         };

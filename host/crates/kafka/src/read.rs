@@ -37,7 +37,7 @@ impl TopicReader {
     /// If Kafka does not answer in time, or the topic does not exist.
     pub fn open(settings: &KafkaSettings, topic: &str, within: Duration, shutdown: &Shutdown) -> Result<Self, Halt> {
         let setup = Setup::connect(settings, within, shutdown)?;
-        let until = setup.until(&TopicNames::one(topic), &[topic.to_owned()])?;
+        let until = setup.read_end_offsets(&TopicNames::one(topic), &[topic.to_owned()])?;
         if until.partitions().is_empty() {
             let brokers = &settings.brokers;
             return Err(Halt::configuration(format!(

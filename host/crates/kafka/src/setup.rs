@@ -1,10 +1,11 @@
 //! The checks of Kafka before the first record: connection, topics, permissions and record limits.
 
+mod topics;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -14,7 +15,7 @@ use super::describe::{TopicDescription, describe_topics};
 use super::diagnosis;
 use super::error_class::ErrorClass;
 use super::input::{Input, InputContext};
-use super::permissions::{MissingPermission, Operation, Resource, fetch_granted};
+use super::permissions::{MissingPermission, Operation, Resource};
 use super::sample::last_records;
 use super::topic_limits;
 use super::until::EndOffsets;
@@ -42,7 +43,7 @@ pub struct Setup {
     client: BaseConsumer<ConnectionContext>,
     deadline: Instant,
     shutdown: Shutdown,
-    /// The input topics, after [`Setup::input`].
+    /// The input topics, after [`Setup::resolve_input`].
     input: OnceLock<Arc<Input>>,
 }
 
@@ -105,7 +106,7 @@ impl Setup {
     }
 
     /// The number of partitions; `None` if the topic does not exist.
-    fn partitions(&self, topic: &str) -> Result<Option<i32>, Halt> {
+    fn partition_count(&self, topic: &str) -> Result<Option<i32>, Halt> {
         let answer = self.request(&format!("the metadata of the topic '{topic}'"), |setup, timeout| {
             let metadata = setup.client.fetch_metadata(Some(topic), timeout)?;
             let found = metadata.topics().iter().find(|found| found.name() == topic);
@@ -122,85 +123,11 @@ impl Setup {
         })
     }
 
-    /// Checks that all topics exist, or creates the missing ones with `create` partitions.
-    ///
-    /// # Errors
-    /// If topics are missing, or cannot be created.
-    pub fn topics<'a>(&self, topics: impl IntoIterator<Item = &'a str>, create: Option<u32>) -> Result<(), Halt> {
-        let missing = self.missing_topics(topics)?;
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let Some(partitions) = create else {
-            let (they, are) = if missing.len() == 1 { ("topic", "doesn't") } else { ("topics", "don't") };
-            return Err(Halt::configuration(format!(
-                "the {they} {} {are} exist at '{}'; create with --create-topics PARTITIONS, or check the names",
-                missing.iter().map(|topic| format!("'{topic}'")).collect::<Vec<_>>().join(", "),
-                self.settings.brokers
-            )));
-        };
-        self.create_topics(&missing, partitions, false)?;
-        // The answer comes before all brokers have the new metadata.
-        for topic in missing {
-            self.request(&format!("the metadata of the new topic '{topic}'"), |setup, _| {
-                match setup.partitions(topic) {
-                    Ok(Some(_)) => Ok(()),
-                    _ => Err(KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownTopicOrPartition)),
-                }
-            })?;
-        }
-        Ok(())
-    }
-
-    /// The topics that do not exist.
-    ///
-    /// # Errors
-    /// If Kafka does not answer.
-    pub fn missing_topics<'a>(&self, topics: impl IntoIterator<Item = &'a str>) -> Result<Vec<&'a str>, Halt> {
-        let mut missing = Vec::new();
-        for topic in topics {
-            if self.partitions(topic)?.is_none() {
-                missing.push(topic);
-            }
-        }
-        Ok(missing)
-    }
-
-    /// Creates topics with this number of partitions. With `validates_only`, Kafka only checks whether it would create them.
-    ///
-    /// # Errors
-    /// If a topic cannot be created, for example without the permission.
-    pub fn create_topics(&self, missing: &[&str], partitions: u32, validates_only: bool) -> Result<(), Halt> {
-        let admin = self.admin()?;
-        let wanted: Vec<_> =
-            missing.iter().map(|topic| NewTopic::new(topic, partitions as i32, TopicReplication::Fixed(-1))).collect();
-        let options =
-            AdminOptions::new().operation_timeout(Some(REQUEST_TIMEOUT)).request_timeout(Some(2 * REQUEST_TIMEOUT));
-        let options = options.validate_only(validates_only);
-        let failed = |reason: String| Halt::kafka(format!("the topics could not be created: {reason}"));
-        let results =
-            topic_limits::wait(admin.create_topics(&wanted, &options)).map_err(|error| failed(error.to_string()))?;
-        for result in results {
-            match result {
-                Ok(_) if validates_only => {}
-                Ok(topic) => tracing::info!(topic, partitions, "created the topic"),
-                // Another host created it.
-                Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((topic, code)) if ErrorClass::of(code).is_not_authorized() => {
-                    let missing = MissingPermission::new([Operation::Create], Resource::Topic(&topic));
-                    return Err(failed(format!("'{topic}': {code}: {missing}")));
-                }
-                Err((topic, code)) => return Err(failed(format!("'{topic}': {code}"))),
-            }
-        }
-        Ok(())
-    }
-
     /// The input topics that exist now.
     ///
     /// # Errors
     /// If Kafka does not answer.
-    pub fn input_topics(&self, topics: &InputTopics) -> Result<Vec<String>, Halt> {
+    pub fn find_input_topics(&self, topics: &InputTopics) -> Result<Vec<String>, Halt> {
         let InputTopics::Pattern(pattern) = topics else { return Ok(topics.names().to_vec()) };
         let metadata = self.request("the list of topics", |setup, timeout| {
             let metadata = setup.client.fetch_metadata(None, timeout)?;
@@ -211,42 +138,11 @@ impl Setup {
         Ok(found)
     }
 
-    /// Checks the permissions to read the input topics and to write the output topics, if Kafka reports them.
-    ///
-    /// # Errors
-    /// If a permission is missing.
-    pub fn permissions(&self, inputs: &[String], outputs: &[&str]) -> Result<(), Halt> {
-        let inputs = inputs.iter().map(String::as_str);
-        let topics: Vec<&str> = outputs.iter().copied().chain(inputs.clone()).collect();
-        let granted = match fetch_granted(self.client.client(), &topics, REQUEST_TIMEOUT) {
-            Ok(granted) => granted,
-            Err(error) => {
-                tracing::info!(target: "kafka", %error, "the broker reports no permissions; continuing without a check");
-                return Ok(());
-            }
-        };
-        let needed =
-            outputs.iter().map(|topic| (*topic, Operation::Write)).chain(inputs.map(|topic| (topic, Operation::Read)));
-        for (topic, operation) in needed {
-            if granted.get(topic).is_some_and(|granted| !granted.contains(&operation)) {
-                let missing = MissingPermission::new([operation], Resource::Topic(topic));
-                let what = if operation == Operation::Read { "read" } else { "written to" };
-                return Err(Halt::kafka(format!("the topic '{topic}' can't be {what}: {missing}")));
-            }
-        }
-        Ok(())
-    }
-
-    fn admin(&self) -> Result<AdminClient<ConnectionContext>, Halt> {
-        AdminClient::from_config_and_context(&self.settings.query_client(), ConnectionContext::default())
-            .map_err(|error| client_error(&self.settings, error))
-    }
-
     /// The routes to these topics, with the record limits of each.
     ///
     /// # Errors
     /// If librdkafka refuses a property. Unknown limits are only a warning.
-    pub fn routes(&self, outputs: &[&str], dead_letters: &str) -> Result<Routes, Halt> {
+    pub fn read_routes(&self, outputs: &[&str], dead_letters: &str) -> Result<Routes, Halt> {
         let topics: Vec<&str> = outputs.iter().copied().chain([dead_letters]).collect();
         let limits = match topic_limits::describe(&self.settings, &topics, REQUEST_TIMEOUT) {
             Ok(limits) => limits,
@@ -279,11 +175,11 @@ impl Setup {
     ///
     /// # Errors
     /// If Kafka does not answer.
-    pub fn until(&self, names: &TopicNames, topics: &[String]) -> Result<EndOffsets, Halt> {
+    pub fn read_end_offsets(&self, names: &TopicNames, topics: &[String]) -> Result<EndOffsets, Halt> {
         let mut ends = BTreeMap::new();
         for topic in topics {
             let Some(index) = names.find(topic) else { continue };
-            for (partition, first, end) in self.ranges(topic)? {
+            for (partition, first, end) in self.offset_ranges(topic)? {
                 if let Some(number) = names.number(index, partition) {
                     ends.insert(number, if first == end { 0 } else { end });
                 }
@@ -293,22 +189,22 @@ impl Setup {
     }
 
     /// The partitions of a topic, each with its first and its end offset.
-    fn ranges(&self, topic: &str) -> Result<Vec<(i32, i64, i64)>, Halt> {
+    fn offset_ranges(&self, topic: &str) -> Result<Vec<(i32, i64, i64)>, Halt> {
         let range = |partition| {
             let (first, end) = self.request("the end offsets of the input topic", |setup, timeout| {
                 setup.client.fetch_watermarks(topic, partition, timeout)
             })?;
             Ok((partition, first, end))
         };
-        (0..self.partitions(topic)?.unwrap_or(0)).map(range).collect()
+        (0..self.partition_count(topic)?.unwrap_or(0)).map(range).collect()
     }
 
     /// Refuses an input topic whose last records are dead letters.
     ///
     /// # Errors
     /// If the topic has dead letters.
-    pub fn refuse_dead_letters(&self, topic: &str) -> Result<(), Halt> {
-        let ranges = self.ranges(topic)?;
+    pub fn reject_dead_letters(&self, topic: &str) -> Result<(), Halt> {
+        let ranges = self.offset_ranges(topic)?;
         let failed = |error: KafkaError| Halt::kafka(format!("the input topic '{topic}' could not be read: {error}"));
         let sample = last_records(&self.settings, topic, &ranges).map_err(failed)?;
         if DeadLetterDetector::default().detects(sample.records()) { Err(dead_letters_as_input(topic)) } else { Ok(()) }
@@ -318,7 +214,7 @@ impl Setup {
     ///
     /// # Errors
     /// If Kafka does not answer.
-    pub fn input(
+    pub fn resolve_input(
         &self,
         topics: &InputTopics,
         at_start: &[String],
@@ -340,7 +236,7 @@ impl Setup {
     ///
     /// # Errors
     /// If Kafka does not answer.
-    pub fn identities(
+    pub fn read_identities(
         &self,
         topics: &[&str],
         timeout: Duration,
@@ -364,7 +260,7 @@ impl Setup {
     ///
     /// # Errors
     /// If Kafka does not answer.
-    pub fn committed(&self, numbers: &[i32], timeout: Duration) -> Result<Positions, KafkaError> {
+    pub fn read_committed(&self, numbers: &[i32], timeout: Duration) -> Result<Positions, KafkaError> {
         let Some(input) = self.input.get() else { return Ok(Positions::new()) };
         if numbers.is_empty() {
             // The caller also wants to know whether Kafka answers.
@@ -377,7 +273,7 @@ impl Setup {
     }
 
     /// A partition of an input topic, if there is one.
-    pub fn some_partition(&self) -> Option<i32> {
+    pub fn any_partition(&self) -> Option<i32> {
         let input = self.input.get()?;
         let names = input.names();
         let topic = names.all().iter().position(|topic| input.topics.contains(topic))?;

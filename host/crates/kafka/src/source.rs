@@ -363,7 +363,7 @@ impl Source for KafkaSource {
         Some(ends.collect())
     }
 
-    fn places(&self) -> SourcePositions {
+    fn positions(&self) -> SourcePositions {
         self.assigned.iter().map(|(partition, assigned)| (*partition, assigned.next)).collect()
     }
 }

@@ -98,9 +98,9 @@ impl RealCluster {
             markers: Arc::new(InFlightMarkers::none()),
         };
         let topics = InputTopics::one(input.as_str());
-        let input = setup.input(&topics, topics.names(), true, context).expect("the input topic is there");
+        let input = setup.resolve_input(&topics, topics.names(), true, context).expect("the input topic is there");
         let routes =
-            setup.routes(&[output.as_str(), compacted.as_str()], &letters).expect("the output topics are there");
+            setup.read_routes(&[output.as_str(), compacted.as_str()], &letters).expect("the output topics are there");
         Self { kafka, settings, input, routes: Arc::new(routes), prefix: topics::unique("contract") }
     }
 }

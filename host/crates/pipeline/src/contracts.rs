@@ -73,7 +73,7 @@ pub trait Source {
     fn finished(&mut self) -> Option<Positions>;
 
     /// Where the next record of each partition is that this source has now; `None` when it has fetched none yet.
-    fn places(&self) -> SourcePositions;
+    fn positions(&self) -> SourcePositions;
 }
 
 /// From record to verdict. Whatever happens in there, each record gets its verdict.

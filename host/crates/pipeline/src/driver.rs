@@ -149,7 +149,7 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Driver<S, K, V> {
             Action::Settle => {
                 self.source.settle()?;
                 // Of partitions that are gone, the active version has mapped its last record.
-                self.versions.assigned(&self.source.places());
+                self.versions.assigned(&self.source.positions());
             }
             Action::CheckFinished => {
                 let ends = self.source.finished();
@@ -177,7 +177,7 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Driver<S, K, V> {
                 self.observer.work_discarded();
                 self.rules.discarded();
             }
-            Action::RewindHistory => self.versions.rewound(&self.source.places()),
+            Action::RewindHistory => self.versions.rewound(&self.source.positions()),
             Action::EndHistory => self.versions.assigned(&SourcePositions::new()),
             Action::NoteRejections(rejections) => {
                 self.emitter.note_rejections(&mut self.rules, &self.batch.topics, &rejections)?
@@ -212,7 +212,7 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Driver<S, K, V> {
 
     /// Exchanges the mapper. What is pending is for the new one to judge, and what was faulty may be repaired.
     fn take_version(&mut self) {
-        let mut positions = self.source.places();
+        let mut positions = self.source.positions();
         // Of these the source is further already. Backwards, so that the first of each partition is what stays.
         for index in self.rules.rest().rev() {
             positions.insert(self.batch.partitions[index], Some(self.batch.offsets[index]));

@@ -10,7 +10,7 @@ use std::time::Instant;
 use axum::routing::get;
 use tokio::sync::oneshot;
 
-use super::super::places::MAX_PROBES;
+use super::super::admission::MAX_PROBES;
 use super::*;
 
 /// The limit of a wait on a busy machine.

@@ -89,7 +89,7 @@ impl KafkaSource {
     }
 
     /// The topic and the partition of a number.
-    pub(super) fn place(&self, number: i32) -> (&str, i32) {
+    pub(super) fn topic_partition(&self, number: i32) -> (&str, i32) {
         (self.topics.topic(number), self.topics.partition(number))
     }
 

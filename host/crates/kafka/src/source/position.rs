@@ -93,7 +93,7 @@ impl KafkaSource {
             }
         }
         let kind = if matches!(rebalance, Rebalance::Assign(_)) { "assigned" } else { "revoked" };
-        let assigned = self.assigned.keys().map(|number| self.place(*number));
+        let assigned = self.assigned.keys().map(|number| self.topic_partition(*number));
         tracing::debug!(target: "kafka", partitions = ?assigned.collect::<Vec<_>>(), "{kind}");
         self.observer.set_member(is_member);
         self.report_positions(true);
@@ -184,7 +184,7 @@ impl KafkaSource {
     }
 
     fn nothing_committed(&self, number: i32) -> Halt {
-        let (topic, partition) = self.place(number);
+        let (topic, partition) = self.topic_partition(number);
         Halt::kafka(format!(
             "the group '{}' has committed nothing for the topic '{topic}', partition {partition}, and the property \
              auto.offset.reset=error does not say where to begin. Give earliest or latest, or commit an offset",
@@ -228,7 +228,7 @@ impl KafkaSource {
             if let (Some(from), Some(to)) = (assigned.position(), self.cached_end(*number))
                 && from < to
             {
-                self.input.report_deleted_unread(self.place(*number), from, to);
+                self.input.report_deleted_unread(self.topic_partition(*number), from, to);
             }
         }
         let failed = |error: KafkaError| {
@@ -282,11 +282,11 @@ impl KafkaSource {
             let to = match classify_out_of_range(offset, range, truncated_to) {
                 OutOfRange::InRange => offset,
                 OutOfRange::Gap(first) => {
-                    self.input.report_missed(self.place(partition), offset, first)?;
+                    self.input.report_missed(self.topic_partition(partition), offset, first)?;
                     first
                 }
                 OutOfRange::Truncated(to) => {
-                    self.input.report_truncated(self.place(partition), offset, to)?;
+                    self.input.report_truncated(self.topic_partition(partition), offset, to)?;
                     if let Some(until) = &self.input.until {
                         until.shorten(partition, range.1);
                     }
@@ -310,14 +310,14 @@ impl KafkaSource {
     /// next assignment. Records that arrive in between stay in the queue of their partition.
     fn route(&self, partitions: impl IntoIterator<Item = i32>) -> KafkaResult<()> {
         partitions.into_iter().try_for_each(|number| {
-            let (topic, partition) = self.place(number);
+            let (topic, partition) = self.topic_partition(number);
             self.queue.route(topic, partition)
         })
     }
 
     /// The first and the end offset of a partition.
     fn fetch_range(&self, number: i32) -> KafkaResult<(i64, i64)> {
-        let (topic, partition) = self.place(number);
+        let (topic, partition) = self.topic_partition(number);
         self.consumer.fetch_watermarks(topic, partition, OFFSETS_LIMIT)
     }
 

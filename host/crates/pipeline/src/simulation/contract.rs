@@ -199,15 +199,15 @@ pub fn rebalance_is_announced_until_it_is_settled(cluster: &mut impl TestCluster
     }
     assert_eq!(announced, Fetched::Revoked { lost: false });
     assert_eq!(worker.source.fetch(&mut batch, 10, WAIT).expect("a fetch"), announced);
-    assert_eq!(worker.source.places().len(), 2, "they are there until they are given up");
+    assert_eq!(worker.source.positions().len(), 2, "they are there until they are given up");
     // It is not too late to commit.
     worker.begin_with(&["A", "B"]);
     worker.sink.commit(&Positions::from([(0, 1), (1, 1)])).expect("a commit");
     worker.source.settle().expect("the partitions are given up");
-    assert!(worker.source.places().is_empty());
+    assert!(worker.source.positions().is_empty());
     worker.take_partitions();
     second.take_partitions();
-    assert_eq!((worker.source.places().len(), second.source.places().len()), (1, 1));
+    assert_eq!((worker.source.positions().len(), second.source.positions().len()), (1, 1));
     assert_eq!((cluster.committed(0), cluster.committed(1)), (Some(1), Some(1)));
 }
 

@@ -152,7 +152,7 @@ impl Source for SimulatedSource {
         None
     }
 
-    fn places(&self) -> SourcePositions {
+    fn positions(&self) -> SourcePositions {
         let places = self.assigned.iter();
         places.map(|(partition, assigned)| (*partition, assigned.has_fetched.then_some(assigned.position))).collect()
     }

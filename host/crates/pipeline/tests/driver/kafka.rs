@@ -28,7 +28,7 @@ pub(super) struct Kafka {
     pub(super) committed: Positions,
     /// By route: two topics of outputs, then the dead letters.
     pub(super) topics: [Vec<Produced>; 3],
-    pub(super) told: Told,
+    pub(super) confirmed: CommittedCounts,
     /// The calls that change the state.
     pub(super) log: Vec<String>,
     pub(super) script: Script,
@@ -40,7 +40,7 @@ pub(super) struct Kafka {
     pub(super) refused_kind: Option<FailureKind>,
     /// The limits of the topics, and whether the broker reports them.
     pub(super) limits: [TopicLimits; 3],
-    pub(super) tells_limits: bool,
+    pub(super) reports_limits: bool,
     /// Whether the broker names the records that it rejects at a commit.
     pub(super) names_rejected: bool,
     /// A commit of more records than this fails, as one that takes too long does.
@@ -78,14 +78,14 @@ impl Fake {
             ends: ends.collect(),
             committed: Positions::new(),
             topics: Default::default(),
-            told: Told::default(),
+            confirmed: CommittedCounts::default(),
             log: Vec::new(),
             script,
             portions: vec![usize::MAX],
             until_end: true,
             refused_kind: None,
             limits: Default::default(),
-            tells_limits: false,
+            reports_limits: false,
             names_rejected: false,
             most_at_once: usize::MAX,
             sick: usize::MAX,
@@ -208,7 +208,7 @@ impl Kafka {
         self.positions.insert(partition, at);
     }
 
-    pub(super) fn make_visible(&mut self, next: &Positions, told: bool) {
+    pub(super) fn make_visible(&mut self, next: &Positions, confirmed: bool) {
         let open = self.open.take().expect("a commit in a transaction");
         let made_by: BTreeSet<&str> = open.iter().map(|(_, record)| record.header(MADE_BY)).collect();
         assert!(made_by.len() <= 1, "a transaction of several versions: {made_by:?}");
@@ -220,13 +220,13 @@ impl Kafka {
         });
         let done: BTreeSet<(i32, i64)> = done.collect();
         let made: BTreeSet<(i32, i64)> = open.iter().map(|(_, record)| record.of).collect();
-        if told {
-            self.told.transactions += 1;
-            self.told.records_in += done.len() as u64;
-            self.told.skipped += done.difference(&made).count() as u64;
-            self.told.records_out += open.iter().filter(|(route, _)| *route < 2).count() as u64;
+        if confirmed {
+            self.confirmed.transactions += 1;
+            self.confirmed.records_in += done.len() as u64;
+            self.confirmed.skipped += done.difference(&made).count() as u64;
+            self.confirmed.records_out += open.iter().filter(|(route, _)| *route < 2).count() as u64;
             for (_, letter) in open.iter().filter(|(route, _)| *route == 2) {
-                *self.told.dead_letters.entry(letter.header("mapper-host.kind").to_owned()).or_default() += 1;
+                *self.confirmed.dead_letters.entry(letter.header("mapper-host.kind").to_owned()).or_default() += 1;
             }
         }
         open.into_iter().for_each(|(route, record)| self.topics[route].push(record));
@@ -350,7 +350,7 @@ impl Source for Fake {
         Some(ends.iter().filter(|(p, end)| at(p) < **end).map(|(p, end)| (*p, *end)).collect())
     }
 
-    fn places(&self) -> SourcePositions {
+    fn positions(&self) -> SourcePositions {
         self.kafka().positions.iter().map(|(partition, position)| (*partition, Some(*position))).collect()
     }
 }

@@ -20,7 +20,7 @@ impl Produced {
 
 /// The counts of the transactions whose commit the sink has confirmed.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct CommittedCounts {
     pub(super) transactions: u64,
     pub(super) records_in: u64,
     pub(super) records_out: u64,

@@ -93,7 +93,7 @@ fn rejected_record_that_is_not_named_is_found_by_bisecting() {
 #[test]
 fn topic_limits_after_a_rejection_are_read_and_respected() {
     let fake = keyless_at(&[3, 250, 400]);
-    fake.kafka().tells_limits = true;
+    fake.kafka().reports_limits = true;
     let mut pipeline = start(&fake, ALL_AT_ONCE, &Arc::default());
     fake.kafka().clock.advance(LONG_AGO);
     pipeline.run().unwrap();
@@ -110,7 +110,7 @@ fn topic_limits_after_a_rejection_are_read_and_respected() {
 fn raised_topic_limit_is_read_before_a_record_becomes_a_dead_letter() {
     let fake = keyless_at(&[3]);
     fake.kafka().limits[0] = TopicLimits::default();
-    fake.kafka().tells_limits = true;
+    fake.kafka().reports_limits = true;
     let strict = |_| Some(needs_key());
     let routes = routes().with_limits((0..2).map(strict));
     let mut pipeline = start_with(&fake, ALL_AT_ONCE, &Arc::default(), routes);
@@ -123,10 +123,10 @@ fn raised_topic_limit_is_read_before_a_record_becomes_a_dead_letter() {
 
 #[test]
 fn output_with_a_rejected_timestamp_becomes_a_dead_letter_with_that_timestamp() {
-    for (tells_limits, names_rejected) in [(true, false), (false, true), (false, false)] {
+    for (reports_limits, names_rejected) in [(true, false), (false, true), (false, false)] {
         let fake = Fake::new(&[ones(7)], vec![]);
         fake.kafka().limits[0] = recent(0);
-        (fake.kafka().tells_limits, fake.kafka().names_rejected) = (tells_limits, names_rejected);
+        (fake.kafka().reports_limits, fake.kafka().names_rejected) = (reports_limits, names_rejected);
         run(&fake, ALL_AT_ONCE).unwrap();
         everything_was_done(&fake);
         let kafka = fake.kafka();
@@ -139,10 +139,10 @@ fn output_with_a_rejected_timestamp_becomes_a_dead_letter_with_that_timestamp() 
 fn dead_letter_is_written_whatever_timestamps_its_topic_takes() {
     // The clock of a broker may differ so much that it rejects the present time, too.
     for (limits, expected_timestamp) in [(recent(0), None), (recent(-3_600_000), Some(NO_TIMESTAMP))] {
-        for tells_limits in [false, true] {
+        for reports_limits in [false, true] {
             let fake = Fake::new(&[vec!["one", "reject", "one", "reject"]], vec![]);
             fake.kafka().limits[2] = limits.clone();
-            (fake.kafka().tells_limits, fake.kafka().names_rejected) = (tells_limits, true);
+            (fake.kafka().reports_limits, fake.kafka().names_rejected) = (reports_limits, true);
             let mut pipeline = start(&fake, ALL_AT_ONCE, &Arc::default());
             fake.kafka().clock.advance(LONG_AGO);
             pipeline.run().unwrap();
@@ -160,10 +160,10 @@ fn dead_letter_is_written_whatever_timestamps_its_topic_takes() {
 
 #[test]
 fn dead_letter_without_a_key_gets_one_for_a_compacted_topic() {
-    for tells_limits in [false, true] {
+    for reports_limits in [false, true] {
         let fake = keyless_at(&[3, 4]);
         fake.kafka().limits[2] = needs_key();
-        (fake.kafka().tells_limits, fake.kafka().names_rejected) = (tells_limits, true);
+        (fake.kafka().reports_limits, fake.kafka().names_rejected) = (reports_limits, true);
         run(&fake, ALL_AT_ONCE).unwrap();
         everything_was_done(&fake);
         assert!(aborts(&fake) <= 2, "{}", log(&fake));

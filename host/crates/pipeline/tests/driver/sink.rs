@@ -25,8 +25,8 @@ impl Sink for Fake {
         let record = Produced { of, key, value, headers, timestamp_ms: sent.timestamp_ms };
         if sent.route == 2 {
             let at = |name| record.header(name).parse::<i64>().expect("a number");
-            let told = (at("__connect.errors.partition"), at("__connect.errors.offset"));
-            assert_eq!(told, (i64::from(partition), offset));
+            let position = (at("__connect.errors.partition"), at("__connect.errors.offset"));
+            assert_eq!(position, (i64::from(partition), offset));
         } else {
             let key = record.key.as_deref().map(text);
             let is_keyless = kafka.inputs[&partition].contains(&(offset, "keyless"));
@@ -72,7 +72,7 @@ impl Sink for Fake {
 
     fn topic_limits(&mut self) -> Vec<Option<TopicLimits>> {
         let kafka = self.kafka();
-        kafka.limits.iter().map(|limits| kafka.tells_limits.then(|| limits.clone())).collect()
+        kafka.limits.iter().map(|limits| kafka.reports_limits.then(|| limits.clone())).collect()
     }
 }
 
