@@ -6,7 +6,7 @@ use crate::config::{Delivery, PipelineSpec, RunConfig};
 use mapper_core::shutdown::Halt;
 use mapper_state::files::PrivateDir;
 
-/// The state directory of a run; `None`: there is none that only this user can change, and the run goes on without.
+/// The state directory of a run; `None`: no directory is private to this user, and the run continues without one.
 ///
 /// # Errors
 /// When there is none, and exactly-once needs one: it holds the transactional id that lasts from run to run.

@@ -189,9 +189,12 @@ fn used_admin_address_is_an_error_if_configured() {
     let plugin = reduce_visit().display().to_string();
     let output =
         host::command(HOST).args(["--plugin", &plugin, "--admin", &address]).output().expect("the host can be run");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains(&address) && said.contains("--admin off") && !said.contains("This is a demo"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(
+        stderr.contains(&address) && stderr.contains("--admin off") && !stderr.contains("This is a demo"),
+        "{stderr}"
+    );
 }
 
 #[test]

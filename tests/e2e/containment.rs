@@ -6,28 +6,28 @@ use harness::mutate::{Numbers, mutated};
 use mapper_pipeline::guest::Renewal;
 use mapper_runtime::{Effort, Engine, Grants, Limits, Plugin, Stage};
 
-use crate::guests::{Guest, Told, WORLDS, batch, limits, load, load_with, quick};
+use crate::guests::{Guest, VerdictText, WORLDS, batch, limits, load, load_with, quick};
 
 const BATCH: usize = 100;
 
 /// Maps a batch of good records with one faulty command. Checks the verdicts of the good records, and returns the verdict of the
 /// command.
-fn among_good_ones(guest: &mut Guest, at: usize, sin: &[u8]) -> Told {
+fn map_among_good_records(guest: &mut Guest, at: usize, command: &[u8]) -> VerdictText {
     let mut commands: Vec<&[u8]> = vec![b"value good"; BATCH];
-    commands[at] = sin;
-    let told = guest.map(&batch(&commands));
-    for (index, told) in told.iter().enumerate().filter(|(index, _)| *index != at) {
-        let (time, sin) = (1000 + index, sin.escape_ascii());
-        assert_eq!(told.text, format!("[- key good Some({time}) kept]"), "{index} beside {sin} at {at}");
+    commands[at] = command;
+    let actual = guest.map(&batch(&commands));
+    for (index, actual) in actual.iter().enumerate().filter(|(index, _)| *index != at) {
+        let (time, command) = (1000 + index, command.escape_ascii());
+        assert_eq!(actual.text, format!("[- key good Some({time}) kept]"), "{index} beside {command} at {at}");
     }
-    told[at].clone()
+    actual[at].clone()
 }
 
 #[test]
 fn guest_failure_is_the_failure_of_its_own_record_only() {
     for world in WORLDS {
         let mut guest = load(limits(), world);
-        for (sin, kind, words) in [
+        for (command, kind, words) in [
             (&b"reject no good"[..], "rejected", "no good"),
             (b"panic oh no", "trap", "oh no"),
             (b"unreachable", "trap", "unreachable"),
@@ -39,11 +39,11 @@ fn guest_failure_is_the_failure_of_its_own_record_only() {
             (b"exit", "trap", "exit status"),
         ] {
             for at in [0, 41, 99] {
-                let told = among_good_ones(&mut guest, at, sin);
-                let sin = sin.escape_ascii();
+                let actual = map_among_good_records(&mut guest, at, command);
+                let command = command.escape_ascii();
                 assert!(
-                    told.text.starts_with(&format!("{kind}: ")) && told.text.contains(words),
-                    "{world}, {sin}: {told:?}"
+                    actual.text.starts_with(&format!("{kind}: ")) && actual.text.contains(words),
+                    "{world}, {command}: {actual:?}"
                 );
             }
         }
@@ -54,11 +54,11 @@ fn guest_failure_is_the_failure_of_its_own_record_only() {
 fn endless_computation_or_sleep_is_a_timeout() {
     for world in WORLDS {
         let mut guest = load(quick(), world);
-        for sin in [&b"spin"[..], b"sleep 3600000"] {
+        for command in [&b"spin"[..], b"sleep 3600000"] {
             for at in [0, 41] {
-                let told = among_good_ones(&mut guest, at, sin);
+                let actual = map_among_good_records(&mut guest, at, command);
                 assert_eq!(
-                    told.text, "timeout: the guest exceeded its time limit (500ms; --record-timeout)",
+                    actual.text, "timeout: the guest exceeded its time limit (500ms; --record-timeout)",
                     "{world}"
                 );
             }
@@ -96,10 +96,10 @@ fn corrupted_guest_memory_affects_no_other_record() {
     for world in WORLDS {
         let mut guest = load(limits(), world);
         for at in [0, 50, 99] {
-            let told = among_good_ones(&mut guest, at, b"corrupt");
+            let actual = map_among_good_records(&mut guest, at, b"corrupt");
             // The record may succeed, or trap.
             let kept = format!("[- key corrupt Some({}) kept]", 1000 + at);
-            assert!(told.text == kept || told.text.starts_with("trap: "), "{world}: {told:?}");
+            assert!(actual.text == kept || actual.text.starts_with("trap: "), "{world}: {actual:?}");
         }
     }
 }
@@ -107,8 +107,8 @@ fn corrupted_guest_memory_affects_no_other_record() {
 #[test]
 fn sleep_within_the_record_timeout_completes() {
     for world in WORLDS {
-        let told = among_good_ones(&mut load(limits(), world), 41, b"sleep 1");
-        assert_eq!(told.text, "[- key sleep 1 Some(1041) kept]", "{world}");
+        let actual = map_among_good_records(&mut load(limits(), world), 41, b"sleep 1");
+        assert_eq!(actual.text, "[- key sleep 1 Some(1041) kept]", "{world}");
     }
 }
 
@@ -130,14 +130,14 @@ fn returned_bytes_are_limited_and_a_batch_beyond_the_limit_is_split() {
         // The whole 32-bit memory, as far as this machine has it.
         let large = Limits { memory_bytes: 2 << 30, ..limits() };
         let mut guest = load(large, world);
-        let told = among_good_ones(&mut guest, 41, b"return 1000000000");
+        let actual = map_among_good_records(&mut guest, 41, b"return 1000000000");
         assert!(
-            told.text.contains("oversize: the return value of the plugin exceeds the limit (16MiB; --output-limit)"),
-            "{world}: {told:?}"
+            actual.text.contains("oversize: the return value of the plugin exceeds the limit (16MiB; --output-limit)"),
+            "{world}: {actual:?}"
         );
         let mut guest = load(Limits { output_bytes: 256 << 10, memory_bytes: 64 << 20, ..limits() }, world);
-        let told = among_good_ones(&mut guest, 41, b"return-many 1000");
-        assert!(told.text.starts_with("oversize: "), "{world}: {told:?}");
+        let actual = map_among_good_records(&mut guest, 41, b"return-many 1000");
+        assert!(actual.text.starts_with("oversize: "), "{world}: {actual:?}");
         let commands: Vec<&[u8]> = vec![b"return-many 100"; 40];
         let seen = guest.verdicts(&batch(&commands));
         assert!(seen.iter().all(|seen| seen.matches("[- key xxxx").count() == 100), "{world}");
@@ -193,9 +193,9 @@ fn instance_is_renewed_after_the_configured_number_of_records() {
 fn guest_that_prints_without_end_is_truncated_and_not_failed() {
     for world in WORLDS {
         let mut guest = load(limits(), world);
-        for sin in [&b"print-lines 100000"[..], b"print-endless 10000"] {
-            let told = among_good_ones(&mut guest, 41, sin);
-            assert!(told.text.starts_with("[- key print-"), "{world}: {told:?}");
+        for command in [&b"print-lines 100000"[..], b"print-endless 10000"] {
+            let actual = map_among_good_records(&mut guest, 41, command);
+            assert!(actual.text.starts_with("[- key print-"), "{world}: {actual:?}");
         }
     }
 }
@@ -207,15 +207,18 @@ fn failure_has_the_backtrace_and_the_stderr_of_its_record() {
         for at in [0, 41, 99] {
             let mut commands: Vec<&[u8]> = vec![b"print of another record"; BATCH];
             commands[at] = b"panic oh no";
-            let told = guest.map(&batch(&commands))[at].clone();
-            assert!(told.text.contains("guest output (tail): oh no"), "{world}: {told:?}");
-            assert!(told.details.contains("panicked at") && told.details.contains("commands.rs:"), "{world}: {told:?}");
-            assert!(told.details.contains("!") && told.details.contains("obey"), "{world}: {told:?}");
+            let actual = guest.map(&batch(&commands))[at].clone();
+            assert!(actual.text.contains("guest output (tail): oh no"), "{world}: {actual:?}");
+            assert!(
+                actual.details.contains("panicked at") && actual.details.contains("commands.rs:"),
+                "{world}: {actual:?}"
+            );
+            assert!(actual.details.contains("!") && actual.details.contains("obey"), "{world}: {actual:?}");
             // The line of a function, without the message of the panic.
-            let place = |line: &str| line.trim_start().starts_with("at ") && line.contains("commands.rs:");
-            assert!(told.details.lines().any(place), "{world}: {told:?}");
-            assert!(!told.details.contains("of another record"), "{world}: {told:?}");
-            assert!(told.details.len() < 20 << 10, "{world}");
+            let is_frame = |line: &str| line.trim_start().starts_with("at ") && line.contains("commands.rs:");
+            assert!(actual.details.lines().any(is_frame), "{world}: {actual:?}");
+            assert!(!actual.details.contains("of another record"), "{world}: {actual:?}");
+            assert!(actual.details.len() < 20 << 10, "{world}");
         }
     }
 }

@@ -69,8 +69,8 @@ fn plugin_that_traps_on_every_record_opens_the_breaker_and_a_fixed_plugin_contin
         assert_eq!(committed(&job)[0], Some(next), "{what}");
 
         // Another plugin, without commands, maps the records that the broken one left.
-        let mended = harness::plugins::build(HOST, "plugins/reduce_visit").display().to_string();
-        job.run_to_end(&["--plugin", &mended, "--workers", "1"]);
+        let fixed = harness::plugins::build(HOST, "plugins/reduce_visit").display().to_string();
+        job.run_to_end(&["--plugin", &fixed, "--workers", "1"]);
         assert_eq!(topics::read_all(job.kafka, &job.dead_letters).len(), 20, "{what}");
         assert_eq!(values(&job, &job.output), ["first"], "{what}");
     }
@@ -107,8 +107,8 @@ fn open_breaker_releases_partitions_when_another_host_joins() {
     first.wait_for("breaker open");
     let before = committed(&job).into_iter().flatten().sum::<i64>();
     assert_eq!(before, 3, "only what was judged");
-    let mended = harness::plugins::build(HOST, "plugins/reduce_visit").display().to_string();
-    let second = job.start(&["--workers", "1", "--plugin", &mended]);
+    let fixed = harness::plugins::build(HOST, "plugins/reduce_visit").display().to_string();
+    let second = job.start(&["--workers", "1", "--plugin", &fixed]);
     // The new host gets half of the topic only if the waiting host takes part in the rebalance.
     let done = |committed: &[Option<i64>]| committed.iter().filter(|offset| **offset == Some(10)).count();
     wait_for(&second, "its partition", || done(&committed(&job)) == 1);

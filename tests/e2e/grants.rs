@@ -7,11 +7,12 @@ use crate::guests::{Guest, WORLDS, batch, limits, load, load_with};
 /// The values that these commands return, one record per command.
 fn values(guest: &mut Guest, commands: &[&str]) -> Vec<String> {
     let commands: Vec<&[u8]> = commands.iter().map(|command| command.as_bytes()).collect();
-    let told = guest.verdicts(&batch(&commands));
-    told.iter()
-        .map(|told| {
-            let value = told.strip_prefix("[- key ").and_then(|told| told.rsplit_once(" Some("));
-            value.map_or_else(|| told.clone(), |(value, _)| value.to_owned())
+    let actual = guest.verdicts(&batch(&commands));
+    actual
+        .iter()
+        .map(|actual| {
+            let value = actual.strip_prefix("[- key ").and_then(|actual| actual.rsplit_once(" Some("));
+            value.map_or_else(|| actual.clone(), |(value, _)| value.to_owned())
         })
         .collect()
 }
@@ -31,7 +32,7 @@ fn guest_has_no_files_network_environment_or_arguments() {
     let address = listener.local_addr().expect("it has one");
     for world in WORLDS {
         let mut guest = load(limits(), world);
-        let told = values(
+        let actual = values(
             &mut guest,
             &[
                 "environment",
@@ -44,9 +45,9 @@ fn guest_has_no_files_network_environment_or_arguments() {
                 "resolve localhost",
             ],
         );
-        assert_eq!(told[0], "[] []", "{world}");
-        for told in &told[1..] {
-            assert!(told.starts_with("error: "), "{world}: {told}");
+        assert_eq!(actual[0], "[] []", "{world}");
+        for actual in &actual[1..] {
+            assert!(actual.starts_with("error: "), "{world}: {actual}");
         }
         assert_eq!(std::fs::read_to_string(dir.path().join("secret")).expect("it is there"), "secret");
     }
@@ -74,7 +75,7 @@ fn guest_has_only_what_is_granted() {
             ..Grants::default()
         };
         let mut guest = granted(world, grants);
-        let told = values(
+        let actual = values(
             &mut guest,
             &[
                 "environment",
@@ -86,9 +87,9 @@ fn guest_has_only_what_is_granted() {
                 "read /elsewhere/file",
             ],
         );
-        assert_eq!(told[..3], ["[\"REGION=north\"] []", "content", "written"], "{world}");
-        for told in &told[3..] {
-            assert!(told.starts_with("error: "), "{world}: {told}");
+        assert_eq!(actual[..3], ["[\"REGION=north\"] []", "content", "written"], "{world}");
+        for actual in &actual[3..] {
+            assert!(actual.starts_with("error: "), "{world}: {actual}");
         }
         assert_eq!(std::fs::read_to_string(own.join("new")).expect("it was written"), "written");
         assert_eq!(std::fs::read_to_string(shared.join("file")).expect("it is there"), "content");
@@ -105,22 +106,22 @@ fn open_files_of_an_instance_are_limited_to_regular_files_and_a_maximum() {
     for world in WORLDS {
         let granted_dir = GrantedDir { host: dir.path().to_owned(), guest: "/dir".to_owned(), writable: true };
         let mut guest = granted(world, Grants { dirs: vec![granted_dir], ..Grants::default() });
-        let told = values(&mut guest, &["open file /dir/file", "open file /dir/file", "read /dir/file"]);
-        for told in &told[..2] {
-            let (number, error) = told.split_once(' ').expect("a number and an error");
+        let actual = values(&mut guest, &["open file /dir/file", "open file /dir/file", "read /dir/file"]);
+        for actual in &actual[..2] {
+            let (number, error) = actual.split_once(' ').expect("a number and an error");
             let number: usize = number.parse().expect("a number");
             // The granted directory is one of the 64, and the guest's own run-time system may have opened some.
-            assert!((50..64).contains(&number) && error != "none", "{world}: {told}");
+            assert!((50..64).contains(&number) && error != "none", "{world}: {actual}");
         }
         // Closed files free their handles.
-        assert_eq!(told[2], "content", "{world}");
+        assert_eq!(actual[2], "content", "{world}");
         let listings = values(&mut guest, &["open listing /dir"]).remove(0);
         let number: usize = listings.split_once(' ').and_then(|(number, _)| number.parse().ok()).expect("a number");
         assert!((30..=64).contains(&number), "{world}: {listings}");
         // The pipe has no writer: an open would wait for ever.
         for name in ["fifo", "socket"] {
-            let told = values(&mut guest, &[&format!("read /dir/{name}"), &format!("write /dir/{name}")]);
-            assert!(told.iter().all(|told| told.starts_with("error: ")), "{world}, {name}: {told:?}");
+            let actual = values(&mut guest, &[&format!("read /dir/{name}"), &format!("write /dir/{name}")]);
+            assert!(actual.iter().all(|actual| actual.starts_with("error: ")), "{world}, {name}: {actual:?}");
         }
     }
 }
@@ -140,8 +141,8 @@ fn deterministic_guest_gives_the_same_verdict_for_the_same_record() {
         let mut commands: Vec<&[u8]> = vec![b"random", b"clocks", b"random"];
         for index in 0..3 {
             let single = batch(&commands).slice(index..index + 1);
-            let told = fixed(world).verdicts(&single).remove(0);
-            assert!(told.contains(&first[index]), "{world}, {index}: {told} {first:?}");
+            let actual = fixed(world).verdicts(&single).remove(0);
+            assert!(actual.contains(&first[index]), "{world}, {index}: {actual} {first:?}");
         }
         // Other records have other numbers; without the setting the same record has other numbers, too.
         assert_ne!(first[0], first[2], "{world}");

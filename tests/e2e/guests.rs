@@ -35,7 +35,7 @@ pub(crate) struct Guest {
 
 /// The verdict of a record, as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct VerdictText {
     /// The outputs, or the kind of failure and its message.
     pub(crate) text: String,
     /// The backtrace and the guest stderr of a failure.
@@ -101,29 +101,30 @@ impl Guest {
 
     /// The verdicts as text, one line a record.
     pub(crate) fn verdicts(&mut self, batch: &Batch) -> Vec<String> {
-        self.map(batch).into_iter().map(|told| told.text).collect()
+        self.map(batch).into_iter().map(|actual| actual.text).collect()
     }
 
-    pub(crate) fn map(&mut self, batch: &Batch) -> Vec<Told> {
+    pub(crate) fn map(&mut self, batch: &Batch) -> Vec<VerdictText> {
         let mut verdicts = Verdicts::default();
         self.mapper.map(batch, &mut verdicts);
-        let told: Vec<Told> =
-            verdicts.iter().zip(batch.records()).map(|(verdict, record)| tell(verdict, record)).collect();
-        assert_eq!((told.len(), verdicts.len()), (batch.len(), batch.len()), "one verdict per record");
-        told
+        let actual: Vec<VerdictText> =
+            verdicts.iter().zip(batch.records()).map(|(verdict, record)| verdict_text(verdict, record)).collect();
+        assert_eq!((actual.len(), verdicts.len()), (batch.len(), batch.len()), "one verdict per record");
+        actual
     }
 }
 
-fn tell(verdict: Verdict<'_>, record: mapper_core::record::Record<'_>) -> Told {
+fn verdict_text(verdict: Verdict<'_>, record: mapper_core::record::Record<'_>) -> VerdictText {
     let text = |bytes: Option<&[u8]>| match bytes.map(|bytes| (std::str::from_utf8(bytes), bytes)) {
         None => "null".to_owned(),
         Some((Ok(text), _)) => text.to_owned(),
         Some((Err(_), bytes)) => bytes.escape_ascii().to_string(),
     };
     match verdict {
-        Verdict::Failed(failure) => {
-            Told { text: format!("{}: {}", failure.kind, failure.message), details: failure.details.into_owned() }
-        }
+        Verdict::Failed(failure) => VerdictText {
+            text: format!("{}: {}", failure.kind, failure.message),
+            details: failure.details.into_owned(),
+        },
         Verdict::Mapped(outputs) => {
             let outputs = outputs.map(|output| {
                 let headers: Vec<_> = match output.own_headers() {
@@ -139,7 +140,7 @@ fn tell(verdict: Verdict<'_>, record: mapper_core::record::Record<'_>) -> Told {
                     headers.join(",")
                 )
             });
-            Told { text: outputs.collect(), details: String::new() }
+            VerdictText { text: outputs.collect(), details: String::new() }
         }
     }
 }

@@ -70,7 +70,7 @@ fn component_that_is_too_expensive_to_compile_is_refused_with_the_limit() {
             [b"\0asm\x0d\0\x01\0\x04", &length[..4], &[length[4] & 0x7f], &inner].concat()
         })
     };
-    for (component, args, says) in [
+    for (component, args, expected) in [
         (endless(), &[][..], "too many locals and parameters: "),
         (
             endless(),
@@ -89,7 +89,7 @@ fn component_that_is_too_expensive_to_compile_is_refused_with_the_limit() {
         for command in [&["check"][..], &["bench"], &["test", "--cases", "cases.jsonl"], &["map", "--limit", "1"]] {
             fs::write(dir.join("cases.jsonl"), "{\"input\": {\"value\": \"a\"}}\n").expect("a file");
             let (code, out, err) = run(dir, &[command, &[file.as_str()], args].concat());
-            assert!(code == Some(3) && format!("{out}{err}").contains(says), "{says}: {command:?}: {out}{err}");
+            assert!(code == Some(3) && format!("{out}{err}").contains(expected), "{expected}: {command:?}: {out}{err}");
         }
     }
 }
@@ -112,15 +112,15 @@ fn host_survives_traps_and_hostile_candidates() {
         assert!(backtrace.is_some_and(|backtrace| backtrace.contains("!process")), "{:?}", letter.headers);
     }
     let client = Client::new(&format!("http://{}", crate::admin::address(&mut host)), None).expect("a client");
-    for (component, step, says) in [
+    for (component, step, expected) in [
         (endless(), Step::Compile, "too many locals"),
         // Within the counts of 1 GiB, and more than a second.
         (hostile::with_module(&hostile::locals(1300, 50_000)), Step::Compile, "--compile-timeout"),
         (hostile::guest(Fault::TrapInConfigure, &hostile::nested_functions(1_000_000)), Step::Configure, "unreachable"),
     ] {
         let report = client.swap(component, false, false).expect("an answer");
-        assert_eq!((report.outcome, report.step), (SwapOutcome::Refused, Some(step)), "{says}: {report:?}");
-        assert!(report.reason.as_deref().is_some_and(|reason| reason.contains(says)), "{says}: {report:?}");
+        assert_eq!((report.outcome, report.step), (SwapOutcome::Refused, Some(step)), "{expected}: {report:?}");
+        assert!(report.reason.as_deref().is_some_and(|reason| reason.contains(expected)), "{expected}: {report:?}");
     }
     let report = client.swap(hostile::guest(Fault::None, &[]), false, false).expect("an answer");
     assert_eq!(report.outcome, SwapOutcome::Swapped, "{report:?}");

@@ -67,9 +67,9 @@ impl<'k> Several<'k> {
         let mut seen: BTreeMap<(String, i32), Vec<i64>> = BTreeMap::new();
         for record in topics::read_all(self.job.kafka, &self.job.output) {
             let value = String::from_utf8(record.value.expect("an output")).expect("text");
-            let (place, _) = value.split_once(' ').expect("what was seen");
-            let (topic, place) = place.rsplit_once('/').expect("a topic");
-            let (partition, offset) = place.split_once('@').expect("an offset");
+            let (position, _) = value.split_once(' ').expect("what was seen");
+            let (topic, position) = position.rsplit_once('/').expect("a topic");
+            let (partition, offset) = position.split_once('@').expect("an offset");
             let topic = topic.strip_prefix(&format!("{}-", self.prefix)).expect("a topic of the test").to_owned();
             let number = |text: &str| text.parse::<i64>().expect("a number");
             seen.entry((topic, number(partition) as i32)).or_default().push(number(offset));
@@ -105,10 +105,10 @@ impl<'k> Several<'k> {
                     let fails_at = numbers.enumerate().filter(|(_, number)| (number % 5 == 4) == fails);
                     fails_at.map(|(offset, _)| offset as i64).collect()
                 };
-                let place = ((*name).to_owned(), partition);
-                assert_eq!(seen.remove(&place).unwrap_or_default(), of(false), "outputs of {place:?}");
+                let position = ((*name).to_owned(), partition);
+                assert_eq!(seen.remove(&position).unwrap_or_default(), of(false), "outputs of {position:?}");
                 // Dead letters have the key of their record, so they are in order, too.
-                assert_eq!(failed.remove(&place).unwrap_or_default(), of(true), "dead letters of {place:?}");
+                assert_eq!(failed.remove(&position).unwrap_or_default(), of(true), "dead letters of {position:?}");
             }
         }
         assert!(seen.is_empty() && failed.is_empty(), "{seen:?} {failed:?}");
@@ -221,8 +221,8 @@ fn record_that_crashes_the_host_is_found_although_the_list_changes() {
     }
     let list = several.list(&["added", "a", "b"]);
     let ended = several.job.run_to_end(&with(&[&["--input-topics", &list], &args]));
-    let said = format!("topic {topic}, partition 1, offset 4, 2 crashes while mapped alone");
-    assert!(ended.output.contains(&said), "{}", ended.output);
+    let expected = format!("topic {topic}, partition 1, offset 4, 2 crashes while mapped alone");
+    assert!(ended.output.contains(&expected), "{}", ended.output);
     let all = topics::read_all(several.job.kafka, &several.job.dead_letters);
     let crashed: Vec<_> = all.iter().filter(|letter| letters::kind(letter) == "host-crash").collect();
     let [letter] = &crashed[..] else { panic!("{all:?}") };

@@ -25,10 +25,10 @@ fn reference_data_is_mapped_in_order_and_failures_have_their_line_number() {
     assert_eq!(out.lines().map(json).collect::<Vec<_>>(), reduced);
     let failed: Vec<usize> =
         cases.iter().enumerate().filter(|(_, case)| case.error.is_some()).map(|(index, _)| index + 1).collect();
-    let said: Vec<&str> = err.lines().filter(|line| line.starts_with("line ")).collect();
-    assert_eq!(said.len(), failed.len());
-    for (line, said) in failed.iter().zip(said) {
-        assert!(said.starts_with(&format!("line {line}: rejected: ")), "{said}");
+    let messages: Vec<&str> = err.lines().filter(|line| line.starts_with("line ")).collect();
+    assert_eq!(messages.len(), failed.len());
+    for (line, message) in failed.iter().zip(messages) {
+        assert!(message.starts_with(&format!("line {line}: rejected: ")), "{message}");
     }
     assert!(
         err.contains("3000 records in ") && err.contains(" 1403 outputs, 1597 failed (1597 rejected), 0 skipped\n"),

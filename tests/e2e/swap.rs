@@ -158,8 +158,8 @@ fn history(job: &Job<'_>) -> History {
 
 /// Whether this version made the output.
 fn is_by(word: &str, output: &Record) -> bool {
-    let said = output.value.as_deref().and_then(|value| value.strip_prefix(word.as_bytes()));
-    said.is_some_and(|rest| rest.starts_with(b" "))
+    let rest = output.value.as_deref().and_then(|value| value.strip_prefix(word.as_bytes()));
+    rest.is_some_and(|rest| rest.starts_with(b" "))
 }
 
 /// Produces records with this value and waits for as many outputs.

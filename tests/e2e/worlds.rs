@@ -61,8 +61,8 @@ fn guest_receives_the_topic_and_the_partition_of_each_record_of_a_batch_of_sever
             batch.push((number, offset), -1, None, Some(b"see"), std::iter::empty());
         }
         let seen = guest.verdicts(&batch);
-        for (seen, place) in seen.iter().zip(["visits/0@5", "orders/3@5", "orders/3@6", "visits/1@9"]) {
-            assert!(seen.contains(&format!(" {place} ")), "{world}: {seen}");
+        for (seen, position) in seen.iter().zip(["visits/0@5", "orders/3@5", "orders/3@6", "visits/1@9"]) {
+            assert!(seen.contains(&format!(" {position} ")), "{world}: {seen}");
         }
     }
 }

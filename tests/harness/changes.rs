@@ -27,7 +27,7 @@ pub fn delete_records(kafka: &Kafka, topic: &str, partition: i32, before: i64) {
     assert!(done.elements().iter().all(|element| element.error().is_ok()), "records of {topic} not deleted: {done:?}");
 }
 
-/// Adds partitions, so that there are so many. Panics if that fails.
+/// Adds partitions up to this number. Panics if that fails.
 #[track_caller]
 pub fn add_partitions(kafka: &Kafka, topic: &str, partitions: usize) {
     let done = block_on(admin(kafka).create_partitions([&NewPartitions::new(topic, partitions)], &options()));

@@ -33,7 +33,7 @@ The admin server listens at `127.0.0.1:8080` (`--admin ADDRESS`; `--admin off` s
   connections; 16 more are for `/livez` and `/readyz`, so that slow clients do not block the probes.
 ";
 
-/// What the table of routes does not say of a route.
+/// The documentation of a route that the table of routes does not have.
 struct Details {
     /// Method and path.
     route: (&'static str, &'static str),

@@ -17,7 +17,7 @@ impl Csv {
     /// Reads the settings.
     ///
     /// # Errors
-    /// The first one that is wrong, and what is allowed.
+    /// The first invalid setting, and the allowed values.
     pub fn from_settings(settings: &Settings) -> Result<Self, String> {
         settings.only(&["columns", "delimiter", "numbers"])?;
         let list = |text: &str| text.split(',').map(|name| name.trim().to_owned()).collect::<Vec<_>>();

@@ -29,7 +29,7 @@ impl Filter {
     /// Reads the settings.
     ///
     /// # Errors
-    /// The first one that is wrong, and what is allowed.
+    /// The first invalid setting, and the allowed values.
     pub fn from_settings(settings: &Settings) -> Result<Self, String> {
         settings.only(&["field", "values", "keep", "others"])?;
         let values = settings.required("values")?.split(',').map(|value| value.trim().to_owned()).collect();
@@ -50,9 +50,9 @@ impl Filter {
 /// The mapper.
 ///
 /// # Errors
-/// When the value is not JSON. A field that is not there has the value `null`.
+/// If the value is not JSON. A missing field has the value `null`.
 pub fn filter(filter: &mut Filter, record: &Record<'_>) -> Result<Option<Output>, serde_json::Error> {
-    // A tombstone says that there is nothing any more under its key; whoever had the record must hear of it.
+    // A tombstone deletes its key; consumers that have the record need it.
     let Some(value) = record.value else { return Ok(Some(Output::keep())) };
     let value: Value = serde_json::from_slice(value)?;
     let found = filter.field.split('.').try_fold(&value, |value, name| value.get(name));

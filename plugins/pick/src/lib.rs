@@ -24,7 +24,7 @@ impl Pick {
     /// Reads the settings, each of which is a field.
     ///
     /// # Errors
-    /// The first path that is wrong, and what is.
+    /// The first invalid path, and the reason.
     pub fn from_settings(settings: &Settings) -> Result<Self, String> {
         let field = |(name, path): (&str, &str)| {
             let optional = name.ends_with('?');

@@ -39,7 +39,7 @@ impl Path {
         Ok(Self { text: text.to_owned(), steps })
     }
 
-    /// What is there, if there is something. With `[*]` that is a list, of what is there in each element.
+    /// The value at the path, if it exists. With `[*]` it is a list of the values in the elements.
     pub(crate) fn find(&self, value: &Value) -> Option<Value> {
         find(value, &self.steps)
     }

@@ -37,7 +37,7 @@ impl Redact {
     /// Reads the settings.
     ///
     /// # Errors
-    /// The first one that is wrong, and what is allowed.
+    /// The first invalid setting, and the allowed values.
     pub fn from_settings(settings: &Settings) -> Result<Self, String> {
         settings.only(&["drop", "hash", "headers", "key", "secret"])?;
         let list = |key| settings.get(key).into_iter().flat_map(|list: &str| list.split(',').map(str::trim));

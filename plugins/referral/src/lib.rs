@@ -1,4 +1,4 @@
-//! Tells where a visit came from, and with what: the channel becomes the key, and the time of the visit the timestamp.
+//! Extracts the source and the device of a visit: the channel becomes the key, and the time of the visit the timestamp.
 
 use std::collections::BTreeSet;
 

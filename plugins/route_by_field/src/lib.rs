@@ -21,7 +21,7 @@ impl Routes {
     /// Reads the settings.
     ///
     /// # Errors
-    /// The first one that is wrong, and what is allowed.
+    /// The first invalid setting, and the allowed values.
     pub fn from_settings(settings: &Settings) -> Result<Self, String> {
         settings.only(&["field", "topics", "strict"])?;
         let route = |route: &str| match route.trim().split_once('=') {

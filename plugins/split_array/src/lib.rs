@@ -27,7 +27,7 @@ impl Split {
     }
 }
 
-/// The mapper. Each record has the headers of the input, and its place in the array.
+/// The mapper. Each record has the headers of the input, and its index in the array.
 ///
 /// # Errors
 /// When the value is not JSON, or there is no array.

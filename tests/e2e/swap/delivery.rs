@@ -78,12 +78,12 @@ fn swaps(count: usize, delivery: &str, kills: bool) {
     assert_eq!(made.len(), sent, "each input came out");
     let digests: BTreeMap<String, &str> =
         WORDS.iter().zip(&versions).map(|(word, bytes)| (digest(bytes), *word)).collect();
-    let mut spoke: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut active_versions: BTreeMap<&str, usize> = BTreeMap::new();
     for ((partition, offset), words) in &made {
         let term =
             history.term_at(*partition, *offset).unwrap_or_else(|| panic!("nobody spoke at {partition}:{offset}"));
         let word = digests[&term.version.digest];
-        *spoke.entry(word).or_default() += 1;
+        *active_versions.entry(word).or_default() += 1;
         assert!(!comes_once || words.len() == 1, "{partition}:{offset} came out as {words:?}");
         // At least once, the version before may have produced the outputs of a killed host.
         assert!(
@@ -91,7 +91,7 @@ fn swaps(count: usize, delivery: &str, kills: bool) {
             "{word} spoke at {partition}:{offset}, but it was made by {words:?}"
         );
     }
-    assert_eq!(spoke.len(), 2, "both have spoken: {spoke:?}");
+    assert_eq!(active_versions.len(), 2, "both have spoken: {active_versions:?}");
     assert!(history.terms().count() >= count - count / KILL_EVERY);
 }
 
@@ -168,8 +168,8 @@ fn swaps_while_another_host_joins_and_leaves() {
         let [word] = &words[..] else { panic!("{partition}:{offset} came out as {words:?}") };
         *by.entry(word).or_default() += 1;
         if word != "other" {
-            let spoke = history.term_at(*partition, *offset).map(|term| term.version.digest.clone());
-            assert_eq!(spoke, Some(digest(&version(word))), "{partition}:{offset} was made by {word}");
+            let active = history.term_at(*partition, *offset).map(|term| term.version.digest.clone());
+            assert_eq!(active, Some(digest(&version(word))), "{partition}:{offset} was made by {word}");
         }
     }
     assert_eq!(by.len(), 3, "all three have spoken: {by:?}");

@@ -57,51 +57,53 @@ fn swap_history_and_rollback_from_the_command_line() {
     fs::write(&bad, version("rejects")).expect("a file");
     let (two, bad) = (two.display().to_string(), bad.display().to_string());
 
-    let (code, said, _) = run(&mut host, &["swap", &two, "--dry-run"]);
-    assert_eq!(code, 0, "{said}");
-    assert!(said.contains("tried out on 20 records") && said.contains("20 different"), "{said}");
-    assert!(said.contains("stays active (--dry-run)"), "{said}");
+    let (code, stdout, _) = run(&mut host, &["swap", &two, "--dry-run"]);
+    assert_eq!(code, 0, "{stdout}");
+    assert!(stdout.contains("tried out on 20 records") && stdout.contains("20 different"), "{stdout}");
+    assert!(stdout.contains("stays active (--dry-run)"), "{stdout}");
     // The old and the new verdict of one record.
-    let lines: Vec<&str> = said.lines().collect();
+    let lines: Vec<&str> = stdout.lines().collect();
     let old = lines.iter().position(|line| line.starts_with("    - one ")).expect("a difference");
-    assert_eq!(lines[old].replace("- one", "+ two"), lines[old + 1], "{said}");
+    assert_eq!(lines[old].replace("- one", "+ two"), lines[old + 1], "{stdout}");
     assert_eq!(status(&mut host).current.digest, digest(&version("one")));
 
-    let (code, said, complaint) = run(&mut host, &["swap", &bad]);
-    assert_eq!(code, 3, "{said}");
-    assert!(complaint.contains("refused at the step try-out: 20 of 20 records"), "{complaint}");
-    assert!(said.contains("+ rejected: not today"), "{said}");
+    let (code, stdout, stderr) = run(&mut host, &["swap", &bad]);
+    assert_eq!(code, 3, "{stdout}");
+    assert!(stderr.contains("refused at the step try-out: 20 of 20 records"), "{stderr}");
+    assert!(stdout.contains("+ rejected: not today"), "{stdout}");
 
-    let (code, said, complaint) = run(&mut host, &["swap", &two]);
-    assert_eq!(code, 0, "{complaint}");
-    assert!(said.contains("swapped in") && said.contains("partition 0: from offset 10"), "{said}");
-    let (_, said, _) = run(&mut host, &["swap", &two]);
-    assert!(said.contains("is active already"), "{said}");
+    let (code, stdout, stderr) = run(&mut host, &["swap", &two]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("swapped in") && stdout.contains("partition 0: from offset 10"), "{stdout}");
+    let (_, stdout, _) = run(&mut host, &["swap", &two]);
+    assert!(stdout.contains("is active already"), "{stdout}");
 
     warm_up(&job, 40);
     // Without a terminal there is no prompt, so the command only prints the plan and the flag.
-    let (code, _, complaint) = run(&mut host, &["rollback"]);
+    let (code, _, stderr) = run(&mut host, &["rollback"]);
     let one = digest(&version("one"));
     let prefix = &one[..12];
-    assert_eq!(code, 2, "{complaint}");
-    assert!(complaint.contains(&format!("({prefix}), last active since ")), "{complaint}");
-    assert!(complaint.contains("--yes") && complaint.contains(&format!("--to {prefix}")), "{complaint}");
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains(&format!("({prefix}), last active since ")), "{stderr}");
+    assert!(stderr.contains("--yes") && stderr.contains(&format!("--to {prefix}")), "{stderr}");
     assert_eq!(status(&mut host).current.digest, digest(&version("two")));
-    let (code, said, complaint) = run(&mut host, &["rollback", "--yes"]);
-    assert_eq!(code, 0, "{complaint}");
-    assert!(said.contains("partition 1: from offset"), "{said}");
-    let (code, _, complaint) = run(&mut host, &["rollback"]);
+    let (code, stdout, stderr) = run(&mut host, &["rollback", "--yes"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("partition 1: from offset"), "{stdout}");
+    let (code, _, stderr) = run(&mut host, &["rollback"]);
     assert_eq!(code, 3);
-    assert!(complaint.contains("there is no version before this one"), "{complaint}");
+    assert!(stderr.contains("there is no version before this one"), "{stderr}");
 
-    let (code, said, _) = run(&mut host, &["history"]);
+    let (code, stdout, _) = run(&mut host, &["history"]);
     assert_eq!(code, 0);
     assert!(
-        said.contains("by rollback; nothing to roll back to") && said.contains("by http") && said.contains("by start"),
-        "{said}"
+        stdout.contains("by rollback; nothing to roll back to")
+            && stdout.contains("by http")
+            && stdout.contains("by start"),
+        "{stdout}"
     );
-    let (_, said, _) = run(&mut host, &["history", "--json"]);
-    let terms: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    let (_, stdout, _) = run(&mut host, &["history", "--json"]);
+    let terms: serde_json::Value = serde_json::from_str(&stdout).expect("JSON");
     assert_eq!(terms.as_array().map(Vec::len), Some(3));
     assert_eq!(terms[0]["current"], true);
     assert_eq!(terms[1]["digest"], digest(&version("two")));
@@ -121,31 +123,31 @@ fn rollback_after_an_automatic_rollback_needs_a_named_version() {
     wait_for("the rollback", || status(&mut host).last.is_some_and(|last| last.by == Trigger::Probation));
     let [one, two, traps] = ["one", "two", "traps"].map(|word| digest(&version(word))[..12].to_owned());
     for args in [&["rollback"][..], &["rollback", "--yes"]] {
-        let (code, _, complaint) = run(&mut host, args);
-        assert_eq!(code, 3, "{complaint}");
-        assert!(complaint.contains("already rolled back") && complaint.contains(&traps), "{complaint}");
-        assert!(complaint.contains(&format!("mapper-host rollback --to {one}")), "{complaint}");
+        let (code, _, stderr) = run(&mut host, args);
+        assert_eq!(code, 3, "{stderr}");
+        assert!(stderr.contains("already rolled back") && stderr.contains(&traps), "{stderr}");
+        assert!(stderr.contains(&format!("mapper-host rollback --to {one}")), "{stderr}");
     }
     // As over HTTP by a script that does not know of the automatic rollback.
     assert_eq!(swapper.rollback().expect("an answer").outcome, SwapOutcome::Refused);
     assert_eq!(status(&mut host).current.digest, digest(&version("two")));
     // All builds of this guest have the same version, so the version is ambiguous.
-    let (code, _, complaint) = run(&mut host, &["rollback", "--to", "0.1.0"]);
-    assert_eq!(code, 3, "{complaint}");
-    assert!([&one, &two, &traps].into_iter().all(|digest| complaint.contains(digest.as_str())), "{complaint}");
-    let (code, said, complaint) = run(&mut host, &["rollback", "--to", &one, "--json"]);
-    assert_eq!(code, 0, "{complaint}");
-    let report: serde_json::Value = serde_json::from_str(&said).expect("JSON, and nothing else");
+    let (code, _, stderr) = run(&mut host, &["rollback", "--to", "0.1.0"]);
+    assert_eq!(code, 3, "{stderr}");
+    assert!([&one, &two, &traps].into_iter().all(|digest| stderr.contains(digest.as_str())), "{stderr}");
+    let (code, stdout, stderr) = run(&mut host, &["rollback", "--to", &one, "--json"]);
+    assert_eq!(code, 0, "{stderr}");
+    let report: serde_json::Value = serde_json::from_str(&stdout).expect("JSON, and nothing else");
     assert_eq!(report["outcome"], "swapped");
     assert_eq!(status(&mut host).current.digest, digest(&version("one")));
     // A version that failed is restored by its name, and has a new probation.
-    let (code, _, complaint) = run(&mut host, &["rollback", "--to", &traps]);
-    assert_eq!(code, 0, "{complaint}");
-    assert!(complaint.contains("it failed its probation: "), "{complaint}");
+    let (code, _, stderr) = run(&mut host, &["rollback", "--to", &traps]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("it failed its probation: "), "{stderr}");
     produce(&job, "good", 2);
     wait_for("the rollback", || status(&mut host).last.is_some_and(|last| last.by == Trigger::Probation));
-    let (_, said, _) = run(&mut host, &["history"]);
-    assert!(said.contains("failed its probation: 1 of its first"), "{said}");
+    let (_, stdout, _) = run(&mut host, &["history"]);
+    assert!(stdout.contains("failed its probation: 1 of its first"), "{stdout}");
 }
 
 #[test]
@@ -222,14 +224,14 @@ fn changes_need_the_token_and_the_same_origin() {
     assert_eq!(ask(&address, "POST /swap", &[&here, &shown, wasm], b"not a plugin").0, 422);
     assert_eq!(status_of("POST /swap", &[&here, &shown, wasm]), 200);
     // The commands show it, too.
-    let (code, _, complaint) = run(&mut host, &["rollback", "--yes"]);
-    assert_eq!(code, 2, "{complaint}");
-    assert!(complaint.contains("--admin-token-file"), "{complaint}");
-    let (code, _, complaint) = run(&mut host, &["rollback", "--yes", "--admin-token-file", &token]);
-    assert_eq!(code, 0, "{complaint}");
-    let (code, _, complaint) = run_at(&["history"], "127.0.0.1:1");
+    let (code, _, stderr) = run(&mut host, &["rollback", "--yes"]);
+    assert_eq!(code, 2, "{stderr}");
+    assert!(stderr.contains("--admin-token-file"), "{stderr}");
+    let (code, _, stderr) = run(&mut host, &["rollback", "--yes", "--admin-token-file", &token]);
+    assert_eq!(code, 0, "{stderr}");
+    let (code, _, stderr) = run_at(&["history"], "127.0.0.1:1");
     assert_eq!(code, 1);
-    assert!(complaint.contains("Check that a host runs there"), "{complaint}");
+    assert!(stderr.contains("Check that a host runs there"), "{stderr}");
 }
 
 #[test]
@@ -314,9 +316,9 @@ fn swap_during_a_shutdown_is_refused() {
 fn public_admin_address_needs_a_token() {
     let mut command = command(HOST);
     let output = command.args(["--plugin", "p.wasm", "--admin", "0.0.0.0:0"]).output().expect("the host can be run");
-    let complaint = String::from_utf8(output.stderr).expect("text");
-    assert_eq!(output.status.code(), Some(2), "{complaint}");
-    assert!(complaint.contains("--admin-token-file"), "{complaint}");
+    let stderr = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("--admin-token-file"), "{stderr}");
 }
 
 #[test]

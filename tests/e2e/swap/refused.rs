@@ -90,11 +90,11 @@ fn broken_candidate_is_refused_and_the_stream_continues() {
     candidates.extend(made_by_hand());
     let count = candidates.len();
     let ((), sent) = while_records_flow(&job, (20, PAUSE), || {
-        for (what, bytes, step, says) in candidates {
+        for (what, bytes, step, expected) in candidates {
             let report = client.swap(bytes, false, false).unwrap_or_else(|error| panic!("{what}: {error}"));
             assert_eq!((report.outcome, report.step), (SwapOutcome::Refused, Some(step)), "{what}: {report:?}");
             let reason = report.reason.unwrap_or_default();
-            assert!(reason.contains(says), "{what}: {reason}");
+            assert!(reason.contains(expected), "{what}: {reason}");
             let last = status(&mut host).last.expect("it is in the status");
             assert_eq!((last.outcome, last.step), (SwapOutcome::Refused, Some(step)), "{what}");
             if step == Step::TryOut {

@@ -1,36 +1,36 @@
-//! What an error code of Kafka's protocol, or of librdkafka, is about. Only here codes are told apart; what follows from a class
+//! The classes of error codes of Kafka's protocol and of librdkafka. Only this file distinguishes codes; the result of a class
 //! depends on the call that failed.
 
 use rdkafka::error::RDKafkaErrorCode as Code;
 
 use mapper_core::rejection::RejectionCause;
 
-/// What an error is about.
+/// The class of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ErrorClass {
     /// The state of the cluster or of the connection: another attempt may succeed.
     Retriable,
-    /// A record, or the request that it is in, which the broker rejects for what it is.
+    /// A record that the broker rejects, or the request with this record.
     RecordRejected(RejectionCause),
     /// A permission that the user does not have on a resource of this kind.
     NotAuthorized(Denied),
-    /// The credentials, which a broker refuses.
+    /// The credentials are rejected by the broker.
     NotAuthenticated,
     /// The credentials, or the mechanism, of a connection.
     ConnectionNotAuthenticated,
-    /// The topic or the partition: it does not exist, says a broker.
+    /// The topic or the partition does not exist on the broker.
     TopicMissing,
-    /// The topic or the partition: the client knows none of this name.
+    /// The topic or the partition is unknown to the client.
     TopicUnknown,
-    /// The topic: no record can be written to it in this way.
+    /// The topic does not accept records of this form.
     TopicInvalid,
-    /// The producer: another one has its transactional id.
+    /// Another producer has the transactional id of this one.
     ProducerFenced,
-    /// The member of the group: another one has its instance id.
+    /// Another member of the group has the instance id of this one.
     InstanceFenced,
-    /// The client: it can't go on.
+    /// The client can't continue.
     ClientFailed,
-    /// The broker: it does not support what is needed.
+    /// The broker does not support a needed feature.
     Unsupported,
     /// The transaction: it has failed before.
     TransactionFailed,

@@ -25,7 +25,7 @@ impl Provenance {
         Self { digest: active_version.version.digest.clone(), version: active_version.version.version.clone() }
     }
 
-    /// These headers, and ours; what another host may have said of itself before goes.
+    /// These headers, and ours; provenance headers of an earlier host are removed.
     pub(super) fn added_to<'h>(
         &'h self,
         headers: impl Iterator<Item = Header<'h>>,

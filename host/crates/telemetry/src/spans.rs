@@ -53,7 +53,7 @@ impl Spans {
     /// Spans about this topic and group, sent as OTLP over HTTP. What was sent is counted in `sent`.
     ///
     /// # Errors
-    /// When the endpoint, or one of the standard variables that say more about it, is not valid.
+    /// If the endpoint or one of the standard variables for it is not valid.
     pub fn start(config: &TracingConfig, (topic, group): (&str, &str), sent: &Arc<Sent>) -> anyhow::Result<Self> {
         let exporter = SpanExporter::builder()
             .with_http()

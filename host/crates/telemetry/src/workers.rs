@@ -191,7 +191,7 @@ impl Workers {
         all
     }
 
-    /// What the group has committed of the partitions that the workers have, whoever did it.
+    /// The committed offsets of the group for the partitions of the workers.
     pub fn committed(&self, committed: &Positions) {
         for worker in self.lock().values() {
             worker.committed(committed);

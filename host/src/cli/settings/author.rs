@@ -16,7 +16,7 @@ fn guest() -> impl Iterator<Item = Setting> {
     all.into_iter().flatten().filter(|setting| !OTHERS.contains(&setting.name)).copied()
 }
 
-/// The host itself has little to say there, but what the guest writes is wanted.
+/// The host itself logs little there, but the log of the guest is needed.
 const LOG_LEVEL: Setting =
     setting(output::HEADING, "log-level", "LEVEL", Text, Value("warn,guest=info"), output::LOG_LEVEL_TEXT);
 

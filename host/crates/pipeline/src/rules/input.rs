@@ -90,7 +90,7 @@ impl Rules {
         self.plan_first([Task::Do(Action::BeginBatch), Task::Judge, Task::CommitIfDue]);
     }
 
-    /// The source has told the offsets at which it ends, if it is finished.
+    /// The finished source has reported its end offsets.
     pub(crate) fn finished(&mut self, ends: Option<Positions>, facts: &Facts) {
         match ends {
             Some(ends) => {

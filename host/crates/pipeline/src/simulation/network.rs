@@ -80,7 +80,7 @@ pub(super) enum CallError {
 }
 
 impl CallError {
-    /// As the pipeline is told about it, if nothing else is to be done.
+    /// The error for the pipeline, unless the call needs a special one.
     pub(super) fn into_source_error(self, call: &str) -> SourceError {
         match self {
             Self::Dead => dead(),

@@ -95,9 +95,9 @@ fn transaction_span_has_children_for_batches_and_commit() {
     }
     assert_ne!(of(5).span_context.trace_id(), of(3).span_context.trace_id());
     assert_eq!(of(0).end_time.duration_since(of(0).start_time).unwrap(), Duration::from_millis(2));
-    let told = attributes(of(0));
-    assert_eq!((&*told["messaging.system"], &*told["messaging.batch.message_count"]), ("kafka", "10"));
-    assert_eq!(told["messaging.consumer.group.name"], "readers");
+    let transaction = attributes(of(0));
+    assert_eq!((&*transaction["messaging.system"], &*transaction["messaging.batch.message_count"]), ("kafka", "10"));
+    assert_eq!(transaction["messaging.consumer.group.name"], "readers");
     assert_eq!(attributes(of(3))["mapper_host.worker"], "3");
     assert_eq!(of(5).status, Status::error("the broker went"));
 }

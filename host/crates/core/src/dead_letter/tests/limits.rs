@@ -47,11 +47,11 @@ fn check_cut(set: HeaderSet, input: &Input, message: &str, max_bytes: usize) {
         let least = Input { value: input.value.as_ref().map(|_| vec![]), ..Input::default() };
         let short = &message[..message.floor_char_boundary(SHORT_TEXT_BYTES)];
         // The header that lists the cut parts takes room, too.
-        let said = headers_bytes([(&b"mapper-host.cut"[..], Some(&[b'x'; 90][..]))].into_iter());
+        let cut_header = headers_bytes([(&b"mapper-host.cut"[..], Some(&[b'x'; 90][..]))].into_iter());
         let key = headers_bytes([(SOURCE_KEY.as_bytes(), input.key.as_deref())].into_iter());
         let encoding = ", \"input_encoding\": \"base64\"".len();
         assert!(
-            write_set(set, &least, short, NO_LIMIT).bytes() + said + key + encoding > max_bytes,
+            write_set(set, &least, short, NO_LIMIT).bytes() + cut_header + key + encoding > max_bytes,
             "more is cut than must be"
         );
         return;
