@@ -61,7 +61,7 @@ pub(super) fn watch(config: &BuildConfig, watch_config: &WatchConfig, services: 
     let failed = |error: anyhow::Error| Halt::internal(error);
     let plugin = config.output.clone().map_or_else(|| project::plugin_path(&config.dir), Ok).map_err(failed)?;
     let mut changes = Changes::new(&config.dir, cases::sibling_path(&plugin)).map_err(failed)?;
-    build_on_change(&mut changes, || {
+    build_on_change(&mut changes, Changes::wait, || {
         if let Err(halt) = build_and_test(config, watch_config, services) {
             output::eprint_error(&halt.to_string());
         }
@@ -70,8 +70,12 @@ pub(super) fn watch(config: &BuildConfig, watch_config: &WatchConfig, services: 
     })
 }
 
-/// Calls `round` after each change until it breaks.
-fn build_on_change(changes: &mut Changes, mut round: impl FnMut() -> ControlFlow<()>) -> Result<(), Halt> {
+/// Calls `round` after each change until it breaks. `wait` returns after an event, which need not be a change.
+fn build_on_change(
+    changes: &mut Changes,
+    mut wait: impl FnMut(&Changes) -> Result<(), Halt>,
+    mut round: impl FnMut() -> ControlFlow<()>,
+) -> Result<(), Halt> {
     let failed = |error: anyhow::Error| Halt::internal(error);
     // Whether this round repeats the previous one because of a write during it.
     let mut is_repeat = false;
@@ -89,7 +93,7 @@ fn build_on_change(changes: &mut Changes, mut round: impl FnMut() -> ControlFlow
         }
         output::eprint_line(format!("waiting for changes in {} (Ctrl-C to stop)", changes.dir.display()));
         while is_same(&built, &now) {
-            changes.wait()?;
+            wait(changes)?;
             now = changes.snapshot().map_err(failed)?;
         }
     }
@@ -219,7 +223,7 @@ fn source(path: &Path, metadata: &Metadata) -> Source {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::cell::RefCell;
 
     use super::*;
 
@@ -273,33 +277,30 @@ mod tests {
                 && before == Some(std::fs::metadata(&source).unwrap().modified().unwrap())
             {}
         };
-        write("1");
-        let check = |expected: usize, during: &dyn Fn(usize)| {
-            let mut changes = Changes::new(dir.path(), dir.path().join("x.cases.jsonl")).unwrap();
-            let rounds = AtomicUsize::new(0);
-            std::thread::scope(|scope| {
-                scope.spawn(|| {
-                    let begun = Instant::now();
-                    while rounds.load(Ordering::SeqCst) < expected && begun.elapsed() < Duration::from_secs(30) {
-                        std::thread::sleep(Duration::from_millis(10));
-                    }
-                    // Give an unexpected extra round the time to run.
-                    std::thread::sleep(5 * QUIET_PERIOD);
-                    write("the end");
-                });
-                let round = || {
-                    if std::fs::read(&source).unwrap() == b"the end" {
-                        return ControlFlow::Break(());
-                    }
-                    during(rounds.fetch_add(1, Ordering::SeqCst) + 1);
-                    ControlFlow::Continue(())
-                };
-                build_on_change(&mut changes, round).unwrap();
-            });
+        let steps_with = |during: &dyn Fn(usize)| {
             write("1");
-            assert_eq!(rounds.into_inner(), expected);
+            let mut changes = Changes::new(dir.path(), dir.path().join("x.cases.jsonl")).unwrap();
+            let steps = RefCell::new(Vec::new());
+            let add = |step: &'static str| {
+                steps.borrow_mut().push(step);
+                steps.borrow().iter().filter(|added| **added == step).count()
+            };
+            // Unchanged content causes an event only; another content ends the test.
+            let wait = |changes: &Changes| {
+                write(if add("wait") == 1 { "1" } else { "the end" });
+                changes.wait()
+            };
+            let round = || {
+                if std::fs::read(&source).unwrap() == b"the end" || steps.borrow().len() == 10 {
+                    return ControlFlow::Break(());
+                }
+                during(add("build"));
+                ControlFlow::Continue(())
+            };
+            build_on_change(&mut changes, wait, round).unwrap();
+            steps.into_inner()
         };
-        check(1, &|_| {});
+        assert_eq!(steps_with(&|_| {}), ["build", "wait", "wait"]);
         // A change that is reverted during the build: the build may have read the intermediate content.
         let change_and_revert = |round| {
             if round == 1 {
@@ -307,8 +308,8 @@ mod tests {
                 write("1");
             }
         };
-        check(2, &change_and_revert);
+        assert_eq!(steps_with(&change_and_revert), ["build", "build", "wait", "wait"]);
         // A build that writes its own sources.
-        check(2, &|_| write("1"));
+        assert_eq!(steps_with(&|_| write("1")), ["build", "build", "wait", "wait"]);
     }
 }
