@@ -23,7 +23,8 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<Failures, CliError> {
     }
     let after = sources.value("breaker-after", |text| values::whole32(text, 0..=u32::MAX))?;
     let records = sources.present("breaker-records");
-    let breaker_records = records.read(breaker_records)?;
+    let breaker_records =
+        records.read(|text| values::one_of(text, &[BreakerRecords::DeadLetter, BreakerRecords::Hold]))?;
     if after == 0 && breaker_records == BreakerRecords::Hold {
         return Err(records.refuse("with --breaker-after 0 no breaker opens, so no records are held"));
     }
@@ -34,7 +35,7 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<Failures, CliError> {
         breaker: BreakerSettings { after, records: breaker_records, retry },
     };
     let poison_after = sources.value("poison-after", |text| values::whole32(text, 0..=1000))?;
-    let dead_letter_headers = sources.value("dead-letter-headers", header_set)?;
+    let dead_letter_headers = sources.value("dead-letter-headers", |text| values::one_of(text, &HeaderSet::ALL))?;
     Ok(Failures { policy, poison_after, dead_letter_headers })
 }
 
@@ -44,16 +45,4 @@ fn share(text: &str) -> values::Read<f64> {
         .ok()
         .filter(|share| *share > 0.0)
         .ok_or_else(|| "give a share above 0, up to 1, such as 0.9".to_owned())
-}
-
-fn header_set(text: &str) -> values::Read<HeaderSet> {
-    HeaderSet::ALL
-        .into_iter()
-        .find(|set| set.to_string() == text)
-        .ok_or_else(|| "give compact, connect or full".to_owned())
-}
-
-fn breaker_records(text: &str) -> values::Read<BreakerRecords> {
-    let all = [BreakerRecords::DeadLetter, BreakerRecords::Hold];
-    all.into_iter().find(|what| what.to_string() == text).ok_or_else(|| "give dead-letter or hold".to_owned())
 }

@@ -1,5 +1,6 @@
 //! Parses values and checks their limits. An error lists the allowed values; the caller adds the source of the text.
 
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -56,6 +57,16 @@ pub(crate) fn switch(text: &str) -> Read<bool> {
     }
 }
 
+/// The value with this name; an error lists the names of all.
+pub(crate) fn one_of<T: Copy + Display>(text: &str, all: &[T]) -> Read<T> {
+    let names: Vec<String> = all.iter().map(T::to_string).collect();
+    let found = names.iter().position(|name| name == text);
+    found.map(|index| all[index]).ok_or_else(|| {
+        let (last, others) = names.split_last().expect("a choice has values");
+        format!("give {} or {last}", others.join(", "))
+    })
+}
+
 /// One of two words; whether it is the first.
 pub(crate) fn either(text: &str, [yes, no]: [&str; 2]) -> Read<bool> {
     match text {
@@ -104,9 +115,7 @@ pub(crate) fn name(text: &str) -> Read<String> {
 
 /// See [`Delivery`].
 pub(crate) fn delivery(text: &str) -> Read<Delivery> {
-    let all = [Delivery::ExactlyOnce, Delivery::AtLeastOnce];
-    let delivery = all.into_iter().find(|delivery| delivery.to_string() == text);
-    delivery.ok_or_else(|| "give exactly-once or at-least-once".to_owned())
+    one_of(text, &[Delivery::ExactlyOnce, Delivery::AtLeastOnce])
 }
 
 /// See [`LogFormat`].

@@ -313,6 +313,9 @@ impl DeadLetters {
         text.extend([kind, ": ", message, "\n", details]);
         let fingerprint = self.fingerprints.get(text, failure);
         self.fields[Field::Fingerprint as usize].push_str(fingerprint);
+        if self.header_set != HeaderSet::Full {
+            self.fields[Field::Failure as usize].extend([kind, " ", fingerprint]);
+        }
         self.set_text(kind, message, details);
         let attempt = attempts_before(record).saturating_add(1);
         let (mut partition, mut offset) = (itoa::Buffer::new(), itoa::Buffer::new());
@@ -324,10 +327,6 @@ impl DeadLetters {
             }
         } else {
             self.field(Field::Source).extend([record.topic(), "/", partition, "@", offset]);
-            let Self { fields, .. } = self;
-            let [fingerprint, failure] =
-                fields.get_disjoint_mut([Field::Fingerprint as usize, Field::Failure as usize]).expect("two fields");
-            failure.extend([kind, " ", fingerprint]);
             if attempt > 1 {
                 self.field(Field::Attempt).push_str(itoa::Buffer::new().format(attempt));
             }

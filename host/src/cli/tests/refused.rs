@@ -39,6 +39,7 @@ fn invalid_value_is_rejected_with_the_allowed_values() {
         ("--breaker-after=-1", "give a whole number from 0 to 4294967295"),
         ("--breaker-retry=9ms", "give a duration from 10ms to 1m with its unit, such as 500ms, 2s or 1m"),
         ("--breaker-records=drop", "give dead-letter or hold"),
+        ("--dead-letter-headers=none", "give compact, connect or full"),
         ("--halt-on-error-ratio=0", "give a share above 0, up to 1, such as 0.9"),
         ("--halt-on-error-ratio=1.1", "give a share above 0, up to 1, such as 0.9"),
         (
