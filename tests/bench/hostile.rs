@@ -76,7 +76,7 @@ fn end_of_code(component: &[u8]) -> usize {
         wasmparser::Payload::CodeSectionStart { range, .. } => Some(range),
         _ => None,
     });
-    codes.max_by_key(|code| code.end - code.start).map_or(component.len(), |code| code.end as usize)
+    codes.max_by_key(|code| code.end - code.start).map_or(component.len(), |code| code.end)
 }
 
 /// The memory of this process that is in RAM (`proc_pid_statm(5)`).

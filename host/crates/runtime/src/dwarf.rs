@@ -75,7 +75,8 @@ impl<'a> DebugInfo<'a> {
         for payload in Parser::new(0).parse_all(component).map_while(Result::ok) {
             match payload {
                 Payload::CodeSectionStart { range, .. } => {
-                    modules.push(Module { code: range, sections: HashMap::new() });
+                    let code = range.start as u64..range.end as u64;
+                    modules.push(Module { code, sections: HashMap::new() });
                 }
                 Payload::CustomSection(section) if section.name().starts_with(".debug_") => {
                     if let Some(module) = modules.last_mut() {

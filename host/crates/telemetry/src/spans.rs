@@ -3,6 +3,7 @@
 //! Names and attributes follow the semantic conventions for messaging. A worker creates spans and puts them into a
 //! bounded queue; another thread sends them.
 
+mod client;
 mod queue;
 
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use opentelemetry::trace::{
     TraceState, Tracer as _, TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, Span, SpanExporter as Export};
 
@@ -57,6 +58,7 @@ impl Spans {
     pub fn start(config: &TracingConfig, (topic, group): (&str, &str), sent: &Arc<Sent>) -> anyhow::Result<Self> {
         let exporter = SpanExporter::builder()
             .with_http()
+            .with_http_client(client::Client::new(client::timeout(|name| std::env::var(name).ok())))
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(&config.endpoint)
             .build()?;

@@ -23,7 +23,7 @@ pub(super) fn component(mut module: Vec<u8>, wit: &Path, world: &str) -> anyhow:
     let (package, _) = resolve.push_path(wit).with_context(|| format!("reading the contract in {}", wit.display()))?;
     let world = resolve.select_world(&[package], Some(world))?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
-    let mut encoder = ComponentEncoder::default();
+    let encoder = ComponentEncoder::default();
     encoder.validate(true).module(&module)?.adapter(ADAPTER_NAME, ADAPTER)?.encode()
 }
 
