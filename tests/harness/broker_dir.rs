@@ -57,7 +57,7 @@ fn sweep(runs: &Path) -> Result<()> {
 }
 
 /// The directory cargo builds into; it marks it with a CACHEDIR.TAG.
-fn target_dir() -> Result<PathBuf> {
+pub fn target_dir() -> Result<PathBuf> {
     let binary = std::env::current_exe()?;
     let marked = binary.ancestors().find(|dir| dir.join("CACHEDIR.TAG").is_file());
     Ok(marked.with_context(|| format!("{} is not in a cargo target directory", binary.display()))?.to_owned())

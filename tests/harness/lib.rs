@@ -14,3 +14,5 @@ pub mod plugins;
 pub mod reference;
 pub mod secure;
 pub mod topics;
+
+pub use broker_dir::target_dir;

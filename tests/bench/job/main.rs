@@ -6,21 +6,22 @@
 //! one writes them by hand, without headers that describe the failure; with two workers, exactly once, both are also compared with all
 //! twenty headers of version 1.
 
+mod ends;
 mod input;
 mod latency;
 mod native;
 mod outputs;
 mod process;
 mod report;
+mod topics;
 mod watch;
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use harness::kafka::Kafka;
-use harness::topics;
+use harness::topics::unique;
 use mapper_host::config::Delivery;
 use tempfile::TempDir;
 
@@ -28,23 +29,12 @@ use input::Input;
 use outputs::Outputs;
 use process::Process;
 use report::Row;
+use topics::{Case, PARTITIONS, RUN_TIMEOUT, Topics};
 use watch::Run;
 
 // As in the host, so that it makes no difference.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-/// All topics have as many partitions as the reference has workers.
-const PARTITIONS: i32 = 2;
-/// How long one run may take, apart from reading its outputs.
-const RUN_TIMEOUT: Duration = Duration::from_secs(300);
-
-/// A delivery and a number of workers to compare the jobs with.
-#[derive(Clone, Copy)]
-struct Case {
-    delivery: Delivery,
-    workers: usize,
-}
 
 const CASES: [Case; 4] = [
     Case { delivery: Delivery::ExactlyOnce, workers: 2 },
@@ -80,31 +70,6 @@ impl Job {
 
     fn has_full_headers(self) -> bool {
         matches!(self, Self::NativeFull | Self::HostFull)
-    }
-}
-
-/// What a run reads, and where it writes.
-struct Topics {
-    input: String,
-    output: String,
-    dead_letters: String,
-    group: String,
-}
-
-impl Topics {
-    /// New output topics and a new group.
-    fn after(kafka: &Kafka, input: &str) -> Self {
-        let [output, dead_letters, group] =
-            ["out", "dlq", "group"].map(|kind| topics::unique(&format!("bench-{kind}")));
-        for topic in [&output, &dead_letters] {
-            topics::create(kafka, topic, PARTITIONS, &[]);
-        }
-        Self { input: input.to_owned(), output, dead_letters, group }
-    }
-
-    fn delete(&self, kafka: &Kafka) {
-        topics::delete(kafka, &self.output);
-        topics::delete(kafka, &self.dead_letters);
     }
 }
 
@@ -180,7 +145,7 @@ impl Bench {
             }
             .command()?,
         };
-        Process::start(command, self.dir.path().join(topics::unique("log")))
+        Process::start(command, self.dir.path().join(unique("log")))
     }
 
     fn host(&self, job: Job, case: Case, topics: &Topics, until_end: bool) -> Command {
@@ -276,8 +241,8 @@ fn latency(bench: &Bench) -> Result<()> {
     let (mut natives, mut hosts) = (Vec::new(), Vec::new());
     for _ in 0..bench.options.pairs {
         for (job, latencies) in [(Job::Native, &mut natives), (Job::Host, &mut hosts)] {
-            let input = topics::unique("bench-visits");
-            topics::create(&bench.kafka, &input, PARTITIONS, &[]);
+            let input = unique("bench-visits");
+            harness::topics::create(&bench.kafka, &input, PARTITIONS, &[]);
             let topics = Topics::after(&bench.kafka, &input);
             let process = bench.start(job, case, &topics, latency::RECORDS, false)?;
             latencies.push(latency::measure(process, bench.kafka.brokers(), &topics, job.is_host())?);

@@ -1,5 +1,6 @@
 //! The reference: the same job as a plain Rust consumer with the mapper compiled in, with the host's properties.
 
+#[path = "native/letter.rs"]
 mod letter;
 
 use std::process::Command;

@@ -3,16 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
+use crate::ends::Ends;
 use crate::process::{Process, Usage};
-use crate::{PARTITIONS, RUN_TIMEOUT, Topics};
+use crate::{RUN_TIMEOUT, Topics};
 
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-const ASK_TIMEOUT: Duration = Duration::from_secs(10);
-/// What is stored as a timestamp stands for the end (`ListOffsets` of Kafka's protocol).
-const LATEST: Offset = Offset::End;
 
 /// One run, as seen from outside.
 pub(crate) struct Run {
@@ -48,41 +44,4 @@ pub(crate) fn watch(mut process: Process, brokers: &str, topics: &Topics) -> Res
     let (first, last) = (reached(0.0)?, reached(1.0)?);
     let middle = rate(reached(0.2)?, reached(0.9)?);
     Ok(Run { usage, first_output: Duration::from_secs_f64(first.0), steady: rate(first, last), middle })
-}
-
-/// The ends of the output topics, as a reader of committed records sees them. The markers of transactions count, but
-/// these are few.
-struct Ends {
-    consumer: BaseConsumer,
-    asked: TopicPartitionList,
-}
-
-impl Ends {
-    fn new(brokers: &str, topics: &Topics) -> Result<Self> {
-        let consumer = ClientConfig::new()
-            .set("bootstrap.servers", brokers)
-            .set("group.id", "bench-watch")
-            .set("isolation.level", "read_committed")
-            .create()?;
-        let mut asked = TopicPartitionList::new();
-        for topic in [&topics.output, &topics.dead_letters] {
-            for partition in 0..PARTITIONS {
-                asked.add_partition_offset(topic, partition, LATEST)?;
-            }
-        }
-        Ok(Self { consumer, asked })
-    }
-
-    /// One request for all of them, where `fetch_watermarks` would take eight.
-    fn sum(&self) -> Result<f64> {
-        let ends = self.consumer.offsets_for_times(self.asked.clone(), ASK_TIMEOUT)?;
-        let mut sum = 0;
-        for element in ends.elements() {
-            element.error()?;
-            if let Offset::Offset(end) = element.offset() {
-                sum += end;
-            }
-        }
-        Ok(sum as f64)
-    }
 }
