@@ -9,10 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-const (
-	keyMeta       = "kafka_key"
-	timestampMeta = "kafka_timestamp_ms"
-)
+const keyMeta = "kafka_key"
 
 func init() {
 	spec := service.NewConfigSpec().Fields(
@@ -129,12 +126,19 @@ func (k *kafkaInput) ReadBatch(ctx context.Context) (service.MessageBatch, servi
 	return batch, k.track(records[len(records)-1]), nil
 }
 
+// message has the metadata that Connect gives a message of Kafka.
 func message(record *kgo.Record) *service.Message {
 	message := service.NewMessage(record.Value)
-	if record.Key != nil {
-		message.MetaSetMut(keyMeta, record.Key)
+	message.MetaSetMut(keyMeta, record.Key)
+	message.MetaSetMut("kafka_topic", record.Topic)
+	message.MetaSetMut("kafka_partition", int(record.Partition))
+	message.MetaSetMut("kafka_offset", int(record.Offset))
+	message.MetaSetMut("kafka_timestamp_unix", record.Timestamp.Unix())
+	message.MetaSetMut("kafka_timestamp_ms", record.Timestamp.UnixMilli())
+	message.MetaSetMut("kafka_tombstone_message", record.Value == nil)
+	for _, header := range record.Headers {
+		message.MetaSetMut(header.Key, string(header.Value))
 	}
-	message.MetaSetMut(timestampMeta, record.Timestamp.UnixMilli())
 	return message
 }
 

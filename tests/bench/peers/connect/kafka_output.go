@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ func init() {
 	spec := service.NewConfigSpec().Fields(
 		service.NewStringListField("seed_brokers"),
 		service.NewInterpolatedStringField("topic"),
+		service.NewInterpolatedStringField("timestamp_ms"),
 		service.NewDurationField("linger"),
 		service.NewOutputMaxInFlightField(),
 	)
@@ -24,11 +26,13 @@ func init() {
 		})
 }
 
-// kafkaOutput writes a batch to the topics that its messages choose, under the keys and timestamps of the records they came from.
+// kafkaOutput writes a batch to the topics that its messages choose, under the keys of the records they came from. In Connect the key is
+// a text with interpolations, too, but that of a record without a key would be empty instead of null.
 type kafkaOutput struct {
-	options []kgo.Opt
-	topic   *service.InterpolatedString
-	client  *kgo.Client
+	options   []kgo.Opt
+	topic     *service.InterpolatedString
+	timestamp *service.InterpolatedString
+	client    *kgo.Client
 }
 
 func newKafkaOutput(conf *service.ParsedConfig) (*kafkaOutput, int, error) {
@@ -37,6 +41,10 @@ func newKafkaOutput(conf *service.ParsedConfig) (*kafkaOutput, int, error) {
 		return nil, 0, err
 	}
 	topic, err := conf.FieldInterpolatedString("topic")
+	if err != nil {
+		return nil, 0, err
+	}
+	timestamp, err := conf.FieldInterpolatedString("timestamp_ms")
 	if err != nil {
 		return nil, 0, err
 	}
@@ -53,7 +61,7 @@ func newKafkaOutput(conf *service.ParsedConfig) (*kafkaOutput, int, error) {
 		kgo.ProducerBatchCompression(kgo.Lz4Compression()),
 		kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil)),
 	}
-	return &kafkaOutput{options: options, topic: topic}, inFlight, err
+	return &kafkaOutput{options: options, topic: topic, timestamp: timestamp}, inFlight, err
 }
 
 func (k *kafkaOutput) Connect(context.Context) error {
@@ -100,11 +108,15 @@ func (k *kafkaOutput) fill(record *kgo.Record, message *service.Message) (err er
 	if key, found := message.MetaGetMut(keyMeta); found {
 		record.Key, _ = key.([]byte)
 	}
-	if timestamp, found := message.MetaGetMut(timestampMeta); found {
-		if millis, ok := timestamp.(int64); ok {
-			record.Timestamp = time.UnixMilli(millis)
-		}
+	timestamp, err := k.timestamp.TryString(message)
+	if err != nil {
+		return err
 	}
+	millis, err := strconv.ParseInt(timestamp, 10, 64)
+	if err != nil {
+		return err
+	}
+	record.Timestamp = time.UnixMilli(millis)
 	return nil
 }
 
