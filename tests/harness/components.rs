@@ -26,6 +26,6 @@ pub fn component_of(mut module: Vec<u8>, wit: &str, world: &str) -> Vec<u8> {
     let package = resolve.push_str("mapper.wit", wit).expect("the WIT is valid");
     let world = resolve.select_world(&[package], Some(world)).expect("it has the world");
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).expect("it can be embedded");
-    let mut encoder = ComponentEncoder::default();
+    let encoder = ComponentEncoder::default();
     encoder.validate(true).module(&module).expect("a module of the world").encode().expect("a component")
 }
