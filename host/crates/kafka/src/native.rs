@@ -4,6 +4,7 @@
 pub(super) mod events;
 mod headers;
 pub(super) mod membership;
+mod messages;
 
 use std::ffi::{CStr, CString, c_void};
 use std::ops::ControlFlow;
@@ -19,8 +20,10 @@ use rdkafka_sys as sys;
 use rdkafka_sys::rd_kafka_vtype_t as vtype;
 
 use self::headers::NativeHeaders;
+pub(super) use self::messages::Fetched;
+use self::messages::Messages;
 use super::reporting::ReportingProducer;
-use mapper_core::record::{Header, NO_TIMESTAMP};
+use mapper_core::record::Header;
 
 /// The end offset (high watermark) of a partition from the last fetch. It sends no request.
 pub(super) fn cached_end_offset<C: ConsumerContext>(
@@ -78,6 +81,8 @@ pub(super) struct RecordQueue<C: ConsumerContext + 'static> {
     queue: NonNull<sys::rd_kafka_queue_t>,
     /// The queue of all other events; [`BaseConsumer::poll`] serves it.
     events: Option<NonNull<sys::rd_kafka_queue_t>>,
+    /// Reused by [`RecordQueue::take_queued`].
+    messages: Vec<*mut sys::rd_kafka_message_t>,
     /// The queue must not outlive its client.
     consumer: Arc<BaseConsumer<C>>,
 }
@@ -92,7 +97,7 @@ impl<C: ConsumerContext> RecordQueue<C> {
         let queue = NonNull::new(queue).expect("librdkafka makes a queue or aborts");
         // SAFETY: as above. The result is null for a client without a group.
         let events = NonNull::new(unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) });
-        Self { queue, events, consumer }
+        Self { queue, events, messages: Vec::new(), consumer }
     }
 
     /// Whether the event queue is not empty. A poll can return nothing although more events are queued.
@@ -117,10 +122,8 @@ impl<C: ConsumerContext> RecordQueue<C> {
         Ok(())
     }
 
-    /// Passes records and events to `take` until it breaks or the queue is empty. Waits only for the first one.
-    ///
-    /// It makes one call per record. `rd_kafka_consume_batch_queue` treats an event, such as the end of a partition, as a record at
-    /// that offset; after the next rebalance, the consumer would skip a record.
+    /// Passes records and events to `take` until it breaks or the queue is empty. Waits only for the first one. It makes one call per
+    /// record.
     pub(super) fn fetch(&mut self, wait: Duration, mut take: impl FnMut(Fetched<'_>) -> ControlFlow<()>) {
         let mut wait_ms = i32::try_from(wait.as_millis().max(u128::from(!wait.is_zero()))).unwrap_or(i32::MAX);
         loop {
@@ -129,7 +132,7 @@ impl<C: ConsumerContext> RecordQueue<C> {
             let Some(message) = NonNull::new(message) else { return };
             // SAFETY: the message is valid until it is destroyed here, once.
             let wanted = unsafe {
-                let wanted = take(Fetched(message.as_ref()));
+                let wanted = take(Fetched::new(message.as_ref()));
                 sys::rd_kafka_message_destroy(message.as_ptr());
                 wanted
             };
@@ -137,6 +140,23 @@ impl<C: ConsumerContext> RecordQueue<C> {
                 return;
             }
         }
+    }
+}
+
+impl<C: ConsumerContext> RecordQueue<C> {
+    /// Takes the records and events in the queue, `most` at most, with one call.
+    ///
+    /// The position of their partitions is behind all of them. The caller must seek back to the first record that it does not use. The
+    /// position is also behind an event at an offset, such as the end of a partition (librdkafka before 2.13.2): without a seek to that
+    /// offset, the consumer would skip a record after the next rebalance.
+    pub(super) fn take_queued(&mut self, most: usize) -> Messages<'_> {
+        self.messages.resize(most, ptr::null_mut());
+        // SAFETY: the queue is alive, and the buffer has room for so many pointers.
+        let count = unsafe {
+            sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, self.messages.as_mut_ptr(), self.messages.len())
+        };
+        self.messages.truncate(usize::try_from(count).unwrap_or(0));
+        Messages::new(&mut self.messages)
     }
 }
 
@@ -150,92 +170,6 @@ impl<C: ConsumerContext> Drop for RecordQueue<C> {
             }
         }
     }
-}
-
-/// A record, or an event in its place.
-#[derive(Clone, Copy)]
-pub(super) struct Fetched<'a>(&'a sys::rd_kafka_message_t);
-
-impl<'a> Fetched<'a> {
-    /// The error code of an event; `None` for a record.
-    pub(super) fn error(&self) -> Option<RDKafkaErrorCode> {
-        (self.0.err != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| self.0.err.into())
-    }
-
-    /// The error text of an event.
-    pub(super) fn error_text(&self) -> String {
-        // SAFETY: the message is valid and owns the text, which is null or a C string.
-        unsafe {
-            let text = sys::rd_kafka_message_errstr(self.0);
-            if text.is_null() { String::new() } else { CStr::from_ptr(text).to_string_lossy().into_owned() }
-        }
-    }
-
-    pub(super) fn partition(&self) -> i32 {
-        self.0.partition
-    }
-
-    /// The handle of the topic. It is the same for all records of a topic that one fetch returns.
-    pub(super) fn topic_handle(&self) -> *const c_void {
-        self.0.rkt.cast_const().cast()
-    }
-
-    pub(super) fn topic(&self) -> &'a str {
-        if self.0.rkt.is_null() {
-            return "";
-        }
-        // SAFETY: the message is valid and keeps its topic alive, which owns the name.
-        unsafe { CStr::from_ptr(sys::rd_kafka_topic_name(self.0.rkt)).to_str().unwrap_or_default() }
-    }
-
-    pub(super) fn offset(&self) -> i64 {
-        self.0.offset
-    }
-
-    pub(super) fn timestamp_ms(&self) -> i64 {
-        let mut kind = sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
-        // SAFETY: the message is valid.
-        let timestamp = unsafe { sys::rd_kafka_message_timestamp(self.0, &mut kind) };
-        if kind == sys::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE { NO_TIMESTAMP } else { timestamp }
-    }
-
-    pub(super) fn key(&self) -> Option<&'a [u8]> {
-        // SAFETY: the message owns these bytes while it is borrowed.
-        unsafe { bytes(self.0.key, self.0.key_len) }
-    }
-
-    pub(super) fn value(&self) -> Option<&'a [u8]> {
-        // SAFETY: as for the key.
-        unsafe { bytes(self.0.payload, self.0.len) }
-    }
-
-    pub(super) fn headers(&self) -> impl Iterator<Item = Header<'a>> + use<'a> {
-        let mut headers = ptr::null_mut();
-        // SAFETY: the message is valid and owns the headers.
-        let error = unsafe { sys::rd_kafka_message_headers(self.0, &mut headers) };
-        let has_headers = error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
-        let mut index = 0;
-        std::iter::from_fn(move || {
-            let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
-            // SAFETY: only called if there are headers. An index beyond the last one returns an error.
-            let error = unsafe {
-                has_headers
-                    .then(|| sys::rd_kafka_header_get_all(headers, index, &mut name, &mut value, &mut size))
-                    .filter(|error| *error == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR)
-            };
-            error?;
-            index += 1;
-            // SAFETY: a name is a C string, and a value has that many bytes; both live as long as the message.
-            unsafe { Some((CStr::from_ptr(name).to_bytes(), bytes(value, size))) }
-        })
-    }
-}
-
-/// # Safety
-/// `start` is null or points at that many bytes that live for `'a`.
-unsafe fn bytes<'a>(start: *const c_void, size: usize) -> Option<&'a [u8]> {
-    // SAFETY: as the caller promises.
-    (!start.is_null()).then(|| unsafe { std::slice::from_raw_parts(start.cast(), size) })
 }
 
 /// Waits until each record of a producer is delivered or has failed. Another thread reads its events.

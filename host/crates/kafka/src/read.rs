@@ -89,7 +89,7 @@ impl TopicReader {
             match fetched.error() {
                 Some(RDKafkaErrorCode::PartitionEOF) => until.reach(partition, offset),
                 Some(code) => refused = handle_error(topic, &format!("partition {partition}: {code}"), Some(code)),
-                None if until.is_beyond(partition, offset) => {}
+                None if until.end(partition).is_none_or(|end| offset >= end) => until.reach(partition, offset),
                 None => {
                     let headers = fetched.headers();
                     batch.push((partition, offset), fetched.timestamp_ms(), fetched.key(), fetched.value(), headers);

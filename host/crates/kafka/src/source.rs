@@ -7,11 +7,11 @@ mod dead_letters;
 mod leaving;
 mod numbers;
 mod position;
+mod receive;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CString;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,7 @@ use mapper_core::topic_table::TopicNames;
 use mapper_core::topics::TopicId;
 use mapper_pipeline::contracts::{Fetched, PartitionPosition, Source, SourceError, SourceObserver};
 use numbers::Numbers;
+use receive::Receiver;
 use state::{Announcement, Assigned, Event, NewTopic, OutOfRangeOffset, handle_error};
 
 /// A batch ends at this size.
@@ -66,6 +67,8 @@ pub struct KafkaSource {
     out_of_range: BTreeMap<i32, OutOfRangeOffset>,
     /// By the index of the topic.
     detectors: BTreeMap<usize, DeadLetterDetector>,
+    /// The mean size of a record of the last batch, if that was full: then the queue has more of them.
+    backlog_record_bytes: Option<usize>,
 }
 
 impl KafkaSource {
@@ -84,6 +87,7 @@ impl KafkaSource {
             topics: TopicNames::new(Vec::<String>::new()),
             native_topics: Vec::new(),
             detectors: BTreeMap::new(),
+            backlog_record_bytes: None,
             input,
             observer,
             last_report: Instant::now(),
@@ -210,6 +214,41 @@ impl KafkaSource {
         Ok(())
     }
 
+    /// Reads records into a batch. With a backlog, one call takes many of them: that costs less than one call per record.
+    fn receive(&mut self, batch: &mut Batch, max_records: usize, wait: Duration) -> Result<(), SourceError> {
+        let Self { queue, assigned, input, topics, events, .. } = self;
+        let numbers = Numbers::new(topics);
+        let until = input.until.as_deref();
+        let mut receiver = Receiver { numbers, assigned, until, events, batch, left: max_records, run: None };
+        let most =
+            self.backlog_record_bytes.map_or(max_records, |bytes| (BATCH_BYTES / bytes.max(1)).clamp(1, max_records));
+        let seeks = self.backlog_record_bytes.and_then(|_| receiver.take_queued(queue, most));
+        if seeks.is_none() {
+            receiver.fetch(queue, wait);
+        }
+        let Receiver { numbers, batch, left, .. } = receiver;
+        if let Some(mistake) = numbers.mistake() {
+            return Err(Halt::internal(mistake).into());
+        }
+        let is_full = max_records - left >= most || batch.bytes() >= BATCH_BYTES;
+        self.backlog_record_bytes = is_full.then(|| batch.bytes() / batch.len().max(1));
+        let seeks = seeks.unwrap_or_default();
+        self.seek(seeks.into_iter()).map_err(|error| {
+            SourceError::Retriable(
+                anyhow::Error::new(error).context("failed to seek to the first record that was not read"),
+            )
+        })
+    }
+
+    fn seek(&self, targets: impl Iterator<Item = (i32, i64)>) -> KafkaResult<()> {
+        let list = self.partition_list(targets.map(|(partition, offset)| (partition, Offset::Offset(offset))))?;
+        if list.count() == 0 {
+            return Ok(());
+        }
+        let sought = self.consumer.seek_partitions(list, OFFSETS_LIMIT)?;
+        sought.elements().iter().try_for_each(|element| element.error())
+    }
+
     /// Undoes the fetch of a batch, because its records can be from a recreated topic.
     fn discard_batch(&mut self, batch: &mut Batch) {
         self.events.clear();
@@ -236,33 +275,7 @@ impl Source for KafkaSource {
         if !batch.topics.is_same(&self.topics) {
             batch.topics = self.topics.clone();
         }
-        let Self { queue, assigned, input, topics, events, .. } = self;
-        let until = &input.until;
-        let mut numbers = Numbers::new(topics);
-        let mut left = max_records;
-        queue.fetch(wait, |fetched| {
-            let Some(partition) = numbers.find(&fetched) else { return ControlFlow::Break(()) };
-            let offset = fetched.offset();
-            if let Some(code) = fetched.error() {
-                events.push(Event { partition, offset, code, text: fetched.error_text() });
-                return ControlFlow::Continue(());
-            }
-            if until.as_ref().is_none_or(|until| !until.is_beyond(partition, offset)) {
-                if let Some(assigned) = assigned.get_mut(&partition) {
-                    assigned.next = Some(offset + 1);
-                }
-                let headers = fetched.headers();
-                batch.push((partition, offset), fetched.timestamp_ms(), fetched.key(), fetched.value(), headers);
-                if let Some(until) = until {
-                    until.reach(partition, offset + 1);
-                }
-            }
-            left -= 1;
-            if left > 0 && batch.bytes() < BATCH_BYTES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        });
-        if let Some(mistake) = numbers.mistake() {
-            return Err(Halt::internal(mistake).into());
-        }
+        self.receive(batch, max_records, wait)?;
         if batch.is_empty() && self.events.is_empty() {
             self.report_positions(false);
             return Ok(Fetched::Idle);
@@ -323,11 +336,7 @@ impl Source for KafkaSource {
         let targets: Vec<(i32, i64)> = targets.collect();
         // librdkafka does not fetch a partition whose offset is out of range. `settle_out_of_range` starts at the target.
         let seekable = targets.iter().filter(|(partition, _)| !self.out_of_range.contains_key(partition));
-        let list = self.partition_list(seekable.map(|(p, o)| (*p, Offset::Offset(*o)))).map_err(failed)?;
-        if list.count() > 0 {
-            let sought = self.consumer.seek_partitions(list, OFFSETS_LIMIT).map_err(failed)?;
-            sought.elements().iter().try_for_each(|element| element.error()).map_err(failed)?;
-        }
+        self.seek(seekable.copied()).map_err(failed)?;
         for (partition, offset) in targets {
             if let Some(displaced) = self.out_of_range.get_mut(&partition) {
                 displaced.offset = offset;

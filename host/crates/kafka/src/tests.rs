@@ -16,7 +16,7 @@ use mapper_core::decision::Routes;
 use mapper_core::delivery::Delivery;
 use mapper_core::pairs::Pairs;
 
-fn settings(properties: &[(&str, &str)]) -> KafkaSettings {
+pub(crate) fn settings(properties: &[(&str, &str)]) -> KafkaSettings {
     let properties = properties.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
     KafkaSettings {
         brokers: "127.0.0.1:1".to_owned(),

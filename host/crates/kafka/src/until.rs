@@ -39,17 +39,6 @@ impl EndOffsets {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a record is beyond the end of its partition. Then the partition is reached.
-    pub(super) fn is_beyond(&self, partition: i32, offset: i64) -> bool {
-        let mut state = self.state();
-        // A partition that was added later has no end. Another run reads it.
-        let beyond = state.ends.get(&partition).is_none_or(|end| offset >= *end);
-        if beyond {
-            state.reached.insert(partition);
-        }
-        beyond
-    }
-
     /// The source has read up to, but without, this offset.
     pub(super) fn reach(&self, partition: i32, offset: i64) {
         let mut state = self.state();
@@ -157,7 +146,7 @@ mod tests {
     fn partition_that_lost_records_ends_earlier() {
         let until = EndOffsets::new(Positions::from([(0, 50)]));
         until.shorten(0, 20);
-        assert!(!until.is_beyond(0, 19) && until.is_beyond(0, 20));
+        assert_eq!(until.end(0), Some(20));
         until.shorten(0, 30);
         assert_eq!(until.end(0), Some(20));
     }

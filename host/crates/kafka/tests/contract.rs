@@ -9,6 +9,7 @@ use mapper_core::decision::{RouteIndex, Routes};
 use mapper_core::delivery::Delivery;
 use mapper_core::input_topics::InputTopics;
 use mapper_core::pairs::Pairs;
+use mapper_core::record::{Batch, Position};
 use mapper_core::shutdown::Shutdown;
 use mapper_core::topic_table::TopicTable;
 use mapper_core::topics::{TopicId, TopicIdentity};
@@ -16,7 +17,7 @@ use mapper_kafka::policy::{InputPolicy, OnGap, OnTopicRecreated};
 use mapper_kafka::setup::Setup;
 use mapper_kafka::{Input, InputContext, KafkaSettings, KafkaSink, KafkaSource, TopicEvents};
 use mapper_pipeline::SourceObserver;
-use mapper_pipeline::contracts::PartitionPosition;
+use mapper_pipeline::contracts::{Fetched, PartitionPosition, Source as _};
 use mapper_pipeline::simulation::contract::{TestCluster, TestWorker};
 use mapper_state::in_flight::InFlightMarkers;
 
@@ -63,15 +64,19 @@ struct RealCluster {
 
 impl RealCluster {
     fn new() -> Self {
+        // The simulated group rebalances eagerly, too.
+        Self::with_assignor("range")
+    }
+
+    fn with_assignor(assignor: &str) -> Self {
         let kafka = Kafka::shared();
         let [input, output, compacted, letters] = ["input", "output", "compacted", "letters"].map(topics::unique);
         topics::create(kafka, &input, 2, &[]);
         topics::create(kafka, &output, 1, &[]);
         topics::create(kafka, &compacted, 1, &[("cleanup.policy", "compact")]);
         topics::create(kafka, &letters, 1, &[]);
-        // The simulated group rebalances eagerly, too.
         let properties = [
-            ("partition.assignment.strategy", "range".to_owned()),
+            ("partition.assignment.strategy", assignor.to_owned()),
             ("max.poll.interval.ms", SESSION_TIMEOUT.as_millis().to_string()),
         ];
         let settings = KafkaSettings {
@@ -141,3 +146,54 @@ impl TestCluster for RealCluster {
 }
 
 mapper_pipeline::source_and_sink_contract!(RealCluster::new());
+
+/// The rounds of a test in which the members of a group take turns.
+const MAX_ROUNDS: usize = 30;
+
+/// The positions of records until the source has none for some time. It applies each rebalance.
+fn read_all(source: &mut KafkaSource, max_records: usize) -> Vec<Position> {
+    let (mut batch, mut positions, mut idle) = (Batch::new("visits"), Vec::new(), 0);
+    while idle < 20 {
+        match source.fetch(&mut batch, max_records, Duration::from_millis(50)).expect("a fetch") {
+            Fetched::Records => {
+                positions.extend(batch.records().map(|record| record.position()));
+                idle = 0;
+            }
+            Fetched::Idle => idle += 1,
+            _ => source.settle().expect("a rebalance"),
+        }
+    }
+    positions
+}
+
+/// librdkafka 2.12 counts the end of a partition as a record, if one call takes many. A cooperative rebalance goes on at the position.
+#[test]
+fn record_behind_a_backlog_is_read_after_a_cooperative_rebalance() {
+    let mut cluster = RealCluster::with_assignor("cooperative-sticky");
+    let values: Vec<String> = (0..10).map(|number| number.to_string()).collect();
+    for partition in 0..2 {
+        let records = values.iter().map(|value| NewRecord::value(value.as_str()).partition(partition));
+        topics::produce(cluster.kafka, cluster.topic(), records);
+    }
+    let mut first = cluster.join("first");
+    while first.source.attend(Duration::from_millis(100)).expect("the group") == Fetched::Idle {}
+    first.source.settle().expect("the partitions");
+    // So that the ends are in the queue when the source takes the backlog.
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(read_all(&mut first.source, 5).len(), 20, "full batches, then the ends");
+    (0..2).for_each(|partition| cluster.append(partition, "new"));
+    std::thread::sleep(Duration::from_secs(1));
+    let mut second = cluster.join("second");
+    let (mut of_first, mut of_second) = (Vec::new(), Vec::new());
+    for _ in 0..MAX_ROUNDS {
+        of_first.extend(read_all(&mut first.source, 5));
+        of_second.extend(read_all(&mut second.source, 5));
+        if of_second.len() == 11 {
+            break;
+        }
+    }
+    let moved = of_second.first().map(|(partition, _)| *partition);
+    assert_eq!(of_second.len(), 11, "nothing is committed, so the second worker begins at the first record");
+    let kept = (0..2).find(|partition| Some(*partition) != moved).expect("one partition");
+    assert!(of_first.contains(&(kept, 10)), "{of_first:?}");
+}
