@@ -69,6 +69,8 @@ pub struct KafkaSource {
     detectors: BTreeMap<usize, DeadLetterDetector>,
     /// The mean size of a record of the last batch, if that was full: then the queue has more of them.
     backlog_record_bytes: Option<usize>,
+    /// Where the next fetch goes on, if the position of librdkafka is wrong, see [`RecordQueue::take_queued`].
+    seeks: Positions,
 }
 
 impl KafkaSource {
@@ -88,6 +90,7 @@ impl KafkaSource {
             native_topics: Vec::new(),
             detectors: BTreeMap::new(),
             backlog_record_bytes: None,
+            seeks: Positions::new(),
             input,
             observer,
             last_report: Instant::now(),
@@ -232,12 +235,21 @@ impl KafkaSource {
         }
         let is_full = max_records - left >= most || batch.bytes() >= BATCH_BYTES;
         self.backlog_record_bytes = is_full.then(|| batch.bytes() / batch.len().max(1));
-        let seeks = seeks.unwrap_or_default();
-        self.seek(seeks.into_iter()).map_err(|error| {
+        self.seeks = seeks.unwrap_or_default();
+        Ok(())
+    }
+
+    /// Corrects the positions that the last fetch left wrong. It comes before every other fetch, so a failure loses no record.
+    fn correct_positions(&mut self) -> Result<(), SourceError> {
+        let Self { seeks, assigned, out_of_range, .. } = self;
+        seeks.retain(|partition, _| assigned.contains_key(partition) && !out_of_range.contains_key(partition));
+        self.seek(self.seeks.iter().map(|(partition, offset)| (*partition, *offset))).map_err(|error| {
             SourceError::Retriable(
                 anyhow::Error::new(error).context("failed to seek to the first record that was not read"),
             )
-        })
+        })?;
+        self.seeks.clear();
+        Ok(())
     }
 
     fn seek(&self, targets: impl Iterator<Item = (i32, i64)>) -> KafkaResult<()> {
@@ -274,6 +286,9 @@ impl Source for KafkaSource {
         }
         if !batch.topics.is_same(&self.topics) {
             batch.topics = self.topics.clone();
+        }
+        if !self.seeks.is_empty() {
+            self.correct_positions()?;
         }
         self.receive(batch, max_records, wait)?;
         if batch.is_empty() && self.events.is_empty() {
@@ -341,6 +356,7 @@ impl Source for KafkaSource {
             if let Some(displaced) = self.out_of_range.get_mut(&partition) {
                 displaced.offset = offset;
             }
+            self.seeks.remove(&partition);
             self.assigned.insert(partition, Assigned { next: Some(offset), ..Assigned::new(Offset::Offset(offset)) });
             if let Some(until) = &self.input.until {
                 until.reopen(partition);
