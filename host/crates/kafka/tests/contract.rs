@@ -184,6 +184,9 @@ fn record_behind_a_backlog_is_read_after_a_cooperative_rebalance() {
     (0..2).for_each(|partition| cluster.append(partition, "new"));
     std::thread::sleep(Duration::from_secs(1));
     let mut second = cluster.join("second");
+    // The group takes a partition away before the first worker fetches again.
+    while first.source.attend(Duration::from_millis(100)).expect("the group") == Fetched::Idle {}
+    first.source.settle().expect("a rebalance");
     let (mut of_first, mut of_second) = (Vec::new(), Vec::new());
     for _ in 0..MAX_ROUNDS {
         of_first.extend(read_all(&mut first.source, 5));

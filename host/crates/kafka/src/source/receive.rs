@@ -170,10 +170,11 @@ mod tests {
             self.producer.finish().unwrap();
         }
 
-        /// Calls `read` until the batch has so many records. Returns their offsets.
+        /// Calls `read` until there are so many records in a batch with room for `most`. Returns their offsets.
         fn read<T>(
             &mut self,
             records: usize,
+            most: usize,
             mut read: impl FnMut(&mut Receiver<'_>, &mut RecordQueue<GroupContext>) -> T,
         ) -> (Vec<i64>, T) {
             let (mut batch, mut events) = (Batch::new("t"), Vec::new());
@@ -185,7 +186,7 @@ mod tests {
                     until: None,
                     events: &mut events,
                     batch: &mut batch,
-                    left: records,
+                    left: most,
                     run: None,
                 };
                 // The consumer serves what is not a record.
@@ -212,10 +213,10 @@ mod tests {
         let mut reading = Reading::start();
         reading.produce(10);
         let wait = Duration::from_millis(100);
-        assert_eq!(reading.read(10, |receiver, queue| receiver.fetch(queue, wait)).0, Vec::from_iter(0..10));
+        assert_eq!(reading.read(10, 10, |receiver, queue| receiver.fetch(queue, wait)).0, Vec::from_iter(0..10));
         reading.consumer.seek_partitions(at(4), TIMEOUT).unwrap();
         reading.produce(1);
-        assert_eq!(reading.read(1, |receiver, queue| receiver.fetch(queue, wait)).0, [10]);
+        assert_eq!(reading.read(1, 1, |receiver, queue| receiver.fetch(queue, wait)).0, [10]);
     }
 
     #[test]
@@ -223,11 +224,11 @@ mod tests {
         let mut reading = Reading::start();
         reading.produce(10);
         std::thread::sleep(Duration::from_secs(2));
-        let (offsets, seeks) = reading.read(4, |receiver, queue| receiver.take_queued(queue, 100));
+        let (offsets, seeks) = reading.read(4, 4, |receiver, queue| receiver.take_queued(queue, 100));
         assert_eq!((offsets, seeks), (vec![0, 1, 2, 3], Some(Positions::from([(0, 4)]))));
         reading.consumer.seek_partitions(at(4), TIMEOUT).unwrap();
         std::thread::sleep(Duration::from_secs(2));
-        let (offsets, seeks) = reading.read(6, |receiver, queue| receiver.take_queued(queue, 100));
+        let (offsets, seeks) = reading.read(6, 7, |receiver, queue| receiver.take_queued(queue, 100));
         assert_eq!((offsets, seeks), (Vec::from_iter(4..10), Some(Positions::from([(0, 10)]))));
     }
 }
