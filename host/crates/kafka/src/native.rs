@@ -141,9 +141,7 @@ impl<C: ConsumerContext> RecordQueue<C> {
             }
         }
     }
-}
 
-impl<C: ConsumerContext> RecordQueue<C> {
     /// Takes the records and events in the queue, `most` at most, with one call.
     ///
     /// The position of their partitions is behind all of them. The caller must seek back to the first record that it does not use. The

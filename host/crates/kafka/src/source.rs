@@ -69,8 +69,6 @@ pub struct KafkaSource {
     detectors: BTreeMap<usize, DeadLetterDetector>,
     /// The mean size of a record of the last batch, if that was full: then the queue has more of them.
     backlog_record_bytes: Option<usize>,
-    /// Where the next fetch goes on, if the position of librdkafka is wrong, see [`RecordQueue::take_queued`].
-    seeks: Positions,
 }
 
 impl KafkaSource {
@@ -90,7 +88,6 @@ impl KafkaSource {
             native_topics: Vec::new(),
             detectors: BTreeMap::new(),
             backlog_record_bytes: None,
-            seeks: Positions::new(),
             input,
             observer,
             last_report: Instant::now(),
@@ -223,9 +220,8 @@ impl KafkaSource {
         let numbers = Numbers::new(topics);
         let until = input.until.as_deref();
         let mut receiver = Receiver { numbers, assigned, until, events, batch, left: max_records, run: None };
-        let most =
-            self.backlog_record_bytes.map_or(max_records, |bytes| (BATCH_BYTES / bytes.max(1)).clamp(1, max_records));
-        let seeks = self.backlog_record_bytes.and_then(|_| receiver.take_queued(queue, most));
+        let backlog = self.backlog_record_bytes.map(|bytes| (BATCH_BYTES / bytes.max(1)).clamp(1, max_records));
+        let seeks = backlog.and_then(|most| receiver.take_queued(queue, most));
         if seeks.is_none() {
             receiver.fetch(queue, wait);
         }
@@ -233,22 +229,26 @@ impl KafkaSource {
         if let Some(mistake) = numbers.mistake() {
             return Err(Halt::internal(mistake).into());
         }
-        let is_full = max_records - left >= most || batch.bytes() >= BATCH_BYTES;
+        let is_full = max_records - left >= backlog.unwrap_or(max_records) || batch.bytes() >= BATCH_BYTES;
         self.backlog_record_bytes = is_full.then(|| batch.bytes() / batch.len().max(1));
-        self.seeks = seeks.unwrap_or_default();
+        for (partition, offset) in seeks.unwrap_or_default() {
+            if let Some(assigned) = self.assigned.get_mut(&partition) {
+                assigned.seek = Some(offset);
+            }
+        }
         Ok(())
     }
 
     /// Corrects the positions that the last fetch left wrong. It comes before every other fetch, so a failure loses no record.
     fn correct_positions(&mut self) -> Result<(), SourceError> {
-        let Self { seeks, assigned, out_of_range, .. } = self;
-        seeks.retain(|partition, _| assigned.contains_key(partition) && !out_of_range.contains_key(partition));
-        self.seek(self.seeks.iter().map(|(partition, offset)| (*partition, *offset))).map_err(|error| {
+        let pending = self.assigned.iter().filter(|(partition, _)| !self.out_of_range.contains_key(partition));
+        let pending = pending.filter_map(|(partition, assigned)| Some((*partition, assigned.seek?)));
+        self.seek(pending).map_err(|error| {
             SourceError::Retriable(
                 anyhow::Error::new(error).context("failed to seek to the first record that was not read"),
             )
         })?;
-        self.seeks.clear();
+        self.assigned.values_mut().for_each(|assigned| assigned.seek = None);
         Ok(())
     }
 
@@ -287,7 +287,7 @@ impl Source for KafkaSource {
         if !batch.topics.is_same(&self.topics) {
             batch.topics = self.topics.clone();
         }
-        if !self.seeks.is_empty() {
+        if self.assigned.values().any(|assigned| assigned.seek.is_some()) {
             self.correct_positions()?;
         }
         self.receive(batch, max_records, wait)?;
@@ -356,7 +356,6 @@ impl Source for KafkaSource {
             if let Some(displaced) = self.out_of_range.get_mut(&partition) {
                 displaced.offset = offset;
             }
-            self.seeks.remove(&partition);
             self.assigned.insert(partition, Assigned { next: Some(offset), ..Assigned::new(Offset::Offset(offset)) });
             if let Some(until) = &self.input.until {
                 until.reopen(partition);

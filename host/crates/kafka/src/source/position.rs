@@ -73,7 +73,6 @@ impl KafkaSource {
                 for element in partitions.elements() {
                     if let Some(number) = self.number(element.topic(), element.partition()) {
                         self.assigned.insert(number, Assigned::new(element.offset()));
-                        self.seeks.remove(&number);
                     }
                 }
                 // The client can have the new topic id although the cluster still described the old one.
@@ -84,7 +83,6 @@ impl KafkaSource {
                 let numbers = elements.iter().filter_map(|at| self.number(at.topic(), at.partition()));
                 for partition in numbers.collect::<Vec<_>>() {
                     self.assigned.remove(&partition);
-                    self.seeks.remove(&partition);
                     self.out_of_range.remove(&partition);
                     self.member.remove_committed(partition);
                     // The next owner of the partition reads the uncommitted records again, and then reaches its end.
@@ -245,7 +243,6 @@ impl KafkaSource {
         // In the background, because leaving the group can take some time.
         destroy_within("consumer-close", old, Duration::ZERO);
         self.assigned.clear();
-        self.seeks.clear();
         self.out_of_range.clear();
         self.events.clear();
         (self.new_topic, self.topic_id_changes) = (None, 0);
@@ -304,7 +301,6 @@ impl KafkaSource {
             self.resume_at(partition, to).map_err(failed)?;
             self.out_of_range.remove(&partition);
             self.assigned.insert(partition, Assigned::new(Offset::Offset(to)));
-            self.seeks.remove(&partition);
             self.member.remove_committed(partition);
         }
         Ok(())

@@ -52,17 +52,29 @@ impl Receiver<'_> {
         }
         for fetched in messages.iter() {
             let Some(partition) = self.numbers.find(&fetched) else { break };
+            let offset = fetched.offset();
             match fetched.error() {
-                // A record of the same partition follows, or `settle` assigns the partition again.
-                None if !is_full => drop(seeks.remove(&partition)),
-                Some(RDKafkaErrorCode::AutoOffsetReset) => {}
-                // An event without an offset does not change the position.
-                _ if fetched.offset() < 0 => {}
-                _ if is_full => drop(seeks.entry(partition).or_insert(fetched.offset())),
-                _ => drop(seeks.insert(partition, fetched.offset())),
-            }
-            if !is_full {
-                is_full = self.receive(&fetched).is_break();
+                None if is_full => drop(seeks.entry(partition).or_insert(offset)),
+                None => {
+                    seeks.remove(&partition);
+                    is_full = self.take(partition, &fetched).is_break();
+                }
+                // After the seek to the record before it, it comes again.
+                Some(RDKafkaErrorCode::PartitionEOF) if is_full && seeks.contains_key(&partition) => {}
+                // `settle` assigns the partition again; librdkafka can't seek in it.
+                Some(code @ RDKafkaErrorCode::AutoOffsetReset) => {
+                    let offset = seeks.remove(&partition).unwrap_or(offset);
+                    self.push_event(partition, offset, code, &fetched);
+                }
+                Some(code) => {
+                    self.push_event(partition, offset, code, &fetched);
+                    // An event without an offset does not change the position.
+                    if offset >= 0 && !is_full {
+                        seeks.insert(partition, offset);
+                    } else if offset >= 0 {
+                        seeks.entry(partition).or_insert(offset);
+                    }
+                }
             }
         }
         self.end_run();
@@ -71,11 +83,17 @@ impl Receiver<'_> {
 
     fn receive(&mut self, fetched: &Fetched<'_>) -> ControlFlow<()> {
         let Some(partition) = self.numbers.find(fetched) else { return ControlFlow::Break(()) };
+        let Some(code) = fetched.error() else { return self.take(partition, fetched) };
+        self.push_event(partition, fetched.offset(), code, fetched);
+        ControlFlow::Continue(())
+    }
+
+    fn push_event(&mut self, partition: i32, offset: i64, code: RDKafkaErrorCode, fetched: &Fetched<'_>) {
+        self.events.push(Event { partition, offset, code, text: fetched.error_text() });
+    }
+
+    fn take(&mut self, partition: i32, fetched: &Fetched<'_>) -> ControlFlow<()> {
         let offset = fetched.offset();
-        if let Some(code) = fetched.error() {
-            self.events.push(Event { partition, offset, code, text: fetched.error_text() });
-            return ControlFlow::Continue(());
-        }
         let run = match &mut self.run {
             Some(run) if run.partition == partition => run,
             _ => self.begin_run(partition),

@@ -17,11 +17,13 @@ pub(super) struct Assigned {
     pub(super) next: Option<i64>,
     /// The end for a read_committed consumer when it last reached it: after the last record and the transaction markers.
     pub(super) end: Option<i64>,
+    /// Where to seek to before the next fetch, if the position of librdkafka is wrong, see `RecordQueue::take_queued`.
+    pub(super) seek: Option<i64>,
 }
 
 impl Assigned {
     pub(super) fn new(start: Offset) -> Self {
-        Self { start, next: None, end: None }
+        Self { start, next: None, end: None, seek: None }
     }
 
     /// The next offset, if it is known.
