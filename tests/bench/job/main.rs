@@ -6,9 +6,12 @@
 //! one writes them by hand, without headers that describe the failure; with two workers, exactly once, both are also compared with all
 //! twenty headers of version 1.
 
+mod committed;
 mod ends;
+mod flags;
 mod input;
 mod latency;
+mod median;
 mod native;
 mod outputs;
 mod process;
@@ -87,17 +90,12 @@ struct Options {
 }
 
 impl Options {
-    fn read(mut args: impl Iterator<Item = String>) -> Result<Self> {
+    fn read(args: impl Iterator<Item = String>) -> Result<Self> {
         let host = env!("CARGO_BIN_EXE_mapper-host").to_owned();
         let mut options =
             Self { records: 1_000_000, pairs: 5, failing: None, only: Vec::new(), host, host_args: Vec::new() };
         let rows: Vec<String> = CASES.into_iter().map(Case::name).chain([LATENCY.to_owned()]).collect();
-        while let Some(flag) = args.next() {
-            // Cargo says so to every benchmark.
-            if flag == "--bench" {
-                continue;
-            }
-            let value = args.next().with_context(|| format!("{flag} needs a value"))?;
+        for (flag, value) in flags::read(args)? {
             match flag.as_str() {
                 "--records" => options.records = value.parse().with_context(|| format!("{value} is no number"))?,
                 "--pairs" => options.pairs = value.parse().with_context(|| format!("{value} is no number"))?,

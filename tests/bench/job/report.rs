@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::Case;
 use crate::latency::Latency;
+use crate::median::median;
 use crate::watch::Run;
 
 /// The runs of one job in one case.
@@ -62,10 +63,4 @@ pub(crate) fn latency_head(case: Case) {
 pub(crate) fn latency(job: &str, runs: &[Latency]) {
     let of = |what: fn(&Latency) -> Duration| median(runs.iter().map(|run| what(run).as_secs_f64() * 1e3).collect());
     println!("| {job} | {:.0} | {:.0} | {:.0} |", of(|run| run.p50), of(|run| run.p99), of(|run| run.longest));
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let middle = values.len() / 2;
-    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
 }

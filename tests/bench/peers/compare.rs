@@ -1,19 +1,16 @@
 //! The outputs of a job, compared with those of the native job.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
-use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use rdkafka::Message;
+use rdkafka::message::BorrowedMessage;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{PARTITIONS, Topics};
-
-const READ_TIMEOUT: Duration = Duration::from_secs(120);
+use crate::Topics;
+use crate::committed::Reader;
 
 /// What of the outputs must be the same as that of the native job. Values are compared as JSON, without the time of processing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,16 +48,9 @@ struct Envelope {
 
 impl Outputs {
     pub(crate) fn read(brokers: &str, topics: &Topics, compared: Compared) -> Result<Self> {
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", brokers)
-            .set("group.id", "bench-outputs")
-            .set("isolation.level", "read_committed")
-            .set("enable.auto.commit", "false")
-            .set("enable.partition.eof", "true")
-            .set("fetch.queue.backoff.ms", "5")
-            .create()?;
-        let reduced = read_all(&consumer, &topics.output, |record| reduced_hash(record, compared))?;
-        let dead_letters = read_all(&consumer, &topics.dead_letters, |record| dead_letter_hash(record, compared))?;
+        let reader = Reader::new(brokers)?;
+        let reduced = count_all(&reader, &topics.output, |record| reduced_hash(record, compared))?;
+        let dead_letters = count_all(&reader, &topics.dead_letters, |record| dead_letter_hash(record, compared))?;
         Ok(Self { reduced, dead_letters })
     }
 
@@ -91,27 +81,16 @@ fn duplicates(actual: &HashMap<u64, u32>, expected: &HashMap<u64, u32>) -> Resul
     Ok(count(actual) - count(expected))
 }
 
-fn read_all<M>(consumer: &BaseConsumer, topic: &str, hash: M) -> Result<HashMap<u64, u32>>
-where
-    M: Fn(&rdkafka::message::BorrowedMessage<'_>) -> Result<u64>,
-{
-    let mut all = TopicPartitionList::new();
-    for partition in 0..PARTITIONS {
-        all.add_partition_offset(topic, partition, Offset::Beginning)?;
-    }
-    consumer.assign(&all)?;
-    let (started, mut records, mut ended) = (Instant::now(), HashMap::new(), HashSet::new());
-    while ended.len() < PARTITIONS as usize {
-        ensure!(started.elapsed() < READ_TIMEOUT, "the outputs can't be read in {READ_TIMEOUT:?}");
-        match consumer.poll(READ_TIMEOUT) {
-            Some(Ok(record)) => *records.entry(hash(&record)?).or_default() += 1,
-            Some(Err(KafkaError::PartitionEOF(partition))) => {
-                ended.insert(partition);
-            }
-            Some(Err(error)) => return Err(error.into()),
-            None => {}
-        }
-    }
+fn count_all(
+    reader: &Reader,
+    topic: &str,
+    hash: impl Fn(&BorrowedMessage<'_>) -> Result<u64>,
+) -> Result<HashMap<u64, u32>> {
+    let mut records = HashMap::new();
+    reader.read_all(topic, |record| {
+        *records.entry(hash(record)?).or_default() += 1;
+        Ok(())
+    })?;
     Ok(records)
 }
 

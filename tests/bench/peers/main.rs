@@ -6,12 +6,18 @@
 //! is left out, with the reason. README.md in this folder describes the peers.
 
 mod build;
+#[path = "../job/committed.rs"]
+mod committed;
 mod compare;
 #[path = "../job/ends.rs"]
 mod ends;
+#[path = "../job/flags.rs"]
+mod flags;
 #[path = "../job/input.rs"]
 #[expect(dead_code, reason = "the benchmark of the whole job compares checksums")]
 mod input;
+#[path = "../job/median.rs"]
+mod median;
 #[path = "../job/native.rs"]
 mod native;
 mod peer;
@@ -49,14 +55,9 @@ struct Options {
 }
 
 impl Options {
-    fn read(mut args: impl Iterator<Item = String>) -> Result<Self> {
+    fn read(args: impl Iterator<Item = String>) -> Result<Self> {
         let mut options = Self { records: 1_000_000, rounds: 5, only: Vec::new() };
-        while let Some(flag) = args.next() {
-            // Cargo says so to every benchmark.
-            if flag == "--bench" {
-                continue;
-            }
-            let value = args.next().with_context(|| format!("{flag} needs a value"))?;
+        for (flag, value) in flags::read(args)? {
             match flag.as_str() {
                 "--records" => options.records = value.parse().with_context(|| format!("{value} is no number"))?,
                 "--rounds" => options.rounds = value.parse().with_context(|| format!("{value} is no number"))?,

@@ -162,7 +162,7 @@ impl Peer {
                 let mut command = Command::new(binary);
                 command.arg("run").arg(pipeline);
                 command.env("BROKERS", brokers).env("GROUP", &topics.group);
-                // Half the collections: a third less CPU time, for twice the memory.
+                // Half the collections: a fifth less CPU time with Bloblang, a third less with wasm, for twice the memory.
                 command.env("GOGC", "400");
                 command.env("INPUT", &topics.input).env("OUTPUT", &topics.output);
                 command.env("DEAD_LETTERS", &topics.dead_letters);

@@ -1,5 +1,6 @@
 //! The table that is printed.
 
+use crate::median::median;
 use crate::peer::Peer;
 use crate::watch::Run;
 
@@ -48,9 +49,9 @@ fn spread(values: impl Iterator<Item = f64>, decimals: usize) -> String {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let (Some(least), Some(most)) = (values.first(), values.last()) else { return String::new() };
-    let middle = values.len() / 2;
-    let median = if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 };
-    if values.len() == 1 {
+    let (least, most, count) = (*least, *most, values.len());
+    let median = median(values);
+    if count == 1 {
         return format!("{median:.decimals$}");
     }
     format!("{median:.decimals$} ({least:.decimals$}–{most:.decimals$})")
