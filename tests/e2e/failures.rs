@@ -77,6 +77,31 @@ fn plugin_that_traps_on_every_record_opens_the_breaker_and_a_fixed_plugin_contin
 }
 
 #[test]
+fn dead_letters_that_open_the_breaker_alone_are_visible_only_at_least_once() {
+    let fixed = harness::plugins::build(HOST, "plugins/reduce_visit").display().to_string();
+    for (delivery, visible) in [("exactly-once", 0), ("at-least-once", 5)] {
+        let job = job("breaker-alone");
+        put(&job, 0, &["panic oh no"; 20]);
+        let args = ["--breaker-after", "5", "--breaker-retry", "50ms", "--workers", "1", "--delivery", delivery];
+        let mut host = job.start(&args);
+        host.wait_for("breaker open");
+        host.wait_for("the breaker stays open");
+        let ended = host.stop();
+        assert_eq!(ended.code, Some(0), "{}", ended.output);
+        let fate = if visible == 0 { "they are read again later" } else { "they are dead letters" };
+        assert!(ended.output.contains(fate), "{}", ended.output);
+        assert_eq!(topics::read_all(job.kafka, &job.dead_letters).len(), visible, "{delivery}");
+        assert_eq!(committed(&job)[0].unwrap_or(0), visible as i64, "{delivery}");
+
+        // Another plugin, without commands, gets all records that have no dead letter.
+        job.run_to_end(&["--plugin", &fixed, "--workers", "1"]);
+        let letters = topics::read_all(job.kafka, &job.dead_letters);
+        let traps = letters.iter().filter(|letter| letters::kind(letter) == "trap").count();
+        assert_eq!((letters.len(), traps), (20, visible), "{delivery}");
+    }
+}
+
+#[test]
 fn batch_of_timeouts_keeps_the_membership_and_commits_processed_records() {
     let job = job("slow");
     let inputs = vec!["spin"; 40];
@@ -89,12 +114,10 @@ fn batch_of_timeouts_keeps_the_membership_and_commits_processed_records() {
     host.wait_for("breaker open");
     let ended = host.stop();
     assert_eq!(ended.code, Some(0), "{}", ended.output);
-    assert!(
-        !ended.output.contains("rewinding to the last committed offsets") && ended.output.contains("30 timeout"),
-        "{}",
-        ended.output
-    );
-    assert_eq!(committed(&job)[0], Some(30));
+    assert!(!ended.output.contains("rewinding to the last committed offsets"), "{}", ended.output);
+    // The last transaction has only failures that open the breaker, so it is aborted.
+    let next = committed(&job)[0].unwrap_or(0);
+    assert!((20..30).contains(&next) && ended.output.contains(&format!("{next} timeout")), "{next}: {}", ended.output);
 }
 
 #[test]
@@ -106,7 +129,7 @@ fn open_breaker_releases_partitions_when_another_host_joins() {
     let mut first = job.start(&args);
     first.wait_for("breaker open");
     let before = committed(&job).into_iter().flatten().sum::<i64>();
-    assert_eq!(before, 3, "only what was judged");
+    assert_eq!(before, 0, "the transaction of the failures that opened the breaker is aborted");
     let fixed = harness::plugins::build(HOST, "plugins/reduce_visit").display().to_string();
     let second = job.start(&["--workers", "1", "--plugin", &fixed]);
     // The new host gets half of the topic only if the waiting host takes part in the rebalance.
@@ -122,18 +145,18 @@ fn open_breaker_releases_partitions_when_another_host_joins() {
 #[test]
 fn backfill_with_a_broken_plugin_or_a_high_error_ratio_ends() {
     let job = job("failing");
-    put(&job, 0, &["panic x"; 50]);
+    put(&job, 0, &[&["value w"], &["panic x"; 50][..]].concat());
     let ended = job.start(&["--until-end", "--breaker-after", "7"]).wait();
     assert_eq!(ended.code, Some(5), "{}", ended.output);
     assert!(ended.output.contains("error: the plugin is broken: 7 records in a row"), "{}", ended.output);
-    assert_eq!(committed(&job)[0], Some(7));
+    assert_eq!(committed(&job)[0], Some(8));
 
     put(&job, 1, &["reject no", "reject no", "value x", "reject no", "reject no", "value y"]);
     let args = ["--halt-on-error-ratio", "0.8", "--error-ratio-window", "5", "--breaker-after", "0"];
     let ended = job.start(&args).wait();
     assert_eq!(ended.code, Some(5), "{}", ended.output);
     assert!(ended.output.contains("of the last 5 records failed"), "{}", ended.output);
-    assert_eq!(committed(&job), [Some(7), None]);
+    assert_eq!(committed(&job), [Some(8), None]);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use mapper_core::dead_letter::{DeadLetters, HeaderSet, Origin};
 use mapper_core::decision::Routes;
 use mapper_core::shutdown::Shutdown;
+use mapper_core::verdict::Blame;
 use mapper_pipeline::simulation::{Connection, Member, SimulatedSink, SimulatedSource};
 use mapper_pipeline::{
     BreakerRecords, BreakerSettings, CommitPolicy, CommittedTransaction, Driver, FailurePolicy, Observer, Parts,
@@ -85,10 +86,19 @@ fn active_version(term: u64, number: usize) -> Arc<ActiveVersion> {
 struct CountObserver {
     world: std::rc::Weak<World>,
     client: usize,
+    /// Since the last call of the mapper, a transaction was committed in which each record crashed the guest.
+    has_committed_only_crashes: bool,
 }
 
 impl Observer for CountObserver {
+    fn batch_mapped(&mut self, _: usize, _: Duration) {
+        self.has_committed_only_crashes = false;
+    }
+
     fn transaction_committed(&mut self, committed: CommittedTransaction<'_>) {
+        let crashes = committed.counts.by_kind().filter(|(kind, _)| kind.blame() == Blame::Guest);
+        let crashes: u64 = crashes.map(|(_, count)| count).sum();
+        self.has_committed_only_crashes = crashes > 0 && crashes == committed.counts.records_in;
         if let Some(world) = self.world.upgrade() {
             world.trace(|| format!("client {} committed {:?}", self.client, committed.next));
             world.counted(committed.next, committed.counts);
@@ -104,6 +114,9 @@ impl Observer for CountObserver {
     fn breaker_opened(&mut self, reason: &str) {
         if let Some(world) = self.world.upgrade() {
             world.trace(|| format!("client {} opened its breaker: {reason}", self.client));
+            if world.scenario.is_exactly_once && self.has_committed_only_crashes {
+                world.expect(Err("the dead letters that opened a breaker are committed alone".to_owned()));
+            }
         }
     }
 }
@@ -176,7 +189,7 @@ impl World {
                     is_dead: is_dead.clone(),
                     uncounted: uncounted.clone(),
                 }),
-                observer: Box::new(CountObserver { world: self.me(), client }),
+                observer: Box::new(CountObserver { world: self.me(), client, has_committed_only_crashes: false }),
                 clock: self.clock(),
                 dead_letters: DeadLetters::new(origin, HeaderSet::Full, settings.routes.dead_letters.limits.clone()),
                 shutdown: shutdown.clone(),

@@ -233,13 +233,21 @@ impl Rules {
             }
             Progress::BreakerTripped { judged, last_failure } => {
                 self.judged = judged;
-                let fate = if self.pending.is_empty() { "they are dead letters" } else { "they are read again later" };
+                let is_aborted = self.has_only_crashes() && !facts.is_visible_at_once;
+                let run = self.breaker.run();
+                let again = if is_aborted { self.breaker.uncommitted() } else { self.pending.len() };
+                let fate = match again {
+                    0 => "they are dead letters".to_owned(),
+                    again if again < run => format!("{again} of them will be read again, the others are dead letters"),
+                    _ => "they are read again later".to_owned(),
+                };
                 let reason = format!(
-                    "{} records in a row trapped, timed out or ran out of memory; {fate}. The last: {last_failure}",
-                    self.breaker.run()
+                    "{run} records in a row trapped, timed out or ran out of memory; {fate}. The last: {last_failure}"
                 );
-                // What was judged before is committed, and the rest waits.
-                self.plan_first([Task::Commit, Task::Rewind, Task::OpenBreaker(reason)]);
+                // What was judged before is committed, and the rest waits. Letters of a broken plugin stay invisible if nothing
+                // else depends on their transaction.
+                let end = if is_aborted { Task::Abandon(AbortReason::BreakerTripped) } else { Task::Commit };
+                self.plan_first([end, Task::Rewind, Task::OpenBreaker(reason)]);
             }
             Progress::ProbeFailed(_) => {}
             Progress::ErrorRatioExceeded(exceeded) => {
@@ -248,6 +256,12 @@ impl Rules {
             }
         }
         false
+    }
+
+    /// Whether each record of the open transaction is one of the crashes that open the breaker.
+    fn has_only_crashes(&self) -> bool {
+        let (records, pending) = (self.transaction.records(), self.pending.len() as usize);
+        self.transaction.is_open() && records + pending == self.breaker.uncommitted() as usize
     }
 
     fn open_breaker(&mut self, reason: String, facts: &Facts) -> Action {

@@ -62,7 +62,8 @@ pub struct BreakerSettings {
 /// What becomes of the records that open a breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BreakerRecords {
-    /// Each is a dead letter as soon as it fails, as after any other failure.
+    /// Each is a dead letter as soon as it fails, as after any other failure. If the breaker opens while the transaction has only
+    /// such dead letters, the transaction is aborted, and the worker reads the records again later.
     DeadLetter,
     /// They are pending until a record succeeds. If the breaker opens first, the worker reads them again later.
     Hold,

@@ -32,9 +32,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         "WHAT",
         Text,
         Value("dead-letter"),
-        "What happens to the records that open the breaker. dead-letter: each becomes a dead letter as it fails. hold: \
-         they wait for the next record that succeeds; if the breaker opens first, their offsets are not committed and \
-         they are mapped again",
+        "What happens to the records that open the breaker. dead-letter: each becomes a dead letter as it fails; a \
+         transaction that has only these dead letters is aborted, and its records are mapped again. hold: they wait for \
+         the next record that succeeds; if the breaker opens first, their offsets are not committed and they are mapped \
+         again",
     ),
     setting(
         HEADING,

@@ -63,6 +63,11 @@ impl Breaker {
         self.run
     }
 
+    /// How many crashes of the run are not committed.
+    pub(crate) fn uncommitted(&self) -> u32 {
+        self.run.saturating_sub(self.committed)
+    }
+
     /// What was judged is committed, without so many pending failures at its end.
     pub(crate) fn committed(&mut self, pending: u32) {
         self.committed = self.run.saturating_sub(pending);

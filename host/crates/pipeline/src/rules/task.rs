@@ -68,6 +68,8 @@ pub(crate) enum AbortReason {
     ErrorRatio,
     /// The version that made it is withdrawn.
     VersionWithdrawn,
+    /// It has only dead letters of the records that open the breaker.
+    BreakerTripped,
     /// Something failed.
     Failure,
 }
@@ -79,6 +81,7 @@ impl AbortReason {
             Self::PartitionsLost => "its partitions are lost",
             Self::ErrorRatio => "too many records failed",
             Self::VersionWithdrawn => "its version is withdrawn",
+            Self::BreakerTripped => "the breaker opens, and it has only the records that failed",
             Self::Failure => "it failed; its records are mapped again",
         }
     }

@@ -236,6 +236,27 @@ fn rest_of_a_batch_is_judged_at_once_until_the_group_must_be_answered() {
     assert!(matches!(rules.next(&later), Ok(Action::Judge(range)) if range == (5..10)));
 }
 
+/// The next action after these outcomes of the records of a transaction, the last of which opens the breaker.
+fn end_of_transaction(outcomes: &[GuestHealth], facts: &Facts) -> String {
+    let mut rules = rules_with(outcomes.len(), facts);
+    for health in outcomes {
+        rules.breaker.judged(*health);
+    }
+    let judged = outcomes.len();
+    rules.progressed(Progress::BreakerTripped { judged, last_failure: "trap: unreachable".to_owned() }, facts);
+    word(&rules.next(facts).unwrap())
+}
+
+#[test]
+fn tripped_breaker_aborts_a_transaction_of_only_crashes_unless_its_dead_letters_are_visible_already() {
+    use GuestHealth::{Faulty, Healthy};
+    let facts = facts();
+    assert_eq!(end_of_transaction(&[Faulty; 3], &facts), "Abort(BreakerTripped)");
+    assert_eq!(end_of_transaction(&[Healthy, Faulty, Faulty, Faulty], &facts), "Commit");
+    let facts = Facts { is_visible_at_once: true, ..facts };
+    assert_eq!(end_of_transaction(&[Faulty; 3], &facts), "Commit");
+}
+
 #[test]
 fn tripped_breaker_commits_rewinds_and_waits_for_a_probe() {
     let facts = facts();

@@ -106,7 +106,7 @@ fn open_breaker_answers_the_group() {
 #[test]
 fn open_breaker_closes_with_a_new_version_which_judges_pending_failures() {
     for (records, letters) in [(BreakerRecords::DeadLetter, 2), (BreakerRecords::Hold, 0)] {
-        let fake = with_sick(&[vec!["sick", "sick", "sick"]], usize::MAX, vec![]);
+        let fake = with_sick(&[vec!["one", "sick", "sick", "sick"]], usize::MAX, vec![]);
         let observed = Arc::default();
         // A probe would be later than the end of this test.
         let retry = Duration::from_secs(60);
@@ -119,7 +119,66 @@ fn open_breaker_closes_with_a_new_version_which_judges_pending_failures() {
         pipeline.run().unwrap();
         check(&fake, &observed);
         everything_was_done(&fake);
-        assert_eq!(outcome(&fake), (letters, 3 - letters), "{records}");
+        assert_eq!(outcome(&fake), (letters, 4 - letters), "{records}");
+    }
+}
+
+#[test]
+fn transaction_of_only_the_failures_that_open_the_breaker_is_aborted() {
+    for records in BOTH {
+        // Three traps open the breaker, and one probe fails.
+        let fake = with_sick(&[vec!["sick"; 5]], 4, vec![]);
+        let observed = Arc::default();
+        let mut pipeline = start(&fake, breaker(3, records), &observed);
+        run_until_open(&mut pipeline, &observed);
+        let open = observed.breaker().unwrap();
+        assert!(open.starts_with("3 records in a row") && open.contains("; they are read again later."), "{open}");
+        assert_eq!((committed(&fake), outcome(&fake)), (vec![], (0, 0)), "{records}");
+        pipeline.run().unwrap();
+        check(&fake, &observed);
+        everything_was_done(&fake);
+        assert_eq!((outcome(&fake), observed.times_opened()), ((0, 5), 1), "{records}");
+    }
+}
+
+#[test]
+fn failures_of_earlier_transactions_stay_dead_letters_when_the_last_one_is_aborted() {
+    let fake = with_sick(&[vec!["sick"; 6]], 5, vec![]);
+    let observed = Arc::default();
+    let work = Work { records: 2, ..breaker(5, BreakerRecords::DeadLetter) };
+    let mut pipeline = start(&fake, work, &observed);
+    run_until_open(&mut pipeline, &observed);
+    let open = observed.breaker().unwrap();
+    assert!(open.contains("; 1 of them will be read again, the others are dead letters."), "{open}");
+    assert_eq!(outcome(&fake), (4, 0));
+    pipeline.run().unwrap();
+    check(&fake, &observed);
+    everything_was_done(&fake);
+    assert_eq!(outcome(&fake), (4, 2));
+}
+
+#[test]
+fn failures_that_open_the_breaker_are_committed_with_any_other_record_of_their_transaction() {
+    for first in ["one", "skip", "reject", "nowhere"] {
+        let fake = with_sick(&[vec![first, "sick", "sick", "sick"]], 2, vec![]);
+        let observed = Arc::default();
+        let mut pipeline = start(&fake, breaker(2, BreakerRecords::DeadLetter), &observed);
+        run_until_open(&mut pipeline, &observed);
+        assert_eq!(committed(&fake), [(0, 3)], "{first}");
+        assert!(observed.breaker().unwrap().contains("; they are dead letters."), "{first}");
+        pipeline.run().unwrap();
+        check(&fake, &observed);
+        everything_was_done(&fake);
+    }
+}
+
+#[test]
+fn abort_of_the_failures_that_open_the_breaker_that_fails_is_repeated() {
+    for call in [Call::Abort, Call::Rewind] {
+        let fake = with_sick(&[vec!["sick"; 5]], 6, vec![(call, 1, Event::Again)]);
+        run(&fake, breaker(3, BreakerRecords::DeadLetter)).unwrap();
+        everything_was_done(&fake);
+        assert_eq!(outcome(&fake), (0, 5), "{call:?}");
     }
 }
 

@@ -72,7 +72,7 @@ fn open_breaker_stays_open_after_a_quarantined_record() {
     let dir = tempfile::tempdir().unwrap();
     let failures = FailurePolicy { breaker: BreakerSettings { after: 2, ..CALM.breaker }, ..CALM };
     let work = Work { failures, ends_by_itself: false, batch_records: 1, ..ALL_AT_ONCE };
-    let fake = Fake::new(&[vec!["sick", "sick", "deadly", "sick"]], vec![]);
+    let fake = Fake::new(&[vec!["one", "sick", "sick", "deadly", "sick"]], vec![]);
     let observed = Arc::default();
     // Batches have one record, so it is alone from the start; nothing is committed before.
     fake.kafka().sick = 0;
