@@ -47,6 +47,7 @@ pub fn run(
         cache_dir: config.cache_dir.clone(),
         state_dir: state_dir.map(ToOwned::to_owned),
         tracing: config.tracing.clone(),
+        groups: Arc::default(),
     };
     let demo = config.pipelines.iter().find(|spec| spec.brokers.is_none());
     let demo = demo.map(|spec| start_demo(console, spec, &registry)).transpose()?;

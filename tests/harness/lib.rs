@@ -11,6 +11,7 @@ pub mod letters;
 pub mod mutate;
 pub mod pages;
 pub mod plugins;
+pub mod promtool;
 pub mod reference;
 pub mod secure;
 pub mod topics;

@@ -24,7 +24,7 @@ use mapper_state::StateClaim;
 use mapper_state::claim::random_transactional_id;
 use mapper_state::in_flight::InFlightMarkers;
 use mapper_telemetry::spans::{Spans, TracingConfig};
-use mapper_telemetry::{Telemetry, Work};
+use mapper_telemetry::{GroupRegistry, Telemetry, Work};
 use mapper_versions::Reload;
 
 /// How often a record may be mapped before its verdict stands: with its batch, with its batch once more, and alone.
@@ -39,6 +39,8 @@ pub struct Shared {
     pub state_dir: Option<PathBuf>,
     /// The destination of spans; `None` without spans.
     pub tracing: Option<TracingConfig>,
+    /// The groups of failures that the pipelines have seen.
+    pub groups: Arc<GroupRegistry>,
 }
 
 /// The requests of the manager to a generation.
@@ -72,6 +74,7 @@ pub(super) fn run(
     signals: &Signals,
 ) -> Outcome {
     let telemetry = &entry.telemetry;
+    telemetry.set_known_groups(shared.groups.of_pipeline(&spec.name));
     telemetry.health.not_ready("start", "loading the plugin and connecting to Kafka");
     match prepare(spec, shared, cluster, &signals.shutdown) {
         Ok(Some(prepared)) => match prepared.job(spec, shared, cluster, entry, signals) {

@@ -94,9 +94,14 @@ impl Failures {
         }
     }
 
+    /// All groups with their fingerprints, in any order.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (&str, &Group)> {
+        self.groups.iter().map(|(fingerprint, group)| (&**fingerprint, group))
+    }
+
     /// All groups with their fingerprints, the latest first.
     pub fn latest(&self) -> Vec<(&str, &Group)> {
-        let mut groups: Vec<_> = self.groups.iter().map(|(fingerprint, group)| (&**fingerprint, group)).collect();
+        let mut groups: Vec<_> = self.groups().collect();
         groups.sort_by_key(|(fingerprint, group)| (std::cmp::Reverse(group.last_seen), *fingerprint));
         groups
     }

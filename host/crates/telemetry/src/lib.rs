@@ -9,6 +9,7 @@ mod failure_log;
 mod failures;
 mod guests;
 pub mod health;
+mod known_groups;
 pub mod metrics;
 mod observer;
 mod process;
@@ -20,7 +21,7 @@ mod topics;
 mod workers;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use mapper_pipeline::contracts::{PartitionPosition, SourceObserver};
@@ -38,6 +39,7 @@ pub use breakers::Breakers;
 pub use failure_log::FailureLog;
 pub use failures::{Example, Failures, Group};
 pub use guests::Guests;
+pub use known_groups::{GroupRegistry, KnownGroups};
 pub use observer::TelemetryObserver;
 pub use rates::{EVERY, Rate, Rates};
 pub use step_trace::StepTrace;
@@ -90,6 +92,7 @@ pub struct Telemetry {
     /// The counts of spans.
     pub spans: Arc<Sent>,
     failed: Mutex<Failures>,
+    known_groups: OnceLock<Arc<KnownGroups>>,
     /// The log lines of dead letters.
     pub failure_log: FailureLog,
     /// The open breakers.
@@ -134,8 +137,21 @@ impl Telemetry {
         self.distributions.commit.observe(took.as_secs_f64());
     }
 
+    /// Sets the groups of failures that earlier generations of the pipeline have seen. Only the first call has an effect.
+    pub fn set_known_groups(&self, known: Arc<KnownGroups>) {
+        self.known_groups.get_or_init(|| known);
+    }
+
+    /// The number of groups of failures that the pipeline has seen since the process began.
+    pub fn known_groups(&self) -> u64 {
+        self.known_groups.get().map_or(0, |known| known.count())
+    }
+
     /// These failures are committed as dead letters.
     pub fn committed_failures(&self, failures: Failures) {
+        if let Some(known) = self.known_groups.get() {
+            known.add(&failures);
+        }
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).merge(failures);
     }
 

@@ -221,6 +221,8 @@ fn records(families: &mut Families<'_, '_>) -> Result<(), Error> {
             .map(|(kind, count)| (labels(pipeline, [("kind", kind.name().to_owned())]), count))
             .collect()
     })?;
+    let help = "Groups of failures (fingerprints of committed dead letters) that the pipeline has seen since the process began";
+    families.counter("failure_groups", help, |pipeline| pipeline.telemetry.known_groups())?;
     let help = "Time that the plugin took for a batch";
     families.histogram("batch_mapping", help, Some(Unit::Seconds), |telemetry| &telemetry.distributions.mapping)?;
     families.histogram("batch_records", "Records of a batch", None, |telemetry| &telemetry.distributions.batch)

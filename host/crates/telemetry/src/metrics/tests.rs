@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::*;
-use crate::Work;
+use crate::{Failures, KnownGroups, Work};
 use mapper_api::versions::{Step, SwapOutcome};
 use mapper_core::counts::Counts;
 use mapper_core::identity::Digest;
-use mapper_core::record::Positions;
-use mapper_core::verdict::FailureKind;
+use mapper_core::record::{Batch, Positions};
+use mapper_core::verdict::{Failure, FailureKind};
 
 /// Checks the rules and returns all samples by name and labels.
 fn checked(text: &str) -> BTreeMap<String, f64> {
@@ -108,6 +108,17 @@ fn new_pipeline_has_zeros() {
     assert!(samples["process_start_time_seconds"] > 1.7e9);
 }
 
+/// One known group.
+fn known_group() -> Arc<KnownGroups> {
+    let mut batch = Batch::new("visits");
+    batch.push((0, 0), 0, None, None, std::iter::empty());
+    let mut failures = Failures::default();
+    failures.note("0a", batch.record(0), &Failure::new(FailureKind::Trap, "unreachable"), Utc::now());
+    let known = Arc::new(KnownGroups::default());
+    known.add(&failures);
+    known
+}
+
 /// The text with a sample of every metric.
 pub(super) fn with_every_metric() -> String {
     let sample = PipelineSample { plugin: Some(plugin()), is_ready: false, ..sample("p") };
@@ -122,6 +133,7 @@ pub(super) fn with_every_metric() -> String {
     counts.dead_letter(FailureKind::Trap);
     counts.dead_letter(FailureKind::Trap);
     telemetry.committed(&counts, Duration::from_millis(20));
+    telemetry.set_known_groups(known_group());
     telemetry.mapped(10, Duration::from_micros(120));
     telemetry.aborted();
     telemetry.threads.panicked("report", crate::Role::Watcher);
@@ -154,6 +166,7 @@ fn all_counts_have_samples() {
         ("mapper_host_records_skipped_total", 1.0),
         ("mapper_host_dead_letters_total{kind=\"trap\"}", 2.0),
         ("mapper_host_dead_letters_total{kind=\"timeout\"}", 0.0),
+        ("mapper_host_failure_groups_total", 1.0),
         ("mapper_host_transactions_total", 1.0),
         ("mapper_host_aborts_total", 1.0),
         ("mapper_host_rebalances_total", 2.0),
