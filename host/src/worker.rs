@@ -12,8 +12,11 @@ use mapper_core::decision::Routes;
 use mapper_core::shutdown::{Cause, Halt, Shutdown};
 use mapper_kafka::{Input, KafkaSettings, KafkaSink, KafkaSource};
 use mapper_pipeline::activity::Activity;
-use mapper_pipeline::{CommitPolicy, Driver, FailurePolicy, Observers, Parts, Settings, SinkError, SystemClock};
+use mapper_pipeline::{
+    CommitPolicy, Driver, FailurePolicy, LedgerNames, Observers, Parts, Settings, SinkError, SystemClock,
+};
 use mapper_runtime::{Plugin, PluginMapper};
+use mapper_state::claim::host_name;
 use mapper_state::in_flight::{InFlightMarkers, WorkerMarker};
 use mapper_telemetry::spans::Spans;
 use mapper_telemetry::{StepTrace, Telemetry, TelemetryObserver};
@@ -23,7 +26,7 @@ use mapper_versions::{ActiveVersion, Slot, WorkerSlot};
 pub struct Job {
     /// The input topic, and where to end.
     pub input: Arc<Input>,
-    /// The topics of outputs and dead letters.
+    /// The topics of outputs, dead letters and the ledger.
     pub routes: Arc<Routes>,
     /// The settings of the clients.
     pub kafka: KafkaSettings,
@@ -126,6 +129,7 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
         worker: number,
         topic: job.input.topics.to_string().into(),
         routes: job.routes.clone(),
+        ledger: LedgerNames { group: job.kafka.group.clone(), host: host_name() },
         commit: job.commit,
         batch_records: job.batch_records,
         failures: job.failures,

@@ -18,8 +18,8 @@ use mapper_core::identity::Identity;
 use mapper_core::record::{Batch, Header, Positions, SourcePositions};
 use mapper_core::shutdown::Shutdown;
 use mapper_pipeline::{
-    BreakerRecords, BreakerSettings, CommitPolicy, Driver, FailurePolicy, Fetched, Outgoing, Parts, Settings, Sink,
-    SinkError, Source, SourceError, SystemClock,
+    BreakerRecords, BreakerSettings, CommitPolicy, CommittedRange, Driver, FailurePolicy, Fetched, LedgerNames,
+    Outgoing, Parts, Settings, Sink, SinkError, Source, SourceError, SystemClock,
 };
 use mapper_runtime::{Effort, Engine, Limits, Plugin, PluginMapper};
 use mapper_state::files::PrivateDir;
@@ -84,6 +84,10 @@ impl Source for Endless {
 
     fn positions(&self) -> SourcePositions {
         [(0, Some(self.next))].into()
+    }
+
+    fn committed_range(&self, _: i32) -> CommittedRange {
+        CommittedRange::default()
     }
 }
 
@@ -176,6 +180,7 @@ fn work(
         worker: number,
         topic: "visits".into(),
         routes,
+        ledger: LedgerNames::default(),
         commit: CommitPolicy { interval: Duration::from_millis(100), records: 20_000, bytes: 16 << 20 },
         batch_records: BATCH,
         provenance: false,

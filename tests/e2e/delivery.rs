@@ -81,7 +81,7 @@ fn done(job: &Job<'_>) -> usize {
 }
 
 /// A short session, so that the group soon removes a killed host.
-const QUICK: [&str; 4] = ["--session-timeout", "2s", "--transaction-timeout", "5s"];
+pub(crate) const QUICK: [&str; 4] = ["--session-timeout", "2s", "--transaction-timeout", "5s"];
 
 /// The steps of the loop, as the log names them after each step.
 const STEPS: [&str; 8] = ["fetched", "mapped", "begun", "sent", "offsets sent", "committed", "aborted", "rewound"];

@@ -20,6 +20,7 @@ mod guests;
 mod hostile;
 mod input_topic;
 mod input_topics;
+mod ledger;
 mod map;
 mod output;
 mod permissions;

@@ -116,6 +116,7 @@ pub(super) fn pipeline(sources: &Sources<'_>) -> Result<PipelineSpec, CliError> 
         output_topic: topics.output,
         dead_letter_topic: topics.dead_letters,
         extra_topics: topics.extra,
+        ledger_topic: topics.ledger,
         input_policy: topics::input_policy(sources)?,
         create_topics: sources.optional("create-topics", |text| values::whole32(text, 1..=MOST_PARTITIONS))?,
         delivery,
@@ -167,6 +168,7 @@ fn delivery(sources: &Sources<'_>, brokers: bool) -> Result<(Delivery, bool), Cl
         ("until-end", until_end),
         ("input-topics", true),
         ("create-topics", true),
+        ("ledger-topic", true),
         ("transactional-id", true),
     ];
     for (name, wanted) in needs {

@@ -102,6 +102,7 @@ fn run_is_the_default_and_all_its_defaults_are_allowed() {
         assert_eq!(host.log, LogConfig { format: LogFormat::Text, filter: "info".into() });
         let admin = AdminConfig { address: "127.0.0.1:8080".parse().unwrap(), asked: false };
         assert_eq!(host.admin, Some(admin));
+        assert_eq!(config.ledger_topic, None);
         assert!(!config.until_end && config.create_topics.is_none() && config.transactional_id.is_none());
         assert!(config.extra_topics.is_empty() && config.kafka.is_empty() && config.set.is_empty());
     }

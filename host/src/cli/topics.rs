@@ -11,6 +11,7 @@ pub(super) struct Topics {
     pub(super) output: String,
     pub(super) dead_letters: String,
     pub(super) extra: Vec<String>,
+    pub(super) ledger: Option<String>,
 }
 
 impl Topics {
@@ -21,8 +22,9 @@ impl Topics {
         let output = sources.present("output-topic");
         let dead_letters = sources.present("dead-letter-topic");
         let extra = sources.list("extra-topic");
+        let ledger = sources.find("ledger-topic");
         let mut taken: Vec<(&Given, String)> = Vec::new();
-        for given in [&output, &dead_letters].into_iter().chain(&extra) {
+        for given in [&output, &dead_letters].into_iter().chain(&ledger).chain(&extra) {
             let topic = given.read(values::topic)?;
             if input.contains(&topic) {
                 let what = if input.pattern().is_some() {
@@ -36,14 +38,15 @@ impl Topics {
             }
             if let Some((other, _)) = taken.iter().find(|(_, name)| *name == topic) {
                 return Err(given.refuse(&format!(
-                    "{other} names the same topic; outputs and dead letters need topics of their own, to be told apart"
+                    "{other} names the same topic; outputs, dead letters and the ledger need topics of their own, to be told apart"
                 )));
             }
             taken.push((given, topic));
         }
         let mut names = taken.into_iter().map(|(_, name)| name);
         let (output, dead_letters) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
-        Ok(Self { input, output, dead_letters, extra: names.collect() })
+        let ledger = ledger.as_ref().and_then(|_| names.next());
+        Ok(Self { input, output, dead_letters, extra: names.collect(), ledger })
     }
 }
 

@@ -40,6 +40,8 @@ pub struct PipelineSpec {
     pub dead_letter_topic: String,
     /// Further topics that an output may name.
     pub extra_topics: Vec<String>,
+    /// The topic of the ledger; `None` without a ledger. It needs brokers.
+    pub ledger_topic: Option<String>,
     /// The policy for an input topic that was recreated, lacks records, or contains dead letters.
     pub input_policy: InputPolicy,
     /// The number of partitions of created topics; `None`: a missing topic is an error.
@@ -84,6 +86,7 @@ impl PipelineSpec {
     pub fn written_topics(&self) -> Vec<&str> {
         let mut topics = self.output_topics();
         topics.push(&self.dead_letter_topic);
+        topics.extend(self.ledger_topic.as_deref());
         topics
     }
 }

@@ -15,6 +15,9 @@ const ASK_OTHERS_TIMEOUT: Duration = Duration::from_secs(5);
 /// The most input topics that are searched for dead letters at the start. The source checks the first records of every topic.
 const MAX_SAMPLED_TOPICS: usize = 32;
 
+/// Each partition of the ledger topic is one more partition of most transactions, and one carries the ledger of many hosts.
+const LEDGER_PARTITIONS: u32 = 1;
+
 /// The brokers of a pipeline, and whether their data outlives this process.
 #[derive(Debug, Clone)]
 pub struct Cluster {
@@ -85,19 +88,21 @@ impl Kafka {
     pub(super) fn prepare(spec: &PipelineSpec, cluster: &Cluster, shutdown: &Shutdown) -> Result<Self, Halt> {
         let settings = settings(spec, cluster);
         let setup = Setup::connect(&settings, spec.connect_timeout, shutdown)?;
-        let (outputs, written) = (spec.output_topics(), spec.written_topics());
+        let (outputs, written, ledger) = (spec.output_topics(), spec.written_topics(), spec.ledger_topic.as_deref());
         let listed = spec.input_topics.names().iter().map(String::as_str);
-        setup.ensure_topics(written.iter().copied().chain(listed), spec.create_topics)?;
+        let others = written.iter().copied().filter(|topic| Some(*topic) != ledger);
+        setup.ensure_topics(others.chain(listed), spec.create_topics)?;
+        setup.ensure_topics(ledger, spec.create_topics.map(|_| LEDGER_PARTITIONS))?;
         let inputs = setup.find_input_topics(&spec.input_topics)?;
         let routes = if cluster.is_durable {
             setup.check_permissions(&inputs, &written)?;
             if !spec.input_policy.input_is_dead_letters {
                 inputs.iter().take(MAX_SAMPLED_TOPICS).try_for_each(|input| setup.reject_dead_letters(input))?;
             }
-            setup.read_routes(&outputs, &spec.dead_letter_topic)?
+            setup.read_routes(&outputs, &spec.dead_letter_topic, ledger)?
         } else {
             // The embedded broker does not report its configuration.
-            Routes::with_default_limits(&outputs, &spec.dead_letter_topic)
+            Routes::with_default_limits(&outputs, &spec.dead_letter_topic).with_ledger(ledger)
         };
         let added_bytes = if spec.swap.provenance { PROVENANCE_BYTES } else { 0 };
         let routes = Routes { added_bytes, ..routes };

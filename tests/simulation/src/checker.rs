@@ -7,6 +7,7 @@ use mapper_core::record::{Position, Positions};
 use mapper_pipeline::simulation::{Change, StoredRecord};
 
 use crate::guest::{TOPICS, outputs};
+use crate::ledger::{LEDGER, LedgerChecker};
 use crate::scenario::{Kind, Scenario};
 
 /// The header that names the version which made a record.
@@ -53,8 +54,12 @@ pub(crate) struct Checker {
     tallies: Vec<Tally>,
     /// What hosts counted of transactions whose markers are not written yet.
     counted: Vec<Tally>,
+    /// `None` without a ledger.
+    ledger: Option<LedgerChecker>,
     /// Commits of offsets that were committed before.
     repetitions: u64,
+    /// Whether a committed offset has moved back.
+    has_gone_back: bool,
 }
 
 impl Checker {
@@ -69,7 +74,9 @@ impl Checker {
             made: BTreeMap::new(),
             tallies: Vec::new(),
             counted: Vec::new(),
+            ledger: scenario.has_ledger.then(|| LedgerChecker::new(scenario.is_exactly_once)),
             repetitions: 0,
+            has_gone_back: false,
         }
     }
 
@@ -92,12 +99,22 @@ impl Checker {
     /// Takes in what has changed.
     pub(crate) fn change(&mut self, change: &Change) -> Result<(), String> {
         match change {
+            Change::Record { route: LEDGER, record } => {
+                let ledger = self.ledger.as_mut().ok_or("there is no ledger topic")?;
+                ledger.add_record(record, &self.inputs)
+            }
             Change::Record { route, record } => self.add_made(*route, record),
             Change::Transaction { records, offsets } => {
-                for (route, record) in records {
+                let (ledger, records): (Vec<_>, Vec<_>) =
+                    records.iter().cloned().partition(|(route, _)| *route == LEDGER);
+                for (route, record) in &records {
                     self.add_made(*route, record)?;
                 }
-                self.check_transaction(records, offsets)?;
+                self.check_transaction(&records, offsets)?;
+                if let Some(checker) = &mut self.ledger {
+                    let ledger: Vec<StoredRecord> = ledger.into_iter().map(|(_, record)| record).collect();
+                    checker.check_transaction(&ledger, &records, offsets, &self.inputs)?;
+                }
                 self.note_repetition(offsets);
                 self.move_offsets(offsets)
             }
@@ -109,6 +126,12 @@ impl Checker {
     }
 
     fn note_repetition(&mut self, offsets: &Positions) {
+        let is_back = |(partition, next): (&i32, &i64)| self.committed.get(partition).is_some_and(|known| next < known);
+        self.has_gone_back |= !self.is_exactly_once && offsets.iter().any(is_back);
+        if self.has_gone_back {
+            // A late commit has moved an offset back. The records after it are committed again, in any number of commits.
+            return;
+        }
         let is_new = |(partition, next): (&i32, &i64)| self.committed.get(partition).is_none_or(|known| next > known);
         self.repetitions += u64::from(!offsets.iter().any(is_new));
     }
@@ -162,6 +185,9 @@ impl Checker {
 
     /// No offset is committed whose inputs are not done, and none goes back.
     fn move_offsets(&mut self, offsets: &Positions) -> Result<(), String> {
+        if let Some(ledger) = &self.ledger {
+            ledger.check_committed(offsets)?;
+        }
         for (partition, next) in offsets {
             let before = self.committed.get(partition).copied().unwrap_or(0);
             if self.is_exactly_once && *next < before {

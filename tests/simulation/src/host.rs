@@ -11,8 +11,8 @@ use mapper_core::shutdown::Shutdown;
 use mapper_core::verdict::Blame;
 use mapper_pipeline::simulation::{Connection, Member, SimulatedSink, SimulatedSource};
 use mapper_pipeline::{
-    BreakerRecords, BreakerSettings, CommitPolicy, CommittedTransaction, Driver, FailurePolicy, Observer, Parts,
-    Settings,
+    BreakerRecords, BreakerSettings, CommitPolicy, CommittedTransaction, Driver, FailurePolicy, LedgerNames, Observer,
+    Parts, Settings,
 };
 use mapper_versions::probation::{ProbationSettings, ProbationState};
 use mapper_versions::{ActiveVersion, History, Journal, Slot, Trigger, Version, WorkerSlot};
@@ -127,7 +127,10 @@ fn settings(scenario: &Scenario, worker: usize) -> Settings {
     Settings {
         worker,
         topic: INPUT.into(),
-        routes: Arc::new(Routes::with_default_limits(&TOPICS, DEAD_LETTERS)),
+        routes: Arc::new(
+            Routes::with_default_limits(&TOPICS, DEAD_LETTERS).with_ledger(scenario.has_ledger.then_some("ledger")),
+        ),
+        ledger: LedgerNames::default(),
         commit: CommitPolicy { interval: scenario.commit_interval, records: scenario.commit_records, bytes: 1 << 20 },
         batch_records: scenario.batch_records,
         provenance: true,

@@ -12,6 +12,7 @@ mod faults;
 mod guest;
 mod host;
 mod inputs;
+mod ledger;
 mod markers;
 mod random;
 mod scenario;

@@ -105,6 +105,7 @@ pub(crate) struct Scenario {
     pub(crate) swaps: usize,
     pub(crate) probation_records: u64,
     pub(crate) shutdowns: usize,
+    pub(crate) has_ledger: bool,
     pub(crate) faults: Faults,
     pub(crate) guests: Guests,
     /// From here on nothing fails any more.
@@ -154,7 +155,7 @@ impl Scenario {
             // Nobody repairs the plugin, so the breaker would stay open at such a record.
             kinds.retain(|kind| *kind != Kind::Trap);
         }
-        Self {
+        let scenario = Self {
             hosts: random.number(1, 3),
             workers: random.number(1, 2),
             partitions: random.number(1, 4) as i32,
@@ -181,6 +182,9 @@ impl Scenario {
             faults,
             guests,
             faults_until: random.millis(5_000, 40_000),
-        }
+            has_ledger: false,
+        };
+        // Not from the random numbers, so that a seed without a ledger does the same as before.
+        Self { has_ledger: scenario.records.is_multiple_of(2), ..scenario }
     }
 }

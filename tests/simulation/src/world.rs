@@ -15,11 +15,12 @@ use mapper_core::record::Positions;
 use mapper_pipeline::simulation::{Cluster, ClusterSettings, Network};
 use mapper_pipeline::{Clock, StepOutcome};
 
-use crate::checker::{Checker, LETTERS};
+use crate::checker::Checker;
 use crate::clock::VirtualClock;
 use crate::events::{Event, Events};
 use crate::guest::TOPICS;
 use crate::host::{Client, Host};
+use crate::ledger::LEDGER;
 use crate::random::Random;
 use crate::scenario::{Kind, Scenario};
 use crate::trace::Trace;
@@ -84,7 +85,7 @@ impl World {
         trace.add(Duration::ZERO, || format!("{scenario:?}"));
         let cluster = ClusterSettings {
             input_partitions: scenario.partitions,
-            limits: vec![TopicLimits::default(); LETTERS + 1],
+            limits: vec![TopicLimits::default(); if scenario.has_ledger { LEDGER + 1 } else { LEDGER }],
             output_partitions: scenario.output_partitions,
             session_timeout: Duration::from_secs(6),
             max_poll_interval: Duration::from_secs(15),

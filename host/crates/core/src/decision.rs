@@ -22,12 +22,14 @@ pub struct Route {
     pub limits: TopicLimits,
 }
 
-/// The topics of outputs and dead letters. The first one is the default output topic.
+/// The topics that the host writes to. The first one is the default output topic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Routes {
     /// The output topics; never empty.
     pub outputs: Vec<Route>,
     pub dead_letters: Route,
+    /// The ledger topic; `None` without a ledger.
+    pub ledger: Option<Route>,
     /// The bytes that the host adds to each output.
     pub added_bytes: usize,
 }
@@ -35,7 +37,7 @@ pub struct Routes {
 /// The limit of a record if the topic configuration is unknown: Kafka's default of `max.message.bytes`.
 pub const DEFAULT_RECORD_BYTES: usize = 1_048_588;
 
-/// An index of the output topics, followed by the dead-letter topic.
+/// An index of the output topics, followed by the dead-letter topic and the ledger topic.
 pub type RouteIndex = usize;
 
 impl Routes {
@@ -43,21 +45,34 @@ impl Routes {
     pub fn with_default_limits(outputs: &[&str], dead_letters: &str) -> Self {
         let route = |topic: &str| Route { topic: topic.into(), limits: TopicLimits::default() };
         let outputs = outputs.iter().map(|topic| route(topic)).collect();
-        Self { outputs, dead_letters: route(dead_letters), added_bytes: 0 }
+        Self { outputs, dead_letters: route(dead_letters), ledger: None, added_bytes: 0 }
+    }
+
+    /// The same routes with a ledger topic with unknown limits.
+    #[must_use]
+    pub fn with_ledger(self, topic: Option<&str>) -> Self {
+        let ledger = topic.map(|topic| Route { topic: topic.into(), limits: TopicLimits::default() });
+        Self { ledger, ..self }
     }
 
     pub fn dead_letter_index(&self) -> RouteIndex {
         self.outputs.len()
     }
 
+    /// The index of the ledger topic, if there is one.
+    pub fn ledger_index(&self) -> Option<RouteIndex> {
+        self.ledger.as_ref().map(|_| self.outputs.len() + 1)
+    }
+
     pub fn get(&self, index: RouteIndex) -> &Route {
-        self.outputs.get(index).unwrap_or(&self.dead_letters)
+        let ledger = self.ledger.as_ref().filter(|_| index > self.dead_letter_index());
+        self.outputs.get(index).or(ledger).unwrap_or(&self.dead_letters)
     }
 
     /// The same routes with other limits, in the order of their indexes. `None` keeps the old limits.
     pub fn with_limits(&self, limits: impl IntoIterator<Item = Option<TopicLimits>>) -> Self {
         let mut routes = self.clone();
-        let all = routes.outputs.iter_mut().chain([&mut routes.dead_letters]);
+        let all = routes.outputs.iter_mut().chain([&mut routes.dead_letters]).chain(&mut routes.ledger);
         for (route, limits) in all.zip(limits).filter_map(|(route, limits)| Some((route, limits?))) {
             route.limits = limits;
         }
@@ -66,7 +81,7 @@ impl Routes {
 
     /// All routes, in the order of their indexes.
     pub fn all(&self) -> impl Iterator<Item = &Route> {
-        self.outputs.iter().chain([&self.dead_letters])
+        self.outputs.iter().chain([&self.dead_letters]).chain(&self.ledger)
     }
 
     fn find(&self, topic: Option<&str>) -> Option<RouteIndex> {

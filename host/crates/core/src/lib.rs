@@ -10,6 +10,7 @@ pub mod delivery;
 pub mod identity;
 pub mod in_flight;
 pub mod input_topics;
+pub mod ledger;
 pub mod pairs;
 pub mod partition_key;
 pub mod record;

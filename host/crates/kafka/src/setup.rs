@@ -142,8 +142,8 @@ impl Setup {
     ///
     /// # Errors
     /// If librdkafka refuses a property. Unknown limits are only a warning.
-    pub fn read_routes(&self, outputs: &[&str], dead_letters: &str) -> Result<Routes, Halt> {
-        let topics: Vec<&str> = outputs.iter().copied().chain([dead_letters]).collect();
+    pub fn read_routes(&self, outputs: &[&str], dead_letters: &str, ledger: Option<&str>) -> Result<Routes, Halt> {
+        let topics: Vec<&str> = outputs.iter().copied().chain([dead_letters]).chain(ledger).collect();
         let limits = match topic_limits::describe(&self.settings, &topics, REQUEST_TIMEOUT) {
             Ok(limits) => limits,
             Err(error @ KafkaError::ClientConfig(..)) => return Err(client_error(&self.settings, error)),
@@ -160,15 +160,24 @@ impl Setup {
                  records; the broker checks keys and timestamps"
             );
         }
-        if limits.last().is_some_and(|limits| limits.as_ref().is_some_and(|limits| limits.needs_key)) {
+        let is_compacted =
+            |index: usize| limits.get(index).and_then(Option::as_ref).is_some_and(|limits| limits.needs_key);
+        if is_compacted(outputs.len()) {
             tracing::warn!(
                 topic = dead_letters,
                 "the dead-letter topic is compacted (cleanup.policy): Kafka keeps only the last dead letter of each key"
             );
         }
+        if is_compacted(outputs.len() + 1) {
+            tracing::warn!(
+                topic = ledger,
+                "the ledger topic is compacted (cleanup.policy): Kafka keeps only the last range of each partition, which an audit \
+                 reports as a gap"
+            );
+        }
         let limits =
             limits.into_iter().map(|limits| Some(topic_limits::cap(&self.settings, limits.unwrap_or_default())));
-        Ok(Routes::with_default_limits(outputs, dead_letters).with_limits(limits))
+        Ok(Routes::with_default_limits(outputs, dead_letters).with_ledger(ledger).with_limits(limits))
     }
 
     /// Reads the current end offsets of topics.

@@ -31,10 +31,10 @@ use mapper_core::record::{Batch, Positions, SourcePositions};
 use mapper_core::shutdown::Halt;
 use mapper_core::topic_table::TopicNames;
 use mapper_core::topics::TopicId;
-use mapper_pipeline::contracts::{Fetched, PartitionPosition, Source, SourceError, SourceObserver};
+use mapper_pipeline::contracts::{CommittedRange, Fetched, PartitionPosition, Source, SourceError, SourceObserver};
 use numbers::Numbers;
 use receive::Receiver;
-use state::{Announcement, Assigned, Event, NewTopic, OutOfRangeOffset, handle_error};
+use state::{Announcement, Assigned, Event, Gap, NewTopic, OutOfRangeOffset, handle_error};
 
 /// A batch ends at this size.
 const BATCH_BYTES: usize = 1 << 20;
@@ -65,6 +65,7 @@ pub struct KafkaSource {
     /// Deleted topics that the source read. A broker with old metadata can still return them.
     retired: BTreeSet<TopicId>,
     out_of_range: BTreeMap<i32, OutOfRangeOffset>,
+    gaps: BTreeMap<i32, Gap>,
     /// By the index of the topic.
     detectors: BTreeMap<usize, DeadLetterDetector>,
     /// The mean size of a record of the last batch, if that was full: then the queue has more of them.
@@ -98,6 +99,7 @@ impl KafkaSource {
             new_topic: None,
             retired: BTreeSet::new(),
             out_of_range: BTreeMap::new(),
+            gaps: BTreeMap::new(),
         })
     }
 
@@ -344,6 +346,8 @@ impl Source for KafkaSource {
         };
         // The broker has the valid offsets: a commit can have succeeded although its answer was lost.
         let committed = self.read_committed(assigned.iter().map(|(partition, _)| *partition)).map_err(failed)?;
+        assigned.iter().for_each(|(partition, _)| self.member.remove_committed(*partition));
+        self.member.record_committed(&committed);
         let targets = assigned.iter().map(|(partition, first)| {
             let committed = committed.get(partition).copied();
             (*partition, committed.unwrap_or(*first))
@@ -389,5 +393,9 @@ impl Source for KafkaSource {
 
     fn positions(&self) -> SourcePositions {
         self.assigned.iter().map(|(partition, assigned)| (*partition, assigned.next)).collect()
+    }
+
+    fn committed_range(&self, partition: i32) -> CommittedRange {
+        self.describe_committed(partition)
     }
 }

@@ -104,8 +104,9 @@ impl RealCluster {
         };
         let topics = InputTopics::one(input.as_str());
         let input = setup.resolve_input(&topics, topics.names(), true, context).expect("the input topic is there");
-        let routes =
-            setup.read_routes(&[output.as_str(), compacted.as_str()], &letters).expect("the output topics are there");
+        let routes = setup
+            .read_routes(&[output.as_str(), compacted.as_str()], &letters, None)
+            .expect("the output topics are there");
         Self { kafka, settings, input, routes: Arc::new(routes), prefix: topics::unique("contract") }
     }
 }

@@ -9,6 +9,7 @@ pub use crate::error::{Rejection, SinkError, SourceError};
 
 use mapper_core::decision::{RouteIndex, TopicLimits};
 use mapper_core::record::{Batch, Header, Position, Positions, SourcePositions};
+use mapper_core::topics::TopicId;
 use mapper_core::verdict::Verdicts;
 
 /// The target under which each step of the loop is logged, at the level trace, once it is done.
@@ -35,6 +36,19 @@ pub enum Fetched {
     },
     /// A partition does not have the offset that is to be read next. [`Source::settle`] goes on where there are records.
     OffsetOutOfRange,
+}
+
+/// What a source knows of the offsets of a partition that the next commit advances, for the ledger.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CommittedRange {
+    /// The committed offset; `None` if nothing is committed.
+    pub committed: Option<i64>,
+    /// Whether the partition lost records, so that the committed offset went back.
+    pub is_truncated: bool,
+    /// Offsets that were removed before the source read them.
+    pub missed: Range<i64>,
+    /// The id of the topic of the committed offset, if it is known.
+    pub topic_id: Option<TopicId>,
 }
 
 /// The input topics.
@@ -74,6 +88,9 @@ pub trait Source {
 
     /// Where the next record of each partition is that this source has now; `None` when it has fetched none yet.
     fn positions(&self) -> SourcePositions;
+
+    /// What is committed of a partition, for the ledger.
+    fn committed_range(&self, partition: i32) -> CommittedRange;
 }
 
 /// From record to verdict. Whatever happens in there, each record gets its verdict.

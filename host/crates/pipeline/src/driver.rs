@@ -299,11 +299,12 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Driver<S, K, V> {
 
     fn commit(&mut self) -> Result<(), SinkError> {
         if !self.rules.transaction.is_open() {
-            self.emitter.sink.begin()?;
+            self.emitter.begin()?;
         }
         let started = self.clock.now();
         self.observer.activity_changed(Activity::Committing);
         let transaction = &self.rules.transaction;
+        self.emitter.send_ledger(&self.batch.topics, transaction.next(), &self.source)?;
         self.versions.committing(transaction.next());
         self.emitter.sink.commit(transaction.next())?;
         self.versions.committed(transaction.next(), &transaction.counts);

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use crate::contracts::{Outgoing, Sink};
 use crate::emitter::Emitter;
 use crate::error::SinkError;
+use crate::ledger::Ledger;
 use crate::observer::{FailedRecord, Observer};
 use crate::provenance::Provenance;
 use crate::rules::{Exceeded, GuestHealth, LIMITS_AGE, Progress, Rules};
@@ -167,7 +168,7 @@ impl<K: Sink, V: VersionSlot> Emission<'_, K, V> {
         let was_open = self.rules.transaction.is_open();
         self.rules.transaction.add(batch, records, self.started);
         if !was_open {
-            self.emitter.sink.begin()?;
+            self.emitter.begin()?;
             self.observer.transaction_begun();
         }
         Ok(())
@@ -194,6 +195,10 @@ impl<K: Sink, V: VersionSlot> Emission<'_, K, V> {
         let counts = &mut self.rules.transaction.counts;
         counts.records_in += 1;
         let emitter = &mut *self.emitter;
+        let mut ledger = emitter.ledger.as_mut();
+        if let Some(ledger) = &mut ledger {
+            ledger.count_record(record.position());
+        }
         let ours = emitter.tracer.as_mut().and_then(|tracer| tracer.trace(record, decision.failure()));
         if is_new {
             self.versions.record_judged(decision.failure());
@@ -201,19 +206,25 @@ impl<K: Sink, V: VersionSlot> Emission<'_, K, V> {
         self.versions.record_decided(record, &decision);
         let marks = Marks { ours: ours.as_ref(), provenance: emitter.provenance.as_ref() };
         match decision {
-            Decision::Skip => counts.skipped += 1,
+            Decision::Skip => {
+                counts.skipped += 1;
+                ledger.into_iter().for_each(Ledger::count_skipped);
+            }
             Decision::ProduceOne(route, output) => {
                 counts.records_out += 1;
+                ledger.into_iter().for_each(|ledger| ledger.count_output(route));
                 send_output(&mut emitter.sink, route, record, output, marks)?;
             }
             Decision::Produce(outputs) => {
                 for (route, output) in outputs {
                     counts.records_out += 1;
+                    ledger.iter_mut().for_each(|ledger| ledger.count_output(route));
                     send_output(&mut emitter.sink, route, record, output, marks)?;
                 }
             }
             Decision::DeadLetter(failure) => {
                 counts.dead_letter(failure.kind);
+                ledger.into_iter().for_each(|ledger| ledger.count_dead_letter(failure.kind));
                 let (input, route) = (record.position(), emitter.routes.dead_letter_index());
                 let letter = emitter.dead_letters.write(record, &failure, form);
                 let fingerprint = letter.fingerprint().to_owned();

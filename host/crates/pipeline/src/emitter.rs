@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use crate::contracts::Sink;
-use crate::error::Rejection;
+use crate::contracts::{Sink, Source};
+use crate::error::{Rejection, SinkError};
+use crate::ledger::Ledger;
 use crate::observer::RecordTracer;
 use crate::provenance::Provenance;
 use crate::rules::{ErrorRatio, Rules};
@@ -14,6 +15,7 @@ use crate::settings::{BreakerRecords, CommitPolicy, Settings};
 use mapper_core::dead_letter::{DeadLetterForm, DeadLetters};
 use mapper_core::decision::Routes;
 use mapper_core::identity::ActiveVersion;
+use mapper_core::record::Positions;
 use mapper_core::shutdown::Halt;
 use mapper_core::topic_table::TopicNames;
 
@@ -23,6 +25,8 @@ pub(crate) struct Emitter<K> {
     pub(crate) dead_letters: DeadLetters,
     pub(crate) routes: Arc<Routes>,
     pub(crate) provenance: Option<Provenance>,
+    /// `None` without a ledger topic.
+    pub(crate) ledger: Option<Ledger>,
     pub(crate) error_ratio: Option<ErrorRatio>,
     pub(crate) breaker_records: BreakerRecords,
     pub(crate) commit: CommitPolicy,
@@ -48,6 +52,7 @@ impl<K: Sink> Emitter<K> {
             dead_letters,
             routes: settings.routes.clone(),
             provenance: settings.provenance.then(|| Provenance::of(active)),
+            ledger: Ledger::new(&settings.routes, &settings.ledger, &active.version.digest),
             error_ratio: failures.halt_on_error_ratio.map(|limit| ErrorRatio::new(limit, failures.error_ratio_window)),
             breaker_records: failures.breaker.records,
             commit: settings.commit,
@@ -63,6 +68,28 @@ impl<K: Sink> Emitter<K> {
         if let Some(provenance) = &mut self.provenance {
             *provenance = Provenance::of(active);
         }
+        if let Some(ledger) = &mut self.ledger {
+            ledger.set_plugin(&active.version.digest);
+        }
+    }
+
+    /// Begins a transaction.
+    pub(crate) fn begin(&mut self) -> Result<(), SinkError> {
+        if let Some(ledger) = &mut self.ledger {
+            ledger.clear();
+        }
+        self.sink.begin()
+    }
+
+    /// Sends the ledger records of the transaction, which advances the partitions to these offsets.
+    pub(crate) fn send_ledger(
+        &mut self,
+        topics: &TopicNames,
+        next: &Positions,
+        source: &impl Source,
+    ) -> Result<(), SinkError> {
+        let Self { sink, routes, ledger, .. } = self;
+        ledger.as_mut().map_or(Ok(()), |ledger| ledger.send(sink, (routes, topics), next, source))
     }
 
     /// Reads what topics take, unless that is not older than `age`. Returns whether it has changed.
@@ -92,6 +119,15 @@ impl<K: Sink> Emitter<K> {
         rejections: &[Rejection],
     ) -> Result<(), Halt> {
         let letters = self.routes.dead_letter_index();
+        let ledger = self.ledger.as_ref().map(Ledger::route);
+        if let Some(rejection) = rejections.iter().find(|rejection| Some(rejection.route) == ledger) {
+            // No input record is at fault.
+            let (topic, reason) = (&self.routes.get(rejection.route).topic, &rejection.reason);
+            return Err(Halt::kafka(format!(
+                "the ledger topic '{topic}' refuses a ledger record: {reason}. Nothing of its transaction is committed. Correct the \
+                 topic's configuration and start again"
+            )));
+        }
         let (named, unnamed): (Vec<_>, Vec<_>) = rejections.iter().partition(|rejection| rejection.inputs.len() == 1);
         // All as they were written, before one of them changes how others are.
         let written: Vec<DeadLetterForm> = named

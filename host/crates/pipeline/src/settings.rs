@@ -12,8 +12,10 @@ pub struct Settings {
     pub worker: usize,
     /// The input topic.
     pub topic: Arc<str>,
-    /// The output topics and the dead-letter topic.
+    /// The output topics, the dead-letter topic and the ledger topic.
     pub routes: Arc<Routes>,
+    /// The names in ledger records.
+    pub ledger: LedgerNames,
     /// When to commit.
     pub commit: CommitPolicy,
     /// The most records of a batch.
@@ -24,6 +26,15 @@ pub struct Settings {
     pub failures: FailurePolicy,
     /// Whether the pipeline ends at the end of the input, so that nobody is there to repair a plugin.
     pub ends_by_itself: bool,
+}
+
+/// The names in ledger records, which are written if the routes have a ledger topic.
+#[derive(Debug, Clone, Default)]
+pub struct LedgerNames {
+    /// The consumer group.
+    pub group: String,
+    /// The host.
+    pub host: String,
 }
 
 /// When to commit: by whichever comes first.

@@ -126,8 +126,13 @@ pub fn random_transactional_id(group: &str) -> String {
     format_transactional_id(group, rand::random())
 }
 
+/// The name of this machine.
+pub fn host_name() -> String {
+    hostname::get().map_or_else(|_| "unknown".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
 fn format_transactional_id(group: &str, number: u64) -> String {
-    let host = hostname::get().map_or_else(|_| "unknown".to_owned(), |name| name.to_string_lossy().into_owned());
+    let host = host_name();
     format!("mapper-host-{group}-{host}-{number:0DIGITS$x}")
 }
 

@@ -51,6 +51,15 @@ pub(super) const SETTINGS: &[Setting] = &[
         "Another topic that the plugin may name for an output. Repeat the flag for several. In the variable, put commas \
          between them",
     ),
+    setting(
+        HEADING,
+        "ledger-topic",
+        "TOPIC",
+        Text,
+        Described("none: no ledger is written"),
+        "The topic for the ledger: each transaction writes one record for each input partition that it advances, with the offsets, \
+         the outputs and the dead letters, for mapper-host audit",
+    ),
     CREATE_TOPICS,
     setting(
         HEADING,

@@ -82,12 +82,21 @@ fn invalid_value_is_rejected_with_the_allowed_values() {
         ),
         (
             "--dead-letter-topic=visits_reduced",
-            "default of --output-topic names the same topic; outputs and dead letters need topics of their own, to be told apart",
+            "default of --output-topic names the same topic; outputs, dead letters and the ledger need topics of their own, to be told apart",
         ),
         (
             "--extra-topic=visits_dlq",
-            "default of --dead-letter-topic names the same topic; outputs and dead letters need topics of their own, to be told \
-             apart",
+            "default of --dead-letter-topic names the same topic; outputs, dead letters and the ledger need topics of their own, to be \
+             told apart",
+        ),
+        (
+            "--ledger-topic=visits_dlq",
+            "default of --dead-letter-topic names the same topic; outputs, dead letters and the ledger need topics of their own, to be \
+             told apart",
+        ),
+        (
+            "--ledger-topic=visits",
+            "it is also the input topic (default of --input-topic): what the host writes would come in again, without end",
         ),
     ];
     for (argument, allowed) in cases {
@@ -139,8 +148,13 @@ fn missing_plugin_is_rejected() {
 
 #[test]
 fn settings_that_need_brokers_are_rejected_without_them() {
-    let cases =
-        [("delivery", "exactly-once"), ("until-end", "true"), ("create-topics", "2"), ("transactional-id", "mine")];
+    let cases = [
+        ("delivery", "exactly-once"),
+        ("until-end", "true"),
+        ("create-topics", "2"),
+        ("ledger-topic", "ledger"),
+        ("transactional-id", "mine"),
+    ];
     for (name, value) in cases {
         let because = "is not allowed: it needs a Kafka, given with --brokers: the embedded broker of the demo has no real \
             transactions and no data of yours";

@@ -29,6 +29,7 @@ output-topic = "out-b"
 extra-topic = ["extra"]
 dead-letter-topic = "dlq-b"
 delivery = "at-least-once"
+ledger-topic = "ledger-b"
 "#;
 
 fn checked(text: &str, more: &[&str]) -> CheckFileConfig {
@@ -54,6 +55,8 @@ fn keys_above_the_tables_are_defaults_and_keys_of_a_table_override_them() {
         ["b", "readers", "in-b", "dlq-b"]
     );
     assert_eq!((b.workers, b.delivery, &b.extra_topics[..]), (3, Delivery::AtLeastOnce, &["extra".to_owned()][..]));
+    assert_eq!([&a.ledger_topic, &b.ledger_topic], [&None, &Some("ledger-b".to_owned())]);
+    assert_eq!(b.written_topics(), ["out-b", "extra", "dlq-b", "ledger-b"]);
     let linger = |pairs: &[(String, String)]| {
         super::pairs(pairs).iter().map(|(_, value)| (*value).to_owned()).collect::<Vec<_>>()
     };

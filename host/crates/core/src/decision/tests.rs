@@ -12,6 +12,7 @@ fn routes() -> Routes {
     Routes {
         outputs: vec![route("reduced", 200), route("other", 150)],
         dead_letters: route("dlq", 1000),
+        ledger: None,
         added_bytes: 0,
     }
 }

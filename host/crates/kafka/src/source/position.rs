@@ -8,7 +8,7 @@ use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::KafkaSource;
-use super::state::{Assigned, NewTopic, OutOfRangeOffset};
+use super::state::{Assigned, Gap, NewTopic, OutOfRangeOffset};
 use crate::call_thread::destroy_within;
 use crate::client;
 use crate::describe::{TopicDescription, describe_topics};
@@ -19,7 +19,7 @@ use crate::start::{CommittedOffset, OutOfRange, Start, choose_start, classify_ou
 use mapper_core::record::Positions;
 use mapper_core::shutdown::Halt;
 use mapper_core::topics::{TopicId, TopicIdentity};
-use mapper_pipeline::contracts::SourceError;
+use mapper_pipeline::contracts::{CommittedRange, SourceError};
 
 /// The timeout of the request for the partition count of a new topic. Without an answer, the count is unknown.
 const DESCRIBE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -84,6 +84,7 @@ impl KafkaSource {
                 for partition in numbers.collect::<Vec<_>>() {
                     self.assigned.remove(&partition);
                     self.out_of_range.remove(&partition);
+                    self.gaps.remove(&partition);
                     self.member.remove_committed(partition);
                     // The next owner of the partition reads the uncommitted records again, and then reaches its end.
                     if let Some(until) = &self.input.until {
@@ -244,6 +245,7 @@ impl KafkaSource {
         destroy_within("consumer-close", old, Duration::ZERO);
         self.assigned.clear();
         self.out_of_range.clear();
+        self.gaps.clear();
         self.events.clear();
         (self.new_topic, self.topic_id_changes) = (None, 0);
         self.observer.set_member(false);
@@ -283,6 +285,7 @@ impl KafkaSource {
                 OutOfRange::InRange => offset,
                 OutOfRange::Gap(first) => {
                     self.input.report_missed(self.topic_partition(partition), offset, first)?;
+                    self.gaps.insert(partition, Gap { missed: offset..first, truncated_to: None });
                     first
                 }
                 OutOfRange::Truncated(to) => {
@@ -295,15 +298,28 @@ impl KafkaSource {
                     offsets
                         .and_then(|offsets| commit_within(&self.consumer, &offsets, COORDINATOR_LIMIT))
                         .map_err(failed)?;
+                    self.member.record_committed(&Positions::from([(partition, to)]));
+                    self.gaps.insert(partition, Gap { missed: 0..0, truncated_to: Some(to) });
                     to
                 }
             };
             self.resume_at(partition, to).map_err(failed)?;
             self.out_of_range.remove(&partition);
             self.assigned.insert(partition, Assigned::new(Offset::Offset(to)));
-            self.member.remove_committed(partition);
         }
         Ok(())
+    }
+
+    /// What is committed of a partition, and the offsets that were not read.
+    pub(super) fn describe_committed(&self, partition: i32) -> CommittedRange {
+        let committed = self.member.committed(partition);
+        let Gap { missed, truncated_to } = self.gaps.get(&partition).cloned().unwrap_or_default();
+        CommittedRange {
+            committed,
+            is_truncated: committed.is_some() && committed == truncated_to,
+            missed,
+            topic_id: self.member.identity(self.topics.index(partition)).and_then(|identity| identity.id),
+        }
     }
 
     /// Routes partitions to the record queue. librdkafka removes the route when it stops to fetch a partition, at the latest with the

@@ -1,5 +1,7 @@
 //! The state of each partition of the source, and its pending events.
 
+use std::ops::Range;
+
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::topic_partition_list::Offset;
 
@@ -55,6 +57,15 @@ pub(super) struct NewTopic {
 pub(super) struct OutOfRangeOffset {
     pub(super) offset: i64,
     /// The end offset after a truncation.
+    pub(super) truncated_to: Option<i64>,
+}
+
+/// Offsets of a partition that were not read, for the ledger.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Gap {
+    /// The offsets that were removed before they were read.
+    pub(super) missed: Range<i64>,
+    /// The committed offset after the partition lost records.
     pub(super) truncated_to: Option<i64>,
 }
 

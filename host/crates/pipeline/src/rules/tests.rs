@@ -3,7 +3,7 @@
 use super::*;
 use crate::contracts::{Fetched, RejectionCause};
 use crate::error::Rejection;
-use crate::settings::{BreakerRecords, BreakerSettings, FailurePolicy};
+use crate::settings::{BreakerRecords, BreakerSettings, FailurePolicy, LedgerNames};
 use mapper_core::decision::Routes;
 use mapper_core::verdict::Failure;
 
@@ -12,6 +12,7 @@ fn rules() -> Rules {
         worker: 0,
         topic: "visits".into(),
         routes: Routes::with_default_limits(&["reduced"], "dlq").into(),
+        ledger: LedgerNames::default(),
         commit: CommitPolicy { interval: Duration::from_secs(1), records: 1000, bytes: 1 << 20 },
         batch_records: 100,
         provenance: false,

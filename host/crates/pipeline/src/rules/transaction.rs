@@ -56,8 +56,12 @@ impl Transaction {
         self.since.get_or_insert(now);
     }
 
-    /// Commits up to these offsets, too: there are no records before them.
+    /// Commits up to these offsets, too: there are no records before them. A rewind includes the partitions, because the commit may
+    /// have succeeded without a response.
     pub(crate) fn advance(&mut self, positions: &Positions) {
+        for (partition, offset) in positions {
+            self.first.entry(*partition).or_insert(*offset);
+        }
         self.next.extend(positions);
     }
 

@@ -79,8 +79,8 @@ impl Member {
     }
 
     /// The last offset that is known to be committed.
-    pub(super) fn committed(&self, partition: i32) -> i64 {
-        self.state().committed.get(&partition).copied().unwrap_or(0)
+    pub(super) fn committed(&self, partition: i32) -> Option<i64> {
+        self.state().committed.get(&partition).copied()
     }
 
     /// The application has called the consumer.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::member::Rebalance;
 use super::network::{CallError, Request};
 use super::{Connection, Member};
-use crate::contracts::{Fetched, Source, SourceError};
+use crate::contracts::{CommittedRange, Fetched, Source, SourceError};
 use mapper_core::record::{Batch, Header, NO_TIMESTAMP, Positions, SourcePositions};
 
 /// A partition that this worker has.
@@ -133,6 +133,7 @@ impl Source for SimulatedSource {
             let position = committed.get(&partition).copied().unwrap_or(first);
             self.assigned.insert(partition, Assigned { position, has_fetched: true });
         }
+        self.member.record_committed(&committed);
         Ok(())
     }
 
@@ -142,7 +143,8 @@ impl Source for SimulatedSource {
             let ends = assigned.iter().filter_map(|(partition, assigned)| {
                 let is_read = cluster.input(*partition, assigned.position).next().is_none();
                 let end = cluster.input_end(*partition);
-                (is_read && end > member.committed(*partition).max(assigned.position)).then_some((*partition, end))
+                (is_read && end > member.committed(*partition).unwrap_or(0).max(assigned.position))
+                    .then_some((*partition, end))
             });
             ends.collect()
         })
@@ -155,5 +157,9 @@ impl Source for SimulatedSource {
     fn positions(&self) -> SourcePositions {
         let places = self.assigned.iter();
         places.map(|(partition, assigned)| (*partition, assigned.has_fetched.then_some(assigned.position))).collect()
+    }
+
+    fn committed_range(&self, partition: i32) -> CommittedRange {
+        CommittedRange { committed: self.member.committed(partition), ..CommittedRange::default() }
     }
 }

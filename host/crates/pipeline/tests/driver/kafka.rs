@@ -8,6 +8,7 @@ use std::rc::Rc;
 use super::versions::{MADE_BY, PROBATION, Versions};
 use super::*;
 use mapper_core::record::SourcePositions;
+use mapper_pipeline::CommittedRange;
 
 /// The maximum of fetches; a case with more does not end.
 const MOST_FETCHES: usize = 10_000;
@@ -60,6 +61,10 @@ pub(super) struct Kafka {
     rebalances: VecDeque<(usize, Rebalance)>,
     pub(super) lost: BTreeSet<i32>,
     pub(super) open: Option<Vec<(RouteIndex, Produced)>>,
+    /// The ledger records of the committed transactions, and those of the open one.
+    pub(super) ledger: Vec<String>,
+    pub(super) open_ledger: Vec<String>,
+    pub(super) rejects_ledger: bool,
 }
 
 /// A handle that is both source and sink of a pipeline.
@@ -99,6 +104,9 @@ impl Fake {
             rebalances: VecDeque::new(),
             lost: BTreeSet::new(),
             open: None,
+            ledger: Vec::new(),
+            open_ledger: Vec::new(),
+            rejects_ledger: false,
         })));
         fake.kafka().versions.of(&fake.0);
         fake
@@ -229,6 +237,8 @@ impl Kafka {
                 *self.confirmed.dead_letters.entry(letter.header("mapper-host.kind").to_owned()).or_default() += 1;
             }
         }
+        let ledger = std::mem::take(&mut self.open_ledger);
+        self.ledger.extend(ledger);
         open.into_iter().for_each(|(route, record)| self.topics[route].push(record));
         self.committed.extend(next);
         self.log.push(format!("commit {}", done.len()));
@@ -352,5 +362,9 @@ impl Source for Fake {
 
     fn positions(&self) -> SourcePositions {
         self.kafka().positions.iter().map(|(partition, position)| (*partition, Some(*position))).collect()
+    }
+
+    fn committed_range(&self, partition: i32) -> CommittedRange {
+        CommittedRange { committed: self.kafka().committed.get(&partition).copied(), ..CommittedRange::default() }
     }
 }

@@ -2,6 +2,7 @@
 
 mod breaker;
 mod kafka;
+mod ledger;
 mod mapper;
 mod observed;
 mod outcome;
@@ -24,8 +25,8 @@ use mapper_core::shutdown::{Halt, Shutdown};
 use mapper_core::topic_table::TopicNames;
 use mapper_core::verdict::{FailureKind, Verdicts};
 use mapper_pipeline::{
-    BreakerRecords, BreakerSettings, Clock, CommitPolicy, Driver, FailurePolicy, Fetched, ManualClock, Mapper,
-    Outgoing, Parts, Rejection, RejectionCause, Settings, Sink, SinkError, Source, SourceError, StepOutcome,
+    BreakerRecords, BreakerSettings, Clock, CommitPolicy, Driver, FailurePolicy, Fetched, LedgerNames, ManualClock,
+    Mapper, Outgoing, Parts, Rejection, RejectionCause, Settings, Sink, SinkError, Source, SourceError, StepOutcome,
 };
 use mapper_state::StateClaim;
 use mapper_state::in_flight::{InFlightMarkers, WorkerMarker};
@@ -79,9 +80,13 @@ fn routes() -> Routes {
     Routes {
         outputs: vec![route("reduced", 1000), route("other", 1000)],
         dead_letters: route("dlq", 4000),
+        ledger: None,
         added_bytes: 0,
     }
 }
+
+/// The index of the ledger topic.
+const LEDGER: RouteIndex = 3;
 
 /// Starts a new process.
 fn start(fake: &Fake, work: Work, observed: &Arc<Observed>) -> TestDriver {
@@ -94,6 +99,7 @@ fn start_with(fake: &Fake, work: Work, observed: &Arc<Observed>, routes: Routes)
         worker: 7,
         topic: "visits".into(),
         routes: Arc::new(routes),
+        ledger: LedgerNames::default(),
         commit: CommitPolicy { interval, records, bytes },
         batch_records,
         provenance: true,

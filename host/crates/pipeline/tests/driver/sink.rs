@@ -10,6 +10,7 @@ impl Sink for Fake {
     fn begin(&mut self) -> Result<(), SinkError> {
         let mut kafka = self.kafka();
         kafka.call(Call::Begin)?;
+        kafka.open_ledger.clear();
         assert!(kafka.open.replace(Vec::new()).is_none(), "a transaction in a transaction");
         kafka.log.push("begin".to_owned());
         Ok(())
@@ -23,6 +24,13 @@ impl Sink for Fake {
         let (key, value) = (sent.key.map(<[u8]>::to_vec), sent.value.unwrap_or_default().to_vec());
         let of @ (partition, offset) = sent.input;
         let record = Produced { of, key, value, headers, timestamp_ms: sent.timestamp_ms };
+        if sent.route == LEDGER {
+            if kafka.rejects_ledger {
+                return Err(SinkError::RecordsRejected(vec![rejection(LEDGER, vec![of], RejectionCause::Other)]));
+            }
+            kafka.open_ledger.push(text(&record.value));
+            return Ok(());
+        }
         if sent.route == 2 {
             let at = |name| record.header(name).parse::<i64>().expect("a number");
             let position = (at("__connect.errors.partition"), at("__connect.errors.offset"));
