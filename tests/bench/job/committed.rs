@@ -9,8 +9,6 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use crate::PARTITIONS;
-
 const READ_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// A reader of committed records.
@@ -30,14 +28,19 @@ impl Reader {
     }
 
     /// Passes all records of a topic to `take`.
-    pub(crate) fn read_all(&self, topic: &str, mut take: impl FnMut(&BorrowedMessage<'_>) -> Result<()>) -> Result<()> {
+    pub(crate) fn read_all(
+        &self,
+        topic: &str,
+        partitions: i32,
+        mut take: impl FnMut(&BorrowedMessage<'_>) -> Result<()>,
+    ) -> Result<()> {
         let mut all = TopicPartitionList::new();
-        for partition in 0..PARTITIONS {
+        for partition in 0..partitions {
             all.add_partition_offset(topic, partition, Offset::Beginning)?;
         }
         self.0.assign(&all)?;
         let (started, mut ended) = (Instant::now(), HashSet::new());
-        while ended.len() < PARTITIONS as usize {
+        while ended.len() < partitions as usize {
             ensure!(started.elapsed() < READ_TIMEOUT, "the outputs can't be read in {READ_TIMEOUT:?}");
             match self.0.poll(READ_TIMEOUT) {
                 Some(Ok(record)) => take(&record)?,

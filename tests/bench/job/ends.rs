@@ -6,7 +6,7 @@ use anyhow::Result;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
-use crate::{PARTITIONS, Topics};
+use crate::Topics;
 
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
 /// What is stored as a timestamp stands for the end (`ListOffsets` of Kafka's protocol).
@@ -27,7 +27,7 @@ impl Ends {
             .create()?;
         let mut asked = TopicPartitionList::new();
         for topic in [&topics.output, &topics.dead_letters] {
-            for partition in 0..PARTITIONS {
+            for partition in 0..topics.partitions {
                 asked.add_partition_offset(topic, partition, LATEST)?;
             }
         }

@@ -9,7 +9,7 @@ use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedPr
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
 use crate::process::Process;
-use crate::{PARTITIONS, RUN_TIMEOUT, Topics};
+use crate::{RUN_TIMEOUT, Topics};
 
 /// Visits per second.
 pub(crate) const RATE: u64 = 10_000;
@@ -87,7 +87,7 @@ fn reader(brokers: &str, topics: &Topics) -> Result<BaseConsumer> {
         .create()?;
     let mut all = TopicPartitionList::new();
     for topic in [&topics.output, &topics.dead_letters] {
-        for partition in 0..PARTITIONS {
+        for partition in 0..topics.partitions {
             all.add_partition_offset(topic, partition, Offset::Beginning)?;
         }
     }

@@ -1,6 +1,7 @@
 //! The whole job, end to end on a real Kafka: this host beside a native consumer with the mapper compiled in.
 //!
-//! `cargo bench -p host --bench job -- [--records N] [--pairs N] [--failing PERCENT] [--only ROW]…`, where a row is `exactly-once-2` (two
+//! `cargo bench -p host --bench job -- [--records N] [--pairs N] [--failing PERCENT] [--record-bytes N] [--partitions N]
+//! [--only ROW]…`, where a row is `exactly-once-2` (two
 //! workers), `exactly-once-1`, `at-least-once-2`, `at-least-once-1` or `latency`. All jobs do the same work (it is checked that they write
 //! the same records), run in turn on the same broker, and are measured from outside, the same way. The native job writes dead letters as
 //! one writes them by hand, without headers that describe the failure; with two workers, exactly once, both are also compared with all
@@ -28,7 +29,7 @@ use harness::topics::unique;
 use mapper_host::config::Delivery;
 use tempfile::TempDir;
 
-use input::Input;
+use input::{Input, Shape};
 use outputs::Outputs;
 use process::Process;
 use report::Row;
@@ -82,6 +83,9 @@ struct Options {
     pairs: usize,
     /// The share of records that fail, in percent; as generated if not given.
     failing: Option<u64>,
+    /// The least size of a visit, in bytes.
+    record_bytes: usize,
+    partitions: i32,
     only: Vec<String>,
     /// Another build of the host, to compare two of them.
     host: String,
@@ -92,8 +96,16 @@ struct Options {
 impl Options {
     fn read(args: impl Iterator<Item = String>) -> Result<Self> {
         let host = env!("CARGO_BIN_EXE_mapper-host").to_owned();
-        let mut options =
-            Self { records: 1_000_000, pairs: 5, failing: None, only: Vec::new(), host, host_args: Vec::new() };
+        let mut options = Self {
+            records: 1_000_000,
+            pairs: 5,
+            failing: None,
+            record_bytes: 0,
+            partitions: PARTITIONS,
+            only: Vec::new(),
+            host,
+            host_args: Vec::new(),
+        };
         let rows: Vec<String> = CASES.into_iter().map(Case::name).chain([LATENCY.to_owned()]).collect();
         for (flag, value) in flags::read(args)? {
             match flag.as_str() {
@@ -102,12 +114,21 @@ impl Options {
                 "--failing" => {
                     options.failing = Some(value.parse().with_context(|| format!("{value} is no percentage"))?);
                 }
+                "--record-bytes" => {
+                    options.record_bytes = value.parse().with_context(|| format!("{value} is no size in bytes"))?;
+                }
+                "--partitions" => {
+                    options.partitions = value.parse().with_context(|| format!("{value} is no number"))?;
+                }
                 "--only" if rows.contains(&value) => options.only.push(value),
                 "--only" => bail!("there is no row '{value}', but {}", rows.join(", ")),
                 "--host" => options.host = value,
                 "--host-arg" => options.host_args.push(value),
                 _ => {
-                    bail!("unknown flag {flag}; there are --records, --pairs, --failing, --only, --host and --host-arg")
+                    bail!(
+                        "unknown flag {flag}; there are --records, --pairs, --failing, --record-bytes, --partitions, --only, --host and \
+                         --host-arg"
+                    )
                 }
             }
         }
@@ -163,7 +184,7 @@ impl Bench {
 
     /// One run over all of the input, whose outputs are counted.
     fn run(&self, job: Job, case: Case, input: &Input) -> Result<Run> {
-        let topics = Topics::after(&self.kafka, &input.topic);
+        let topics = Topics::after(&self.kafka, &input.topic, self.options.partitions);
         let process = self.start(job, case, &topics, input.records, true)?;
         let log = process.log.clone();
         let run = watch::watch(process, self.kafka.brokers(), &topics)?;
@@ -207,7 +228,8 @@ fn main() -> Result<()> {
 fn throughput(bench: &Bench) -> Result<()> {
     let cases: Vec<Case> = CASES.into_iter().filter(|case| bench.options.wants(&case.name())).collect();
     let Some(&first) = cases.first() else { return Ok(()) };
-    let input = Input::fill(&bench.kafka, bench.options.records, bench.options.failing)?;
+    let Options { records, failing, record_bytes: min_bytes, partitions, .. } = bench.options;
+    let input = Input::fill(&bench.kafka, Shape { records, failing, min_bytes, partitions })?;
     let (records, pairs) = (input.records, bench.options.pairs);
     println!("{records} visits, of which {} can be reduced; medians of {pairs} pairs of runs in turn\n", input.good);
     // So that the broker's code is compiled, and the plugin is in the cache.
@@ -240,8 +262,8 @@ fn latency(bench: &Bench) -> Result<()> {
     for _ in 0..bench.options.pairs {
         for (job, latencies) in [(Job::Native, &mut natives), (Job::Host, &mut hosts)] {
             let input = unique("bench-visits");
-            harness::topics::create(&bench.kafka, &input, PARTITIONS, &[]);
-            let topics = Topics::after(&bench.kafka, &input);
+            harness::topics::create(&bench.kafka, &input, bench.options.partitions, &[]);
+            let topics = Topics::after(&bench.kafka, &input, bench.options.partitions);
             let process = bench.start(job, case, &topics, latency::RECORDS, false)?;
             latencies.push(latency::measure(process, bench.kafka.brokers(), &topics, job.is_host())?);
             topics.delete(&bench.kafka);

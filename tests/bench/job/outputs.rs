@@ -31,7 +31,7 @@ impl Outputs {
         let mut outputs = Self::default();
         for (topic, is_dead_letter) in [(&topics.output, false), (&topics.dead_letters, true)] {
             let mut count = 0;
-            reader.read_all(topic, |record| {
+            reader.read_all(topic, topics.partitions, |record| {
                 count += 1;
                 let (whole, headers) = checksums(record, is_dead_letter);
                 outputs.checksum = outputs.checksum.wrapping_add(whole);

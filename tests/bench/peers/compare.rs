@@ -9,8 +9,8 @@ use rdkafka::message::BorrowedMessage;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::Topics;
 use crate::committed::Reader;
+use crate::{PARTITIONS, Topics};
 
 /// What of the outputs must be the same as that of the native job. Values are compared as JSON, without the time of processing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -87,7 +87,7 @@ fn count_all(
     hash: impl Fn(&BorrowedMessage<'_>) -> Result<u64>,
 ) -> Result<HashMap<u64, u32>> {
     let mut records = HashMap::new();
-    reader.read_all(topic, |record| {
+    reader.read_all(topic, PARTITIONS, |record| {
         *records.entry(hash(record)?).or_default() += 1;
         Ok(())
     })?;

@@ -34,7 +34,7 @@ use harness::kafka::Kafka;
 use tempfile::TempDir;
 
 use compare::{Compared, Outputs};
-use input::Input;
+use input::{Input, Shape};
 use peer::{Peer, Program};
 use report::Row;
 use topics::{Case, PARTITIONS, RUN_TIMEOUT, Topics};
@@ -123,7 +123,10 @@ fn main() -> Result<()> {
 impl Bench {
     /// Runs all peers once in each round. One that fails is left out from then on.
     fn measure(&self, programs: &[(Peer, Program)], left_out: &mut Vec<(Peer, String)>) -> Result<Vec<Row>> {
-        let input = Input::fill(&self.kafka, self.options.records, None)?;
+        let input = Input::fill(
+            &self.kafka,
+            Shape { records: self.options.records, failing: None, min_bytes: 0, partitions: PARTITIONS },
+        )?;
         println!(
             "{} visits, of which {} can be reduced; medians of {} rounds (least–most)\n",
             input.records, input.good, self.options.rounds
@@ -153,7 +156,7 @@ impl Bench {
 
     /// The outputs to expect. The run isn't measured: it also warms up the broker.
     fn reference(&self, input: &Input) -> Result<Reference> {
-        let topics = Topics::after(&self.kafka, &input.topic);
+        let topics = Topics::after(&self.kafka, &input.topic, PARTITIONS);
         self.watch(Peer::Native, &Program::Native, &topics)?;
         let outputs = Outputs::read(self.kafka.brokers(), &topics, Peer::Native.compared())?;
         let expected = (input.good, input.records - input.good);
@@ -163,7 +166,7 @@ impl Bench {
 
     /// One run over all of the input, whose outputs are compared; with the number of duplicates.
     fn run(&self, peer: Peer, program: &Program, input: &Input, reference: &mut Reference) -> Result<(Run, u64)> {
-        let topics = Topics::after(&self.kafka, &input.topic);
+        let topics = Topics::after(&self.kafka, &input.topic, PARTITIONS);
         let run = self.watch(peer, program, &topics)?;
         let outputs = Outputs::read(self.kafka.brokers(), &topics, peer.compared())?;
         let duplicates = outputs.duplicates(reference.outputs(self.kafka.brokers(), peer.compared())?)?;
