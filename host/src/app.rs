@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::alerts::Alerts;
 use crate::config::{Delivery, GenerateConfig, PipelineSpec, Rhythm, RunConfig};
 use crate::demo::{self, Demo};
 use crate::pipelines::{Entry, Manager, PipelineRegistry, Policy, Reread, Shared};
@@ -12,6 +13,7 @@ use mapper_author::guest::build_if_absent;
 use mapper_core::shutdown::{Cause, Halt, Shutdown};
 use mapper_kafka::setup::Setup;
 use mapper_kafka::{KafkaSettings, TopicProducer};
+use mapper_telemetry::GroupRegistry;
 use mapper_terminal::console::Console;
 use mapper_versions::Reload;
 use mapper_visits::{BURST_ROWS, Generator};
@@ -43,11 +45,14 @@ pub fn run(
     // The server runs until the end of this function.
     let _server =
         bound.map(serve).transpose().map_err(|error| Halt::internal(error.context("starting the admin server")))?;
+    let alerts = config.alert_webhook.as_ref().map(|url| Alerts::start(url, &registry)).transpose();
+    let alerts = alerts.map_err(|error| Halt::internal(anyhow::Error::new(error).context("starting a thread")))?;
+    let (alerts, queue) = alerts.unzip();
     let shared = Shared {
         cache_dir: config.cache_dir.clone(),
         state_dir: state_dir.map(ToOwned::to_owned),
         tracing: config.tracing.clone(),
-        groups: Arc::default(),
+        groups: Arc::new(GroupRegistry::new(queue)),
     };
     let demo = config.pipelines.iter().find(|spec| spec.brokers.is_none());
     let demo = demo.map(|spec| start_demo(console, spec, &registry)).transpose()?;
@@ -70,6 +75,7 @@ pub fn run(
         watchers_end.request();
         ended
     });
+    alerts.into_iter().for_each(Alerts::finish);
     let plugin_of_demo = demo.map(|(demo, spec, _)| {
         demo.outlive_clients();
         &spec.plugin

@@ -9,6 +9,7 @@ pub(crate) mod remote;
 mod swap;
 pub(crate) mod tracing;
 pub(crate) mod values;
+pub(crate) mod webhook;
 
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub use memory::MemoryBound;
 pub use pipeline::{DEFAULT_PIPELINE, PipelineSpec};
 pub use remote::{RemoteCommand, RemoteConfig};
 pub use swap::SwapConfig;
+pub use webhook::WebhookUrl;
 
 use mapper_visits::Profile;
 
@@ -73,6 +75,8 @@ pub struct RunConfig {
     pub admin: Option<AdminConfig>,
     /// The destination of spans; `None` without spans.
     pub tracing: Option<mapper_telemetry::spans::TracingConfig>,
+    /// The URL that gets new groups of failures; `None` without one.
+    pub alert_webhook: Option<WebhookUrl>,
     /// The file with the token of the admin server in its first line. It was not read yet.
     pub admin_token_file: Option<PathBuf>,
     /// The level and the format of the log.

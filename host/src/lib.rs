@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+mod alerts;
 pub mod app;
 pub mod check_file;
 pub mod cli;

@@ -1,6 +1,7 @@
 //! The whole host on a real Kafka: one binary, so that the broker is started once.
 
 mod admin;
+mod alerts;
 mod author;
 mod author_build;
 mod author_watch;

@@ -121,7 +121,12 @@ impl<'k> Job<'k> {
 
     /// Starts a host with these further arguments.
     pub fn start(&self, args: &[&str]) -> Host {
-        Host::spawn(command(self.binary).arg("run").args(self.args(args)))
+        self.start_with(args, &[])
+    }
+
+    /// Starts a host with these further arguments and environment variables.
+    pub fn start_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Host {
+        Host::spawn(command(self.binary).arg("run").args(self.args(args)).envs(variables.iter().copied()))
     }
 
     /// Starts a host, and kills it when it has written this number of lines that contain all of these texts. The host is at most

@@ -15,5 +15,6 @@ pub mod promtool;
 pub mod reference;
 pub mod secure;
 pub mod topics;
+pub mod webhook;
 
 pub use broker_dir::target_dir;

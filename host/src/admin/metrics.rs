@@ -42,7 +42,11 @@ fn accepted_format(headers: &HeaderMap) -> Format {
 }
 
 fn render(registry: &PipelineRegistry) -> Result<String, Error> {
-    let process = ProcessSample { started: registry.started(), has_config_error: registry.config_error().is_some() };
+    let process = ProcessSample {
+        started: registry.started(),
+        has_config_error: registry.config_error().is_some(),
+        alerts: registry.alerts.clone(),
+    };
     metrics::render(process, registry.all().iter().map(|entry| sample(entry)).collect())
 }
 

@@ -9,6 +9,7 @@ use schemars::Schema;
 use super::guard::Guard;
 use super::index::ENDPOINTS;
 use super::tests::{answer, ask, serve, single};
+use mapper_api::alerts::AlertPost;
 use mapper_api::pipelines::PipelineSummary;
 use mapper_api::status::Status;
 use mapper_api::versions::ErrorBody;
@@ -32,6 +33,10 @@ The admin server listens at `127.0.0.1:8080` (`--admin ADDRESS`; `--admin off` s
 - A request must arrive within 10 s and a plugin within 60 s. The answer must be read within 30 s. An address has at most 32 of the 64
   connections; 16 more are for `/livez` and `/readyz`, so that slow clients do not block the probes.
 ";
+
+const WEBHOOK: &str = "With `--alert-webhook URL` the host is the client: it sends `POST` with an [AlertPost](#alertpost) as `application/json`. Each status
+from 200 to 299 accepts the post. After 408, 429, a status from 500 on, or no answer within 10 s, the host repeats the post. After any other status
+it drops the groups of the post ([alerts](operations.md#alert-webhook)).";
 
 /// The documentation of a route that the table of routes does not have.
 struct Details {
@@ -176,7 +181,7 @@ fn page() -> String {
             page += &format!("| {status} | {meaning} |\n");
         }
     }
-    let types: [Schema; 7] = [
+    let types: [Schema; 8] = [
         schemars::schema_for!(Status),
         schemars::schema_for!(PipelineSummary),
         schemars::schema_for!(TermView),
@@ -184,7 +189,9 @@ fn page() -> String {
         schemars::schema_for!(RollbackPlan),
         schemars::schema_for!(ShadowStatus),
         schemars::schema_for!(ErrorBody),
+        schemars::schema_for!(AlertPost),
     ];
+    page += &format!("\n## Alert webhook\n\n{WEBHOOK}\n");
     page + "\n## Types\n" + &schema::sections(&types)
 }
 

@@ -7,7 +7,7 @@ use super::readers::{HOUR, MOST_PARTITIONS, batch_records, cache_dir, connect_ti
 use super::sources::Sources;
 use super::topics::{self, Topics};
 use super::{CliError, admin, pairs, pipelines, readers, sandbox, swap};
-use crate::config::{DEFAULT_PIPELINE, Delivery, MemoryBound, Pairs, PipelineSpec, RunConfig, values};
+use crate::config::{DEFAULT_PIPELINE, Delivery, MemoryBound, Pairs, PipelineSpec, RunConfig, values, webhook};
 
 /// The default of `max.poll.interval.ms` in librdkafka.
 const POLL_INTERVAL_MS: u64 = 300_000;
@@ -62,6 +62,7 @@ fn process(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
         state_dir: state_dir(sources)?,
         admin,
         tracing: admin::tracing(sources)?,
+        alert_webhook: sources.find("alert-webhook").map(|given| given.read_secret(webhook::url)).transpose()?,
         admin_token_file,
         log: log(sources)?,
     })

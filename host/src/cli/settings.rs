@@ -124,13 +124,14 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
 }
 
 /// Settings that the pipelines of a process share: no `[[pipeline]]` table has them.
-pub(crate) const OF_PROCESS: [&str; 9] = [
+pub(crate) const OF_PROCESS: [&str; 10] = [
     "fail-fast",
     "cache-dir",
     "state-dir",
     "admin",
     "admin-token-file",
     "otlp-endpoint",
+    "alert-webhook",
     "log-format",
     "log-level",
     "config",

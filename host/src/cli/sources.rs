@@ -54,6 +54,15 @@ impl Given {
         reader(&self.text).map_err(|allowed| self.refuse(&allowed))
     }
 
+    /// Reads a text that may be secret: no message shows it.
+    ///
+    /// # Errors
+    /// The allowed values, with the source of the text.
+    pub(super) fn read_secret<T>(&self, reader: impl FnOnce(&str) -> Read<T>) -> Result<T, CliError> {
+        let refuse = |allowed| self.wrong(format!("{self}: the value, which may be secret, is not allowed: {allowed}"));
+        if self.text.is_empty() { self.read(reader) } else { reader(&self.text).map_err(refuse) }
+    }
+
     /// The items between commas.
     pub(super) fn split(&self) -> Vec<Self> {
         let item = |text: &str| Self { text: text.trim().to_owned(), origin: self.origin.clone(), ..*self };

@@ -88,6 +88,7 @@ mod tests {
             state_dir: None,
             admin: None,
             tracing: None,
+            alert_webhook: None,
             admin_token_file: None,
             log,
         }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use crate::swap::Control;
+use mapper_telemetry::alerts::AlertCounts;
 use mapper_telemetry::{Telemetry, Threads};
 
 /// The component of the reason of a halted pipeline.
@@ -21,6 +22,8 @@ pub struct PipelineRegistry {
     config_error: Mutex<Option<String>>,
     /// Threads of the process that panicked; those of a pipeline are in its telemetry.
     pub threads: Threads,
+    /// The posts to the alert webhook.
+    pub alerts: Arc<AlertCounts>,
 }
 
 impl Default for PipelineRegistry {
@@ -31,6 +34,7 @@ impl Default for PipelineRegistry {
             entries: Mutex::default(),
             config_error: Mutex::default(),
             threads: Threads::default(),
+            alerts: Arc::default(),
         }
     }
 }

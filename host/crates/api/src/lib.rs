@@ -4,6 +4,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 #![forbid(unsafe_code)]
 
+pub mod alerts;
 pub mod pipelines;
 pub mod status;
 pub mod versions;

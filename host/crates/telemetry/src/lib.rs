@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod about;
+pub mod alerts;
 mod breakers;
 mod failure_log;
 mod failures;
@@ -150,7 +151,7 @@ impl Telemetry {
     /// These failures are committed as dead letters.
     pub fn committed_failures(&self, failures: Failures) {
         if let Some(known) = self.known_groups.get() {
-            known.add(&failures);
+            known.add(&failures, &self.about);
         }
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).merge(failures);
     }

@@ -19,6 +19,7 @@ use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::alerts::AlertCounts;
 use crate::{Telemetry, WorkerPosition, process};
 
 pub use format::Format;
@@ -33,6 +34,8 @@ pub struct ProcessSample {
     pub started: DateTime<Utc>,
     /// Whether the present settings file could not be applied.
     pub has_config_error: bool,
+    /// The posts to the alert webhook.
+    pub alerts: Arc<AlertCounts>,
 }
 
 /// The state of a pipeline for its metrics.
@@ -180,6 +183,7 @@ impl Collector for HostCollector {
         let help = "1 if the present settings file could not be applied, else 0";
         let is_wrong = f64::from(u8::from(self.process.has_config_error));
         families.encoder.encode_descriptor("config_error", help, None, MetricType::Gauge)?.encode_gauge(&is_wrong)?;
+        alerts(&mut families.encoder, &self.process.alerts)?;
         let plugin = |pipeline: &PipelineSample| {
             let PluginLabels { name, version, digest, contract } = pipeline.plugin.clone()?;
             let about = [("name", name), ("version", version), ("digest", digest), ("contract", contract.to_owned())];
@@ -204,6 +208,18 @@ impl Collector for HostCollector {
         })?;
         partitions(&mut families)
     }
+}
+
+fn alerts(encoder: &mut DescriptorEncoder<'_>, counts: &AlertCounts) -> Result<(), Error> {
+    let none: Option<&Exemplar<NoLabelSet, f64>> = None;
+    for (name, help, count) in [
+        ("alert_posts", "Posts that the alert webhook accepted", counts.posts()),
+        ("alert_post_failures", "Failed posts to the alert webhook", counts.failed_posts()),
+        ("alerts_dropped", "Groups of failures that are in no accepted post to the alert webhook", counts.dropped()),
+    ] {
+        encoder.encode_descriptor(name, help, None, MetricType::Counter)?.encode_counter(&count, none)?;
+    }
+    Ok(())
 }
 
 fn records(families: &mut Families<'_, '_>) -> Result<(), Error> {

@@ -1,4 +1,4 @@
-//! Settings of the admin server and of traces.
+//! Settings of the admin server, of traces and of alerts.
 
 use super::Kind::Text;
 use super::Standard::{Described, Empty, Value};
@@ -24,6 +24,15 @@ pub(super) const SETTINGS: &[Setting] = &[
         Text,
         Described("OTEL_EXPORTER_OTLP_ENDPOINT if that is set, else off"),
         "The OpenTelemetry collector to send spans to, as OTLP over HTTP, such as http://localhost:4318; or off",
+    ),
+    setting(
+        HEADING,
+        "alert-webhook",
+        "URL",
+        Text,
+        Empty,
+        "The URL to post new groups of failures to, as JSON: https://, or http:// of this machine. No message shows its \
+         credentials, its path or its query. Prefer the variable or the settings file: other users can see flags",
     ),
 ];
 

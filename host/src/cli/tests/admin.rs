@@ -71,3 +71,35 @@ fn otlp_endpoint_is_read_from_the_setting_or_the_standard_variables() {
     let message = wrong(&[PLUGIN], &[(all, "https://all")]);
     assert!(message.starts_with(&format!("variable {all}: \"https://all\" is not allowed")), "{message}");
 }
+
+#[test]
+fn alert_webhook_is_a_setting_of_the_process_and_its_value_is_in_no_message() {
+    let url = "https://user:hunter2@alerts.example.com/hunter2?token=hunter2";
+    let config = run_config(&[PLUGIN, &["--alert-webhook", url]], &[]);
+    assert_eq!(config.alert_webhook.as_ref().map(ToString::to_string).as_deref(), Some("https://alerts.example.com/…"));
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let insecure = "http://user:hunter2@alerts.example.com/hunter2";
+    for (arguments, variables, origin) in [
+        (&["--alert-webhook", insecure][..], &[][..], "flag --alert-webhook: the value"),
+        (&[], &[("MAPPER_ALERT_WEBHOOK", insecure)], "variable MAPPER_ALERT_WEBHOOK: the value"),
+        (&["--alert-webhook", "hunter2"], &[], "give an https:// URL"),
+        (&["--alert-webhook", ""], &[], "it is empty"),
+        (&["--alert-webhook", insecure, "--alert-webhook", url], &[], "alert-webhook"),
+    ] {
+        let message = wrong(&[PLUGIN, arguments], variables);
+        assert!(message.contains(origin) && !message.contains("hunter2"), "{message}");
+    }
+    assert_eq!(run_config(&[PLUGIN], &[]).alert_webhook, None);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("host.toml");
+    for file in [
+        "alert-webhook = [\"https://host/hunter2\"]",
+        "alert-webhook = \"ftp://hunter2\"",
+        "alert-webhook = \"https://host/hunter2",
+        "[[pipeline]]\nname = \"a\"\nalert-webhook = \"https://host/hunter2\"",
+    ] {
+        std::fs::write(&path, file).unwrap();
+        let message = wrong(&[PLUGIN, &["--config", path.to_str().unwrap()]], &[]);
+        assert!(message.contains("host.toml") && !message.contains("hunter2"), "{file}: {message}");
+    }
+}

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::*;
-use crate::{Failures, KnownGroups, Work};
+use crate::{Failures, GroupRegistry, Work};
 use mapper_api::versions::{Step, SwapOutcome};
 use mapper_core::counts::Counts;
 use mapper_core::identity::Digest;
@@ -73,7 +73,10 @@ fn sample(name: &str) -> PipelineSample {
 }
 
 fn rendered(pipelines: Vec<PipelineSample>) -> String {
-    render(ProcessSample { started: Utc::now(), has_config_error: false }, pipelines).unwrap()
+    let alerts = Arc::<AlertCounts>::default();
+    alerts.count_post();
+    alerts.count_dropped(3);
+    render(ProcessSample { started: Utc::now(), has_config_error: false, alerts }, pipelines).unwrap()
 }
 
 /// The name of a sample without the label `pipeline`, made that of the pipeline of these tests.
@@ -108,15 +111,14 @@ fn new_pipeline_has_zeros() {
     assert!(samples["process_start_time_seconds"] > 1.7e9);
 }
 
-/// One known group.
-fn known_group() -> Arc<KnownGroups> {
+/// Commits a dead letter.
+fn fail(telemetry: &Telemetry) {
     let mut batch = Batch::new("visits");
     batch.push((0, 0), 0, None, None, std::iter::empty());
     let mut failures = Failures::default();
     failures.note("0a", batch.record(0), &Failure::new(FailureKind::Trap, "unreachable"), Utc::now());
-    let known = Arc::new(KnownGroups::default());
-    known.add(&failures);
-    known
+    telemetry.set_known_groups(GroupRegistry::default().of_pipeline("p"));
+    telemetry.committed_failures(failures);
 }
 
 /// The text with a sample of every metric.
@@ -133,7 +135,7 @@ pub(super) fn with_every_metric() -> String {
     counts.dead_letter(FailureKind::Trap);
     counts.dead_letter(FailureKind::Trap);
     telemetry.committed(&counts, Duration::from_millis(20));
-    telemetry.set_known_groups(known_group());
+    fail(telemetry);
     telemetry.mapped(10, Duration::from_micros(120));
     telemetry.aborted();
     telemetry.threads.panicked("report", crate::Role::Watcher);
@@ -201,6 +203,10 @@ fn all_counts_have_samples() {
     }
     assert!(samples.keys().all(|key| !key.contains("partition=\"4\"")), "an unknown position has no sample");
     assert!(samples.keys().any(|key| key.starts_with("mapper_host_build_info{version=")), "{text}");
+    for (name, value) in [("posts", 1.0), ("post_failures", 0.0)] {
+        assert_eq!(samples[&format!("mapper_host_alert_{name}_total")], value, "{name}");
+    }
+    assert_eq!(samples["mapper_host_alerts_dropped_total"], 3.0);
     if cfg!(target_os = "linux") {
         for name in ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"] {
             assert!(samples.contains_key(name), "{name} in {text}");
@@ -221,7 +227,8 @@ fn each_pipeline_has_its_own_samples_of_one_family() {
     assert_eq!(samples["mapper_host_aborts_total{pipeline=\"p\"}"], 1.0);
     assert_eq!(samples["mapper_host_aborts_total{pipeline=\"q\"}"], 0.0);
     assert!(samples.contains_key("mapper_host_breaker_open{pipeline=\"p\",worker=\"0\"}"), "{samples:?}");
-    let of_process =
-        |key: &str| key.starts_with("process_") || ["build_info", "config_error"].iter().any(|name| key.contains(name));
+    let of_process = |key: &str| {
+        key.starts_with("process_") || ["build_info", "config_error", "alert"].iter().any(|name| key.contains(name))
+    };
     assert!(samples.keys().all(|key| of_process(key) || key.contains("pipeline=\"")), "{samples:?}");
 }
