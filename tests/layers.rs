@@ -7,9 +7,10 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate with those of ours that it may depend on.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("mapper-core", &[]),
     ("mapper-api", &["mapper-core"]),
+    ("mapper-audit", &["mapper-core"]),
     ("mapper-terminal", &[]),
     ("mapper-visits", &[]),
     ("mapper-state", &["mapper-core"]),
@@ -24,6 +25,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
         &[
             "mapper-core",
             "mapper-api",
+            "mapper-audit",
             "mapper-terminal",
             "mapper-visits",
             "mapper-state",

@@ -2,6 +2,7 @@
 
 mod admin;
 mod arguments;
+mod audit;
 mod author;
 mod check_file;
 mod definition;
@@ -70,6 +71,10 @@ pub fn parse(
         Some(("generate", matches)) => {
             let sources = Sources::new(&settings::GENERATE, matches, &environment)?;
             generate::config(&sources).map(|config| Command::Generate(Box::new(config)))
+        }
+        Some(("audit", matches)) => {
+            let sources = Sources::new(&settings::AUDIT, matches, &environment)?;
+            audit::config(matches, &sources).map(|config| Command::Audit(Box::new(config)))
         }
         Some(("check", matches)) if check_file::is_meant(matches) => {
             check_file::config(matches, &environment).map(|config| Command::CheckFile(Box::new(config)))

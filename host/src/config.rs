@@ -1,6 +1,7 @@
 //! The checked configuration of a command, as plain data. The command line is parsed without I/O other than the settings file.
 
 pub(crate) mod admin;
+mod audit;
 pub(crate) mod brokers;
 mod failures;
 mod memory;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use admin::AdminConfig;
+pub use audit::AuditConfig;
 pub use mapper_author::config::{
     AuthorCommand, BenchConfig, BuildConfig, CheckConfig, GuestConfig, MapConfig, MapFormat, MapInput, NewConfig,
     OutputFormat, TestConfig, TopicInput, WatchConfig,
@@ -46,6 +48,8 @@ pub enum Command {
     CheckFile(Box<CheckFileConfig>),
     /// Fill a topic with visits.
     Generate(Box<GenerateConfig>),
+    /// Audit a pipeline.
+    Audit(Box<AuditConfig>),
     /// Call a running host.
     Remote(RemoteConfig),
     /// Build a plugin project.

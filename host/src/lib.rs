@@ -7,6 +7,7 @@
 pub mod admin;
 mod alerts;
 pub mod app;
+pub mod audit;
 pub mod check_file;
 pub mod cli;
 pub mod committed;

@@ -10,7 +10,7 @@ use mapper_core::shutdown::{Cause, Halt, Shutdown};
 use mapper_host::cli::{self, CliError};
 use mapper_host::config::{Command, LogConfig, ManConfig, RemoteCommand, RunConfig};
 use mapper_host::services::HostServices;
-use mapper_host::{app, check_file, memory, remote};
+use mapper_host::{app, audit, check_file, memory, remote};
 use mapper_runtime::helper;
 use mapper_terminal::console::Console;
 use mapper_terminal::output;
@@ -77,6 +77,10 @@ fn run(command: Command) -> Result<Outcome, Halt> {
         Command::Generate(config) => {
             let console = start_console(&config.log)?;
             app::generate(&config, &console, &on_signal(None, AGAIN)?)?;
+        }
+        Command::Audit(config) => {
+            Console::log_only(config.log.format, &config.log.filter).map_err(Halt::configuration)?;
+            audit::run(&config, &on_signal(None, "ended immediately")?)?;
         }
         Command::Remote(config) => {
             // Only a shadow needs a clean shutdown.

@@ -2,6 +2,7 @@
 
 mod admin;
 mod alerts;
+mod audit;
 mod author;
 mod author_build;
 mod author_watch;

@@ -4,7 +4,7 @@ use clap::Command;
 
 use super::arguments::{AFTER, argument};
 use super::settings::{GENERATE, RUN};
-use super::{author, pages, remote};
+use super::{audit, author, pages, remote};
 
 /// Wider than this, help is hard to read.
 const HELP_COLUMNS: usize = 110;
@@ -17,9 +17,10 @@ const USAGE: &str = "mapper-host COMMAND [OPTIONS]
        mapper-host --plugin FILE [OPTIONS]    (the same as mapper-host run)";
 
 /// The groups of commands in the overview: a title, and the names in order.
-const GROUPS: [(&str, &[&str]); 4] = [
+const GROUPS: [(&str, &[&str]); 5] = [
     ("Run", &["run", "generate"]),
     ("Develop plugins", &["new", "build", "test", "map", "check", "bench"]),
+    ("Check what was delivered", &["audit"]),
     ("Operate a running host", &["status", "swap", "rollback", "history", "shadow"]),
     ("Set up the shell", &["completions", "man"]),
 ];
@@ -53,6 +54,7 @@ pub(super) fn command() -> Command {
                 .args(GENERATE.iter().map(argument))
                 .after_help(AFTER),
         )
+        .subcommand(audit::command())
         .subcommands(remote::commands())
         .subcommands(pages::commands());
     let overview = overview(&command);

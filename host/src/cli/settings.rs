@@ -1,6 +1,7 @@
 //! The table of all settings. The flags, variables, keys of the file, defaults and help come from it.
 
 mod admin;
+mod audit;
 mod author;
 mod delivery;
 mod failures;
@@ -107,6 +108,7 @@ pub(crate) static RUN: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     .concat()
 });
 
+pub(crate) use audit::AUDIT;
 pub(crate) use author::{BENCH, MAP, TEST, WATCH};
 pub(crate) use output::CONFIG;
 

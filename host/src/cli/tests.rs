@@ -1,6 +1,7 @@
 //! Arguments, variables and files, with the resulting configuration or message.
 
 mod admin;
+mod audit;
 mod author;
 mod help;
 mod kafka;

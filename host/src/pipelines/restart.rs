@@ -15,7 +15,7 @@ const SOUND_AFTER: Duration = Duration::from_secs(60);
 pub(super) fn can_help(cause: Cause) -> bool {
     match cause {
         Cause::Internal | Cause::Kafka => true,
-        Cause::Configuration | Cause::Plugin | Cause::Failing => false,
+        Cause::Configuration | Cause::Plugin | Cause::Failing | Cause::Audit => false,
     }
 }
 

@@ -30,7 +30,7 @@ use crate::verdict::Failure;
 pub use envelope::input_of;
 pub use form::{DeadLetterForm, DeadLetterTimestamp};
 pub use layout::HeaderSet;
-pub use read::{has_generated_key, is_own_header, kept_headers, source_timestamp_ms};
+pub use read::{has_generated_key, is_own_header, kept_headers, letter_source, source_timestamp_ms};
 pub use recognize::DeadLetterDetector;
 
 use envelope::Envelope;

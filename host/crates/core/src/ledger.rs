@@ -109,6 +109,14 @@ impl LedgerRecord<'_> {
         serde_json::from_slice(value)
     }
 
+    /// The consumer group of the pipeline.
+    pub fn group(&self) -> &str {
+        match self {
+            Self::Input(range) => &range.group,
+            Self::Redrive(redrive) => &redrive.group,
+        }
+    }
+
     /// Replaces the value of a record of the ledger topic, and keeps the allocated memory.
     pub fn write(&self, value: &mut Vec<u8>) {
         value.clear();

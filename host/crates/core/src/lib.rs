@@ -16,6 +16,7 @@ pub mod partition_key;
 pub mod record;
 pub mod rejection;
 pub mod shutdown;
+pub mod source;
 pub mod suggestion;
 pub mod topic_table;
 pub mod topics;

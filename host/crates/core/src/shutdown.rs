@@ -50,6 +50,8 @@ pub enum Cause {
     Kafka,
     /// The plugin fails on too many records. Nothing after the last commit is visible.
     Failing,
+    /// An audit has found records that are missing, duplicated or unexplained.
+    Audit,
 }
 
 impl Cause {
@@ -61,6 +63,7 @@ impl Cause {
             Self::Plugin => 3,
             Self::Kafka => 4,
             Self::Failing => 5,
+            Self::Audit => 6,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The checks of Kafka before the first record: connection, topics, permissions and record limits.
 
+mod group_offsets;
 mod topics;
 
 use std::collections::BTreeMap;

@@ -213,13 +213,13 @@ impl<K: Sink, V: VersionSlot> Emission<'_, K, V> {
             Decision::ProduceOne(route, output) => {
                 counts.records_out += 1;
                 ledger.into_iter().for_each(|ledger| ledger.count_output(route));
-                send_output(&mut emitter.sink, route, record, output, marks)?;
+                send_output(&mut emitter.sink, route, record, (0, output), marks)?;
             }
             Decision::Produce(outputs) => {
-                for (route, output) in outputs {
+                for (number, (route, output)) in outputs.into_iter().enumerate() {
                     counts.records_out += 1;
                     ledger.iter_mut().for_each(|ledger| ledger.count_output(route));
-                    send_output(&mut emitter.sink, route, record, output, marks)?;
+                    send_output(&mut emitter.sink, route, record, (number, output), marks)?;
                 }
             }
             Decision::DeadLetter(failure) => {
@@ -277,9 +277,11 @@ fn send_output<K: Sink>(
     sink: &mut K,
     route: RouteIndex,
     input: Record<'_>,
-    output: Output<'_>,
+    (number, output): (usize, Output<'_>),
     Marks { ours, provenance }: Marks<'_>,
 ) -> Result<(), SinkError> {
+    let provenance = provenance.map(|provenance| (provenance, Provenance::input(input, number)));
+    let provenance = provenance.as_ref();
     let (key, value, timestamp_ms) = (output.key(input), output.value(input), output.timestamp_ms(input));
     let outgoing = Outgoing { input: input.position(), route, key, value, timestamp_ms };
     match output.own_headers() {
@@ -298,10 +300,10 @@ fn send_with<'h, K: Sink>(
     sink: &mut K,
     outgoing: Outgoing<'_>,
     mut headers: impl Iterator<Item = Header<'h>>,
-    provenance: Option<&'h Provenance>,
+    provenance: Option<&'h (&'h Provenance, Vec<u8>)>,
 ) -> Result<(), SinkError> {
     match provenance {
         None => sink.send(outgoing, &mut headers),
-        Some(provenance) => sink.send(outgoing, &mut provenance.added_to(headers)),
+        Some((provenance, input)) => sink.send(outgoing, &mut provenance.added_to(input, headers)),
     }
 }

@@ -49,6 +49,6 @@ pub(super) const SETTINGS: &[Setting] = &[
         Text,
         Value("off"),
         "headers: each output names the version that made it, in the headers mapper-host.plugin.digest and \
-         mapper-host.plugin.version. off: only dead letters do",
+         mapper-host.plugin.version, and its input, in the header mapper-host.input. off: only dead letters do",
     ),
 ];

@@ -1,9 +1,11 @@
 //! Reads the headers of dead letters, of versions 1 and 2.
 
 use super::names::{
-    ATTEMPT, CONNECT_PREFIX, FAILURE, GENERATED, KEY, KIND, OWN_PREFIX, SOURCE, SOURCE_TIMESTAMP, VERSION_1,
+    ATTEMPT, CONNECT_OFFSET, CONNECT_PARTITION, CONNECT_PREFIX, CONNECT_TOPIC, FAILURE, GENERATED, KEY, KIND,
+    OWN_PREFIX, SOURCE, SOURCE_TIMESTAMP, VERSION_1,
 };
 use crate::record::{Header, Record};
+use crate::source::RecordSource;
 
 /// Every dead letter of a version has both of its headers. A replayed record can have one of them.
 const MARKS: [[&str; 2]; 2] = [[VERSION_1, KIND], [SOURCE, FAILURE]];
@@ -36,6 +38,16 @@ pub fn source_timestamp_ms<'h>(headers: impl Iterator<Item = Header<'h>>, letter
         Some(timestamp) => Some(timestamp).filter(|timestamp| *timestamp >= 0),
         None => letter_ms,
     }
+}
+
+/// The input record of a dead letter and the kind of its failure. `None` if these are not the headers of a dead letter.
+pub fn letter_source<'h>(headers: impl Iterator<Item = Header<'h>> + Clone) -> Option<(RecordSource<'h>, &'h str)> {
+    let text = |name| last(headers.clone(), name);
+    if let (Some(source), Some(failure)) = (text(SOURCE), text(FAILURE)) {
+        return Some((RecordSource::parse(source.as_bytes())?, failure.split(' ').next()?));
+    }
+    let (partition, offset) = (text(CONNECT_PARTITION)?.parse().ok()?, text(CONNECT_OFFSET)?.parse().ok()?);
+    Some((RecordSource { topic: text(CONNECT_TOPIC)?, partition, offset, output: 0 }, text(KIND)?))
 }
 
 /// Whether the key of a dead letter is generated.

@@ -94,7 +94,7 @@ impl<'a> Fetched<'a> {
         unsafe { bytes(self.0.payload, self.0.len) }
     }
 
-    pub(crate) fn headers(&self) -> impl Iterator<Item = Header<'a>> + use<'a> {
+    pub(crate) fn headers(&self) -> impl Iterator<Item = Header<'a>> + Clone + use<'a> {
         let mut headers = ptr::null_mut();
         // SAFETY: the message is valid and owns the headers.
         let error = unsafe { sys::rd_kafka_message_headers(self.0, &mut headers) };

@@ -81,6 +81,11 @@ impl<S: Source, K: Sink> TestWorker<S, K> {
         panic!("only {} of {records} records", fetched.len());
     }
 
+    /// What the source knows to be committed of both partitions.
+    fn committed(&self) -> [Option<i64>; 2] {
+        [0, 1].map(|partition| self.source.committed_range(partition).committed)
+    }
+
     fn send(&mut self, input: Position, route: RouteIndex, key: Option<&str>, value: &str) -> Result<(), SinkError> {
         let (key, value) = (key.map(str::as_bytes), Some(value.as_bytes()));
         let outgoing = Outgoing { input, route, key, value, timestamp_ms: None };
@@ -140,6 +145,27 @@ pub fn rewind_leads_to_the_committed_offsets(cluster: &mut impl TestCluster) {
     let mut again = positions(&worker.fetch(5));
     again.sort_unstable();
     assert_eq!(again, [(0, 2), (0, 3), (1, 1), (1, 2), (1, 3)]);
+}
+
+/// What is committed of a partition is known after a commit, after a rewind, and to the next member.
+pub fn committed_range_begins_at_the_committed_offset(cluster: &mut impl TestCluster) {
+    for value in ["a", "b", "c"] {
+        cluster.append(0, value);
+    }
+    let mut worker = cluster.join("ledger");
+    worker.take_partitions();
+    worker.fetch(3);
+    assert_eq!(worker.committed(), [None, None]);
+    worker.begin_with(&["A", "B"]);
+    worker.sink.commit(&Positions::from([(0, 2)])).expect("a commit");
+    assert_eq!(worker.committed(), [Some(2), None]);
+    worker.source.rewind(&Positions::from([(0, 2), (1, 0)])).expect("a rewind");
+    assert_eq!(worker.committed(), [Some(2), None]);
+    drop(worker);
+    let mut next = cluster.join("ledger-next");
+    next.take_partitions();
+    next.fetch(1);
+    assert_eq!(next.committed(), [Some(2), None]);
 }
 
 /// A newer producer of the same transactional id fences the one before, whose transaction leaves nothing.
@@ -255,6 +281,7 @@ macro_rules! source_and_sink_contract {
             commit_makes_records_and_offsets_visible_together
             abort_leaves_neither_records_nor_offsets
             rewind_leads_to_the_committed_offsets
+            committed_range_begins_at_the_committed_offset
             zombie_is_fenced_by_a_newer_producer
             zombie_is_fenced_by_group_generation
             rebalance_is_announced_until_it_is_settled

@@ -146,3 +146,17 @@ fn compact_set_has_at_most_five_headers() {
     let written = write_with(&mut letters_with(HeaderSet::Compact, NO_LIMIT), &again, &failure, false);
     assert_eq!(written.headers.len(), 5, "{written:?}");
 }
+
+#[test]
+fn source_and_kind_are_read_from_every_header_set() {
+    let failure = Failure::new(FailureKind::Trap, "unreachable");
+    // The input has the source of an earlier host.
+    let input = Input { headers: vec![header(b"mapper-host.source", Some(b"old/7@1"))], ..input_with_value(b"{}") };
+    for set in HeaderSet::ALL {
+        let written = write_with(&mut letters_with(set, NO_LIMIT), &input, &failure, false);
+        let headers = written.headers.iter().map(|(name, value)| (name.as_slice(), value.as_deref()));
+        let (source, kind) = letter_source(headers).unwrap();
+        assert_eq!((source.topic, source.partition, source.offset, kind), ("visits", 1, 42, "trap"), "{set}");
+    }
+    assert_eq!(letter_source([(&b"mapper-host.source"[..], Some(&b"visits/1@42"[..]))].into_iter()), None);
+}

@@ -1,0 +1,159 @@
+//! `mapper-host audit`: reads the ledger, the committed offsets and the topics, and prints what does not agree.
+//!
+//! The order of the reads decides what can be compared while hosts run. The ledger records up to the first end are of transactions
+//! that are complete in the topics when these are read. What the topics have beyond is in the ledger up to the second end.
+
+use std::time::Duration;
+
+use crate::config::AuditConfig;
+use mapper_audit::{Audit, AuditSettings, CommittedOffsets, Extents, Report, TopicExtent};
+use mapper_core::dead_letter::letter_source;
+use mapper_core::delivery::Delivery;
+use mapper_core::ledger::LedgerRecord;
+use mapper_core::shutdown::{Cause, Halt, Shutdown};
+use mapper_core::source::RecordSource;
+use mapper_kafka::setup::Setup;
+use mapper_kafka::{KafkaSettings, OffsetRange, TopicScanner};
+use mapper_terminal::output;
+
+/// At least once, a host commits offsets this long after their ledger records at most, unless Kafka is slow.
+const COMMIT_WAIT: Duration = Duration::from_secs(1);
+const COMMIT_ATTEMPTS: usize = 5;
+
+/// Audits a pipeline and prints the report.
+///
+/// # Errors
+/// If Kafka cannot be read, or something is missing, duplicated or unexplained.
+pub fn run(config: &AuditConfig, shutdown: &Shutdown) -> Result<(), Halt> {
+    let report = read(config, shutdown)?;
+    let findings = report.findings.total;
+    if config.json {
+        output::print_json(&report);
+    } else {
+        print(&report);
+    }
+    if findings == 0 {
+        return Ok(());
+    }
+    let findings = if findings == 1 { "1 finding".to_owned() } else { format!("{findings} findings") };
+    Err(Halt::new(
+        Cause::Audit,
+        anyhow::anyhow!("the audit of the group '{}' has {findings}, listed above", config.group),
+    ))
+}
+
+fn print(report: &Report) {
+    report.partitions.iter().for_each(|partition| output::print_line(partition.to_string()));
+    report.topics.iter().for_each(|topic| output::print_line(topic.to_string()));
+    report.notes.iter().for_each(|note| output::print_line(format!("note: {note}")));
+    report.findings.listed.iter().for_each(|finding| output::print_line(finding.to_string()));
+    match report.findings.total - report.findings.listed.len() as u64 {
+        0 if report.findings.is_empty() => output::print_line("nothing is missing, duplicated or unexplained"),
+        0 => {}
+        more => output::print_line(format!("and {more} more findings")),
+    }
+}
+
+fn read(config: &AuditConfig, shutdown: &Shutdown) -> Result<Report, Halt> {
+    let settings = KafkaSettings {
+        brokers: config.brokers.clone(),
+        group: config.group.clone(),
+        delivery: Delivery::ExactlyOnce,
+        properties: config.kafka.clone(),
+        transaction_timeout: Duration::ZERO,
+        session_timeout: Duration::from_secs(45),
+        workers: 1,
+    };
+    let setup = Setup::connect(&settings, config.connect_timeout, shutdown)?;
+    let scanner = TopicScanner::new(&settings, shutdown)?;
+    let inputs = setup.find_input_topics(&config.input_topics)?;
+    let mut audit = Audit::new(AuditSettings {
+        group: config.group.clone(),
+        outputs: config.output_topics.clone(),
+        dead_letters: config.dead_letter_topic.clone(),
+        since_ms: config.since_ms,
+        is_per_record: config.provenance,
+    });
+    let mut extents = Extents { committed_before: setup.read_group_offsets(&inputs)?, ..Extents::default() };
+    let settled = scanner.offset_ranges(&config.ledger_topic)?;
+    scanner.wait_for_stable(&config.ledger_topic, &settled)?;
+    read_topics(config, &scanner, &setup, &mut audit, &mut extents)?;
+    let ledger = scanner.offset_ranges(&config.ledger_topic)?;
+    extents.ledger = TopicExtent { removed: removed(&ledger), is_compacted: false };
+    let ends = read_ledger(config, &scanner, (&settled, &ledger), &mut audit)?;
+    extents.committed_after = read_committed(&setup, &inputs, &ends, shutdown)?;
+    Ok(audit.finish(&extents))
+}
+
+/// Reads the output topics and the dead-letter topic.
+fn read_topics(
+    config: &AuditConfig,
+    scanner: &TopicScanner,
+    setup: &Setup,
+    audit: &mut Audit,
+    extents: &mut Extents,
+) -> Result<(), Halt> {
+    let topics: Vec<&str> =
+        config.output_topics.iter().chain([&config.dead_letter_topic]).map(String::as_str).collect();
+    let compacted = setup.are_compacted(&topics);
+    for (index, (topic, is_compacted)) in topics.into_iter().zip(compacted).enumerate() {
+        let ranges = scanner.offset_ranges(topic)?;
+        extents.topics.push(TopicExtent { removed: removed(&ranges), is_compacted });
+        let is_output = index < config.output_topics.len();
+        scanner.scan(topic, &ranges, |record| {
+            if !is_output {
+                audit.add_letter(letter_source(record.headers()));
+            } else if config.provenance {
+                audit.add_output(index, RecordSource::of_output(record.headers()));
+            } else {
+                audit.add_output(index, None);
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// Reads the ledger. Returns the end of the ranges of each partition.
+fn read_ledger(
+    config: &AuditConfig,
+    scanner: &TopicScanner,
+    (settled, ledger): (&[OffsetRange], &[OffsetRange]),
+    audit: &mut Audit,
+) -> Result<CommittedOffsets, Halt> {
+    let mut ends = CommittedOffsets::new();
+    scanner.scan(&config.ledger_topic, ledger, |record| {
+        let parsed = LedgerRecord::parse(record.value().unwrap_or_default()).ok();
+        let partition = usize::try_from(record.partition()).unwrap_or(usize::MAX);
+        let is_settled = settled.get(partition).is_some_and(|range| record.offset() < range.end);
+        if let Some(LedgerRecord::Input(range)) = parsed.as_ref().filter(|record| record.group() == config.group) {
+            ends.insert((range.topic.clone().into_owned(), range.partition), Some(range.last + 1));
+        }
+        audit.add_ledger(parsed.as_ref(), record.timestamp_ms(), is_settled);
+    })?;
+    Ok(ends)
+}
+
+/// Reads the committed offsets. At least once, a host commits them soon after their ledger records.
+fn read_committed(
+    setup: &Setup,
+    inputs: &[String],
+    ends: &CommittedOffsets,
+    shutdown: &Shutdown,
+) -> Result<CommittedOffsets, Halt> {
+    let mut committed = setup.read_group_offsets(inputs)?;
+    for _ in 0..COMMIT_ATTEMPTS {
+        let is_behind =
+            |(at, committed): (&(String, i32), &Option<i64>)| ends.get(at).is_some_and(|end| committed < end);
+        if !committed.iter().any(is_behind) {
+            break;
+        }
+        shutdown.sleep(COMMIT_WAIT);
+        committed = setup.read_group_offsets(inputs)?;
+    }
+    Ok(committed)
+}
+
+/// The number of offsets before the first ones.
+fn removed(ranges: &[OffsetRange]) -> u64 {
+    ranges.iter().map(|range| range.first.unsigned_abs()).sum()
+}
