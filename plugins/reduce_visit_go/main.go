@@ -24,6 +24,8 @@ type reduced struct {
 	Page      json.RawMessage `json:"page"`
 }
 
+var fields = []string{"visit_id", "event_time", "page"}
+
 func process(record *mapper.Record) ([]mapper.Output, error) {
 	if record.Value == nil {
 		return nil, errors.New("the record has no value (a tombstone)")
@@ -41,17 +43,17 @@ func reduce(value []byte) (reduced, error) {
 		return reduced{}, errors.New("not a visit: not UTF-8")
 	}
 	// Not a struct, whose fields would be found in upper case too.
-	var visit map[string]json.RawMessage
-	if err := json.Unmarshal(value, &visit); err != nil {
+	visit, err := mapper.Fields(value, fields...)
+	if err != nil {
 		return reduced{}, fmt.Errorf("not a visit: %w", err)
 	}
-	for _, field := range []string{"visit_id", "event_time", "page"} {
-		if _, found := visit[field]; !found {
+	for i, field := range fields {
+		if visit[i] == nil {
 			return reduced{}, fmt.Errorf("not a visit: missing field %s", field)
 		}
 	}
-	seconds, err := epochSeconds(visit["event_time"])
-	return reduced{visit["visit_id"], seconds, visit["page"]}, err
+	seconds, err := epochSeconds(visit[1])
+	return reduced{visit[0], seconds, visit[2]}, err
 }
 
 // epochSeconds are the seconds since 1970 of a time in ISO 8601; one without an offset is UTC.

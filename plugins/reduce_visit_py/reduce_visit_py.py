@@ -1,14 +1,13 @@
 """Reduces a visit to its id, its time in epoch seconds and its page: the reference job's mapper, in the words it had there."""
 
-import json
 from datetime import datetime
+from typing import Any
 
-from mapper_sdk import Output, Record, Rejected
+from mapper_sdk import Record, Rejected
 
 
-def reduce(value: bytes) -> dict[str, object]:
+def reduce(visit: Any) -> dict[str, object]:
     """A visit, reduced. Raises `ValueError`, `TypeError` or `KeyError` when it is none."""
-    visit = json.loads(value)
     return {
         "visit_id": visit["visit_id"],
         "event_time": int(datetime.fromisoformat(visit["event_time"]).timestamp()),
@@ -16,11 +15,9 @@ def reduce(value: bytes) -> dict[str, object]:
     }
 
 
-def process(record: Record) -> Output:
+def process(record: Record) -> dict[str, object]:
     """The reduced visit under the same key; a record that is no visit is rejected with what Python says of it."""
-    if record.value is None:
-        raise Rejected("the record has no value (a tombstone)")
     try:
-        return Output(json=reduce(record.value))
+        return reduce(record.json())
     except (ValueError, TypeError, KeyError) as error:
         raise Rejected(error) from None

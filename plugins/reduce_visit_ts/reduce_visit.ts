@@ -26,7 +26,7 @@ export function reduce(visit: unknown): Reduced {
 /** The seconds since 1970 of a time in ISO 8601; one without an offset is UTC. */
 export function epochSeconds(time: unknown): number {
   if (typeof time !== "string") throw new Rejected("event_time must be a string");
-  const hasZone = /(Z|[+-]\d\d:?\d\d)$/.test(time) || !time.includes("T");
+  const hasZone = /(Z|[+-]\d\d:?\d\d)$/.test(time.slice(-6)) || !time.includes("T");
   const seconds = Math.trunc(Date.parse(hasZone ? time : `${time}Z`) / 1000);
   if (Number.isNaN(seconds)) throw new Rejected(`event_time is no time in ISO 8601: ${time}`);
   return seconds;

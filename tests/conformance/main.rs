@@ -4,6 +4,7 @@
 //! `plugins/toolchains.sh`. No Kafka takes part.
 
 mod c;
+mod go_sdk;
 #[path = "../e2e/guests.rs"]
 #[expect(dead_code, reason = "the tests of single worlds need more of it")]
 mod guests;
@@ -11,6 +12,7 @@ mod languages;
 mod lines;
 mod packages;
 mod projects;
+mod python_sdk;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 package mapper
 
-// The exports and imports of the world `mapper` (wit/mapper.wit), in the memory layout of the canonical ABI:
+// The exports and imports of the world `mapper-batch` (wit/mapper.wit), in the memory layout of the canonical ABI:
 // https://github.com/WebAssembly/component-model/blob/main/design/mvp/CanonicalABI.md
 
 import (
@@ -13,33 +13,16 @@ type address = uint32
 
 type text struct{ at, length address }
 
-type optional struct {
-	tag   uint32
-	bytes text
-}
-
-type header struct {
-	name  text
-	value optional
-}
-
-type output struct {
-	topic, key, value, headers optional
-	timed                      uint64
-	timestampMs                int64
-}
-
-// result is a result<_, string> or a result<list<output>, string>.
+// result is a result<_, string>.
 type result struct {
-	failed uint32
-	list   text
+	failed  uint32
+	message text
 }
 
 // results has the values that the host reads after a call. They stay until the next call.
 var results struct {
-	result  result
-	info    [2]text
-	outputs []output
+	result result
+	info   [2]text
 	// The values at the addresses above, so that the garbage collector keeps them.
 	alive []any
 }
@@ -47,7 +30,24 @@ var results struct {
 //go:wasmimport mapper-host:mapper/logging@1.0.0 log
 func hostLog(level uint32, line string)
 
+//go:wasmimport mapper-host:mapper/progress@1.0.0 at
+func hostProgress(index uint32) uint32
+
+// position is the index of the current record. The host gets it as rarely as it allows, and before each line of the log.
+var position struct {
+	current, due uint32
+	isInBatch    bool
+}
+
+// reportPosition reports the current record to the host, which answers at which record it wants the next report.
+func reportPosition() {
+	if position.isInBatch {
+		position.due = hostProgress(position.current)
+	}
+}
+
 func log(level Level, line string) {
+	reportPosition()
 	hostLog(uint32(level), utf8(line))
 }
 
@@ -66,78 +66,17 @@ func exportConfigure(at, length address) unsafe.Pointer {
 	}
 	arena.copied = true
 	results.alive = nil
-	return lowerResult(text{}, configure(settings))
-}
-
-//go:wasmexport mapper-host:mapper/record-mapper@1.0.0#process
-func exportProcess(
-	topicAt, topicLength address, partition int32, offset int64, timed uint32, timestampMs int64,
-	keyTag uint32, keyAt, keyLength address, valueTag uint32, valueAt, valueLength address, headersAt, headersLength address,
-) unsafe.Pointer {
-	record := &Record{
-		Key:       liftOptional(optional{keyTag, text{keyAt, keyLength}}),
-		Value:     liftOptional(optional{valueTag, text{valueAt, valueLength}}),
-		Topic:     liftText(text{topicAt, topicLength}),
-		Partition: partition,
-		Offset:    offset,
-	}
-	if timed != 0 {
-		record.TimestampMs = &timestampMs
-	}
-	for _, header := range items[header](text{headersAt, headersLength}) {
-		record.Headers = append(record.Headers, Header{liftText(header.name), liftOptional(header.value)})
-	}
-	arena.copied = true
-	results.alive = nil
-	outputs, err := process(record)
-	results.outputs = results.outputs[:0]
-	for i := range outputs {
-		results.outputs = append(results.outputs, lowerOutput(&outputs[i]))
-	}
-	return lowerResult(list(results.outputs), err)
-}
-
-func lowerResult(ok text, err error) unsafe.Pointer {
-	results.result = result{0, ok}
-	if err != nil {
+	results.result = result{}
+	if err := configure(settings); err != nil {
 		results.result = result{1, lowerText(err.Error())}
 	}
 	return unsafe.Pointer(&results.result)
 }
 
-func lowerOutput(from *Output) output {
-	to := output{key: lowerContent(from.Key), value: lowerContent(from.Value)}
-	if from.Topic != "" {
-		to.topic = optional{1, lowerText(from.Topic)}
-	}
-	if from.Headers != nil {
-		headers := make([]header, len(from.Headers))
-		for i, header := range from.Headers {
-			headers[i].name = lowerText(header.Name)
-			if header.Value != nil {
-				headers[i].value = optional{1, lowerBytes(header.Value)}
-			}
-		}
-		results.alive = append(results.alive, headers)
-		to.headers = optional{1, list(headers)}
-	}
-	if from.TimestampMs != nil {
-		to.timed, to.timestampMs = 1, *from.TimestampMs
-	}
-	return to
-}
-
-func lowerContent(content Content) optional {
-	return optional{uint32(content.kind), lowerBytes(content.bytes)}
-}
-
-func lowerBytes(bytes []byte) text {
+func lowerText(from string) text {
+	bytes := []byte(utf8(from))
 	results.alive = append(results.alive, bytes)
 	return list(bytes)
-}
-
-func lowerText(from string) text {
-	return lowerBytes([]byte(utf8(from)))
 }
 
 // utf8 puts U+FFFD in the place of bytes that are not UTF-8: the contract has no other text.
@@ -156,12 +95,4 @@ func items[T any](at text) []T {
 
 func liftText(at text) string {
 	return string(items[byte](at))
-}
-
-func liftOptional(at optional) []byte {
-	// The host writes one byte of the tag.
-	if at.tag&0xff == 0 {
-		return nil
-	}
-	return append(make([]byte, 0, at.bytes.length), items[byte](at.bytes)...)
 }

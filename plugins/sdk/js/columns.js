@@ -1,7 +1,7 @@
 // Reads records from the columns of a batch and writes outputs to columns. wit/mapper.wit has the rules.
 
 import { Output, Record, toJson } from "./index.js";
-import { decodeLossily, encode, isAscii, latin1 } from "./text.js";
+import { areAscii, decodeLossily, encode, encodeAscii, latin1 } from "./text.js";
 
 const NULL_MARK = 1;
 const KEEP_MARK = 2;
@@ -22,8 +22,8 @@ class Items {
   /** Returns whether all of the column is ASCII: then `text` can slice it, because positions in text and bytes are equal. */
   isText(index) {
     if (this.whole === undefined) {
-      const text = this.bytes.length <= MAX_WHOLE_BYTES ? latin1(this.bytes) : null;
-      this.whole = text !== null && isAscii(text) ? text : null;
+      const isWhole = this.bytes.length <= MAX_WHOLE_BYTES && areAscii(this.bytes);
+      this.whole = isWhole ? latin1(this.bytes) : null;
     }
     return this.whole !== null && !this.isNull(index);
   }
@@ -46,37 +46,55 @@ class Items {
   }
 }
 
-/** A record of a batch. Its text is a slice of the text of the column if that is ASCII. */
-class BatchRecord extends Record {
-  #items;
+/** A record of a batch. Its text is a slice of the text of the column if that is ASCII. It copies key and value when they are used. */
+class BatchRecord {
+  #batch;
   #index;
+  #key;
+  #value;
 
-  constructor(items, index, rest) {
-    super(items.at(index), rest);
-    this.#items = items;
+  constructor(batch, index) {
+    this.#batch = batch;
     this.#index = index;
+    const time = batch.timestampsMs[index];
+    this.headers = batch.headers === null ? [] : batch.headers[index];
+    this.timestampMs = time === -1 ? null : time;
+    this.topic = batch.topic;
+    this.partition = batch.partitions[index];
+    this.offset = batch.offsets[index];
+  }
+
+  get key() {
+    return (this.#key ??= this.#batch.keys.at(this.#index));
+  }
+
+  get value() {
+    return (this.#value ??= this.#batch.values.at(this.#index));
   }
 
   text() {
-    return this.#items.isText(this.#index) ? this.#items.text(this.#index) : super.text();
+    const { values } = this.#batch;
+    return values.isText(this.#index) ? values.text(this.#index) : super.text();
   }
 }
+// A call of the constructor of `Record` would take as long as the rest.
+Object.setPrototypeOf(BatchRecord.prototype, Record.prototype);
 
-/** Yields the records of a batch, in their order. */
-export function* records({ topic, partitions, offsets, timestampsMs, keys, values, headers }) {
-  const valueItems = new Items(values);
-  const keyItems = new Items(keys);
-  const own = headers ? headersOf(headers) : null;
-  for (let index = 0; index < offsets.length; index += 1) {
-    const time = timestampsMs[index];
-    yield new BatchRecord(valueItems, index, {
-      key: keyItems.at(index),
-      headers: own ? own[index] : [],
-      timestampMs: time === -1 ? null : time,
-      topic,
-      partition: partitions[index],
-      offset: offsets[index],
-    });
+/** The records of a batch. */
+export class Records {
+  constructor({ topic, partitions, offsets, timestampsMs, keys, values, headers }) {
+    this.topic = topic;
+    this.partitions = partitions;
+    this.offsets = offsets;
+    this.timestampsMs = timestampsMs;
+    this.keys = new Items(keys);
+    this.values = new Items(values);
+    this.headers = headers ? headersOf(headers) : null;
+    this.length = offsets.length;
+  }
+
+  at(index) {
+    return new BatchRecord(this, index);
   }
 }
 
@@ -103,6 +121,7 @@ export class OutputColumns {
   /** Adds the outputs that `process` returned for a record. Throws `TypeError`, and adds none, if a type is wrong. */
   map(result) {
     if (typeof result === "string") this.values.push(result);
+    else if (isPlain(result)) this.values.push(toJson(result));
     else if (result !== null && result !== undefined) {
       // Check all outputs before the first one is added.
       for (const output of [...outputsOf(result)]) this.add(output);
@@ -135,12 +154,18 @@ export class OutputColumns {
       Object.assign(outputs, { keys: keys(own), topics: topics(own), headers: headers(own), timestampsMs: times(own) });
     }
     return {
-      statuses: Uint8Array.from(this.statuses),
+      statuses: new Uint8Array(this.statuses),
       outputEnds: this.outputEnds,
       errors: column(this.errors),
       outputs: { keys: null, topics: null, headers: null, timestampsMs: null, ...outputs },
     };
   }
+}
+
+/** Returns whether the result is an object without a meaning beyond its JSON. */
+function isPlain(result) {
+  if (typeof result !== "object" || result === null || Object.getPrototypeOf(result) !== Object.prototype) return false;
+  return result.then === undefined && result[Symbol.iterator] === undefined;
 }
 
 /** Yields the outputs that `process` returned. An output without other parts than a value is a string or bytes. */
@@ -189,17 +214,18 @@ function mark(content) {
 
 /** Returns a column of strings and bytes. If all are ASCII strings, one conversion encodes them together. */
 function column(contents, marks = NO_BYTES) {
-  let end = 0;
   const ends = [];
-  if (contents.every((item) => typeof item === "string")) {
-    const whole = contents.join("");
-    if (isAscii(whole)) {
-      for (const item of contents) ends.push((end += item.length));
-      return { bytes: encode(whole), ends, marks };
-    }
+  let end = 0;
+  let isText = true;
+  for (const item of contents) {
+    isText &&= typeof item === "string";
+    ends.push((end += item.length));
   }
+  const ascii = isText ? encodeAscii(contents.join("")) : null;
+  if (ascii !== null) return { bytes: ascii, ends, marks };
   const items = contents.map((item) => (typeof item === "string" ? encode(item) : item));
-  for (const item of items) ends.push((end += item.length));
+  end = 0;
+  items.forEach((item, index) => (ends[index] = end += item.length));
   const bytes = new Uint8Array(end);
   items.forEach((item, index) => bytes.set(item, ends[index] - item.length));
   return { bytes, ends, marks };

@@ -1,6 +1,6 @@
 // Exports of the world mapper-batch, for the module of the mapper. For `mapper-host build`.
 
-import { OutputColumns, records } from "./columns.js";
+import { OutputColumns, Records } from "./columns.js";
 import { Rejected, Settings } from "./index.js";
 import { position } from "./log.js";
 import { seed } from "./random.js";
@@ -27,17 +27,16 @@ export function batchMapper({ process }) {
   return {
     process(batch) {
       const columns = new OutputColumns();
+      const records = new Records(batch);
       position.due = 0;
-      let index = 0;
-      for (const record of records(batch)) {
+      for (let index = 0; index < records.length; index += 1) {
         position.current = index;
         if (index >= position.due) position.report();
         try {
-          columns.map(process(record));
+          columns.map(process(records.at(index)));
         } catch (error) {
           columns.reject(message(error));
         }
-        index += 1;
       }
       position.current = -1;
       return columns.finish();

@@ -12,10 +12,40 @@ export function isAscii(text) {
   return !wide.test(text);
 }
 
+/** Returns whether each byte is ASCII. A loop over words takes a third of the time of a regular expression over the text. */
+export function areAscii(bytes) {
+  const { buffer, byteOffset, length } = bytes;
+  let at = 0;
+  let all = 0;
+  if (byteOffset % 4 === 0) {
+    const words = new Int32Array(buffer, byteOffset, length >> 2);
+    const end = words.length - 15;
+    let word = 0;
+    // prettier-ignore
+    while (word < end) {
+      all |= words[word++] | words[word++] | words[word++] | words[word++] | words[word++] | words[word++] | words[word++] | words[word++]
+        | words[word++] | words[word++] | words[word++] | words[word++] | words[word++] | words[word++] | words[word++] | words[word++];
+    }
+    at = word * 4;
+  }
+  while (at < length) all |= bytes[at++] * 0x01010101;
+  return (all & 0x80808080) === 0;
+}
+
 /** Decodes UTF-8. Throws `URIError` if the bytes are not UTF-8. */
 export function decode(bytes) {
   const text = latin1(bytes);
-  return isAscii(text) ? text : decodeURIComponent(escape(text));
+  return areAscii(bytes) ? text : decodeURIComponent(escape(text));
+}
+
+/** Encodes a text if it is ASCII, and returns `null` if it is not. */
+export function encodeAscii(text) {
+  try {
+    const bytes = Uint8Array.fromBase64(btoa(text));
+    return areAscii(bytes) ? bytes : null;
+  } catch {
+    return null;
+  }
 }
 
 /** Encodes a text as UTF-8. An unpaired surrogate becomes U+FFFD (https://encoding.spec.whatwg.org/#utf-8-encoder). */

@@ -1,10 +1,10 @@
 """Reads records from the columns of a batch and writes outputs to columns. wit/mapper.wit has the rules."""
 
-from collections.abc import Iterable, Iterator
-from itertools import accumulate, pairwise, repeat
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, count, pairwise, repeat
 from typing import Any
 
-from mapper_sdk._records import KEEP, Header, Output, Record, dumps
+from mapper_sdk._records import KEEP, Header, Output, dumps
 from wit_world.exports.batch_mapper import (
     Batch,
     Column,
@@ -17,31 +17,26 @@ from wit_world.exports.batch_mapper import (
 
 NULL_MARK = 1
 KEEP_MARK = 2
+NO_TIMESTAMP = -1
 KEEP_TIMESTAMP = -1
 
 
-def records(batch: Batch) -> Iterator[Record]:
-    """Yields the records of a batch, in their order."""
+def records(batch: Batch) -> Iterator[tuple[int, bytes | None, bytes | None, Sequence[Header], int | None, int, int]]:
+    """Returns the parts of each record, in the order of the records: its index, and the arguments of `Record` without the topic."""
     headers = headers_of(batch.headers) if batch.headers else repeat(())
-    topic = batch.topic
-    for value, key, own, timestamp, partition, offset in zip(
-        items(batch.values), items(batch.keys), headers, batch.timestamps_ms, batch.partitions, batch.offsets
-    ):
-        yield Record(value, key, own, None if timestamp == -1 else timestamp, topic, partition, offset)
+    timestamps = batch.timestamps_ms
+    if NO_TIMESTAMP in timestamps:
+        timestamps = [None if timestamp == NO_TIMESTAMP else timestamp for timestamp in timestamps]
+    return zip(count(), items(batch.values), items(batch.keys), headers, timestamps, batch.partitions, batch.offsets)
 
 
-def items(column: Column) -> Iterator[bytes | None]:
-    """Yields the items of a column, in their order."""
+def items(column: Column) -> list[bytes | None]:
+    """Returns the items of a column, in their order."""
     content = column.bytes
-    start = 0
+    ranges = pairwise([0, *column.ends])
     if not column.marks:
-        for end in column.ends:
-            yield content[start:end]
-            start = end
-        return
-    for end, mark in zip(column.ends, column.marks):
-        yield None if mark == NULL_MARK else content[start:end]
-        start = end
+        return [content[start:end] for start, end in ranges]
+    return [None if mark == NULL_MARK else content[start:end] for (start, end), mark in zip(ranges, column.marks)]
 
 
 def headers_of(table: HeaderTable) -> Iterator[list[Header]]:
@@ -69,9 +64,11 @@ class OutputColumns:
         """Adds the outputs that `process` returned for a record. Raises TypeError, and adds none, if a type is wrong."""
         kind = type(result)
         if kind is dict:
-            self.values.append(dumps(result).encode())
+            self.values.append(dumps(result))
         elif kind is bytes:
             self.values.append(result)
+        elif kind is Output and is_value_only(result):
+            self.values.append(result.value)
         elif result is not None:
             # Check all outputs before the first one is added.
             for output in [*outputs_of(result)]:
@@ -81,7 +78,7 @@ class OutputColumns:
 
     def reject(self, message: str) -> None:
         """Adds the error of a record."""
-        self.errors.append(message.encode(errors="backslashreplace"))
+        self.errors.append(message.encode("utf-8", "backslashreplace"))
         self.statuses.append(1)
         self.output_ends.append(len(self.values))
 
@@ -105,6 +102,17 @@ class OutputColumns:
         return Verdicts(bytes(self.statuses), self.output_ends, column(self.errors), outputs)
 
 
+def is_value_only(output: Output) -> bool:
+    """Returns whether all but the value, which is bytes, is that of the input record."""
+    return (
+        type(output.value) is bytes
+        and output.key is KEEP
+        and output.headers is KEEP
+        and output.topic is None
+        and output.timestamp_ms is None
+    )
+
+
 def outputs_of(result: Any) -> Iterator[Output | bytes]:
     """Yields the outputs that `process` returned. An output without other parts than a value is `bytes`."""
     if isinstance(result, (Output, bytes)):
@@ -114,7 +122,7 @@ def outputs_of(result: Any) -> Iterator[Output | bytes]:
     elif isinstance(result, bytearray):
         yield bytes(result)
     elif isinstance(result, dict):
-        yield dumps(result).encode()
+        yield dumps(result)
     elif isinstance(result, Iterable):
         for item in result:
             yield from outputs_of(item)

@@ -8,7 +8,7 @@ from types import ModuleType
 from componentize_py_types import Err
 from mapper_sdk import _log
 from mapper_sdk._columns import OutputColumns, records
-from mapper_sdk._records import Rejected
+from mapper_sdk._records import Record, Rejected
 from mapper_sdk._settings import Settings
 from wit_world.exports.batch_mapper import Batch, Verdicts
 from wit_world.exports.plugin import Info
@@ -45,12 +45,13 @@ def batch_mapper(mapper: ModuleType) -> type:
             columns = OutputColumns()
             position, stdout, stderr = _log.position, _log.stdout, _log.stderr
             position.begin_batch()
-            for index, record in enumerate(records(batch)):
+            topic = batch.topic
+            for index, value, key, headers, timestamp_ms, partition, offset in records(batch):
                 position.current = index
                 if index >= position.due:
                     position.report()
                 try:
-                    columns.map(process(record))
+                    columns.map(process(Record(value, key, headers, timestamp_ms, topic, partition, offset)))
                 except Rejected as rejected:
                     columns.reject(str(rejected))
                 except Exception as error:

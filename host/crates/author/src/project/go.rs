@@ -18,7 +18,7 @@ pub(super) fn build(dir: &Path, work: &Path) -> anyhow::Result<PathBuf> {
     // The SDK links to an allocator function of the Go runtime, which the linker otherwise forbids.
     command.args(["-ldflags=-checklinkname=0", "-o"]).arg(&output).arg(".");
     run(&mut command, "go build", INSTALL)?;
-    wrap::convert_in_place(&output, &wit::dir(dir, work)?, wit::RECORD_WORLD)?;
+    wrap::convert_in_place(&output, &wit::dir(dir, work)?, wit::BATCH_WORLD)?;
     Ok(output)
 }
 
