@@ -305,4 +305,9 @@ fn check_of_a_file_names_mistakes_without_kafka_and_missing_topics_with_it() {
     assert!(created.output.contains(&format!("pipeline b: will create the topic '{missing}'")), "{}", created.output);
     // It still does not exist.
     assert!(check(&["--brokers", several.kafka.brokers()], &several).output.contains(&missing));
+    let ledger = several.pipelines[1].topic("ledger");
+    several.pipelines[1].more = format!("create-topics = 1\nledger-topic = \"{ledger}\"\n");
+    several.write();
+    let created = check(&["--brokers", several.kafka.brokers()], &several);
+    assert!(created.output.contains(&format!("pipeline b: will create the topic '{ledger}'")), "{}", created.output);
 }

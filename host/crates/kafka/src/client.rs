@@ -10,6 +10,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
+use super::buffers::{producer_buffer_kib, producer_buffer_records};
 use super::connection_errors::{Cause, ConnectionErrors, throttle_log};
 use super::fit;
 use super::limits::delivery_stall;
@@ -49,47 +50,8 @@ const MIN_SECRET_BYTES: usize = 3;
 const METADATA_REFRESH: Duration = Duration::from_secs(30);
 /// librdkafka's default.
 pub(super) const DEFAULT_BATCH_BYTES: usize = 1_000_000;
-/// The most input that all workers buffer together, in KiB.
-const CONSUMER_BUFFER_KIB: usize = 8 << 10;
-/// The most output that all workers buffer together, in KiB.
-const PRODUCER_BUFFER_KIB: usize = 8 << 10;
-/// The same in records, because librdkafka does not count its own memory for a record and its headers.
-const PRODUCER_BUFFER_RECORDS: usize = 6_000;
-/// A consumer fetches more if it buffers fewer records than this.
-const CONSUMER_BUFFER_RECORDS: usize = 20_000;
-
-/// The buffer of the consumer of each worker, in KiB.
-fn consumer_buffer_kib(workers: usize) -> usize {
-    (CONSUMER_BUFFER_KIB / workers).max(1024)
-}
-
-/// The buffer of the producer of each worker, in KiB.
-fn producer_buffer_kib(workers: usize) -> usize {
-    (PRODUCER_BUFFER_KIB / workers).max(1024)
-}
-
-/// The largest buffers of the clients of one worker, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BufferLimits {
-    /// A full consumer buffer and one more fetch.
-    pub input: u64,
-    pub output: u64,
-}
 
 impl KafkaSettings {
-    /// The buffer limits of each worker with these properties of the user.
-    pub fn buffer_limits(properties: &Pairs, workers: usize) -> BufferLimits {
-        let user_value = |name: &str| {
-            let found = properties.iter().find(|(key, _)| key == name);
-            found.and_then(|(_, value)| value.parse::<u64>().ok())
-        };
-        let default_input = consumer_buffer_kib(workers) as u64;
-        let input_kib = user_value("queued.max.messages.kbytes").unwrap_or(default_input);
-        let fetch = user_value("fetch.max.bytes").unwrap_or(default_input << 10);
-        let output_kib = user_value("queue.buffering.max.kbytes").unwrap_or(producer_buffer_kib(workers) as u64);
-        BufferLimits { input: (input_kib << 10) + fetch, output: output_kib << 10 }
-    }
-
     /// The properties of all clients.
     pub(super) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
@@ -138,7 +100,18 @@ impl KafkaSettings {
 
     /// The properties of a client that only sends requests for metadata and offsets.
     pub(super) fn query_client(&self) -> ClientConfig {
+        self.add_group(self.client())
+    }
+
+    /// The properties of a client that reads topics without a group.
+    pub(super) fn scan_client(&self) -> ClientConfig {
         let mut config = self.client();
+        self.set_buffers(&mut config);
+        self.add_group(config)
+    }
+
+    /// Adds the group, without membership, and the properties of the user.
+    fn add_group(&self, mut config: ClientConfig) -> ClientConfig {
         if !self.group.is_empty() {
             config.set("group.id", &self.group);
             self.set_session(&mut config);
@@ -169,15 +142,8 @@ impl KafkaSettings {
 
     /// The properties of the consumer of a worker.
     pub(super) fn consumer(&self) -> ClientConfig {
-        let buffer_kib = consumer_buffer_kib(self.workers);
         let mut config = self.client();
-        config
-            .set("queued.min.messages", (CONSUMER_BUFFER_RECORDS / self.workers).max(1000).to_string())
-            .set("queued.max.messages.kbytes", buffer_kib.to_string())
-            .set("fetch.max.bytes", (buffer_kib << 10).to_string())
-            .set("max.partition.fetch.bytes", "1048576")
-            // The pause of a partition if the buffer is full. The default of one second stalls the pipeline.
-            .set("fetch.queue.backoff.ms", "5");
+        self.set_buffers(&mut config);
         if self.set_session(&mut config) {
             config.set("partition.assignment.strategy", "cooperative-sticky");
         }
@@ -222,7 +188,7 @@ impl KafkaSettings {
             .set("compression.type", "lz4")
             .set("batch.num.messages", "50000")
             .set("queue.buffering.max.kbytes", producer_buffer_kib(self.workers).to_string())
-            .set("queue.buffering.max.messages", (PRODUCER_BUFFER_RECORDS / self.workers).max(1000).to_string());
+            .set("queue.buffering.max.messages", producer_buffer_records(self.workers).to_string());
         let mut config = self.with_user_properties(config);
         fit::adapt_producer(&mut config, |name| self.is_set_by_user(name));
         config.set("enable.idempotence", "true").set("delivery.report.only.error", "true");

@@ -2,6 +2,7 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod buffers;
 mod call_thread;
 mod client;
 mod connection_errors;
@@ -38,7 +39,8 @@ mod until;
 #[cfg(test)]
 mod tests;
 
-pub use client::{BufferLimits, KafkaSettings};
+pub use buffers::BufferLimits;
+pub use client::KafkaSettings;
 pub use input::{Input, InputContext};
 pub use limits::step_limits;
 pub use member::{GroupConsumer, Member};

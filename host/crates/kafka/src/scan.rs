@@ -22,7 +22,6 @@ const NO_GROUP: &str = "mapper-host-reads-without-a-group";
 /// A transaction that is open for longer than this ends the read. It is longer than the default of `--transaction-timeout`.
 const OPEN_LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(100);
-
 /// The offsets of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OffsetRange {
@@ -191,7 +190,7 @@ impl TopicScanner {
         topic: &str,
         partitions: impl Iterator<Item = i32>,
     ) -> KafkaResult<(Arc<BaseConsumer<ConnectionContext>>, RecordQueue<ConnectionContext>)> {
-        let mut config = self.settings.query_client();
+        let mut config = self.settings.scan_client();
         config.set("enable.partition.eof", "true").set("auto.offset.reset", "earliest");
         if self.settings.group.is_empty() {
             // librdkafka requires a group for an assignment. It does not use the group here.
