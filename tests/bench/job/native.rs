@@ -18,7 +18,7 @@ use rdkafka::util::Timeout;
 use rdkafka::{ClientConfig, ClientContext, Offset, TopicPartitionList};
 use reduce_visit::reduce::{Refused, reduce};
 
-use crate::{Case, Topics};
+use crate::{Case, PARTITIONS, Topics};
 use letter::Letters;
 
 /// The subcommand with which the benchmark runs itself as this job.
@@ -53,7 +53,7 @@ impl Options<'_> {
     /// How to run this very program as the job.
     pub(crate) fn command(&self) -> Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
-        let Topics { input, output, dead_letters, group } = self.topics;
+        let Topics { input, output, dead_letters, group, .. } = self.topics;
         command.args([COMMAND, &self.brokers, input, output, dead_letters, group, &self.case.delivery.to_string()]);
         command.args([self.case.workers as u64, self.records].map(|number| number.to_string()));
         command.args([self.until_end, self.has_headers].map(|choice| choice.to_string()));
@@ -71,7 +71,7 @@ pub(crate) fn main(args: &[String]) -> Result<()> {
     let delivery = if exactly_once { Delivery::ExactlyOnce } else { Delivery::AtLeastOnce };
     let options = Options {
         brokers: brokers.clone(),
-        topics: &Topics { input, output, dead_letters, group },
+        topics: &Topics { input, output, dead_letters, group, partitions: PARTITIONS },
         case: Case { delivery, workers: workers.parse()? },
         records: records.parse()?,
         until_end: until_end.parse()?,
