@@ -13,6 +13,7 @@ mod fingerprint;
 mod form;
 mod kept;
 mod layout;
+mod letter;
 mod names;
 mod read;
 mod recognize;
@@ -30,6 +31,7 @@ use crate::verdict::Failure;
 pub use envelope::input_of;
 pub use form::{DeadLetterForm, DeadLetterTimestamp};
 pub use layout::HeaderSet;
+pub use letter::{DeadLetter, FailedInput, LetterFormat, PluginName, RecordPosition, UNKNOWN_KIND};
 pub use read::{has_generated_key, is_own_header, kept_headers, letter_source, source_timestamp_ms};
 pub use recognize::DeadLetterDetector;
 

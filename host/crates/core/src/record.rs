@@ -1,11 +1,18 @@
 //! Input records in flat columns, the form in which a guest gets them.
 
+mod column;
+mod origins;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::topic_table::TopicNames;
+use column::{extent, rebase};
+
+pub use column::{Column, span};
+pub use origins::Origins;
 
 /// The mark of an item with bytes.
 pub const BYTES: u8 = 0;
@@ -24,86 +31,6 @@ pub type Positions = BTreeMap<i32, i64>;
 
 /// The position of a source in each partition; `None` if it is unknown.
 pub type SourcePositions = BTreeMap<i32, Option<i64>>;
-
-/// A column of byte strings: item `i` is `bytes[ends[i-1]..ends[i]]`; `marks` is empty when all items are bytes.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Column {
-    /// The concatenated items.
-    pub bytes: Vec<u8>,
-    /// The end of each item.
-    pub ends: Vec<u32>,
-    /// [`BYTES`], [`NULL`] or [`KEEP`] for each item; empty if all items are bytes.
-    pub marks: Vec<u8>,
-}
-
-impl Column {
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// Keeps the allocated memory.
-    pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.ends.clear();
-        self.marks.clear();
-    }
-
-    /// The bytes of an item; empty for a null.
-    pub fn bytes_of(&self, index: usize) -> &[u8] {
-        &self.bytes[span(&self.ends, index)]
-    }
-
-    pub fn mark(&self, index: usize) -> u8 {
-        self.marks.get(index).copied().unwrap_or(BYTES)
-    }
-
-    /// The item, or `None` for a null.
-    pub fn get(&self, index: usize) -> Option<&[u8]> {
-        (self.mark(index) != NULL).then(|| self.bytes_of(index))
-    }
-
-    /// Adds an item; `None` is a null.
-    pub fn push(&mut self, item: Option<&[u8]>) {
-        self.push_marked(if item.is_some() { BYTES } else { NULL }, item.unwrap_or_default());
-    }
-
-    pub fn push_marked(&mut self, mark: u8, item: &[u8]) {
-        if mark != BYTES && self.marks.is_empty() {
-            self.marks.resize(self.ends.len(), BYTES);
-        }
-        if mark != BYTES || !self.marks.is_empty() {
-            self.marks.push(mark);
-        }
-        self.bytes.extend_from_slice(item);
-        self.ends.push(u32::try_from(self.bytes.len()).expect("a batch is bounded far below 4 GiB"));
-    }
-
-    fn slice(&self, range: Range<usize>) -> Self {
-        let bytes = extent(&self.ends, range.clone());
-        let marks = if self.marks.is_empty() { &[][..] } else { &self.marks[range.clone()] };
-        Self { ends: rebase(&self.ends[range], bytes.start), bytes: self.bytes[bytes].to_vec(), marks: marks.to_vec() }
-    }
-}
-
-/// The ends of a list after the first `start` bytes are removed.
-fn rebase(ends: &[u32], start: usize) -> Vec<u32> {
-    ends.iter().map(|end| end - start as u32).collect()
-}
-
-/// The range of item `index` in a list of ends.
-pub fn span(ends: &[u32], index: usize) -> Range<usize> {
-    let start = index.checked_sub(1).map_or(0, |before| ends[before] as usize);
-    start..ends[index] as usize
-}
-
-/// The range of some items in a list of ends.
-fn extent(ends: &[u32], items: Range<usize>) -> Range<usize> {
-    if items.is_empty() { 0..0 } else { span(ends, items.start).start..span(ends, items.end - 1).end }
-}
 
 /// A header: its name, which can be invalid UTF-8, and its value; `None` is null.
 pub type Header<'a> = (&'a [u8], Option<&'a [u8]>);
@@ -164,6 +91,8 @@ pub struct Batch {
     pub keys: Column,
     pub values: Column,
     pub headers: HeaderTable,
+    /// The positions that the records have for the mapper and in dead letters, if these are not the positions above.
+    pub origins: Option<Box<Origins>>,
 }
 
 /// One input record, borrowed from its batch.
@@ -183,23 +112,37 @@ impl Batch {
             keys: Column::default(),
             values: Column::default(),
             headers: HeaderTable::default(),
+            origins: None,
         }
     }
 
     /// The topic of the first record.
     pub fn topic(&self) -> &str {
-        self.topics.topic(self.partitions.first().copied().unwrap_or(0))
+        let (topics, numbers) = self.source();
+        topics.topic(numbers.first().copied().unwrap_or(0))
     }
 
     /// The partitions within the topic, if all records are of one topic.
     pub fn partitions_of_topic(&self) -> Cow<'_, [i32]> {
-        self.topics.partitions(&self.partitions)
+        let (topics, numbers) = self.source();
+        topics.partitions(numbers)
+    }
+
+    /// The offsets within the topic.
+    pub fn offsets_of_topic(&self) -> &[i64] {
+        self.origins.as_ref().map_or(&self.offsets, |origins| &origins.offsets)
     }
 
     /// The first of these records that are of one topic.
     pub fn run_of_one_topic(&self, records: Range<usize>) -> Range<usize> {
-        let run = self.topics.run_of_one_topic(&self.partitions[records.clone()]);
+        let (topics, numbers) = self.source();
+        let run = topics.run_of_one_topic(&numbers[records.clone()]);
         records.start..records.start + run
+    }
+
+    /// The topics and the partition numbers that the mapper gets.
+    fn source(&self) -> (&TopicNames, &[i32]) {
+        self.origins.as_ref().map_or((&self.topics, &self.partitions), |origins| (&origins.topics, &origins.partitions))
     }
 
     pub fn len(&self) -> usize {
@@ -232,6 +175,9 @@ impl Batch {
         self.keys.clear();
         self.values.clear();
         self.headers.clear();
+        if let Some(origins) = &mut self.origins {
+            origins.clear();
+        }
     }
 
     pub fn push<'h>(
@@ -274,31 +220,36 @@ impl Batch {
             timestamps_ms: self.timestamps_ms[range.clone()].to_vec(),
             keys: self.keys.slice(range.clone()),
             values: self.values.slice(range.clone()),
-            headers: self.headers.slice(range),
+            headers: self.headers.slice(range.clone()),
+            origins: self.origins.as_ref().map(|origins| Box::new(origins.slice(range))),
         }
     }
 }
 
 impl<'a> Record<'a> {
     pub fn topic(&self) -> &'a str {
-        self.batch.topics.topic(self.number())
+        let (topics, numbers) = self.batch.source();
+        topics.topic(numbers[self.index])
     }
 
     /// The partition within its topic.
     pub fn partition(&self) -> i32 {
-        self.batch.topics.partition(self.number())
-    }
-
-    fn number(&self) -> i32 {
-        self.batch.partitions[self.index]
+        let (topics, numbers) = self.batch.source();
+        topics.partition(numbers[self.index])
     }
 
     pub fn offset(&self) -> i64 {
-        self.batch.offsets[self.index]
+        self.batch.offsets_of_topic()[self.index]
     }
 
+    /// How many times the record has failed before, if its source knows that.
+    pub fn failures_before(&self) -> Option<u32> {
+        self.batch.origins.as_ref().map(|origins| origins.failures[self.index])
+    }
+
+    /// The position in the source. The loop commits and rewinds by it.
     pub fn position(&self) -> Position {
-        (self.number(), self.offset())
+        (self.batch.partitions[self.index], self.batch.offsets[self.index])
     }
 
     /// Milliseconds since 1970.

@@ -27,7 +27,7 @@ pub(super) fn batch<'a>(batch: &'a Batch, partitions: &'a [i32], names: &'a Opti
     flat::Batch {
         topic: batch.topic(),
         partitions,
-        offsets: &batch.offsets,
+        offsets: batch.offsets_of_topic(),
         timestamps_ms: &batch.timestamps_ms,
         keys: column(&batch.keys),
         values: column(&batch.values),

@@ -80,7 +80,9 @@ impl GuestLog {
             batch.topic().clone_into(&mut inner.topic);
         }
         inner.positions.clear();
-        inner.positions.extend(batch.partitions_of_topic().iter().copied().zip(batch.offsets.iter().copied()));
+        inner
+            .positions
+            .extend(batch.partitions_of_topic().iter().copied().zip(batch.offsets_of_topic().iter().copied()));
         inner.reset_tail(0);
         inner.log_dropped_lines();
         self.0.index.store(0, Ordering::Relaxed);

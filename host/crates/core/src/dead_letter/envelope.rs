@@ -1,5 +1,7 @@
 //! The value of a dead letter: `{"processing_time": …, "input_json": …, "error_message": …}`, in this order.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, Utc};
@@ -31,6 +33,36 @@ pub fn input_of(envelope: &[u8]) -> Result<Option<Vec<u8>>, String> {
     }
 }
 
+/// The message in an envelope.
+pub(super) fn message_of(envelope: &[u8]) -> Option<Cow<'_, str>> {
+    #[derive(serde::Deserialize)]
+    struct Parts<'a> {
+        #[serde(borrow)]
+        error_message: Cow<'a, str>,
+    }
+    serde_json::from_slice::<Parts<'_>>(envelope).ok().map(|parts| parts.error_message)
+}
+
+/// The processing time in an envelope, in milliseconds since 1970.
+pub(super) fn processing_time_ms(envelope: &[u8]) -> Option<i64> {
+    #[derive(serde::Deserialize)]
+    struct Parts<'a> {
+        processing_time: &'a str,
+    }
+    let written = || {
+        let rest = envelope.strip_prefix(PROCESSING_TIME)?;
+        let end = rest.iter().position(|byte| *byte == b'"')?;
+        std::str::from_utf8(&rest[..end]).ok()
+    };
+    let parsed = || serde_json::from_slice::<Parts<'_>>(envelope).ok().map(|parts| parts.processing_time);
+    let text = written().or_else(parsed)?;
+    let time = chrono::NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f").ok()?;
+    Some(time.and_utc().timestamp_millis())
+}
+
+/// How each envelope begins.
+const PROCESSING_TIME: &[u8] = b"{\"processing_time\": \"";
+
 /// Writes envelopes, one at a time, into a reused buffer.
 #[derive(Default)]
 pub(super) struct Envelope {
@@ -53,7 +85,7 @@ impl Envelope {
     /// names the encoding. A tombstone is null.
     pub(super) fn write(&mut self, input: Option<&[u8]>, message: &str, room: usize) {
         self.bytes.clear();
-        self.text("{\"processing_time\": \"");
+        self.bytes.extend_from_slice(PROCESSING_TIME);
         self.bytes.extend_from_slice(self.processing_time.as_bytes());
         self.text("\", \"input_json\": ");
         let mut encoding = "";

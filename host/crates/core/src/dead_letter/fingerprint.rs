@@ -22,16 +22,22 @@ impl Fingerprints {
             if self.0.len() >= MAX_CACHED {
                 self.0.clear();
             }
-            self.0.insert(text.to_owned(), fingerprint(failure));
+            let fingerprint = fingerprint(failure.kind.name(), &failure.message, &failure.details, parse_function);
+            self.0.insert(text.to_owned(), fingerprint);
         }
         &self.0[text]
     }
 }
 
+/// The fingerprint of a failure that another program describes. Its backtrace is that of Java.
+pub(super) fn foreign_fingerprint(kind: &str, message: &str, trace: &str) -> String {
+    fingerprint(kind, message, trace, parse_java_function)
+}
+
 /// The first 16 hexadecimal digits of a SHA-256. It covers the kind, the normalized message, and the innermost functions.
-fn fingerprint(failure: &Failure<'_>) -> String {
-    let mut text = format!("{}\n{}", failure.kind, normalize(&failure.message));
-    for frame in failure.details.lines().filter_map(parse_function).take(FRAMES) {
+fn fingerprint(kind: &str, message: &str, details: &str, parse: impl Fn(&str) -> Option<&str>) -> String {
+    let mut text = format!("{kind}\n{}", normalize(message));
+    for frame in details.lines().filter_map(parse).take(FRAMES) {
         text.push('\n');
         text.push_str(frame);
     }
@@ -92,6 +98,12 @@ fn parse_function(line: &str) -> Option<&str> {
     is_frame.then(|| strip_hash(function))
 }
 
+/// Parses the method in a line of a Java stack trace, `\tat package.Class.method(File.java:42)`.
+fn parse_java_function(line: &str) -> Option<&str> {
+    let (method, place) = line.trim_start().strip_prefix("at ")?.split_once('(')?;
+    place.ends_with(')').then_some(method)
+}
+
 /// Removes the hash of a Rust name (`::h0123456789abcdef`) and the suffix of LLVM (`.llvm.42`).
 fn strip_hash(function: &str) -> &str {
     let function = function.split_once(".llvm.").map_or(function, |(name, _)| name);
@@ -105,9 +117,7 @@ mod tests {
     use crate::verdict::FailureKind;
 
     fn fingerprint_of(message: &str, details: &str) -> String {
-        let mut failure = Failure::new(FailureKind::Trap, message);
-        failure.details = details.into();
-        fingerprint(&failure)
+        fingerprint(FailureKind::Trap.name(), message, details, parse_function)
     }
 
     #[test]
@@ -122,6 +132,19 @@ mod tests {
             |address: &str, name: &str| format!("error\n    0: {address} - m.wasm!{name}\n    at src/lib.rs:3\n");
         assert_eq!(fingerprint_of("boom", &trap("0x12", "reduce")), fingerprint_of("boom", &trap("0x99", "reduce")));
         assert_ne!(fingerprint_of("boom", &trap("0x12", "reduce")), fingerprint_of("boom", &trap("0x12", "parse")));
+    }
+
+    #[test]
+    fn fingerprint_of_a_java_exception_covers_its_methods_but_no_line_numbers() {
+        let trace = |line: u32, method: &str| {
+            format!("E: boom\n\tat a.B.{method}(B.java:{line})\n\tat a.C.d(Unknown Source)\n")
+        };
+        let of = |trace: &str| foreign_fingerprint("a.E", "boom", trace);
+        assert_eq!(of(&trace(3, "m")), of(&trace(99, "m")));
+        assert_ne!(of(&trace(3, "m")), of(&trace(3, "n")));
+        assert_ne!(of(&trace(3, "m")), foreign_fingerprint("a.F", "boom", &trace(3, "m")));
+        assert_eq!(parse_java_function("at all (a remark)"), Some("all "));
+        assert_eq!(parse_java_function("\tat a.B.m(B.java:3) ~[a.jar]"), None);
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::Origin;
 use super::names::{
-    ATTEMPT, BACKTRACE, CONNECT_OFFSET, CONNECT_PARTITION, CONNECT_TOPIC, CUT, FAILURE, KEY, KIND, PLUGIN, SOURCE,
+    ATTEMPT, BACKTRACE, CONNECT_EXCEPTION, CONNECT_MESSAGE, CONNECT_OFFSET, CONNECT_PARTITION, CONNECT_TOPIC,
+    CONNECT_TRACE, CUT, FAILURE, FINGERPRINT, KEY, KIND, PLUGIN, PLUGIN_DIGEST, PLUGIN_NAME, PLUGIN_VERSION, SOURCE,
     SOURCE_TIMESTAMP, VERSION_1,
 };
 
@@ -82,9 +83,9 @@ fn connect(origin: &Origin) -> Vec<(&'static str, Value)> {
         ("__connect.errors.task.id", Fixed(origin.worker.to_string())),
         ("__connect.errors.stage", Fixed("TRANSFORMATION".to_owned())),
         ("__connect.errors.class.name", Fixed(origin.plugin_name.clone())),
-        ("__connect.errors.exception.class.name", Value::Field(Field::Kind)),
-        ("__connect.errors.exception.message", Value::Field(Field::Message)),
-        ("__connect.errors.exception.stacktrace", Value::Field(Field::Trace)),
+        (CONNECT_EXCEPTION, Value::Field(Field::Kind)),
+        (CONNECT_MESSAGE, Value::Field(Field::Message)),
+        (CONNECT_TRACE, Value::Field(Field::Trace)),
     ]
 }
 
@@ -93,10 +94,10 @@ fn version_1(origin: &Origin) -> Vec<(&'static str, Value)> {
     vec![
         (VERSION_1, Fixed("1".to_owned())),
         (KIND, Value::Field(Field::Kind)),
-        ("mapper-host.fingerprint", Value::Field(Field::Fingerprint)),
-        ("mapper-host.plugin.name", Fixed(origin.plugin_name.clone())),
-        ("mapper-host.plugin.version", Fixed(origin.plugin_version.clone())),
-        ("mapper-host.plugin.digest", Fixed(origin.plugin_digest.clone())),
+        (FINGERPRINT, Value::Field(Field::Fingerprint)),
+        (PLUGIN_NAME, Fixed(origin.plugin_name.clone())),
+        (PLUGIN_VERSION, Fixed(origin.plugin_version.clone())),
+        (PLUGIN_DIGEST, Fixed(origin.plugin_digest.clone())),
         ("mapper-host.contract", Fixed(origin.contract.to_owned())),
         ("mapper-host.group", Fixed(origin.group.clone())),
         (ATTEMPT, Value::Field(Field::Attempt)),

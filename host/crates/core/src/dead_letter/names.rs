@@ -4,12 +4,21 @@ pub(super) const CONNECT_PREFIX: &[u8] = b"__connect.errors.";
 pub(super) const CONNECT_TOPIC: &str = "__connect.errors.topic";
 pub(super) const CONNECT_PARTITION: &str = "__connect.errors.partition";
 pub(super) const CONNECT_OFFSET: &str = "__connect.errors.offset";
+pub(super) const CONNECT_EXCEPTION: &str = "__connect.errors.exception.class.name";
+pub(super) const CONNECT_MESSAGE: &str = "__connect.errors.exception.message";
+pub(super) const CONNECT_TRACE: &str = "__connect.errors.exception.stacktrace";
 
 pub(super) const OWN_PREFIX: &[u8] = b"mapper-host.";
 /// The mark of version 1.
 pub(super) const VERSION_1: &str = "mapper-host.headers";
 /// The kind of failure, in version 1.
 pub(super) const KIND: &str = "mapper-host.kind";
+/// The fingerprint, in version 1.
+pub(super) const FINGERPRINT: &str = "mapper-host.fingerprint";
+/// The name, the version and the digest of the plugin, in version 1.
+pub(super) const PLUGIN_NAME: &str = "mapper-host.plugin.name";
+pub(super) const PLUGIN_VERSION: &str = "mapper-host.plugin.version";
+pub(super) const PLUGIN_DIGEST: &str = "mapper-host.plugin.digest";
 /// The position of the record, `TOPIC/PARTITION@OFFSET`. With [`FAILURE`] the mark of version 2.
 pub(super) const SOURCE: &str = "mapper-host.source";
 /// The kind of failure and the fingerprint, `KIND FINGERPRINT`.

@@ -55,8 +55,11 @@ pub fn has_generated_key<'h>(mut headers: impl Iterator<Item = Header<'h>>) -> b
     headers.any(|(name, value)| name == KEY.as_bytes() && value == Some(GENERATED.as_bytes()))
 }
 
-/// How many times a record has failed before, from the headers of its last dead letter.
+/// How many times a record has failed before: as its source says, or from the headers of its last dead letter.
 pub(super) fn attempts_before(record: Record<'_>) -> u32 {
+    if let Some(failures) = record.failures_before() {
+        return failures;
+    }
     let attempt = last(record.headers(), ATTEMPT).and_then(|text| text.parse().ok());
     let is_version_2 = || record.headers().any(|(name, _)| name == SOURCE.as_bytes());
     attempt.unwrap_or_else(|| u32::from(is_version_2()))

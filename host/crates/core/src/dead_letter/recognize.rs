@@ -14,7 +14,7 @@ fn is_dead_letter(record: Record<'_>) -> bool {
     has_marks(record) || record.value().is_some_and(is_envelope)
 }
 
-fn is_envelope(value: &[u8]) -> bool {
+pub(super) fn is_envelope(value: &[u8]) -> bool {
     // Only a value with this prefix is parsed.
     if !value.starts_with(b"{\"processing_time\"") {
         return false;

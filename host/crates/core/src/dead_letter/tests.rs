@@ -1,6 +1,7 @@
 //! The envelope, byte for byte, and the headers.
 
 mod headers;
+mod letter;
 mod limits;
 
 use base64::Engine as _;
