@@ -17,6 +17,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("mapper-pipeline", &["mapper-core"]),
     ("mapper-kafka", &["mapper-core", "mapper-state", "mapper-pipeline"]),
     ("mapper-runtime", &["mapper-core", "mapper-state", "mapper-pipeline"]),
+    ("mapper-dead-letters", &["mapper-core", "mapper-api"]),
     ("mapper-telemetry", &["mapper-core", "mapper-pipeline"]),
     ("mapper-versions", &["mapper-core", "mapper-api", "mapper-state", "mapper-pipeline"]),
     ("mapper-author", &["mapper-core", "mapper-state", "mapper-terminal", "mapper-visits", "mapper-runtime"]),
@@ -35,6 +36,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
             "mapper-telemetry",
             "mapper-versions",
             "mapper-author",
+            "mapper-dead-letters",
         ],
     ),
 ];

@@ -1,0 +1,12 @@
+//! Dead letters that people work with: which ones are meant, what groups they form, and what has been done about them. No I/O.
+
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+#![forbid(unsafe_code)]
+
+pub mod groups;
+pub mod selection;
+pub mod state;
+
+pub use groups::{GroupStats, GroupTable};
+pub use selection::Selection;
+pub use state::{StateError, StateTable};

@@ -1,0 +1,162 @@
+//! What has been done about dead letters and their groups, as records of a compacted topic.
+//!
+//! - `letter TOPIC/PARTITION@OFFSET` is the resolution of the letters of one failed record.
+//! - `group FINGERPRINT` is the state of a group.
+//! - `redrive` is the claim of the redrive that runs.
+//!
+//! The values are JSON with a version `v`. A reader refuses a version that it does not know: it would overlook resolutions.
+
+mod records;
+mod resolutions;
+
+use std::collections::HashMap;
+
+use mapper_core::dead_letter::DeadLetter;
+use mapper_core::record::Record;
+use serde::de::DeserializeOwned;
+
+pub use records::{Action, Claim, GroupRecord, Mark, Outcome, Resolution, VERSION};
+pub use resolutions::{OutcomeCounts, Resolutions};
+
+use crate::selection::Position;
+
+/// The key of a record in the state topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StateKey {
+    /// The position of a failed record.
+    Letter(Position),
+    /// A fingerprint.
+    Group(String),
+    Redrive,
+}
+
+impl StateKey {
+    fn parse(key: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(key).ok()?;
+        match text.split_once(' ') {
+            None if text == "redrive" => Some(Self::Redrive),
+            Some(("letter", position)) => Position::parse(position).map(Self::Letter),
+            Some(("group", fingerprint)) => Some(Self::Group(fingerprint.to_owned())),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for StateKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Letter(position) => write!(f, "letter {position}"),
+            Self::Group(fingerprint) => write!(f, "group {fingerprint}"),
+            Self::Redrive => f.write_str("redrive"),
+        }
+    }
+}
+
+/// A record of the state topic that this program can't use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StateError {
+    /// A later version of the program wrote it.
+    Newer { key: String, version: u64 },
+    /// Another program wrote it, or it is damaged.
+    Foreign { key: String, reason: String },
+}
+
+impl std::fmt::Display for StateError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Newer { key, version } => write!(
+                f,
+                "the record '{key}' has version {version}, and this program knows version {VERSION}. Use a newer mapper-host"
+            ),
+            Self::Foreign { key, reason } => write!(f, "the record '{key}' is not one of mapper-host: {reason}"),
+        }
+    }
+}
+
+/// The present state: the last record of each key.
+#[derive(Debug, Clone, Default)]
+pub struct StateTable {
+    resolutions: Resolutions,
+    groups: HashMap<String, GroupRecord>,
+    claim: Option<Claim>,
+}
+
+impl StateTable {
+    /// Applies the next record of the topic.
+    ///
+    /// # Errors
+    /// See [`StateError`].
+    pub fn apply(&mut self, record: Record<'_>) -> Result<(), StateError> {
+        let shown = || String::from_utf8_lossy(record.key().unwrap_or_default()).into_owned();
+        let foreign = |reason: String| StateError::Foreign { key: shown(), reason };
+        let Some(key) = record.key().and_then(StateKey::parse) else {
+            return Err(foreign("its key is unknown".to_owned()));
+        };
+        let Some(value) = record.value() else {
+            self.remove(&key);
+            return Ok(());
+        };
+        match key {
+            StateKey::Letter(position) => self.resolutions.add(&position, &parse(value, &shown)?),
+            StateKey::Group(fingerprint) => drop(self.groups.insert(fingerprint, parse(value, &shown)?)),
+            StateKey::Redrive => self.claim = Some(parse(value, &shown)?),
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, key: &StateKey) {
+        match key {
+            StateKey::Letter(position) => self.resolutions.remove(position),
+            StateKey::Group(fingerprint) => drop(self.groups.remove(fingerprint)),
+            StateKey::Redrive => self.claim = None,
+        }
+    }
+
+    /// Prepares the table for look-ups, after the last record.
+    pub fn finish(&mut self) {
+        self.resolutions.finish();
+    }
+
+    /// Whether nothing has been done yet about a letter.
+    pub fn is_open(&self, letter: &DeadLetter<'_>) -> bool {
+        let at = letter.position();
+        let resolved = self.resolutions.last_letter(&letter.source_or_self().into(), at.partition);
+        resolved.is_none_or(|resolved| at.offset > resolved)
+    }
+
+    /// The letters of a failed record that are resolved: for each partition of the dead-letter topic, the offset of the last one.
+    pub fn resolved_letters(&self, source: &Position) -> impl Iterator<Item = (i32, i64)> {
+        self.resolutions.letters(source)
+    }
+
+    /// The number of failed records by the last thing done about them.
+    pub fn outcomes(&self) -> OutcomeCounts {
+        self.resolutions.outcomes()
+    }
+
+    pub fn group(&self, fingerprint: &str) -> Option<&GroupRecord> {
+        self.groups.get(fingerprint)
+    }
+
+    /// The redrive that has claimed the dead-letter topic last.
+    pub fn claim(&self) -> Option<&Claim> {
+        self.claim.as_ref()
+    }
+}
+
+fn parse<T: DeserializeOwned>(value: &[u8], key: &impl Fn() -> String) -> Result<T, StateError> {
+    let foreign = |error: serde_json::Error| StateError::Foreign { key: key(), reason: error.to_string() };
+    match serde_json::from_slice::<Head>(value).map_err(foreign)? {
+        Head { v } if v > VERSION => Err(StateError::Newer { key: key(), version: v }),
+        Head { .. } => serde_json::from_slice(value).map_err(foreign),
+    }
+}
+
+/// The part of a value that every version has.
+#[derive(serde::Deserialize)]
+struct Head {
+    v: u64,
+}
+
+#[cfg(test)]
+mod tests;
