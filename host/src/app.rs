@@ -124,7 +124,7 @@ pub fn generate(config: &GenerateConfig, console: &Console, shutdown: &Shutdown)
     let mut count = 0;
     while !shutdown.requested() && config.count.is_none_or(|most| count < most) {
         let row = visits.next().expect("the generator never ends");
-        producer.send(row.key.as_ref().map(String::as_bytes), row.value.as_bytes(), None, shutdown)?;
+        producer.send(row.key.as_ref().map(String::as_bytes), Some(row.value.as_bytes()), None, shutdown)?;
         count += 1;
         match config.rhythm {
             Rhythm::Reference if count % BURST_ROWS as u64 == 0 => shutdown.sleep(visits.pause()),

@@ -6,6 +6,7 @@ mod audit;
 mod author;
 mod check_file;
 mod definition;
+mod dlq;
 mod failures;
 mod file;
 mod generate;
@@ -78,6 +79,9 @@ pub fn parse(
         }
         Some(("check", matches)) if check_file::is_meant(matches) => {
             check_file::config(matches, &environment).map(|config| Command::CheckFile(Box::new(config)))
+        }
+        Some(("dlq", matches)) => {
+            dlq::command_config(matches, &environment).map(|config| Command::Dlq(Box::new(config)))
         }
         Some((name, matches)) if author::is_one(name) => author::command(name, matches, &environment),
         Some((name, matches)) if remote::NAMES.contains(&name) => {

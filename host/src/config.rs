@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 mod audit;
 pub(crate) mod brokers;
+mod dlq;
 mod failures;
 mod memory;
 mod pipeline;
@@ -28,6 +29,7 @@ pub use mapper_core::delivery::Delivery;
 pub use mapper_core::pairs::Pairs;
 pub use mapper_terminal::console::{LogConfig, LogFormat};
 
+pub use dlq::{DlqCommand, DlqConfig, DlqTopics, GroupMark, LetterFilter, StateFilter};
 pub use failures::{BreakerRecords, BreakerSettings, FailurePolicy, Failures, HeaderSet};
 pub use mapper_kafka::policy::{InputPolicy, OnGap, OnTopicRecreated};
 pub use mapper_kafka::properties;
@@ -50,6 +52,8 @@ pub enum Command {
     Generate(Box<GenerateConfig>),
     /// Audit a pipeline.
     Audit(Box<AuditConfig>),
+    /// Work with dead letters.
+    Dlq(Box<DlqConfig>),
     /// Call a running host.
     Remote(RemoteConfig),
     /// Build a plugin project.

@@ -155,7 +155,7 @@ fn generate(
         for row in mixed(visits.by_ref().take(BURST_ROWS).collect()).take_while(|_| !shutdown.requested()) {
             let timestamp = recent.add(&row.value, chrono::Utc::now().timestamp_millis());
             let key = row.key.as_ref().map(String::as_bytes);
-            producer.send(key, row.value.as_bytes(), Some(timestamp), shutdown)?;
+            producer.send(key, Some(row.value.as_bytes()), Some(timestamp), shutdown)?;
             shutdown.sleep(PAUSE);
         }
     }

@@ -13,6 +13,7 @@ pub mod cli;
 pub mod committed;
 pub mod config;
 pub mod demo;
+pub mod dlq;
 pub mod memory;
 pub mod pipelines;
 pub mod remote;

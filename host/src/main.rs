@@ -10,7 +10,7 @@ use mapper_core::shutdown::{Cause, Halt, Shutdown};
 use mapper_host::cli::{self, CliError};
 use mapper_host::config::{Command, LogConfig, ManConfig, RemoteCommand, RunConfig};
 use mapper_host::services::HostServices;
-use mapper_host::{app, audit, check_file, memory, remote};
+use mapper_host::{app, audit, check_file, dlq, memory, remote};
 use mapper_runtime::helper;
 use mapper_terminal::console::Console;
 use mapper_terminal::output;
@@ -97,6 +97,7 @@ fn run(command: Command) -> Result<Outcome, Halt> {
                 },
             )?;
         }
+        Command::Dlq(config) => return dlq::run(&config),
         Command::Build(config) => return mapper_author::build::build(&config, &HostServices),
         Command::Show(text) => output::print_text(&text),
         Command::Man(config) => write_pages(&config)?,

@@ -13,6 +13,7 @@ mod connecting;
 mod containment;
 mod contract;
 mod delivery;
+mod dlq;
 mod failures;
 mod fidelity;
 mod files;

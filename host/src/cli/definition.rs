@@ -4,7 +4,7 @@ use clap::Command;
 
 use super::arguments::{AFTER, argument};
 use super::settings::{GENERATE, RUN};
-use super::{audit, author, pages, remote};
+use super::{audit, author, dlq, pages, remote};
 
 /// Wider than this, help is hard to read.
 const HELP_COLUMNS: usize = 110;
@@ -17,11 +17,12 @@ const USAGE: &str = "mapper-host COMMAND [OPTIONS]
        mapper-host --plugin FILE [OPTIONS]    (the same as mapper-host run)";
 
 /// The groups of commands in the overview: a title, and the names in order.
-const GROUPS: [(&str, &[&str]); 5] = [
+const GROUPS: [(&str, &[&str]); 6] = [
     ("Run", &["run", "generate"]),
     ("Develop plugins", &["new", "build", "test", "map", "check", "bench"]),
     ("Check what was delivered", &["audit"]),
     ("Operate a running host", &["status", "swap", "rollback", "history", "shadow"]),
+    ("Work with dead letters", &["dlq"]),
     ("Set up the shell", &["completions", "man"]),
 ];
 
@@ -56,6 +57,7 @@ pub(super) fn command() -> Command {
         )
         .subcommand(audit::command())
         .subcommands(remote::commands())
+        .subcommand(dlq::command())
         .subcommands(pages::commands());
     let overview = overview(&command);
     command.help_template(format!(

@@ -74,6 +74,41 @@ pub(super) fn as_error(path: &str, mut mistakes: Vec<CliError>) -> Option<CliErr
     }
 }
 
+/// The settings of one pipeline, for a command about that pipeline only.
+///
+/// # Errors
+/// If the file has several and none is named, or not the named one.
+pub(super) fn select<'s>(sources: Sources<'s>, wanted: Option<&str>) -> Result<Sources<'s>, CliError> {
+    let tables = sources.file().map(|file| &*file.pipelines).unwrap_or_default();
+    let names = || {
+        let names = tables.iter().filter_map(|table| table.name.as_deref());
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let index = match wanted {
+        Some(wanted) => {
+            let found = tables.iter().position(|table| table.name.as_deref() == Some(wanted));
+            let Some(index) = found else {
+                let known = if tables.is_empty() {
+                    "no settings file with [[pipeline]] tables is given (--config)".to_owned()
+                } else {
+                    format!("the file has {}", names())
+                };
+                return Err(CliError::Wrong(format!("flag --pipeline: there is no pipeline {wanted:?}: {known}")));
+            };
+            index
+        }
+        None if tables.is_empty() => return Ok(sources),
+        None if tables.len() == 1 => 0,
+        None => {
+            return Err(CliError::Wrong(format!(
+                "the settings file has several pipelines; name one with --pipeline: {}",
+                names()
+            )));
+        }
+    };
+    Ok(sources.of_table(index))
+}
+
 /// The name of a pipeline that a flag gives.
 pub(super) fn name(text: &str) -> Result<String, CliError> {
     match wrong_name(Some(text)) {

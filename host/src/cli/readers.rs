@@ -44,6 +44,12 @@ pub(super) fn kafka(sources: &Sources<'_>) -> Result<(Option<String>, Pairs), Cl
     }
 }
 
+/// The topic with the states of dead letters.
+pub(super) fn state_topic(sources: &Sources<'_>, dead_letters: &str) -> Result<String, CliError> {
+    let given = sources.optional("state-topic", values::topic)?;
+    Ok(given.unwrap_or_else(|| format!("{dead_letters}.state")))
+}
+
 /// What is logged, and how.
 pub(super) fn log(sources: &Sources<'_>) -> Result<LogConfig, CliError> {
     Ok(LogConfig {

@@ -4,6 +4,7 @@ mod admin;
 mod audit;
 mod author;
 mod delivery;
+mod dlq;
 mod failures;
 mod generate;
 mod grants;
@@ -110,6 +111,7 @@ pub(crate) static RUN: LazyLock<Vec<Setting>> = LazyLock::new(|| {
 
 pub(crate) use audit::AUDIT;
 pub(crate) use author::{BENCH, MAP, TEST, WATCH};
+pub(crate) use dlq::DLQ;
 pub(crate) use output::CONFIG;
 
 /// Settings of `mapper-host generate`.

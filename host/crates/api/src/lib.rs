@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod alerts;
+pub mod dead_letters;
 pub mod pipelines;
 pub mod status;
 pub mod versions;

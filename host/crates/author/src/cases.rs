@@ -11,7 +11,8 @@
 //!   other JSON (compared as JSON). The other fields are `value_base64`, `key_base64`, `headers`, `timestamp_ms` and `topic`; the
 //!   topic `null` is the default output topic;
 //! - `error`, the exact message, or `error_matches`, a regular expression. `kind` is `rejected` by default;
-//! - `"skipped": true`: no output.
+//! - `"skipped": true`: no output;
+//! - `"succeeds": true`: any result but a failure.
 //!
 //! `settings` is an object of strings: the settings of the mapper for this case. A line with only `settings` applies to all cases
 //! below it in the file.
@@ -35,10 +36,11 @@ pub(super) use files::LIMIT;
 pub use files::{CaseFile, CasesError, find_paths, read_all, sibling_path};
 pub use run::{CaseResult, FileResults, run, split_runs};
 
-const KEYS: [&str; 9] = ["name", "settings", "input", "output", "outputs", "error", "error_matches", "kind", "skipped"];
+const KEYS: [&str; 10] =
+    ["name", "settings", "input", "output", "outputs", "error", "error_matches", "kind", "skipped", "succeeds"];
 const OUTPUT_KEYS: [&str; 7] = ["value", "value_base64", "key", "key_base64", "headers", "timestamp_ms", "topic"];
 /// The keys for the expected result. A case has one of them.
-const EXPECTATIONS: [&str; 5] = ["output", "outputs", "error", "error_matches", "skipped"];
+const EXPECTATIONS: [&str; 6] = ["output", "outputs", "error", "error_matches", "skipped", "succeeds"];
 
 #[derive(Debug, Clone)]
 pub struct Case {
@@ -60,6 +62,8 @@ pub enum Expected {
         kind: FailureKind,
         message: ExpectedMessage,
     },
+    /// The record does not fail.
+    Success,
     /// The case has no expected result yet.
     Unspecified,
 }
@@ -158,6 +162,12 @@ fn expected(object: &Object<'_>) -> Result<Expected, String> {
             return match object.get("skipped")? {
                 Some(true) => Ok(Expected::Outputs(Vec::new())),
                 _ => Err("\"skipped\": must be true, or replaced by the expected result".to_owned()),
+            };
+        }
+        Some(&"succeeds") => {
+            return match object.get("succeeds")? {
+                Some(true) => Ok(Expected::Success),
+                _ => Err("\"succeeds\": must be true, or replaced by the expected result".to_owned()),
             };
         }
         Some(&"error") => ExpectedMessage::Exact(object.get("error")?.unwrap_or_default()),

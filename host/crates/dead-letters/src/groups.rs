@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use mapper_core::dead_letter::DeadLetter;
 
 use crate::selection::Position;
+use crate::state::GroupRecord;
 
 /// Letters of further groups are counted together.
 const MAX_GROUPS: usize = 10_000;
@@ -43,6 +44,8 @@ pub struct GroupStats {
     pub last: VecDeque<Position>,
     /// For each partition of the failed records, the first and the last offset.
     pub spans: BTreeMap<(String, i32), (i64, i64)>,
+    /// The letters that show that a resolved group fails again.
+    pub regressions: u64,
 }
 
 /// Groups of dead letters.
@@ -55,17 +58,20 @@ pub struct GroupTable {
 }
 
 impl GroupTable {
-    pub fn add(&mut self, letter: &DeadLetter<'_>) {
+    /// Adds a letter. `record` has the decisions about a group.
+    pub fn add<'s>(&mut self, letter: &DeadLetter<'_>, record: impl FnOnce(&str) -> Option<&'s GroupRecord>) {
         self.letters += 1;
-        if let Some(group) = self.groups.get_mut(&*letter.fingerprint) {
-            group.add(letter);
-        } else if self.groups.len() < MAX_GROUPS {
-            let mut group = GroupStats::new(letter);
-            group.add(letter);
-            self.groups.insert(letter.fingerprint.clone().into_owned(), group);
-        } else {
+        let is_known = self.groups.contains_key(&*letter.fingerprint);
+        if !is_known && self.groups.len() >= MAX_GROUPS {
             self.others += 1;
+            return;
         }
+        if !is_known {
+            self.groups.insert(letter.fingerprint.clone().into_owned(), GroupStats::new(letter));
+        }
+        let Some(group) = self.groups.get_mut(&*letter.fingerprint) else { return };
+        group.add(letter);
+        group.regressions += u64::from(record(&letter.fingerprint).is_some_and(|record| record.is_regression(letter)));
     }
 
     /// The number of letters in all groups.
@@ -100,6 +106,7 @@ impl GroupStats {
             first: Vec::new(),
             last: VecDeque::new(),
             spans: BTreeMap::new(),
+            regressions: 0,
         }
     }
 
@@ -216,7 +223,7 @@ pub(crate) mod tests {
 
     fn table(samples: &[Sample<'_>]) -> GroupTable {
         let mut table = GroupTable::default();
-        batch(samples).records().for_each(|record| table.add(&DeadLetter::read(record).unwrap()));
+        batch(samples).records().for_each(|record| table.add(&DeadLetter::read(record).unwrap(), |_| None));
         table
     }
 

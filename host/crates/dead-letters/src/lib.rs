@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod groups;
+pub mod report;
 pub mod selection;
 pub mod state;
 

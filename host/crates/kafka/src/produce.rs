@@ -1,4 +1,4 @@
-//! A producer without transactions for the generator of visits.
+//! A producer without transactions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +10,11 @@ use rdkafka::util::Timeout;
 use super::client::KafkaSettings;
 use super::native::TopicHandle;
 use super::reporting::ReportingProducer;
+use mapper_core::record::Header;
 use mapper_core::shutdown::{Cause, Halt, Shutdown};
 
 pub struct TopicProducer {
+    name: String,
     topic: TopicHandle,
     producer: Arc<ReportingProducer>,
 }
@@ -22,27 +24,41 @@ impl TopicProducer {
     /// If librdkafka refuses a property.
     pub fn new(settings: &KafkaSettings, topic: &str) -> KafkaResult<Self> {
         let producer = Arc::new(ReportingProducer::new(&settings.producer(None, None))?);
-        Ok(Self { topic: TopicHandle::new(producer.clone(), topic)?, producer })
+        Ok(Self { name: topic.to_owned(), topic: TopicHandle::new(producer.clone(), topic)?, producer })
     }
 
-    /// Queues a record; waits while the queue is full. Without a timestamp, the record gets the current time.
+    /// Queues a record without headers; waits while the queue is full. Without a timestamp, the record gets the current time.
     ///
     /// # Errors
     /// If Kafka refuses the record, or if a shutdown interrupts the wait.
     pub fn send(
         &self,
         key: Option<&[u8]>,
-        value: &[u8],
+        value: Option<&[u8]>,
         timestamp_ms: Option<i64>,
+        shutdown: &Shutdown,
+    ) -> Result<(), Halt> {
+        self.send_with_headers(key, value, timestamp_ms, &mut std::iter::empty(), shutdown)
+    }
+
+    /// The same with headers.
+    ///
+    /// # Errors
+    /// If Kafka refuses the record, or if a shutdown interrupts the wait.
+    pub fn send_with_headers<'h>(
+        &self,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        timestamp_ms: Option<i64>,
+        headers: &mut dyn Iterator<Item = Header<'h>>,
         shutdown: &Shutdown,
     ) -> Result<(), Halt> {
         let wait = || {
             shutdown.sleep(Duration::from_millis(1));
             !shutdown.requested()
         };
-        self.topic
-            .produce(0, key, Some(value), timestamp_ms, &mut std::iter::empty(), wait)
-            .map_err(|code| Halt::kafka(format!("failed to produce a visit: {code}")))
+        let produced = self.topic.produce(0, key, value, timestamp_ms, headers, wait);
+        produced.map_err(|code| Halt::kafka(format!("failed to produce to the topic '{}': {code}", self.name)))
     }
 
     /// Waits until all records are acknowledged.
@@ -52,13 +68,15 @@ impl TopicProducer {
     pub fn finish(&self) -> Result<(), Halt> {
         let flushed = self.producer.flush(Timeout::Never);
         flushed.map_err(|error| {
-            Halt::new(Cause::Kafka, anyhow::Error::new(error).context("failed to produce the last visits"))
+            let context = format!("failed to produce the last records to the topic '{}'", self.name);
+            Halt::new(Cause::Kafka, anyhow::Error::new(error).context(context))
         })?;
         let Some(failures) = self.producer.context().take() else { return Ok(()) };
         let rejected = failures.rejected.first().map(|rejected| rejected.code);
         let code = rejected.or(failures.other.map(|(code, _)| code));
         Err(Halt::kafka(format!(
-            "failed to produce a visit: {}",
+            "failed to produce to the topic '{}': {}",
+            self.name,
             code.map_or_else(String::new, |code| code.to_string())
         )))
     }

@@ -15,10 +15,11 @@ use super::native::RecordQueue;
 use super::permissions::{MissingPermission, Operation, Resource};
 use super::setup::Setup;
 use super::until::EndOffsets;
-use mapper_core::record::Batch;
+use mapper_core::record::{Batch, Positions};
 use mapper_core::shutdown::{Cause, Halt, Shutdown};
-use mapper_core::topic_table::TopicNames;
 
+/// The size of the buffer of fetched records.
+const BUFFER_KIB: &str = "16384";
 const NO_GROUP: &str = "mapper-host-reads-without-a-group";
 
 /// A reader of one topic. It keeps the order within each partition.
@@ -28,6 +29,8 @@ pub struct TopicReader {
     consumer: Arc<BaseConsumer<ConnectionContext>>,
     topic: Arc<str>,
     until: EndOffsets,
+    firsts: Positions,
+    ends: Positions,
 }
 
 impl TopicReader {
@@ -36,19 +39,40 @@ impl TopicReader {
     /// # Errors
     /// If Kafka does not answer in time, or the topic does not exist.
     pub fn open(settings: &KafkaSettings, topic: &str, within: Duration, shutdown: &Shutdown) -> Result<Self, Halt> {
-        let setup = Setup::connect(settings, within, shutdown)?;
-        let until = setup.read_end_offsets(&TopicNames::one(topic), &[topic.to_owned()])?;
-        if until.partitions().is_empty() {
+        Self::open_if_exists(&Setup::connect(settings, within, shutdown)?, topic)?.ok_or_else(|| {
             let brokers = &settings.brokers;
-            return Err(Halt::configuration(format!(
-                "the topic '{topic}' doesn't exist at '{brokers}'; check the name"
-            )));
+            Halt::configuration(format!("the topic '{topic}' doesn't exist at '{brokers}'; check the name"))
+        })
+    }
+
+    /// Reads the end offsets of all partitions. `None` if the topic does not exist.
+    ///
+    /// # Errors
+    /// If Kafka does not answer in time.
+    pub fn open_if_exists(setup: &Setup, topic: &str) -> Result<Option<Self>, Halt> {
+        let ranges = setup.offset_ranges(topic)?;
+        if ranges.is_empty() {
+            return Ok(None);
         }
+        Self::open_ranges(setup.settings(), topic, &ranges).map(Some)
+    }
+
+    /// Reads these partitions, each from its first offset up to its end offset.
+    ///
+    /// # Errors
+    /// If librdkafka refuses a property.
+    pub fn open_ranges(settings: &KafkaSettings, topic: &str, ranges: &[(i32, i64, i64)]) -> Result<Self, Halt> {
+        let until = ranges.iter().map(|(partition, first, end)| (*partition, if first >= end { 0 } else { *end }));
+        let until = EndOffsets::new(until.collect());
         let failed = |error: KafkaError| {
             Halt::new(Cause::Kafka, anyhow::Error::new(error).context(format!("the topic '{topic}' can't be read")))
         };
         let mut config = settings.query_client();
-        config.set("enable.partition.eof", "true");
+        config
+            .set("enable.partition.eof", "true")
+            // Records may be removed before they are read.
+            .set("auto.offset.reset", "earliest")
+            .set("queued.max.messages.kbytes", BUFFER_KIB);
         if settings.group.is_empty() {
             // librdkafka requires a group for an assignment. It does not use the group here.
             config.set("group.id", NO_GROUP);
@@ -57,12 +81,24 @@ impl TopicReader {
             Arc::new(BaseConsumer::from_config_and_context(&config, ConnectionContext::default()).map_err(failed)?);
         let queue = RecordQueue::new(consumer.clone());
         let mut list = TopicPartitionList::new();
-        for partition in until.partitions() {
-            queue.route(topic, partition).map_err(failed)?;
-            list.add_partition_offset(topic, partition, Offset::Beginning).map_err(failed)?;
+        for (partition, first, _) in ranges {
+            queue.route(topic, *partition).map_err(failed)?;
+            list.add_partition_offset(topic, *partition, Offset::Offset(*first)).map_err(failed)?;
         }
         consumer.assign(&list).map_err(failed)?;
-        Ok(Self { queue, consumer, topic: topic.into(), until })
+        let firsts = ranges.iter().map(|(partition, first, _)| (*partition, *first)).collect();
+        let ends = ranges.iter().map(|(partition, _, end)| (*partition, *end)).collect();
+        Ok(Self { queue, consumer, topic: topic.into(), until, firsts, ends })
+    }
+
+    /// The first offset of each partition when it was opened.
+    pub fn firsts(&self) -> &Positions {
+        &self.firsts
+    }
+
+    /// The end offset of each partition when it was opened.
+    pub fn ends(&self) -> &Positions {
+        &self.ends
     }
 
     /// Adds up to `max_records` records and about `max_bytes` to the batch. Waits only for the first one. Returns false at the end.
@@ -76,7 +112,7 @@ impl TopicReader {
         max_bytes: usize,
         wait: Duration,
     ) -> Result<bool, Halt> {
-        let Self { queue, consumer, topic, until } = self;
+        let Self { queue, consumer, topic, until, .. } = self;
         // Events other than records, usually an unavailable broker. librdkafka retries by itself.
         while let Some(event) = consumer.poll(Duration::ZERO) {
             if let Err(error) = event {

@@ -1,5 +1,6 @@
 //! The checks of Kafka before the first record: connection, topics, permissions and record limits.
 
+mod compacted;
 mod group_offsets;
 mod topics;
 
@@ -67,6 +68,10 @@ impl Setup {
             setup.client.fetch_metadata(Some("__consumer_offsets"), timeout)
         })?;
         Ok(setup)
+    }
+
+    pub fn settings(&self) -> &KafkaSettings {
+        &self.settings
     }
 
     /// Repeats a request until it has an answer, the deadline passes, or the error is permanent.
@@ -199,11 +204,11 @@ impl Setup {
     }
 
     /// The partitions of a topic, each with its first and its end offset.
-    fn offset_ranges(&self, topic: &str) -> Result<Vec<(i32, i64, i64)>, Halt> {
+    pub(crate) fn offset_ranges(&self, topic: &str) -> Result<Vec<(i32, i64, i64)>, Halt> {
+        let what = format!("the end offsets of the topic '{topic}'");
         let range = |partition| {
-            let (first, end) = self.request("the end offsets of the input topic", |setup, timeout| {
-                setup.client.fetch_watermarks(topic, partition, timeout)
-            })?;
+            let (first, end) =
+                self.request(&what, |setup, timeout| setup.client.fetch_watermarks(topic, partition, timeout))?;
             Ok((partition, first, end))
         };
         (0..self.partition_count(topic)?.unwrap_or(0)).map(range).collect()

@@ -8,6 +8,7 @@
 
 pub mod escape;
 mod line;
+mod table;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, StdoutLock, Write};
@@ -18,6 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 
 pub use line::{Colour, Line};
+pub use table::{fit, table};
 
 /// Indents the second and later lines of an error, so that no line can look like the start of another error.
 const CONTINUATION: &str = "    ";

@@ -15,6 +15,24 @@ pub(super) const CREATE_TOPICS: Setting = setting(
     "Create the topics that do not exist, with this many partitions each",
 );
 
+pub(super) const DEAD_LETTER_TOPIC: Setting = setting(
+    HEADING,
+    "dead-letter-topic",
+    "TOPIC",
+    Text,
+    Value("visits_dlq"),
+    "The topic for records that the plugin fails on, with the reason",
+);
+
+pub(super) const STATE_TOPIC: Setting = setting(
+    HEADING,
+    "state-topic",
+    "TOPIC",
+    Text,
+    Described("the dead-letter topic with .state after its name"),
+    "The compacted topic that has what was done about dead letters and their groups. The dlq commands create it on their first write",
+);
+
 pub(super) const SETTINGS: &[Setting] = &[
     setting(HEADING, "input-topic", "TOPIC", Text, Value("visits"), "The topic to read"),
     setting(
@@ -34,14 +52,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         Value("visits_reduced"),
         "The topic for outputs that do not name a topic",
     ),
-    setting(
-        HEADING,
-        "dead-letter-topic",
-        "TOPIC",
-        Text,
-        Value("visits_dlq"),
-        "The topic for records that the plugin fails on, with the reason",
-    ),
+    DEAD_LETTER_TOPIC,
+    STATE_TOPIC,
     setting(
         HEADING,
         "extra-topic",

@@ -30,6 +30,10 @@ pub(super) fn compare(expected: &Expected, verdict: Verdict<'_>, input: Record<'
         (_, Verdict::Failed(failure)) => {
             Comparison { expected: expected_to_json(expected), actual: failure_to_json(&failure) }
         }
+        (Expected::Success, Verdict::Mapped(_)) => {
+            let expected = expected_to_json(expected);
+            Comparison { actual: expected.clone(), expected }
+        }
         (Expected::Outputs(outputs), Verdict::Mapped(actual)) => {
             let actual = actual.enumerate().map(|(index, output)| checked_fields(&output, input, outputs.get(index)));
             Comparison { expected: expected_to_json(expected), actual: outputs_to_json(actual.collect()) }
@@ -56,6 +60,7 @@ fn failure_to_json(failure: &Failure<'_>) -> Value {
 fn expected_to_json(expected: &Expected) -> Value {
     match expected {
         Expected::Unspecified => Value::Null,
+        Expected::Success => json!({ "succeeds": true }),
         Expected::Outputs(outputs) => outputs_to_json(outputs.iter().map(expected_output_to_json).collect()),
         Expected::Failed { kind, message: ExpectedMessage::Exact(text) } => {
             json!({ "error": text, "kind": kind.name() })

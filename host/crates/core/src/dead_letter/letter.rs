@@ -133,6 +133,11 @@ impl<'a> DeadLetter<'a> {
         })
     }
 
+    /// The letter as it is in its topic.
+    pub fn record(&self) -> Record<'a> {
+        self.record
+    }
+
     /// The position of the letter in its dead-letter topic.
     pub fn position(&self) -> RecordPosition<'a> {
         RecordPosition { topic: self.record.topic(), partition: self.record.partition(), offset: self.record.offset() }

@@ -91,7 +91,7 @@ impl Setup {
         Ok(())
     }
 
-    fn admin(&self) -> Result<AdminClient<ConnectionContext>, Halt> {
+    pub(super) fn admin(&self) -> Result<AdminClient<ConnectionContext>, Halt> {
         AdminClient::from_config_and_context(&self.settings.query_client(), ConnectionContext::default())
             .map_err(|error| client_error(&self.settings, error))
     }

@@ -183,7 +183,7 @@ mod tests {
         }
 
         fn produce(&self, records: usize) {
-            let send = |_| self.producer.send(None, b"value", None, &Shutdown::default()).unwrap();
+            let send = |_| self.producer.send(None, Some(b"value"), None, &Shutdown::default()).unwrap();
             (0..records).for_each(send);
             self.producer.finish().unwrap();
         }

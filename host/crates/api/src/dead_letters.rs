@@ -1,0 +1,164 @@
+//! Dead letters and their groups: the JSON of the `dlq` commands and of the admin API.
+
+use mapper_core::identity::Version;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The groups of the dead letters of a topic. Times are UTC in RFC 3339.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LetterGroups {
+    /// The dead-letter topic.
+    pub topic: String,
+    /// The topic of the states.
+    pub state_topic: String,
+    /// The groups with open letters, the largest first.
+    pub groups: Vec<LetterGroup>,
+    /// The letters of the topic.
+    pub letters: LetterCounts,
+}
+
+/// The letters of a topic.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LetterCounts {
+    /// Letters that nothing has been done about.
+    pub open: u64,
+    /// Letters that were redriven, returned, discarded, or replaced by a later letter.
+    pub closed: u64,
+    /// Open letters that the filters exclude.
+    pub filtered_out: u64,
+    /// Open letters in groups beyond the limit.
+    pub in_other_groups: u64,
+    /// Records of the topic that are no dead letters in a known format.
+    pub foreign: u64,
+    /// Offsets before the first record: letters that the retention of the topic has removed.
+    pub removed: u64,
+    /// Records of the state topic that are not of this program.
+    pub foreign_states: u64,
+}
+
+/// The state of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LetterGroupState {
+    /// It was resolved, and a letter shows that it fails again.
+    Regressed,
+    /// Its first letter is less than three days old, and nobody has decided about it.
+    New,
+    /// Nobody has decided about it.
+    Ongoing,
+    Acknowledged,
+    /// It is ignored, perhaps until a time.
+    Muted,
+    Resolved,
+}
+
+impl LetterGroupState {
+    pub const ALL: [Self; 6] =
+        [Self::Regressed, Self::New, Self::Ongoing, Self::Acknowledged, Self::Muted, Self::Resolved];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Regressed => "regressed",
+            Self::New => "new",
+            Self::Ongoing => "ongoing",
+            Self::Acknowledged => "acknowledged",
+            Self::Muted => "muted",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// Open letters with the same fingerprint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LetterGroup {
+    pub fingerprint: String,
+    pub state: LetterGroupState,
+    /// The kind of failure, or the class of an exception.
+    pub kind: String,
+    /// The message of the first letter.
+    pub message: String,
+    /// The number of open letters.
+    pub count: u64,
+    /// When the first and the last of them failed.
+    pub first_failed: Option<String>,
+    pub last_failed: Option<String>,
+    /// The share of the group in all open letters, from 0 to 1.
+    pub share_of_letters: f64,
+    /// The share of the group in the records from its first to its last failed one, from 0 to 1; null if their positions are unknown.
+    pub share_of_records: Option<f64>,
+    /// The highest number of failures of a record.
+    pub max_attempt: u32,
+    /// The versions of the plugin, each with its number of letters.
+    pub versions: Vec<VersionCount>,
+    /// The positions of the first and of the last letters.
+    pub samples: Vec<String>,
+    /// The last decision about the group.
+    pub decision: Option<Decision>,
+    /// Earlier decisions, the last one first.
+    pub history: Vec<Decision>,
+}
+
+/// A version of the plugin, and how many letters it has caused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct VersionCount {
+    #[serde(flatten)]
+    pub version: Version,
+    pub count: u64,
+}
+
+/// What somebody has decided about a group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Decision {
+    /// `acknowledged`, `resolved`, `muted` or `reopened`.
+    pub mark: String,
+    pub at: String,
+    /// The user and the machine.
+    pub by: String,
+    pub reason: String,
+    /// When a muted group is no longer ignored; null is never.
+    pub until: Option<String>,
+    /// The digest of the version that resolves the group.
+    pub version: Option<String>,
+}
+
+/// One dead letter. Bytes that are not UTF-8 are in base64, in the field with that name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Letter {
+    /// `TOPIC/PARTITION@OFFSET` of the letter.
+    pub position: String,
+    /// `TOPIC/PARTITION@OFFSET` of the record that failed, if it is known.
+    pub source: Option<String>,
+    /// `open` or `closed`.
+    pub state: String,
+    /// The program that wrote it: `mapper-host/1`, `mapper-host/2`, `envelope`, `kafka-connect`, `spring` or `kafka-streams`.
+    pub format: String,
+    pub kind: String,
+    pub fingerprint: String,
+    pub message: String,
+    /// The backtrace and the last log lines of the plugin, or the stack trace of an exception.
+    pub backtrace: Option<String>,
+    pub plugin: Option<Version>,
+    /// How many times the record has failed.
+    pub attempt: u32,
+    pub failed_at: Option<String>,
+    /// The parts of the record that did not fit into the letter.
+    pub cut: Option<String>,
+    /// The record that failed; null if it can't be read from the letter.
+    pub input: Option<LetterInput>,
+}
+
+/// The record that failed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LetterInput {
+    pub key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_base64: Option<String>,
+    /// Null is a tombstone, if there is no `value_base64`.
+    pub value: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_base64: Option<String>,
+    /// Names with values; a value that is not UTF-8 is in base64 after `base64:`.
+    pub headers: Vec<(String, Option<String>)>,
+    /// Milliseconds since 1970.
+    pub timestamp_ms: Option<i64>,
+}

@@ -1,0 +1,21 @@
+//! Settings of the commands for dead letters.
+
+use std::sync::LazyLock;
+
+use super::Kind::Text;
+use super::Standard::{Empty, Value};
+use super::kafka::{self, BROKERS_TEXT, CONNECT_TIMEOUT, KAFKA_ALLOW_CODE, KAFKA_PAIRS};
+use super::output::{self, CONFIG, LOG_FORMAT};
+use super::topics::{DEAD_LETTER_TOPIC, STATE_TOPIC};
+use super::{Setting, setting};
+
+/// The progress is shown in another way.
+const LOG_LEVEL: Setting = setting(output::HEADING, "log-level", "LEVEL", Text, Value("warn"), output::LOG_LEVEL_TEXT);
+
+/// Settings of the commands that read dead letters and decide about them.
+pub(crate) static DLQ: LazyLock<Vec<Setting>> = LazyLock::new(|| {
+    let brokers = setting(kafka::HEADING, "brokers", "LIST", Text, Empty, BROKERS_TEXT);
+    let topics = [DEAD_LETTER_TOPIC, STATE_TOPIC];
+    let kafka = [brokers, CONNECT_TIMEOUT, KAFKA_PAIRS, KAFKA_ALLOW_CODE];
+    topics.into_iter().chain(kafka).chain([LOG_FORMAT, LOG_LEVEL, CONFIG]).collect()
+});

@@ -1,0 +1,49 @@
+//! `dlq discard`: resolves letters without processing them.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use mapper_core::shutdown::Halt;
+use mapper_dead_letters::selection::Position;
+use mapper_dead_letters::state::{Outcome, Resolution, StateKey, VERSION};
+use mapper_terminal::output;
+
+use super::letters;
+use super::states::{Access, now, who};
+use crate::config::LetterFilter;
+
+/// # Errors
+/// If nothing is selected, or a state can't be written.
+pub(super) fn discard(access: &Access, filter: &LetterFilter, reason: &str) -> Result<(), Halt> {
+    let writer = access.writer()?;
+    let (at, by) = (now(), who());
+    let mut discarded = 0;
+    letters::select(access, filter, |letter, is_open| {
+        if !is_open {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let source = Position::from(letter.source_or_self());
+        let position = letter.position();
+        let mut letters: BTreeMap<i32, i64> = access.table.resolved_letters(&source).collect();
+        let last = letters.entry(position.partition).or_insert(position.offset);
+        *last = (*last).max(position.offset);
+        let resolution = Resolution {
+            v: VERSION,
+            outcome: Outcome::Discarded,
+            letters,
+            at: at.clone(),
+            by: by.clone(),
+            reason: Some(reason.to_owned()),
+            version: None,
+        };
+        writer.write(&StateKey::Letter(source), &resolution)?;
+        discarded += 1;
+        Ok(ControlFlow::Continue(()))
+    })?;
+    writer.finish()?;
+    if discarded == 0 {
+        return Err(letters::nothing(access, filter));
+    }
+    output::print_line(format!("discarded {discarded} letters of {}: {reason}", access.dead_letters));
+    Ok(())
+}

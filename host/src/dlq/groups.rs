@@ -1,0 +1,107 @@
+//! `dlq groups`, and the groups that other commands need.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use chrono::Utc;
+
+use mapper_api::dead_letters::{LetterCounts, LetterGroup, LetterGroupState, LetterGroups};
+use mapper_core::record::Positions;
+use mapper_core::shutdown::Halt;
+use mapper_dead_letters::{GroupTable, Selection, report};
+use mapper_terminal::output;
+
+use super::states::{Access, Scanned};
+use super::text;
+use crate::config::{LetterFilter, StateFilter};
+
+/// Prints the groups of the selected letters.
+///
+/// # Errors
+/// If Kafka refuses a read.
+pub(super) fn print(access: &Access, filter: &LetterFilter, is_json: bool) -> Result<(), Halt> {
+    let mut found = read(access, &filter.selection, filter.state)?;
+    let hidden = match filter.state {
+        StateFilter::Open => hide_decided(&mut found),
+        StateFilter::Group(state) => {
+            found.groups.retain(|group| group.state == state);
+            0
+        }
+        StateFilter::Closed | StateFilter::All => 0,
+    };
+    if is_json {
+        output::print_json(&found);
+    } else {
+        text::groups(&found, hidden).into_iter().for_each(output::print_line);
+    }
+    Ok(())
+}
+
+/// Removes the groups that need no attention. Returns how many.
+fn hide_decided(found: &mut LetterGroups) -> usize {
+    let before = found.groups.len();
+    found.groups.retain(|group| !matches!(group.state, LetterGroupState::Muted | LetterGroupState::Resolved));
+    before - found.groups.len()
+}
+
+/// Groups the selected letters.
+///
+/// # Errors
+/// If Kafka refuses a read.
+pub(super) fn read(access: &Access, selection: &Selection, state: StateFilter) -> Result<LetterGroups, Halt> {
+    read_with_ends(access, selection, state).map(|(groups, _)| groups)
+}
+
+/// Groups the selected letters. Also returns the end offsets of the dead-letter topic.
+///
+/// # Errors
+/// If Kafka refuses a read.
+pub(super) fn read_with_ends(
+    access: &Access,
+    selection: &Selection,
+    state: StateFilter,
+) -> Result<(LetterGroups, Positions), Halt> {
+    let mut table = GroupTable::default();
+    let mut filtered_out = 0;
+    let scanned = access.scan(|letter, is_open| {
+        let is_meant = match state {
+            StateFilter::Closed => !is_open,
+            StateFilter::All => true,
+            StateFilter::Open | StateFilter::Group(_) => is_open,
+        };
+        if is_meant && selection.contains(letter) {
+            table.add(letter, |fingerprint| access.table.group(fingerprint));
+        } else if is_open {
+            filtered_out += 1;
+        }
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let (now, letters, others) = (Utc::now(), table.letters(), table.others());
+    let group = |(fingerprint, stats): (String, _)| {
+        let record = access.table.group(&fingerprint);
+        report::group(fingerprint.clone(), stats, record, letters, now)
+    };
+    let groups: Vec<LetterGroup> = table.into_sorted().into_iter().map(group).collect();
+    let Scanned { open, closed, foreign, removed, ends } = scanned;
+    let letters = LetterCounts {
+        open,
+        closed,
+        filtered_out,
+        in_other_groups: others,
+        foreign,
+        removed,
+        foreign_states: access.foreign_states,
+    };
+    let (topic, state_topic) = (access.dead_letters.clone(), access.states.clone());
+    Ok((LetterGroups { topic, state_topic, groups, letters }, ends))
+}
+
+/// The fingerprints of the groups in a state.
+///
+/// # Errors
+/// If Kafka refuses a read.
+pub(super) fn in_state(access: &Access, state: LetterGroupState) -> Result<HashSet<String>, Halt> {
+    let found = read(access, &Selection::default(), StateFilter::Open)?;
+    let in_state = found.groups.into_iter().filter(|group| group.state == state);
+    Ok(in_state.map(|group| group.fingerprint).collect())
+}

@@ -1,0 +1,193 @@
+//! Access to the dead-letter topic and to the topic of the states.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use chrono::{SecondsFormat, Utc};
+
+use mapper_core::dead_letter::DeadLetter;
+use mapper_core::delivery::Delivery;
+use mapper_core::record::{Batch, Positions};
+use mapper_core::shutdown::{Cause, Halt, Shutdown};
+use mapper_dead_letters::state::StateKey;
+use mapper_dead_letters::{StateError, StateTable};
+use mapper_kafka::setup::Setup;
+use mapper_kafka::{KafkaSettings, TopicProducer, TopicReader};
+
+use super::progress::Progress;
+use crate::config::DlqTopics;
+
+const FETCH_RECORDS: usize = 10_000;
+const FETCH_BYTES: usize = 4 << 20;
+const FETCH_WAIT: Duration = Duration::from_millis(200);
+
+/// The topics, and what has been done about the letters.
+pub(super) struct Access {
+    settings: KafkaSettings,
+    setup: Setup,
+    pub(super) dead_letters: String,
+    pub(super) states: String,
+    pub(super) table: StateTable,
+    /// Records of the state topic that are not of this program.
+    pub(super) foreign_states: u64,
+}
+
+/// The letters of a topic, by what a scan found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Scanned {
+    pub(super) open: u64,
+    pub(super) closed: u64,
+    /// Records that are no dead letters.
+    pub(super) foreign: u64,
+    /// Offsets before the first record of each partition.
+    pub(super) removed: u64,
+    pub(super) ends: Positions,
+}
+
+impl Access {
+    /// Connects, and reads the states.
+    ///
+    /// # Errors
+    /// If Kafka does not answer, or a later version of the program has written states.
+    pub(super) fn connect(topics: &DlqTopics, shutdown: &Shutdown) -> Result<Self, Halt> {
+        let settings = KafkaSettings {
+            brokers: topics.brokers.clone(),
+            group: String::new(),
+            delivery: Delivery::AtLeastOnce,
+            properties: topics.kafka.clone(),
+            transaction_timeout: Duration::from_secs(60),
+            session_timeout: Duration::ZERO,
+            workers: 1,
+        };
+        let setup = Setup::connect(&settings, topics.connect_timeout, shutdown)?;
+        let mut access = Self {
+            settings,
+            setup,
+            dead_letters: topics.dead_letters.clone(),
+            states: topics.states.clone(),
+            table: StateTable::default(),
+            foreign_states: 0,
+        };
+        access.read_states()?;
+        Ok(access)
+    }
+
+    fn read_states(&mut self) -> Result<(), Halt> {
+        let Some(mut reader) = TopicReader::open_if_exists(&self.setup, &self.states)? else { return Ok(()) };
+        let mut batch = Batch::new(self.states.as_str());
+        loop {
+            let is_more = reader.fetch(&mut batch, FETCH_RECORDS, FETCH_BYTES, FETCH_WAIT)?;
+            for record in batch.records() {
+                match self.table.apply(record) {
+                    Ok(()) => {}
+                    Err(StateError::Foreign { .. }) => self.foreign_states += 1,
+                    Err(newer @ StateError::Newer { .. }) => {
+                        return Err(Halt::configuration(format!(
+                            "the state topic '{}' can't be used: {newer}",
+                            self.states
+                        )));
+                    }
+                }
+            }
+            batch.clear();
+            if !is_more {
+                break;
+            }
+        }
+        self.table.finish();
+        Ok(())
+    }
+
+    /// Reads all letters, in the order of each partition. `visit` gets whether a letter is open.
+    ///
+    /// # Errors
+    /// If Kafka refuses a read, or what `visit` returns.
+    pub(super) fn scan(
+        &self,
+        mut visit: impl FnMut(&DeadLetter<'_>, bool) -> Result<ControlFlow<()>, Halt>,
+    ) -> Result<Scanned, Halt> {
+        let Some(mut reader) = TopicReader::open_if_exists(&self.setup, &self.dead_letters)? else {
+            return Err(self.missing_topic());
+        };
+        let mut scanned = Scanned {
+            removed: reader.firsts().values().map(|first| *first as u64).sum(),
+            ends: reader.ends().clone(),
+            ..Scanned::default()
+        };
+        let progress = Progress::new("letters", reader.firsts(), reader.ends());
+        let mut batch = Batch::new(self.dead_letters.as_str());
+        loop {
+            let is_more = reader.fetch(&mut batch, FETCH_RECORDS, FETCH_BYTES, FETCH_WAIT)?;
+            for record in batch.records() {
+                let Some(letter) = DeadLetter::read(record) else {
+                    scanned.foreign += 1;
+                    continue;
+                };
+                let is_open = self.table.is_open(&letter);
+                *(if is_open { &mut scanned.open } else { &mut scanned.closed }) += 1;
+                if visit(&letter, is_open)?.is_break() {
+                    return Ok(scanned);
+                }
+            }
+            progress.advance(batch.len());
+            batch.clear();
+            if !is_more {
+                return Ok(scanned);
+            }
+        }
+    }
+
+    fn missing_topic(&self) -> Halt {
+        Halt::new(
+            Cause::Configuration,
+            anyhow::anyhow!(
+                "the dead-letter topic '{}' doesn't exist at '{}'; check the name (--dead-letter-topic)",
+                self.dead_letters,
+                self.settings.brokers
+            ),
+        )
+    }
+
+    /// Opens the state topic for writing. Creates it on the first use.
+    ///
+    /// # Errors
+    /// If the topic can't be created or is not compacted.
+    pub(super) fn writer(&self) -> Result<StateWriter, Halt> {
+        self.setup.ensure_compacted(&self.states)?;
+        let producer = TopicProducer::new(&self.settings, &self.states);
+        let producer = producer.map_err(|error| Halt::new(Cause::Kafka, error))?;
+        Ok(StateWriter(producer))
+    }
+}
+
+/// Writes states.
+pub(super) struct StateWriter(TopicProducer);
+
+impl StateWriter {
+    /// # Errors
+    /// If Kafka refuses the record.
+    pub(super) fn write(&self, key: &StateKey, value: &impl serde::Serialize) -> Result<(), Halt> {
+        let value = serde_json::to_vec(value).expect("a state has string keys");
+        self.0.send(Some(key.to_string().as_bytes()), Some(&value), None, &Shutdown::default())
+    }
+
+    /// Waits until all states are written.
+    ///
+    /// # Errors
+    /// If one was not.
+    pub(super) fn finish(self) -> Result<(), Halt> {
+        self.0.finish()
+    }
+}
+
+/// The present time, in RFC 3339.
+pub(super) fn now() -> String {
+    Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// The user and the machine.
+pub(super) fn who() -> String {
+    let user = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()));
+    let host = hostname::get().map(|name| name.to_string_lossy().into_owned()).unwrap_or_else(|_| "unknown".to_owned());
+    format!("{}@{host}", user.as_deref().unwrap_or("unknown"))
+}
