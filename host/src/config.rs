@@ -29,7 +29,10 @@ pub use mapper_core::delivery::Delivery;
 pub use mapper_core::pairs::Pairs;
 pub use mapper_terminal::console::{LogConfig, LogFormat};
 
-pub use dlq::{DlqCommand, DlqConfig, DlqTopics, GroupMark, LetterFilter, StateFilter};
+pub use dlq::{
+    DlqCommand, DlqConfig, DlqTopics, EditedValue, GroupMark, LetterFilter, RedriveConfig, RedriveTarget, StaleKeys,
+    StateFilter,
+};
 pub use failures::{BreakerRecords, BreakerSettings, FailurePolicy, Failures, HeaderSet};
 pub use mapper_kafka::policy::{InputPolicy, OnGap, OnTopicRecreated};
 pub use mapper_kafka::properties;

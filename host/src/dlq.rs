@@ -2,11 +2,14 @@
 
 mod cases;
 mod discard;
+mod edit;
 mod export;
 mod groups;
+mod import;
 mod letters;
 mod mark;
 mod progress;
+mod redrive;
 mod states;
 mod text;
 
@@ -19,14 +22,18 @@ use states::Access;
 
 /// # Errors
 /// If Kafka can't be read or written, or if nothing is selected that a command needs.
-pub fn run(config: &DlqConfig) -> Result<Outcome, Halt> {
+pub fn run(config: &DlqConfig, shutdown: &Shutdown) -> Result<Outcome, Halt> {
     Console::log_only(config.log.format, &config.log.filter).map_err(Halt::configuration)?;
-    let access = Access::connect(&config.topics, &Shutdown::default())?;
+    let access = Access::connect(&config.topics, shutdown)?;
     match &config.command {
+        DlqCommand::Try { config, plugin } => return redrive::try_out::try_out(&access, config, plugin, shutdown),
+        DlqCommand::Edit(config) => return edit::edit(access, config, shutdown),
+        DlqCommand::Redrive(config) => return redrive::redrive(access, config, shutdown),
         DlqCommand::Groups(filter) => groups::print(&access, filter, config.json)?,
         DlqCommand::List { filter, limit } => letters::list(&access, filter, *limit, config.json)?,
         DlqCommand::Show { filter } => letters::show(&access, filter, config.json)?,
         DlqCommand::Export(filter) => export::export(&access, filter)?,
+        DlqCommand::Import(file) => import::import(&access, file)?,
         DlqCommand::Cases { filter, limit } => cases::print(&access, filter, *limit)?,
         DlqCommand::Mark { group, mark, reason } => mark::mark(&access, group, mark, reason)?,
         DlqCommand::Discard { filter, reason } => discard::discard(&access, filter, reason)?,

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use mapper_author::Outcome;
 use mapper_core::shutdown::{Cause, Halt, Shutdown};
 use mapper_host::cli::{self, CliError};
-use mapper_host::config::{Command, LogConfig, ManConfig, RemoteCommand, RunConfig};
+use mapper_host::config::{Command, DlqCommand, LogConfig, ManConfig, RemoteCommand, RunConfig};
 use mapper_host::services::HostServices;
 use mapper_host::{app, audit, check_file, dlq, memory, remote};
 use mapper_runtime::helper;
@@ -20,6 +20,8 @@ use mapper_versions::Reload;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The message of a second signal during a redrive.
+const REDRIVE_AGAIN: &str = "ended immediately; the same command continues after the last committed transaction";
 /// The message of a second signal during a run.
 const AGAIN: &str = "ended immediately; the next start processes uncommitted records again";
 
@@ -97,7 +99,12 @@ fn run(command: Command) -> Result<Outcome, Halt> {
                 },
             )?;
         }
-        Command::Dlq(config) => return dlq::run(&config),
+        Command::Dlq(config) => {
+            // Only a redrive needs a clean shutdown.
+            let ends = matches!(config.command, DlqCommand::Redrive(_) | DlqCommand::Edit(_));
+            let shutdown = if ends { on_signal(None, REDRIVE_AGAIN)? } else { Shutdown::default() };
+            return dlq::run(&config, &shutdown);
+        }
         Command::Build(config) => return mapper_author::build::build(&config, &HostServices),
         Command::Show(text) => output::print_text(&text),
         Command::Man(config) => write_pages(&config)?,

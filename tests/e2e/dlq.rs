@@ -2,6 +2,8 @@
 
 mod decisions;
 mod reading;
+mod redrive;
+mod redrive_more;
 
 use harness::host::{self, Ended, Host, Job};
 use harness::kafka::Kafka;

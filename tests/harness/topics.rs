@@ -344,6 +344,13 @@ pub(crate) fn consumer(kafka: &Kafka, group: &str, isolation: &str) -> BaseConsu
     config.create().expect("the configuration is valid")
 }
 
+/// Whether the topic exists.
+pub fn exists(kafka: &Kafka, topic: &str) -> bool {
+    let consumer = consumer(kafka, &unique("harness"), "read_committed");
+    let metadata = consumer.fetch_metadata(None, TIMEOUT).unwrap_or_else(|error| panic!("no metadata: {error}"));
+    metadata.topics().iter().any(|found| found.name() == topic)
+}
+
 /// The partitions of the topic, in order. Panics if there is no such topic.
 #[track_caller]
 fn partitions(consumer: &BaseConsumer, topic: &str) -> std::ops::Range<i32> {

@@ -48,7 +48,7 @@ pub(super) fn command(
 }
 
 /// The settings of running a plugin.
-fn guest(sources: &Sources<'_>) -> Result<GuestConfig, CliError> {
+pub(super) fn guest(sources: &Sources<'_>) -> Result<GuestConfig, CliError> {
     Ok(GuestConfig {
         set: pairs::plugin(sources)?,
         cache_dir: readers::cache_dir(sources)?,

@@ -1,7 +1,9 @@
 //! `mapper-host dlq`: the commands for dead letters.
 
 mod filter;
+mod redrive;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -13,7 +15,7 @@ use crate::config::{DlqCommand, DlqConfig, DlqTopics, GroupMark, LetterFilter, v
 
 const ABOUT: &str = "Shows dead letters, and records what is done about them";
 const CODES: &str = "Reading joins no consumer group and commits nothing. Exit codes: 0 success; 1 internal error or nothing found; \
-    2 bad configuration; 4 Kafka unreachable or fatal Kafka error.";
+    10 records failed again; 2 bad configuration; 4 Kafka unreachable or fatal Kafka error.";
 const NO_BROKERS: &str = "give the brokers with --brokers LIST, for example --brokers localhost:9092 \
     (or MAPPER_BROKERS, or the key brokers of the file given with --config)";
 
@@ -33,6 +35,10 @@ pub(super) fn command() -> Command {
             "The fingerprint of a group, or its beginning; or the position of a letter or of the record that failed",
         ));
     let export = read("export", "Prints complete dead letters as JSON lines").arg(selected());
+    let import = Command::new("import").about("Writes exported dead letters to the dead-letter topic").arg(
+        arguments::path(Arg::new("file").value_name("FILE").required(true))
+            .help("JSON lines of mapper-host dlq export; - is standard input"),
+    );
     let cases = read("cases", "Prints test cases for a plugin from the records that failed")
         .arg(selected())
         .arg(limit.clone().help("The most cases; records with the same value make one [default: 20]"));
@@ -50,7 +56,9 @@ pub(super) fn command() -> Command {
     );
     let reopen = mark("reopen", "Removes the mark of a group");
     let discard = read("discard", "Resolves letters without processing them").arg(selected()).arg(reason);
-    let commands = [groups, list, show, export, cases, ack, resolve, mute, reopen, discard];
+    let commands = [groups, list, show, export, import, cases, ack, resolve, mute, reopen, discard]
+        .map(|command| command.args(settings::DLQ.iter().map(arguments::argument)));
+    let processing = [redrive::try_command(selected()), redrive::redrive_command(selected()), redrive::edit_command()];
     let json = Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON");
     Command::new("dlq")
         .about(ABOUT)
@@ -58,12 +66,11 @@ pub(super) fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
-        .subcommands(commands.map(|command| {
+        .subcommands(commands.into_iter().chain(processing).map(|command| {
             let pipeline = "The pipeline of the settings file, if it has several";
             command
                 .arg(json.clone())
                 .arg(Arg::new("pipeline").long("pipeline").value_name("NAME").help(pipeline))
-                .args(settings::DLQ.iter().map(arguments::argument))
                 .after_help(CODES)
         }))
 }
@@ -74,11 +81,13 @@ pub(super) fn command() -> Command {
 /// The first argument or setting that is wrong.
 pub(super) fn command_config(matches: &ArgMatches, environment: &Environment) -> Result<DlqConfig, CliError> {
     let (name, matches) = matches.subcommand().unwrap_or_else(|| unreachable!("clap requires a command"));
-    let sources = Sources::new(&settings::DLQ, matches, environment)?;
+    let is_processing = matches!(name, "try" | "redrive" | "edit");
+    let table: &[settings::Setting] = if is_processing { &settings::REDRIVE } else { &settings::DLQ };
+    let sources = Sources::new(table, matches, environment)?;
     let sources = pipelines::select(sources, matches.get_one::<String>("pipeline").map(String::as_str))?;
     Ok(DlqConfig {
         topics: topics(&sources)?,
-        command: read_command(name, matches)?,
+        command: if is_processing { redrive::config(name, matches, &sources)? } else { read_command(name, matches)? },
         json: matches.get_flag("json"),
         log: readers::log(&sources)?,
     })
@@ -114,6 +123,7 @@ fn read_command(name: &str, matches: &ArgMatches) -> Result<DlqCommand, CliError
         "list" => DlqCommand::List { filter: filter()?, limit: filter::limit(matches)? },
         "show" => DlqCommand::Show { filter: filter()? },
         "export" => DlqCommand::Export(filter()?),
+        "import" => DlqCommand::Import(matches.get_one::<PathBuf>("file").cloned().unwrap_or_default()),
         "cases" => DlqCommand::Cases { filter: filter()?, limit: filter::limit(matches)? },
         "ack" => mark(GroupMark::Acknowledge)?,
         "resolve" => mark(GroupMark::Resolve(text("fixed-in")))?,

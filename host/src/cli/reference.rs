@@ -52,7 +52,7 @@ fn settings_page() -> String {
         page += &row(setting);
     }
     let others = command.get_subcommands().filter(|command| !["run", "generate"].contains(&command.get_name()));
-    others.for_each(|command| page += &section(command));
+    others.for_each(|command| page += &sections(command, command.get_name()));
     page
 }
 
@@ -85,10 +85,17 @@ fn row(setting: &Setting) -> String {
     format!("| `--{name}{placeholder}`{repeated} | `{variable}` | {default} | {help} |\n")
 }
 
+/// A command and its commands.
+fn sections(command: &Command, name: &str) -> String {
+    let own = section(command, name);
+    let below = command.get_subcommands().map(|below| sections(below, &format!("{name} {}", below.get_name())));
+    [own].into_iter().chain(below).collect()
+}
+
 /// A command with its own arguments; those of `run` are only named.
-fn section(command: &Command) -> String {
+fn section(command: &Command, title: &str) -> String {
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-    let mut text = format!("\n## mapper-host {}\n\n{about}.\n", command.get_name());
+    let mut text = format!("\n## mapper-host {title}\n\n{about}.\n");
     let arguments: Vec<&Arg> = command.get_arguments().filter(|argument| argument.get_id() != "help").collect();
     let (shared, own): (Vec<&Arg>, Vec<&Arg>) = arguments.into_iter().partition(|argument| is_as_in_run(argument));
     if !own.is_empty() {

@@ -111,7 +111,7 @@ pub(crate) static RUN: LazyLock<Vec<Setting>> = LazyLock::new(|| {
 
 pub(crate) use audit::AUDIT;
 pub(crate) use author::{BENCH, MAP, TEST, WATCH};
-pub(crate) use dlq::DLQ;
+pub(crate) use dlq::{DLQ, REDRIVE};
 pub(crate) use output::CONFIG;
 
 /// Settings of `mapper-host generate`.

@@ -23,8 +23,10 @@ impl Topics {
         let dead_letters = sources.present("dead-letter-topic");
         let extra = sources.list("extra-topic");
         let ledger = sources.find("ledger-topic");
+        // The commands for dead letters use it. The host checks that it is no other topic.
+        let states = sources.find("state-topic");
         let mut taken: Vec<(&Given, String)> = Vec::new();
-        for given in [&output, &dead_letters].into_iter().chain(&ledger).chain(&extra) {
+        for given in [&output, &dead_letters].into_iter().chain(&ledger).chain(&states).chain(&extra) {
             let topic = given.read(values::topic)?;
             if input.contains(&topic) {
                 let what = if input.pattern().is_some() {
@@ -38,7 +40,7 @@ impl Topics {
             }
             if let Some((other, _)) = taken.iter().find(|(_, name)| *name == topic) {
                 return Err(given.refuse(&format!(
-                    "{other} names the same topic; outputs, dead letters and the ledger need topics of their own, to be told apart"
+                    "{other} names the same topic; outputs, dead letters, their states and the ledger need topics of their own, to be told apart"
                 )));
             }
             taken.push((given, topic));
@@ -46,6 +48,7 @@ impl Topics {
         let mut names = taken.into_iter().map(|(_, name)| name);
         let (output, dead_letters) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
         let ledger = ledger.as_ref().and_then(|_| names.next());
+        names.by_ref().take(usize::from(states.is_some())).for_each(drop);
         Ok(Self { input, output, dead_letters, extra: names.collect(), ledger })
     }
 }

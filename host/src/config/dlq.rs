@@ -1,10 +1,12 @@
 //! The configuration of the commands for dead letters.
 
+use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::{LogConfig, Pairs};
+use super::{GuestConfig, HeaderSet, LogConfig, Pairs};
 use mapper_api::dead_letters::LetterGroupState;
 use mapper_dead_letters::Selection;
 
@@ -46,17 +48,111 @@ pub enum DlqCommand {
         filter: LetterFilter,
         limit: Option<u64>,
     },
+    /// Write exported letters to the dead-letter topic.
+    Import(PathBuf),
     /// Decide about a group.
     Mark {
         group: String,
         mark: GroupMark,
         reason: String,
     },
+    /// Map letters, and produce nothing.
+    Try {
+        config: Box<RedriveConfig>,
+        plugin: PathBuf,
+    },
+    /// Map letters again, and produce the results.
+    Redrive(Box<RedriveConfig>),
+    /// Edit the value of a record, and redrive it.
+    Edit(Box<RedriveConfig>),
     /// Resolve letters without processing them.
     Discard {
         filter: LetterFilter,
         reason: String,
     },
+}
+
+/// How letters are processed again.
+#[derive(Debug, Clone)]
+pub struct RedriveConfig {
+    pub filter: LetterFilter,
+    pub target: RedriveTarget,
+    /// The topics for outputs, the default one first.
+    pub outputs: Vec<String>,
+    /// The ledger topic, if there is one.
+    pub ledger: Option<String>,
+    /// The consumer group of the pipeline, for the ledger.
+    pub consumer_group: String,
+    pub guest: GuestConfig,
+    pub dead_letter_headers: HeaderSet,
+    pub provenance: bool,
+    pub connect_timeout: Duration,
+    pub transaction_timeout: Duration,
+    pub commit_interval: Duration,
+    pub commit_records: usize,
+    pub commit_bytes: usize,
+    /// Records that have failed so often are left out.
+    pub max_attempts: u32,
+    /// The most letters.
+    pub limit: Option<u64>,
+    /// The most letters per second.
+    pub rate: Option<f64>,
+    /// The sizes of the batches between which the user is asked; `None` is all the rest.
+    pub batches: Vec<Option<u64>>,
+    /// Whether the next batch begins without a question.
+    pub yes: bool,
+    /// The value that replaces that of the only letter.
+    pub edited: Option<EditedValue>,
+    /// What to do about letters whose key has a newer output.
+    pub stale_keys: StaleKeys,
+    /// Whether a failure of a new group stops the redrive.
+    pub stops_on_regression: bool,
+    /// Whether to ignore the claim of another redrive.
+    pub takes_over: bool,
+    pub json: bool,
+}
+
+/// The value that a user gave a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EditedValue {
+    pub value: Vec<u8>,
+    /// The user and the machine.
+    pub by: String,
+}
+
+/// What to do about letters whose key has an output with a later timestamp than their record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StaleKeys {
+    /// Redrive and count them.
+    #[default]
+    Warn,
+    /// Leave them out and count them.
+    Skip,
+    /// Do not look for them.
+    Allow,
+}
+
+impl StaleKeys {
+    pub const ALL: [Self; 3] = [Self::Warn, Self::Skip, Self::Allow];
+}
+
+impl fmt::Display for StaleKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Warn => "warn",
+            Self::Skip => "skip",
+            Self::Allow => "allow",
+        })
+    }
+}
+
+/// What becomes of the records.
+#[derive(Debug, Clone)]
+pub enum RedriveTarget {
+    /// A plugin maps them.
+    Map { plugin: PathBuf },
+    /// They are written to their input topics again.
+    Return,
 }
 
 /// A decision about a group.

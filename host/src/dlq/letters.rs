@@ -25,6 +25,17 @@ struct ShownGroup {
     letters: Vec<Letter>,
 }
 
+/// The groups in the state of a filter, if it names one.
+///
+/// # Errors
+/// If Kafka refuses a read.
+pub(super) fn groups_in_state(access: &Access, filter: &LetterFilter) -> Result<Option<HashSet<String>>, Halt> {
+    match filter.state {
+        StateFilter::Group(state) => groups::in_state(access, state).map(Some),
+        StateFilter::Open | StateFilter::Closed | StateFilter::All => Ok(None),
+    }
+}
+
 /// Calls `visit` for each selected letter.
 ///
 /// # Errors
@@ -34,10 +45,7 @@ pub(super) fn select(
     filter: &LetterFilter,
     mut visit: impl FnMut(&DeadLetter<'_>, bool) -> Result<ControlFlow<()>, Halt>,
 ) -> Result<Scanned, Halt> {
-    let in_state: Option<HashSet<String>> = match filter.state {
-        StateFilter::Group(state) => Some(groups::in_state(access, state)?),
-        StateFilter::Open | StateFilter::Closed | StateFilter::All => None,
-    };
+    let in_state = groups_in_state(access, filter)?;
     access.scan(|letter, is_open| {
         let is_meant = match (filter.state, &in_state) {
             (StateFilter::All, _) => true,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
 
-use mapper_core::dead_letter::DeadLetter;
+use mapper_core::dead_letter::{DeadLetter, FailedInput};
 use mapper_core::delivery::Delivery;
 use mapper_core::record::{Batch, Positions};
 use mapper_core::shutdown::{Cause, Halt, Shutdown};
@@ -68,19 +68,39 @@ impl Access {
             table: StateTable::default(),
             foreign_states: 0,
         };
-        access.read_states()?;
+        access.update()?;
         Ok(access)
     }
 
-    fn read_states(&mut self) -> Result<(), Halt> {
-        let Some(mut reader) = TopicReader::open_if_exists(&self.setup, &self.states)? else { return Ok(()) };
+    /// Reads the states again.
+    ///
+    /// # Errors
+    /// If Kafka does not answer, or a later version of the program has written states.
+    pub(super) fn update(&mut self) -> Result<(), Halt> {
+        (self.table, self.foreign_states) = self.read_states()?;
+        Ok(())
+    }
+
+    /// The present states.
+    ///
+    /// # Errors
+    /// If Kafka does not answer, or a later version of the program has written states.
+    pub(super) fn read_table(&self) -> Result<StateTable, Halt> {
+        self.read_states().map(|(table, _)| table)
+    }
+
+    fn read_states(&self) -> Result<(StateTable, u64), Halt> {
+        let (mut table, mut foreign) = (StateTable::default(), 0);
+        let Some(mut reader) = TopicReader::open_if_exists(&self.setup, &self.states)? else {
+            return Ok((table, foreign));
+        };
         let mut batch = Batch::new(self.states.as_str());
         loop {
             let is_more = reader.fetch(&mut batch, FETCH_RECORDS, FETCH_BYTES, FETCH_WAIT)?;
             for record in batch.records() {
-                match self.table.apply(record) {
+                match table.apply(record) {
                     Ok(()) => {}
-                    Err(StateError::Foreign { .. }) => self.foreign_states += 1,
+                    Err(StateError::Foreign { .. }) => foreign += 1,
                     Err(newer @ StateError::Newer { .. }) => {
                         return Err(Halt::configuration(format!(
                             "the state topic '{}' can't be used: {newer}",
@@ -94,8 +114,63 @@ impl Access {
                 break;
             }
         }
-        self.table.finish();
-        Ok(())
+        table.finish();
+        Ok((table, foreign))
+    }
+
+    /// The record that failed, from its own topic; `None` if it is not there any more, or another record is in its place.
+    ///
+    /// # Errors
+    /// If Kafka refuses the read.
+    pub(super) fn read_source(&self, letter: &DeadLetter<'_>) -> Result<Option<FailedInput>, Halt> {
+        let Some(source) = letter.source else { return Ok(None) };
+        let ranges = self.setup.offset_ranges(source.topic)?;
+        let is_there = |(partition, first, end): &&(i32, i64, i64)| {
+            *partition == source.partition && (*first..*end).contains(&source.offset)
+        };
+        if ranges.iter().find(is_there).is_none() {
+            return Ok(None);
+        }
+        let range = [(source.partition, source.offset, source.offset + 1)];
+        let mut reader = TopicReader::open_ranges(&self.settings, source.topic, &range)?;
+        let mut batch = Batch::new(source.topic);
+        while reader.fetch(&mut batch, 1, FETCH_BYTES, FETCH_WAIT)? {}
+        let found = batch.records().find(|record| record.offset() == source.offset);
+        Ok(found.filter(|record| letter.is_of(*record)).map(FailedInput::of))
+    }
+
+    /// Opens the letters before these offsets.
+    ///
+    /// # Errors
+    /// If Kafka does not answer.
+    pub(super) fn open_letters(&self, ends: &Positions) -> Result<TopicReader, Halt> {
+        let ranges = self.setup.offset_ranges(&self.dead_letters)?;
+        let ranges: Vec<_> = ranges
+            .into_iter()
+            .filter_map(|(partition, first, _)| ends.get(&partition).map(|end| (partition, first, *end)))
+            .collect();
+        TopicReader::open_ranges(&self.settings, &self.dead_letters, &ranges)
+    }
+
+    /// A producer to the dead-letter topic.
+    ///
+    /// # Errors
+    /// If the topic does not exist, or librdkafka refuses a property.
+    pub(super) fn letter_producer(&self) -> Result<TopicProducer, Halt> {
+        if !self.setup.has_topic(&self.dead_letters)? {
+            return Err(self.missing_topic());
+        }
+        TopicProducer::new(&self.settings, &self.dead_letters).map_err(|error| Halt::new(Cause::Kafka, error))
+    }
+
+    /// The settings of the clients, for a pipeline that redrives letters.
+    pub(super) fn kafka_settings(&self, transaction_timeout: Duration) -> KafkaSettings {
+        KafkaSettings { delivery: Delivery::ExactlyOnce, transaction_timeout, ..self.settings.clone() }
+    }
+
+    /// The client for requests.
+    pub(super) fn setup(&self) -> &Setup {
+        &self.setup
     }
 
     /// Reads all letters, in the order of each partition. `visit` gets whether a letter is open.

@@ -12,7 +12,7 @@ use mapper_state::files::PLUGIN_LIMIT;
 use mapper_terminal::output;
 
 /// Loads one plugin, with different settings if needed.
-pub(super) struct Guest {
+pub struct Guest {
     engine: Arc<Engine>,
     path: PathBuf,
 }
@@ -20,7 +20,7 @@ pub(super) struct Guest {
 impl Guest {
     /// # Errors
     /// A granted directory can't be read.
-    pub(super) fn new(config: &GuestConfig, path: &Path) -> Result<Self, Halt> {
+    pub fn new(config: &GuestConfig, path: &Path) -> Result<Self, Halt> {
         config.grants.check().map_err(Halt::configuration)?;
         let engine = Engine::with_cache(config.limits, config.cache_dir.as_deref()).map_err(Halt::internal)?;
         Ok(Self { engine: Arc::new(engine.granting(config.grants.clone())), path: path.to_owned() })
@@ -28,8 +28,14 @@ impl Guest {
 
     /// # Errors
     /// The plugin can't be loaded with these settings.
-    pub(super) fn mapper(&self, settings: &[(String, String)]) -> Result<PluginMapper, Halt> {
-        Ok(PluginMapper::new(Arc::new(Plugin::load(&self.engine, &self.path, settings)?)))
+    pub fn mapper(&self, settings: &[(String, String)]) -> Result<PluginMapper, Halt> {
+        Ok(PluginMapper::new(self.load(settings)?))
+    }
+
+    /// # Errors
+    /// The plugin can't be loaded with these settings.
+    pub fn load(&self, settings: &[(String, String)]) -> Result<Arc<Plugin>, Halt> {
+        Ok(Arc::new(Plugin::load(&self.engine, &self.path, settings)?))
     }
 }
 

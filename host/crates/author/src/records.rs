@@ -40,7 +40,7 @@ impl JsonRecord {
     ///
     /// # Errors
     /// The text is not such a record.
-    pub(super) fn read(text: &str) -> Result<Self, String> {
+    pub fn read(text: &str) -> Result<Self, String> {
         let object = Object::read(text, &KEYS)?;
         let value = content(&object, "value")?.ok_or_else(|| {
             "missing key \"value\"; use null for a tombstone, or \"value_base64\" for bytes".to_owned()

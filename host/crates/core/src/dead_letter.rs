@@ -29,6 +29,7 @@ use crate::rejection::RejectionCause;
 use crate::verdict::Failure;
 
 pub use envelope::input_of;
+pub use fingerprint::fingerprint_of;
 pub use form::{DeadLetterForm, DeadLetterTimestamp};
 pub use layout::HeaderSet;
 pub use letter::{DeadLetter, FailedInput, LetterFormat, PluginName, RecordPosition, UNKNOWN_KIND};

@@ -30,6 +30,8 @@ pub struct Routes {
     pub dead_letters: Route,
     /// The ledger topic; `None` without a ledger.
     pub ledger: Option<Route>,
+    /// The topic with the states of dead letters; only for a redrive.
+    pub states: Option<Route>,
     /// The bytes that the host adds to each output.
     pub added_bytes: usize,
 }
@@ -37,7 +39,7 @@ pub struct Routes {
 /// The limit of a record if the topic configuration is unknown: Kafka's default of `max.message.bytes`.
 pub const DEFAULT_RECORD_BYTES: usize = 1_048_588;
 
-/// An index of the output topics, followed by the dead-letter topic and the ledger topic.
+/// An index of the output topics, followed by the dead-letter topic, the ledger topic and the state topic.
 pub type RouteIndex = usize;
 
 impl Routes {
@@ -45,7 +47,7 @@ impl Routes {
     pub fn with_default_limits(outputs: &[&str], dead_letters: &str) -> Self {
         let route = |topic: &str| Route { topic: topic.into(), limits: TopicLimits::default() };
         let outputs = outputs.iter().map(|topic| route(topic)).collect();
-        Self { outputs, dead_letters: route(dead_letters), ledger: None, added_bytes: 0 }
+        Self { outputs, dead_letters: route(dead_letters), ledger: None, states: None, added_bytes: 0 }
     }
 
     /// The same routes with a ledger topic with unknown limits.
@@ -53,6 +55,12 @@ impl Routes {
     pub fn with_ledger(self, topic: Option<&str>) -> Self {
         let ledger = topic.map(|topic| Route { topic: topic.into(), limits: TopicLimits::default() });
         Self { ledger, ..self }
+    }
+
+    /// The same routes with a state topic with unknown limits.
+    #[must_use]
+    pub fn with_states(self, topic: &str) -> Self {
+        Self { states: Some(Route { topic: topic.into(), limits: TopicLimits::default() }), ..self }
     }
 
     pub fn dead_letter_index(&self) -> RouteIndex {
@@ -64,15 +72,20 @@ impl Routes {
         self.ledger.as_ref().map(|_| self.outputs.len() + 1)
     }
 
+    /// The index of the state topic, if there is one.
+    pub fn state_index(&self) -> Option<RouteIndex> {
+        self.states.as_ref().map(|_| self.outputs.len() + 1 + usize::from(self.ledger.is_some()))
+    }
+
     pub fn get(&self, index: RouteIndex) -> &Route {
-        let ledger = self.ledger.as_ref().filter(|_| index > self.dead_letter_index());
-        self.outputs.get(index).or(ledger).unwrap_or(&self.dead_letters)
+        self.outputs.get(index).or_else(|| self.all().nth(index)).unwrap_or(&self.dead_letters)
     }
 
     /// The same routes with other limits, in the order of their indexes. `None` keeps the old limits.
     pub fn with_limits(&self, limits: impl IntoIterator<Item = Option<TopicLimits>>) -> Self {
         let mut routes = self.clone();
         let all = routes.outputs.iter_mut().chain([&mut routes.dead_letters]).chain(&mut routes.ledger);
+        let all = all.chain(&mut routes.states);
         for (route, limits) in all.zip(limits).filter_map(|(route, limits)| Some((route, limits?))) {
             route.limits = limits;
         }
@@ -81,7 +94,7 @@ impl Routes {
 
     /// All routes, in the order of their indexes.
     pub fn all(&self) -> impl Iterator<Item = &Route> {
-        self.outputs.iter().chain([&self.dead_letters]).chain(&self.ledger)
+        self.outputs.iter().chain([&self.dead_letters]).chain(&self.ledger).chain(&self.states)
     }
 
     fn find(&self, topic: Option<&str>) -> Option<RouteIndex> {

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::client::{self, ConnectionContext, KafkaSettings};
 use super::describe::{TopicDescription, describe_topics};
@@ -204,7 +205,10 @@ impl Setup {
     }
 
     /// The partitions of a topic, each with its first and its end offset.
-    pub(crate) fn offset_ranges(&self, topic: &str) -> Result<Vec<(i32, i64, i64)>, Halt> {
+    ///
+    /// # Errors
+    /// If Kafka does not answer.
+    pub fn offset_ranges(&self, topic: &str) -> Result<Vec<(i32, i64, i64)>, Halt> {
         let what = format!("the end offsets of the topic '{topic}'");
         let range = |partition| {
             let (first, end) =
@@ -212,6 +216,30 @@ impl Setup {
             Ok((partition, first, end))
         };
         (0..self.partition_count(topic)?.unwrap_or(0)).map(range).collect()
+    }
+
+    /// The partitions of a topic, each with its first offset at this timestamp or later, and its end offset.
+    ///
+    /// # Errors
+    /// If Kafka does not answer.
+    pub fn ranges_since(&self, topic: &str, timestamp_ms: i64) -> Result<Vec<(i32, i64, i64)>, Halt> {
+        let mut ranges = self.offset_ranges(topic)?;
+        let mut asked = TopicPartitionList::new();
+        for (partition, _, _) in &ranges {
+            let added = asked.add_partition_offset(topic, *partition, Offset::Offset(timestamp_ms.max(0)));
+            added.map_err(|error| client_error(&self.settings, error))?;
+        }
+        let found = self.request(&format!("the offsets of the topic '{topic}' at a time"), |setup, timeout| {
+            setup.client.offsets_for_times(asked.clone(), timeout)
+        })?;
+        for (partition, first, end) in &mut ranges {
+            // Without a record at this time or later, there is nothing to read.
+            *first = match found.find_partition(topic, *partition).map(|found| found.offset()) {
+                Some(Offset::Offset(offset)) => offset.max(*first),
+                _ => *end,
+            };
+        }
+        Ok(ranges)
     }
 
     /// Refuses an input topic whose last records are dead letters.

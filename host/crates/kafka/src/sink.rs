@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::topic_partition_list::TopicPartitionList;
 
 use self::errors::MissingTopic;
@@ -31,13 +31,19 @@ const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(1);
 /// A delivery report can follow the failure of its transaction within this time.
 const REPORT_WAIT: Duration = Duration::from_millis(200);
 
+/// The group that the sink commits offsets for.
+struct OffsetCommitter {
+    input: Arc<Input>,
+    member: Member,
+}
+
 /// Produces and commits for one worker.
 pub struct KafkaSink {
     settings: KafkaSettings,
     transactional_id: Option<String>,
     routes: Routes,
-    input: Arc<Input>,
-    member: Member,
+    /// `None` if the sink commits no offsets.
+    offsets: Option<OffsetCommitter>,
     shutdown: Shutdown,
     /// `None` before the first transaction, and after an error that ends the producer.
     open: Option<BoundedProducer>,
@@ -64,12 +70,31 @@ impl KafkaSink {
         member: Member,
         shutdown: Shutdown,
     ) -> Self {
+        Self::with_offsets(settings, transactional_id, &routes, Some(OffsetCommitter { input, member }), shutdown)
+    }
+
+    /// Commits transactions without offsets. Another sink with the same transactional id ends it.
+    pub fn without_group(
+        settings: KafkaSettings,
+        transactional_id: String,
+        routes: &Routes,
+        shutdown: Shutdown,
+    ) -> Self {
+        Self::with_offsets(settings, Some(transactional_id), routes, None, shutdown)
+    }
+
+    fn with_offsets(
+        settings: KafkaSettings,
+        transactional_id: Option<String>,
+        routes: &Routes,
+        offsets: Option<OffsetCommitter>,
+        shutdown: Shutdown,
+    ) -> Self {
         Self {
             settings,
             transactional_id,
-            routes: Routes::clone(&routes),
-            input,
-            member,
+            routes: routes.clone(),
+            offsets,
             shutdown,
             open: None,
             in_transaction: false,
@@ -141,10 +166,6 @@ impl KafkaSink {
         self.is_unusable = false;
     }
 
-    fn offsets(&self, next: &Positions) -> Result<TopicPartitionList, KafkaError> {
-        self.member.offsets(&self.input.names(), next)
-    }
-
     fn call(&mut self, call: impl FnOnce(&BoundedProducer) -> Result<(), CallError>) -> Result<(), SinkError> {
         let Some(open) = &self.open else { return Err(SinkError::Retriable(anyhow::anyhow!("there is no producer"))) };
         match call(open) {
@@ -175,10 +196,15 @@ impl KafkaSink {
         SinkError::Retriable(anyhow::Error::msg(reason))
     }
 
+    fn offsets_to_commit(&self, next: &Positions) -> Result<Option<(&OffsetCommitter, TopicPartitionList)>, SinkError> {
+        let Some(committer) = self.offsets.as_ref().filter(|_| !next.is_empty()) else { return Ok(None) };
+        let offsets = committer.member.offsets(&committer.input.names(), next);
+        offsets.map(|offsets| Some((committer, offsets))).map_err(|error| SinkError::Retriable(error.into()))
+    }
+
     fn commit_exactly_once(&mut self, next: &Positions) -> Result<(), SinkError> {
-        if !next.is_empty() {
-            let offsets = self.offsets(next).map_err(|error| SinkError::Retriable(error.into()))?;
-            let Some(member) = self.member.group_metadata() else {
+        if let Some((committer, offsets)) = self.offsets_to_commit(next)? {
+            let Some(member) = committer.member.group_metadata() else {
                 return Err(SinkError::Retriable(anyhow::anyhow!("this worker is not in the group")));
             };
             self.call(|producer| producer.send_offsets(offsets, member))?;
@@ -195,9 +221,8 @@ impl KafkaSink {
         if let Some(error) = self.take_failure(Duration::ZERO) {
             return Err(error);
         }
-        if !next.is_empty() {
-            let offsets = self.offsets(next).map_err(|error| SinkError::Retriable(error.into()))?;
-            commit_within(&self.member.consumer(), &offsets, COORDINATOR_LIMIT).map_err(|error| {
+        if let Some((committer, offsets)) = self.offsets_to_commit(next)? {
+            commit_within(&committer.member.consumer(), &offsets, COORDINATOR_LIMIT).map_err(|error| {
                 SinkError::Retriable(anyhow::Error::new(error).context("failed to commit the offsets"))
             })?;
         }
@@ -256,7 +281,9 @@ impl Sink for KafkaSink {
         } else {
             self.commit_at_least_once(next)?;
         }
-        self.member.record_committed(next);
+        if let Some(committer) = &self.offsets {
+            committer.member.record_committed(next);
+        }
         Ok(())
     }
 

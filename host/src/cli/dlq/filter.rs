@@ -14,11 +14,17 @@ const TIME_ALLOWED: &str =
     "give a time such as 2026-11-27T10:00:00Z or 2026-11-27 (UTC), or how long ago, such as 30m, 2h or 7d";
 
 /// The arguments of all commands that read letters.
-pub(super) fn arguments() -> [Arg; 7] {
+pub(super) fn arguments() -> [Arg; 8] {
     let argument = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help).help_heading("Filters")
     };
     [
+        argument(
+            "of-group",
+            "GROUP",
+            "Letters of the group with this fingerprint, or its beginning, like the argument GROUP",
+        )
+        .long("group"),
         argument(
             "since",
             "TIME",
@@ -52,6 +58,7 @@ pub(super) fn read(matches: &ArgMatches) -> Result<LetterFilter, CliError> {
         |name: &str| text(name).map(|given| time(given).ok_or_else(|| wrong(name, given, TIME_ALLOWED))).transpose();
     // Not all commands have it.
     let selected = matches.try_get_one::<String>("selected").ok().flatten();
+    let selected = selected.or_else(|| matches.get_one::<String>("of-group"));
     let (group, position) = match selected {
         None => (None, None),
         Some(given) => match Position::parse(given) {

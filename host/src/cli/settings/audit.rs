@@ -8,11 +8,12 @@ use super::kafka::{self, BROKERS_TEXT, CONNECT_TIMEOUT, KAFKA_ALLOW_CODE, KAFKA_
 use super::output::{self, CONFIG, LOG_FORMAT};
 use super::{RUN, Setting, setting};
 
-const OF_RUN: [&str; 8] = [
+const OF_RUN: [&str; 9] = [
     "input-topic",
     "input-topics",
     "output-topic",
     "dead-letter-topic",
+    "state-topic",
     "extra-topic",
     "ledger-topic",
     "provenance",

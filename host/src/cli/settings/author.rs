@@ -10,7 +10,7 @@ use super::output::{self, CONFIG, LOG_FORMAT};
 use super::{RUN, Setting, grants, limits, plugin, setting};
 
 /// What the plugin is run with, apart from which it is, and in how many threads.
-fn guest() -> impl Iterator<Item = Setting> {
+pub(super) fn guest() -> impl Iterator<Item = Setting> {
     const OTHERS: [&str; 2] = ["plugin", "workers"];
     let all = [plugin::SETTINGS, limits::SETTINGS, grants::SETTINGS];
     all.into_iter().flatten().filter(|setting| !OTHERS.contains(&setting.name)).copied()

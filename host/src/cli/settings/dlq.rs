@@ -4,10 +4,11 @@ use std::sync::LazyLock;
 
 use super::Kind::Text;
 use super::Standard::{Empty, Value};
+use super::author::guest;
 use super::kafka::{self, BROKERS_TEXT, CONNECT_TIMEOUT, KAFKA_ALLOW_CODE, KAFKA_PAIRS};
 use super::output::{self, CONFIG, LOG_FORMAT};
 use super::topics::{DEAD_LETTER_TOPIC, STATE_TOPIC};
-use super::{Setting, setting};
+use super::{RUN, Setting, failures, setting};
 
 /// The progress is shown in another way.
 const LOG_LEVEL: Setting = setting(output::HEADING, "log-level", "LEVEL", Text, Value("warn"), output::LOG_LEVEL_TEXT);
@@ -18,4 +19,21 @@ pub(crate) static DLQ: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     let topics = [DEAD_LETTER_TOPIC, STATE_TOPIC];
     let kafka = [brokers, CONNECT_TIMEOUT, KAFKA_PAIRS, KAFKA_ALLOW_CODE];
     topics.into_iter().chain(kafka).chain([LOG_FORMAT, LOG_LEVEL, CONFIG]).collect()
+});
+
+/// Settings of the commands that map letters: those of a run that concern the plugin and the topics that it writes.
+pub(crate) static REDRIVE: LazyLock<Vec<Setting>> = LazyLock::new(|| {
+    const TOPICS: [&str; 6] = ["group", "provenance", "input-topic", "input-topics", "output-topic", "extra-topic"];
+    const COMMITS: [&str; 5] =
+        ["commit-interval", "commit-records", "commit-bytes", "transaction-timeout", "ledger-topic"];
+    let listed = |names: &'static [&str]| RUN.iter().filter(|setting| names.contains(&setting.name)).copied();
+    let plugin = listed(&["plugin"]);
+    let guest = guest().filter(|setting| setting.name != "plugin");
+    plugin
+        .chain(listed(&TOPICS))
+        .chain(listed(&COMMITS))
+        .chain(guest)
+        .chain(failures::SETTINGS.iter().copied())
+        .chain(DLQ.iter().copied())
+        .collect()
 });

@@ -69,9 +69,11 @@ fn commands_in_pages_are_accepted() {
         // The commands of a page use the settings file that the page shows.
         let settings =
             file(text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap_or_default());
+        let exported = text.lines().filter_map(|line| line.trim().strip_prefix("export ")?.split_once('='));
+        let environment: Vec<(&str, &str)> = ENVIRONMENT.into_iter().chain(exported).collect();
         for command in commands(&text) {
             let command = command.replace("host.toml", settings.path().to_str().unwrap());
-            let parsed = parse(words(&command).into_iter().map(OsString::from), ENVIRONMENT);
+            let parsed = parse(words(&command).into_iter().map(OsString::from), environment.clone());
             if let Err(CliError::Wrong(message) | CliError::Setting { message, .. }) = parsed {
                 panic!("{}: {command}: {message}", page.display());
             }

@@ -82,16 +82,16 @@ fn invalid_value_is_rejected_with_the_allowed_values() {
         ),
         (
             "--dead-letter-topic=visits_reduced",
-            "default of --output-topic names the same topic; outputs, dead letters and the ledger need topics of their own, to be told apart",
+            "default of --output-topic names the same topic; outputs, dead letters, their states and the ledger need topics of their own, to be told apart",
         ),
         (
             "--extra-topic=visits_dlq",
-            "default of --dead-letter-topic names the same topic; outputs, dead letters and the ledger need topics of their own, to be \
+            "default of --dead-letter-topic names the same topic; outputs, dead letters, their states and the ledger need topics of their own, to be \
              told apart",
         ),
         (
             "--ledger-topic=visits_dlq",
-            "default of --dead-letter-topic names the same topic; outputs, dead letters and the ledger need topics of their own, to be \
+            "default of --dead-letter-topic names the same topic; outputs, dead letters, their states and the ledger need topics of their own, to be \
              told apart",
         ),
         (

@@ -22,11 +22,15 @@ impl Fingerprints {
             if self.0.len() >= MAX_CACHED {
                 self.0.clear();
             }
-            let fingerprint = fingerprint(failure.kind.name(), &failure.message, &failure.details, parse_function);
-            self.0.insert(text.to_owned(), fingerprint);
+            self.0.insert(text.to_owned(), fingerprint_of(failure));
         }
         &self.0[text]
     }
+}
+
+/// The fingerprint of a failure: 16 hexadecimal digits.
+pub fn fingerprint_of(failure: &Failure<'_>) -> String {
+    fingerprint(failure.kind.name(), &failure.message, &failure.details, parse_function)
 }
 
 /// The fingerprint of a failure that another program describes. Its backtrace is that of Java.

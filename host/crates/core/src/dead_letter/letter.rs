@@ -110,6 +110,19 @@ pub struct FailedInput {
     pub timestamp_ms: Option<i64>,
 }
 
+impl FailedInput {
+    /// A record as it is in its topic.
+    pub fn of(record: Record<'_>) -> Self {
+        let owned = |(name, value): Header<'_>| (name.to_vec(), value.map(<[u8]>::to_vec));
+        Self {
+            key: record.key().map(<[u8]>::to_vec),
+            value: record.value().map(<[u8]>::to_vec),
+            headers: record.headers().map(owned).collect(),
+            timestamp_ms: record.timestamp_ms(),
+        }
+    }
+}
+
 impl<'a> DeadLetter<'a> {
     /// Reads a record of a dead-letter topic. `None` if it is no dead letter in a known format.
     pub fn read(record: Record<'a>) -> Option<Self> {
@@ -202,8 +215,21 @@ impl<'a> DeadLetter<'a> {
             key: self.record.key().filter(|_| !is_generated).map(<[u8]>::to_vec),
             value,
             headers: headers.map(owned).collect(),
-            timestamp_ms: source_timestamp_ms(self.record.headers(), self.record.timestamp_ms()),
+            timestamp_ms: self.source_timestamp_ms(),
         })
+    }
+
+    /// The timestamp of the failed record.
+    pub fn source_timestamp_ms(&self) -> Option<i64> {
+        source_timestamp_ms(self.record.headers(), self.record.timestamp_ms())
+    }
+
+    /// Whether a record in the place of the failed one is that record: its topic can have been deleted and created again. Compares what
+    /// the letter still has of it.
+    pub fn is_of(&self, record: Record<'_>) -> bool {
+        let timestamp = self.source_timestamp_ms();
+        let has_key = self.cut().is_none_or(|cut| !cut.contains("key")) && self.headers.key.is_none();
+        timestamp == record.timestamp_ms() && (!has_key || self.record.key() == record.key())
     }
 
     /// Whether a header describes the failure. Those of foreign formats are removed only from letters in that format.

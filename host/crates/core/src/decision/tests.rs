@@ -13,6 +13,7 @@ fn routes() -> Routes {
         outputs: vec![route("reduced", 200), route("other", 150)],
         dead_letters: route("dlq", 1000),
         ledger: None,
+        states: None,
         added_bytes: 0,
     }
 }

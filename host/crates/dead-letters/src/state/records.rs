@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use chrono::Utc;
 use serde::{Deserialize, Serialize};
 
 use mapper_core::dead_letter::DeadLetter;
 
 /// The version of the values that this program writes.
 pub const VERSION: u64 = 1;
+/// A redrive that does not renew its claim for so long has died.
+const CLAIM_MS: i64 = 60_000;
 /// The most actions in the record of a group.
 const MAX_HISTORY: usize = 20;
 
@@ -130,6 +133,11 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// Extends the claim.
+    pub fn renew(&mut self) {
+        self.expires_ms = Utc::now().timestamp_millis() + CLAIM_MS;
+    }
+
     /// Whether another redrive must wait at this time.
     pub fn is_valid(&self, now_ms: i64) -> bool {
         !self.ended && now_ms < self.expires_ms

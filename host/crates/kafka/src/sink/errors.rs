@@ -120,7 +120,8 @@ impl KafkaSink {
                         return MissingPermission::new([Operation::Write], Resource::Topic(topic)).to_string();
                     }
                     None => {
-                        let topics = self.input.topics.to_string();
+                        let topics = self.offsets.as_ref().map(|offsets| offsets.input.topics.to_string());
+                        let topics = topics.unwrap_or_else(|| self.routes.get(0).topic.to_string());
                         return MissingPermission::new([Operation::Read], Resource::Topic(&topics)).to_string();
                     }
                 }
@@ -135,6 +136,11 @@ impl KafkaSink {
         self.fenced.push_back(now);
         self.close_producer();
         let id = self.transactional_id.as_deref().unwrap_or_default();
+        if self.offsets.is_none() {
+            return Some(Halt::kafka(format!(
+                "another producer took over the transactional id '{id}'. What this one has committed is done, and nothing else"
+            )));
+        }
         (self.fenced.len() >= MAX_FENCED).then(|| {
             Halt::kafka(format!(
                 "the transactional id '{id}' was taken over by another producer {MAX_FENCED} times within \

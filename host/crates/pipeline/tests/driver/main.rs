@@ -81,6 +81,7 @@ fn routes() -> Routes {
         outputs: vec![route("reduced", 1000), route("other", 1000)],
         dead_letters: route("dlq", 4000),
         ledger: None,
+        states: None,
         added_bytes: 0,
     }
 }

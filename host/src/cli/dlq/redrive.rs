@@ -1,0 +1,181 @@
+//! `dlq try` and `dlq redrive`.
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::super::readers::within;
+use super::super::sources::Sources;
+use super::super::{author, failures, readers, topics};
+use super::{CliError, filter, settings};
+use crate::cli::arguments;
+use crate::config::{DlqCommand, RedriveConfig, RedriveTarget, StaleKeys, StateFilter, values};
+
+const DEFAULT_MAX_ATTEMPTS: u32 = 5;
+const BATCHES_ALLOWED: &str =
+    "give numbers of letters with commas between them, and all for the rest, such as 10,100,all";
+const NO_PLUGIN: &str = "give the version that maps the letters with --plugin FILE, or --to-input to send their records to the input topics again";
+
+pub(super) fn try_command(selected: Arg) -> Command {
+    let plugin = Arg::new("file").value_name("FILE").required(true).value_parser(clap::value_parser!(PathBuf));
+    with_settings(Command::new("try"))
+        .about("Maps dead letters with a version of the plugin, and writes nothing")
+        .override_usage("mapper-host dlq try FILE [GROUP] [OPTIONS]")
+        .arg(plugin.help("The plugin"))
+        .args(filter::arguments())
+        .arg(selected)
+        .arg(limit())
+        .arg(max_attempts())
+}
+
+pub(super) fn redrive_command(selected: Arg) -> Command {
+    let switch =
+        |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
+    let value = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    with_settings(Command::new("redrive"))
+        .about("Maps dead letters again: outputs and resolutions are written in one transaction")
+        .override_usage("mapper-host dlq redrive --plugin FILE [GROUP] [OPTIONS]\n       mapper-host dlq redrive --to-input [GROUP] [OPTIONS]")
+        .args(filter::arguments())
+        .arg(selected)
+        .arg(switch("to-input", "Write the records to their input topics again, instead of mapping them here"))
+        .arg(switch("dry-run", "Map the letters and write nothing, as dlq try does"))
+        .arg(limit())
+        .arg(max_attempts())
+        .arg(value("rate", "N/s", "The most letters per second, such as 100/s"))
+        .arg(value("batches", "N,N,all", "Redrive so many letters, ask, and go on with the next number of letters"))
+        .arg(value(
+            "stale-keys",
+            "WHAT",
+            "What to do about letters whose key has an output with a later timestamp than their record: warn (default) redrives and \
+             counts them, skip leaves them out, allow does not read the output topics",
+        ))
+        .arg(switch("yes", "Do not ask between batches; stop there if there is a new group of failures"))
+        .arg(switch("stop-on-regression", "Stop after the transaction in which a record fails in a way that no letter has"))
+        .arg(switch("take-over", "Start although another redrive of this topic has not ended; that one is ended"))
+}
+
+pub(super) fn edit_command() -> Command {
+    let position = Arg::new("selected").value_name("TOPIC/PARTITION@OFFSET").required(true);
+    with_settings(Command::new("edit"))
+        .about("Opens the value of a failed record in $EDITOR, and redrives the record with the edited value")
+        .override_usage("mapper-host dlq edit TOPIC/PARTITION@OFFSET --allow-edit --plugin FILE [OPTIONS]")
+        .args(filter::arguments())
+        .arg(position.help("The position of a letter, or of the record that failed"))
+        .arg(
+            Arg::new("allow-edit")
+                .long("allow-edit")
+                .action(ArgAction::SetTrue)
+                .required(true)
+                .help("Required: the output is not that of the record. Its headers name the record and you"),
+        )
+        .arg(
+            Arg::new("to-input")
+                .long("to-input")
+                .action(ArgAction::SetTrue)
+                .help("Write the edited record to its input topic, instead of mapping it here"),
+        )
+        .arg(max_attempts())
+}
+
+fn limit() -> Arg {
+    Arg::new("limit").long("limit").value_name("N").help("End after this many letters")
+}
+
+fn max_attempts() -> Arg {
+    let help = "Leave out letters whose records have failed this many times [default: 5]";
+    Arg::new("max-attempts").long("max-attempts").value_name("N").help(help)
+}
+
+fn with_settings(command: Command) -> Command {
+    // `--group` names a group of failures here.
+    let settings = settings::REDRIVE.iter().filter(|setting| setting.name != "group");
+    let group = Arg::new("consumer-group").long("consumer-group").value_name("NAME");
+    let help = "The consumer group of the pipeline, for the ledger [default: visits_reader] [env: MAPPER_GROUP]";
+    command.arg(group.help(help).help_heading("Delivery")).args(settings.map(arguments::argument))
+}
+
+/// Reads and checks.
+///
+/// # Errors
+/// The first argument or setting that is wrong.
+pub(super) fn config(name: &str, matches: &ArgMatches, sources: &Sources<'_>) -> Result<DlqCommand, CliError> {
+    let text = |name: &str| matches.try_get_one::<String>(name).ok().flatten().map(String::as_str);
+    let switch = |name: &str| matches.try_get_one::<bool>(name).ok().flatten().copied().unwrap_or_default();
+    let wrong = |flag: &str, text: &str, allowed: &str| {
+        CliError::Wrong(format!("flag --{flag}: {text:?} is not allowed: {allowed}"))
+    };
+    let max_attempts = text("max-attempts")
+        .map(|given| values::whole32(given, 1..=u32::MAX).map_err(|allowed| wrong("max-attempts", given, &allowed)));
+    let rate = text("rate").map(|given| {
+        let number = given.strip_suffix("/s").unwrap_or(given);
+        values::rate(number).map_err(|allowed| wrong("rate", given, &format!("{allowed}, such as 100/s")))
+    });
+    let batches = text("batches").map(|given| batches(given).ok_or_else(|| wrong("batches", given, BATCHES_ALLOWED)));
+    let stale_keys = text("stale-keys")
+        .map(|given| values::one_of(given, &StaleKeys::ALL).map_err(|allowed| wrong("stale-keys", given, &allowed)));
+    let filter = filter::read(matches)?;
+    if matches!(filter.state, StateFilter::Closed | StateFilter::All) {
+        return Err(CliError::Wrong("flag --state: only open letters can be redriven".to_owned()));
+    }
+    let topics = topics::Topics::read(sources)?;
+    let plugin = match name {
+        "try" => matches.get_one::<PathBuf>("file").cloned(),
+        _ => sources.optional("plugin", readers::path)?,
+    };
+    let target = match (switch("to-input"), plugin) {
+        (true, _) => RedriveTarget::Return,
+        (false, Some(plugin)) => RedriveTarget::Map { plugin },
+        (false, None) => return Err(CliError::Wrong(NO_PLUGIN.to_owned())),
+    };
+    let failures = failures::config(sources)?;
+    let config = RedriveConfig {
+        filter,
+        target,
+        outputs: [topics.output].into_iter().chain(topics.extra).collect(),
+        ledger: sources.optional("ledger-topic", values::topic)?,
+        consumer_group: match text("consumer-group") {
+            Some(given) => values::name(given).map_err(|allowed| wrong("consumer-group", given, &allowed))?,
+            None => sources.value("group", values::name)?,
+        },
+        guest: author::guest(sources)?,
+        dead_letter_headers: failures.dead_letter_headers,
+        provenance: sources.value("provenance", |text| values::either(text, ["headers", "off"]))?,
+        connect_timeout: readers::connect_timeout(sources)?,
+        transaction_timeout: sources
+            .value("transaction-timeout", within(std::time::Duration::from_secs(1), readers::HOUR))?,
+        commit_interval: sources.value(
+            "commit-interval",
+            within(std::time::Duration::from_millis(1), std::time::Duration::from_secs(60)),
+        )?,
+        commit_records: sources.value("commit-records", |text| values::count(text, 1..=u64::MAX))?,
+        commit_bytes: sources.value("commit-bytes", |text| values::size(text, 1..=u64::MAX))?,
+        max_attempts: max_attempts.transpose()?.unwrap_or(DEFAULT_MAX_ATTEMPTS),
+        limit: if name == "edit" { None } else { filter::limit(matches)? },
+        rate: rate.transpose()?,
+        batches: batches.transpose()?.unwrap_or_default(),
+        edited: None,
+        stale_keys: stale_keys.transpose()?.unwrap_or_default(),
+        yes: switch("yes"),
+        stops_on_regression: switch("stop-on-regression"),
+        takes_over: switch("take-over"),
+        json: matches.get_flag("json"),
+    };
+    Ok(match (name == "try" || switch("dry-run"), &config.target) {
+        (true, RedriveTarget::Map { plugin }) => DlqCommand::Try { plugin: plugin.clone(), config: Box::new(config) },
+        (true, RedriveTarget::Return) => {
+            return Err(CliError::Wrong("flag --dry-run: it maps the letters, so it needs --plugin FILE".to_owned()));
+        }
+        (false, _) if name == "edit" => DlqCommand::Edit(Box::new(config)),
+        (false, _) => DlqCommand::Redrive(Box::new(config)),
+    })
+}
+
+fn batches(text: &str) -> Option<Vec<Option<u64>>> {
+    let batch = |part: &str| match part.trim() {
+        "all" => Some(None),
+        number => number.parse().ok().filter(|number| *number > 0).map(Some),
+    };
+    text.split(',').map(batch).collect()
+}

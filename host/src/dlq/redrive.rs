@@ -1,0 +1,310 @@
+//! `dlq redrive`: maps letters again. Outputs, new letters and resolutions are in one transaction.
+
+mod claim;
+mod letter;
+mod plan;
+mod progress;
+mod return_mapper;
+mod sink;
+mod source;
+mod stale;
+pub(super) mod try_out;
+mod version;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mapper_author::Outcome;
+use mapper_author::guest::{Guest, build_if_absent};
+use mapper_core::dead_letter::{DeadLetters, Origin};
+use mapper_core::decision::Routes;
+use mapper_core::identity::{ActiveVersion, Version};
+use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_kafka::KafkaSink;
+use mapper_pipeline::contracts::Mapper;
+use mapper_pipeline::{
+    BreakerRecords, BreakerSettings, CommitPolicy, Driver, FailurePolicy, LedgerNames, Observers, PROVENANCE_BYTES,
+    Parts, Settings, SinkError, SystemClock,
+};
+use mapper_runtime::{CONTRACT_VERSION, PluginMapper};
+use mapper_state::in_flight::{InFlightMarkers, WorkerMarker};
+use mapper_telemetry::StepTrace;
+use mapper_terminal::output;
+
+use super::states::Access;
+use crate::config::{RedriveConfig, RedriveTarget, StaleKeys};
+use plan::Plan;
+use progress::{Progress, RedriveObserver};
+use return_mapper::ReturnMapper;
+use sink::{RedriveRoutes, RedriveSink, Redriver, TransactionCounts};
+use source::{InPipeline, LetterSource};
+use stale::NewestOutputs;
+use version::FixedVersion;
+
+/// A plugin that fails on so many records in a row is broken: the redrive stops.
+const BREAKER_AFTER: u32 = 100;
+
+/// # Errors
+/// If Kafka or the plugin fails, or another redrive runs.
+pub(super) fn redrive(access: Access, config: &RedriveConfig, shutdown: &Shutdown) -> Result<Outcome, Halt> {
+    match &config.target {
+        RedriveTarget::Map { plugin } => {
+            build_if_absent(plugin)?;
+            let plugin = Guest::new(&config.guest, plugin)?.load(&config.guest.set)?;
+            let version = Version::from(&plugin.identity);
+            let active = ActiveVersion { term: 0, version, contract: plugin.identity.contract };
+            let outputs: Vec<&str> = config.outputs.iter().map(String::as_str).collect();
+            run(access, config, &outputs, (PluginMapper::new(plugin), active, true), shutdown)
+        }
+        RedriveTarget::Return => {
+            // The first pass finds the topics.
+            let sources = Plan::read(&access, &config.filter, config.max_attempts)?.sources;
+            let outputs: Vec<&str> = sources.iter().map(String::as_str).collect();
+            if outputs.is_empty() {
+                output::print_line("no open letter is selected");
+                return Ok(Outcome::Success);
+            }
+            let text = |text: &str| text.to_owned();
+            let version = Version { name: text("return"), version: text("-"), digest: text("-") };
+            let active = ActiveVersion { term: 0, version, contract: CONTRACT_VERSION };
+            run(access, config, &outputs, (ReturnMapper, active, false), shutdown)
+        }
+    }
+}
+
+fn run<M: Mapper>(
+    mut access: Access,
+    config: &RedriveConfig,
+    outputs: &[&str],
+    (mut mapper, active, is_mapped): (M, ActiveVersion, bool),
+    shutdown: &Shutdown,
+) -> Result<Outcome, Halt> {
+    access.setup().ensure_compacted(&access.states)?;
+    claim::check(&access, config.takes_over)?;
+    access.setup().ensure_topics(outputs.iter().copied(), None)?;
+    let routes = access.setup().read_routes(outputs, &access.dead_letters, None)?;
+    let added_bytes = if config.provenance { PROVENANCE_BYTES } else { 0 };
+    let routes = Routes { added_bytes, ..routes };
+    let all_routes = routes.clone().with_ledger(config.ledger.as_deref()).with_states(&access.states);
+    let positions = RedriveRoutes {
+        dead_letters: all_routes.dead_letter_index(),
+        states: all_routes.state_index().unwrap_or_default(),
+        ledger: all_routes.ledger_index(),
+    };
+    let id = format!("mapper-host-redrive-{}", access.dead_letters);
+    let kafka = access.kafka_settings(config.transaction_timeout);
+    let mut inner = KafkaSink::without_group(kafka, id, &all_routes, shutdown.clone());
+    inner.connect_within(config.connect_timeout).map_err(halt)?;
+    let mut claim = claim::new();
+    let claimed = sink::claim(&mut inner, positions.states, &mut claim);
+    claimed.map_err(halt)?;
+    // Transactions of a redrive that died are ended now, so this is all that it has done.
+    access.update()?;
+    let plan = Plan::read(&access, &config.filter, config.max_attempts)?;
+    let total = plan.total.min(config.limit.unwrap_or(u64::MAX));
+    let newest = match config.stale_keys {
+        StaleKeys::Allow => NewestOutputs::new(),
+        StaleKeys::Warn | StaleKeys::Skip => stale::find(&access, &plan, outputs)?,
+    };
+    let in_pipeline = InPipeline::default();
+    let transaction = Rc::new(RefCell::new(TransactionCounts::default()));
+    let mut sink = RedriveSink {
+        inner,
+        access: &access,
+        plan: &plan,
+        routes: positions,
+        topics: all_routes.all().map(|route| route.topic.clone()).collect(),
+        redriver: Redriver {
+            by: super::states::who(),
+            group: config.consumer_group.clone(),
+            version: is_mapped.then(|| active.version.digest.clone()),
+            claim,
+        },
+        in_pipeline: in_pipeline.clone(),
+        transaction: transaction.clone(),
+    };
+    let mut source = LetterSource::open(
+        &access,
+        &config.filter,
+        (&plan, config.max_attempts),
+        (newest, config.stale_keys == StaleKeys::Skip),
+        config.rate,
+        in_pipeline,
+    )?;
+    source.edited.clone_from(&config.edited);
+    let progress = Rc::new(RefCell::new(Progress::new(total, config.json || !output::stdout_is_terminal())));
+    let pipeline = Pipeline { config, routes: Arc::new(routes), active, shutdown };
+    let mut ended = Ok(());
+    for stage in stages(&config.batches, total) {
+        source.left = stage;
+        let observer = RedriveObserver {
+            progress: progress.clone(),
+            transaction: transaction.clone(),
+            known: plan.known.clone(),
+            stop: config.stops_on_regression.then(|| shutdown.clone()),
+        };
+        let mut driver = pipeline.driver(source, mapper, sink, observer);
+        ended = driver.run();
+        (source, mapper, sink) = driver.into_parts();
+        let is_last = source.is_exhausted() || progress.borrow().done + source.recovered >= total;
+        if ended.is_err() || shutdown.requested() || is_last || !config.may_continue(&progress.borrow().new_groups) {
+            break;
+        }
+        // The question can take longer than the claim lasts.
+        sink.claim(false).map_err(halt)?;
+    }
+    let is_stopped =
+        ended.is_err() || progress.borrow().done + source.recovered < total.saturating_sub(source.left_out());
+    progress.borrow().finish(is_stopped);
+    report_left_out(&plan, source.lost, config.max_attempts);
+    report_stale(source.stale, config.stale_keys);
+    let released = sink.claim(true);
+    sink.inner.close();
+    ended?;
+    released.map_err(halt)?;
+    let has_failed = progress.borrow().counts.dead_letters() > 0;
+    Ok(if has_failed { Outcome::RecordsFailed } else { Outcome::Success })
+}
+
+fn halt(error: SinkError) -> Halt {
+    match error {
+        SinkError::Fatal(halt) => halt,
+        other => Halt::kafka(other.to_string()),
+    }
+}
+
+/// The numbers of letters of each stage.
+fn stages(batches: &[Option<u64>], total: u64) -> Vec<u64> {
+    let mut left = total;
+    let mut stages = Vec::new();
+    for batch in batches.iter().copied().chain([None]) {
+        let stage = batch.unwrap_or(left).min(left);
+        if stage > 0 {
+            stages.push(stage);
+        }
+        left -= stage;
+    }
+    stages
+}
+
+fn report_stale(stale: u64, stale_keys: StaleKeys) {
+    if stale == 0 {
+        return;
+    }
+    let (done, hint) = match stale_keys {
+        StaleKeys::Skip => ("left out", ""),
+        _ => ("redrove", " Their outputs follow newer ones; --stale-keys skip leaves such letters out"),
+    };
+    output::eprint_line(format!(
+        "{done} {stale} letters whose key has an output with a later timestamp than their record.{hint}"
+    ));
+}
+
+fn report_left_out(plan: &Plan, lost: u64, max_attempts: u32) {
+    let report = |count: u64, text: String| {
+        if count > 0 {
+            output::eprint_line(format!("left out {count} letters: {text}"));
+        }
+    };
+    report(plan.exhausted, format!("their records have failed {max_attempts} times or more (--max-attempts)"));
+    report(lost, "parts of their records were cut, and the records are not in their topic any more".to_owned());
+}
+
+impl RedriveConfig {
+    /// Whether the next stage may begin. Asks, unless the answer is given by `--yes`.
+    fn may_continue(&self, new_groups: &std::collections::BTreeMap<String, String>) -> bool {
+        if self.yes {
+            return new_groups.is_empty();
+        }
+        let new = if new_groups.is_empty() {
+            String::new()
+        } else {
+            format!("{} new groups of failures; ", new_groups.len())
+        };
+        output::eprint_prompt(&format!("{new}continue with the next batch? [y/N] "));
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+    }
+}
+
+/// The parts of the pipeline that all stages share.
+struct Pipeline<'c> {
+    config: &'c RedriveConfig,
+    routes: Arc<Routes>,
+    active: ActiveVersion,
+    shutdown: &'c Shutdown,
+}
+
+impl Pipeline<'_> {
+    fn driver<S, K, M>(&self, source: S, mapper: M, sink: K, observer: RedriveObserver) -> Driver<S, K, FixedVersion<M>>
+    where
+        S: mapper_pipeline::contracts::Source,
+        K: mapper_pipeline::contracts::Sink,
+        M: Mapper,
+    {
+        let Self { config, routes, active, shutdown } = self;
+        let origin = Origin {
+            group: "mapper-host-redrive".to_owned(),
+            worker: 0,
+            plugin_name: active.version.name.clone(),
+            plugin_version: active.version.version.clone(),
+            plugin_digest: active.version.digest.clone(),
+            contract: active.contract,
+        };
+        let settings = Settings {
+            worker: 0,
+            topic: routes.dead_letters.topic.clone(),
+            routes: routes.clone(),
+            commit: CommitPolicy {
+                interval: config.commit_interval,
+                records: config.commit_records,
+                bytes: config.commit_bytes,
+            },
+            batch_records: config.guest.batch_records,
+            provenance: config.provenance,
+            failures: FailurePolicy {
+                halt_on_error_ratio: None,
+                error_ratio_window: 1000,
+                breaker: BreakerSettings {
+                    after: BREAKER_AFTER,
+                    records: BreakerRecords::Hold,
+                    retry: Duration::from_secs(1),
+                },
+            },
+            ends_by_itself: true,
+            ledger: LedgerNames::default(),
+        };
+        let parts = Parts {
+            source,
+            mapper,
+            sink,
+            versions: FixedVersion::new(active.clone()),
+            in_flight: Box::new(WorkerMarker::new(Arc::new(InFlightMarkers::none()), 0)),
+            observer: Box::new(Observers::default().and(StepTrace::new(0)).and(observer)),
+            clock: Arc::new(SystemClock),
+            dead_letters: DeadLetters::new(origin, config.dead_letter_headers, routes.dead_letters.limits.clone()),
+            shutdown: (*shutdown).clone(),
+        };
+        Driver::new(parts, &settings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_cover_all_letters_once() {
+        for (batches, total, expected) in [
+            (&[][..], 5, &[5][..]),
+            (&[Some(1), Some(10), None], 100, &[1, 10, 89]),
+            (&[Some(10), Some(10)], 15, &[10, 5]),
+            (&[Some(10), Some(10)], 25, &[10, 10, 5]),
+            (&[Some(10)], 0, &[]),
+        ] {
+            assert_eq!(stages(batches, total), expected, "{batches:?} of {total}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! One redrive per dead-letter topic at a time.
+
+use chrono::Utc;
+
+use mapper_core::shutdown::Halt;
+use mapper_dead_letters::state::{Claim, VERSION};
+
+use super::super::states::{Access, now, who};
+
+/// The claim of this process.
+pub(super) fn new() -> Claim {
+    Claim {
+        v: VERSION,
+        host: host(),
+        process: std::process::id(),
+        by: who(),
+        started: now(),
+        expires_ms: 0,
+        resolved: 0,
+        ended: false,
+    }
+}
+
+fn host() -> String {
+    hostname::get().map(|name| name.to_string_lossy().into_owned()).unwrap_or_else(|_| "unknown".to_owned())
+}
+
+/// # Errors
+/// If another redrive runs, by its claim.
+pub(super) fn check(access: &Access, takes_over: bool) -> Result<(), Halt> {
+    let now_ms = Utc::now().timestamp_millis();
+    let Some(claim) = access.table.claim().filter(|claim| claim.is_valid(now_ms) && !takes_over) else { return Ok(()) };
+    let Claim { host, process, by, started, expires_ms, resolved, .. } = claim;
+    if *host == self::host() && !is_running(*process) {
+        return Ok(());
+    }
+    let seconds = (expires_ms - now_ms) / 1000;
+    Err(Halt::configuration(format!(
+        "a redrive of '{}' runs already: on {host}, process {process}, started by {by} at {started}, {resolved} letters done. Wait until it \
+         ends; if the process is dead, its claim expires in {seconds} s, or take it over with --take-over",
+        access.dead_letters
+    )))
+}
+
+fn is_running(process: u32) -> bool {
+    // Without /proc, the claim decides.
+    !std::path::Path::new("/proc/self").exists() || std::path::Path::new(&format!("/proc/{process}")).exists()
+}

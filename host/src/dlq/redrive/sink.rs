@@ -1,0 +1,226 @@
+//! The sink of a redrive: outputs, new letters and resolutions in one transaction.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use mapper_core::decision::{RouteIndex, TopicLimits};
+use mapper_core::ledger::{LedgerCounts, LedgerRecord, LedgerRedrive};
+use mapper_core::record::{Header, Positions};
+use mapper_dead_letters::state::{Claim, Outcome, Resolution, StateKey, VERSION};
+use mapper_pipeline::SinkError;
+use mapper_pipeline::contracts::{Outgoing, Sink};
+use serde::Serialize;
+
+use super::super::states::{Access, now};
+use super::letter::TakenLetter;
+use super::plan::Plan;
+use super::source::InPipeline;
+
+/// The header with the number of failures, in a record that goes to its input topic again.
+const ATTEMPT: &[u8] = b"mapper-host.attempt";
+
+/// Who redrives, and with what.
+pub(super) struct Redriver {
+    pub(super) by: String,
+    /// The consumer group of the pipeline.
+    pub(super) group: String,
+    /// The digest of the version; `None` if records go to their input topics.
+    pub(super) version: Option<String>,
+    pub(super) claim: Claim,
+}
+
+/// The indexes of the routes.
+#[derive(Clone, Copy)]
+pub(super) struct RedriveRoutes {
+    pub(super) dead_letters: RouteIndex,
+    pub(super) states: RouteIndex,
+    pub(super) ledger: Option<RouteIndex>,
+}
+
+pub(super) struct RedriveSink<'a, K> {
+    pub(super) inner: K,
+    pub(super) access: &'a Access,
+    pub(super) plan: &'a Plan,
+    pub(super) routes: RedriveRoutes,
+    /// The output topics.
+    pub(super) topics: Vec<Arc<str>>,
+    pub(super) redriver: Redriver,
+    pub(super) in_pipeline: InPipeline,
+    pub(super) transaction: Rc<RefCell<TransactionCounts>>,
+}
+
+/// What a transaction has so far.
+#[derive(Debug, Default)]
+pub(super) struct TransactionCounts {
+    /// The letters whose records have failed again.
+    failed: HashSet<i64>,
+    /// The number of records with outputs, and the last of them.
+    with_outputs: u64,
+    last_with_outputs: Option<i64>,
+    /// The outputs of each route.
+    outputs: BTreeMap<RouteIndex, u64>,
+    /// The new letters of each kind.
+    pub(super) kinds: BTreeMap<&'static str, u64>,
+}
+
+/// Sends the claim in a transaction of its own.
+///
+/// # Errors
+/// See [`SinkError`].
+pub(super) fn claim(sink: &mut impl Sink, route: RouteIndex, claim: &mut Claim) -> Result<(), SinkError> {
+    sink.begin()?;
+    send_claim(sink, route, claim)?;
+    sink.commit(&Positions::new())
+}
+
+fn send_claim(sink: &mut impl Sink, route: RouteIndex, claim: &mut Claim) -> Result<(), SinkError> {
+    claim.renew();
+    send_state(sink, route, 0, &StateKey::Redrive, claim)
+}
+
+fn send_state(
+    sink: &mut impl Sink,
+    route: RouteIndex,
+    sequence: i64,
+    key: &StateKey,
+    value: &impl Serialize,
+) -> Result<(), SinkError> {
+    let value = serde_json::to_vec(value).expect("a state has string keys");
+    let key = key.to_string();
+    let (key, value) = (Some(key.as_bytes()), Some(value.as_slice()));
+    let record = Outgoing { input: (0, sequence), route, key, value, timestamp_ms: None };
+    sink.send(record, &mut std::iter::empty())
+}
+
+impl TransactionCounts {
+    fn add_output(&mut self, route: RouteIndex, sequence: i64) {
+        *self.outputs.entry(route).or_default() += 1;
+        if self.last_with_outputs.replace(sequence) != Some(sequence) {
+            self.with_outputs += 1;
+        }
+    }
+}
+
+impl<K: Sink> RedriveSink<'_, K> {
+    fn attempt(&self, sequence: i64) -> u32 {
+        let in_pipeline = self.in_pipeline.borrow();
+        let found = in_pipeline.binary_search_by_key(&sequence, |letter| letter.sequence);
+        found.map_or(1, |index| in_pipeline[index].attempt)
+    }
+
+    fn resolution(&self, letter: &TakenLetter) -> Resolution {
+        let mut letters: BTreeMap<i32, i64> = self.access.table.resolved_letters(&letter.source).collect();
+        let older = self.plan.older.get(&letter.at).into_iter().flatten();
+        for (partition, offset) in older.chain([&letter.at]) {
+            let last = letters.entry(*partition).or_insert(*offset);
+            *last = (*last).max(*offset);
+        }
+        let outcome = match (&self.redriver.version, self.transaction.borrow().failed.contains(&letter.sequence)) {
+            (_, true) => Outcome::FailedAgain,
+            (Some(_), false) => Outcome::Redriven,
+            (None, false) => Outcome::Returned,
+        };
+        Resolution {
+            v: VERSION,
+            outcome,
+            letters,
+            at: now(),
+            by: self.redriver.by.clone(),
+            reason: None,
+            version: self.redriver.version.clone(),
+        }
+    }
+
+    /// Renews the claim, or ends it.
+    ///
+    /// # Errors
+    /// See [`SinkError`].
+    pub(super) fn claim(&mut self, is_end: bool) -> Result<(), SinkError> {
+        self.redriver.claim.ended = is_end;
+        claim(&mut self.inner, self.routes.states, &mut self.redriver.claim)
+    }
+
+    /// Sends the record of the transaction to the ledger, if there is one.
+    fn send_ledger(&mut self, records: u64) -> Result<(), SinkError> {
+        let Some(route) = self.routes.ledger.filter(|_| records > 0) else { return Ok(()) };
+        let transaction = self.transaction.borrow();
+        let outputs = transaction.outputs.iter().map(|(route, count)| (Cow::from(&*self.topics[*route]), *count));
+        let kinds = transaction.kinds.iter().map(|(kind, count)| (Cow::from(*kind), *count));
+        let record = LedgerRecord::Redrive(LedgerRedrive {
+            group: (&*self.redriver.group).into(),
+            topic: (&*self.access.dead_letters).into(),
+            records,
+            counts: LedgerCounts {
+                outputs: outputs.collect(),
+                dead_letters: kinds.collect(),
+                skipped: records.saturating_sub(transaction.with_outputs + transaction.failed.len() as u64),
+            },
+            plugin: self.redriver.version.as_deref().unwrap_or_default().into(),
+            host: (&*self.redriver.claim.host).into(),
+        });
+        let value = serde_json::to_vec(&record).expect("a ledger record has string keys");
+        let key = format!("redrive {}", self.access.dead_letters);
+        let (key, value) = (Some(key.as_bytes()), Some(value.as_slice()));
+        self.inner.send(Outgoing { input: (0, 0), route, key, value, timestamp_ms: None }, &mut std::iter::empty())
+    }
+}
+
+impl<K: Sink> Sink for RedriveSink<'_, K> {
+    fn begin(&mut self) -> Result<(), SinkError> {
+        *self.transaction.borrow_mut() = TransactionCounts::default();
+        self.inner.begin()
+    }
+
+    fn send<'h>(
+        &mut self,
+        record: Outgoing<'_>,
+        headers: &mut dyn Iterator<Item = Header<'h>>,
+    ) -> Result<(), SinkError> {
+        let sequence = record.input.1;
+        if record.route == self.routes.dead_letters {
+            self.transaction.borrow_mut().failed.insert(sequence);
+            return self.inner.send(record, headers);
+        }
+        self.transaction.borrow_mut().add_output(record.route, sequence);
+        if self.redriver.version.is_none() {
+            let attempt = self.attempt(sequence).to_string();
+            let mut all: Vec<Header<'_>> = Vec::new();
+            headers.for_each(|header| all.push(header));
+            all.push((ATTEMPT, Some(attempt.as_bytes())));
+            return self.inner.send(record, &mut all.into_iter());
+        }
+        self.inner.send(record, headers)
+    }
+
+    fn commit(&mut self, next: &Positions) -> Result<(), SinkError> {
+        let next = next.get(&0).copied().unwrap_or(0);
+        let resolutions: Vec<(i64, StateKey, Resolution)> = self
+            .in_pipeline
+            .borrow()
+            .iter()
+            .take_while(|letter| letter.sequence < next)
+            .map(|letter| (letter.sequence, StateKey::Letter(letter.source.clone()), self.resolution(letter)))
+            .collect();
+        for (sequence, key, resolution) in &resolutions {
+            send_state(&mut self.inner, self.routes.states, *sequence, key, resolution)?;
+        }
+        self.send_ledger(resolutions.len() as u64)?;
+        send_claim(&mut self.inner, self.routes.states, &mut self.redriver.claim)?;
+        self.inner.commit(&Positions::new())?;
+        self.redriver.claim.resolved += resolutions.len() as u64;
+        self.in_pipeline.borrow_mut().drain(..resolutions.len());
+        Ok(())
+    }
+
+    fn abort(&mut self) -> Result<(), SinkError> {
+        *self.transaction.borrow_mut() = TransactionCounts::default();
+        self.inner.abort()
+    }
+
+    fn topic_limits(&mut self) -> Vec<Option<TopicLimits>> {
+        self.inner.topic_limits()
+    }
+}
