@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate with those of ours that it may depend on.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("mapper-core", &[]),
     ("mapper-api", &["mapper-core"]),
     ("mapper-audit", &["mapper-core"]),
