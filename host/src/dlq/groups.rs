@@ -76,10 +76,15 @@ pub(super) fn read_with_ends(
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    let (now, letters, others) = (Utc::now(), table.letters(), table.others());
+    let all = match state {
+        StateFilter::Closed => scanned.closed,
+        StateFilter::All => scanned.open + scanned.closed,
+        StateFilter::Open | StateFilter::Group(_) => scanned.open,
+    };
+    let (now, others) = (Utc::now(), table.others());
     let group = |(fingerprint, stats): (String, _)| {
         let record = access.table.group(&fingerprint);
-        report::group(fingerprint.clone(), stats, record, letters, now)
+        report::group(fingerprint.clone(), stats, record, all, now)
     };
     let groups: Vec<LetterGroup> = table.into_sorted().into_iter().map(group).collect();
     let Scanned { open, closed, foreign, removed, ends } = scanned;

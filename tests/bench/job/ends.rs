@@ -1,14 +1,15 @@
 //! The ends of the output topics, as a reader of committed records sees them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use crate::Topics;
 
 const ASK_TIMEOUT: Duration = Duration::from_secs(10);
+const LEADER_PAUSE: Duration = Duration::from_millis(100);
 /// What is stored as a timestamp stands for the end (`ListOffsets` of Kafka's protocol).
 const LATEST: Offset = Offset::End;
 
@@ -31,7 +32,14 @@ impl Ends {
                 asked.add_partition_offset(topic, partition, LATEST)?;
             }
         }
-        Ok(Self { consumer, asked })
+        let ends = Self { consumer, asked };
+        // A new partition has no leader for a moment.
+        let deadline = Instant::now() + ASK_TIMEOUT;
+        while let Err(error) = ends.sum() {
+            ensure!(Instant::now() < deadline, "the outputs have no ends: {error:#}");
+            std::thread::sleep(LEADER_PAUSE);
+        }
+        Ok(ends)
     }
 
     /// One request for all of them, where `fetch_watermarks` would take eight.

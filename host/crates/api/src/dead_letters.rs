@@ -82,7 +82,7 @@ pub struct LetterGroup {
     /// When the first and the last of them failed.
     pub first_failed: Option<String>,
     pub last_failed: Option<String>,
-    /// The share of the group in all open letters, from 0 to 1.
+    /// The share of the group in all letters, whatever the filters are, from 0 to 1.
     pub share_of_letters: f64,
     /// The share of the group in the records from its first to its last failed one, from 0 to 1; null if their positions are unknown.
     pub share_of_records: Option<f64>,

@@ -35,7 +35,7 @@ fn is_muted(until: Option<&str>, now: DateTime<Utc>) -> bool {
     until.is_none_or(|until| now < until)
 }
 
-/// A group for a person or a program. `letters` is the number of all open letters.
+/// A group for a person or a program. `letters` is the number of all letters that its letters are a share of.
 pub fn group(
     fingerprint: String,
     stats: GroupStats,
