@@ -21,7 +21,7 @@ use mapper_author::guest::{Guest, build_if_absent};
 use mapper_core::dead_letter::{DeadLetters, Origin};
 use mapper_core::decision::Routes;
 use mapper_core::identity::{ActiveVersion, Version};
-use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_core::shutdown::{Cause, Halt, Shutdown};
 use mapper_kafka::KafkaSink;
 use mapper_pipeline::contracts::Mapper;
 use mapper_pipeline::{
@@ -160,7 +160,9 @@ fn run<M: Mapper>(
     progress.borrow().finish(is_stopped);
     report_left_out(&plan, source.lost, config.max_attempts);
     report_stale(source.stale, config.stale_keys);
-    let released = sink.claim(true);
+    // After an error of Kafka, another redrive may have the transactional id. A new producer would end that one.
+    let is_own = ended.as_ref().err().is_none_or(|halt| halt.cause != Cause::Kafka);
+    let released = if is_own { sink.claim(true) } else { Ok(()) };
     sink.inner.close();
     ended?;
     released.map_err(halt)?;

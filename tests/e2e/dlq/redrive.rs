@@ -210,6 +210,20 @@ fn second_redrive_is_told_which_host_runs_the_first() {
 }
 
 #[test]
+fn redrive_that_is_taken_over_ends_and_the_other_takes_only_what_is_left() {
+    let test = Redrive::new("redrive-take-over", 500);
+    let plugin = test.plugin("plain");
+    let mut first = test.spawn(&["redrive", "--plugin", &plugin, "--rate", "40/s", "--commit-interval", "20ms"]);
+    first.wait_for("\"progress\"");
+    // The first one commits until the second one has its transactional id.
+    let second = test.redrive("plain", &["--take-over"]);
+    assert_eq!(second.code, Some(0), "{}", second.output);
+    let ended = first.wait();
+    assert!(ended.code == Some(4) && ended.output.contains("another producer took over"), "{}", ended.output);
+    assert_eq!((test.outputs().len(), test.open_letters()), (500, 0));
+}
+
+#[test]
 fn redrive_takes_only_the_selected_letters_in_batches_and_stops_at_a_new_group() {
     let test = Redrive::new("redrive-select", 100);
     let letters = topics::read_all(test.job.kafka, &test.job.dead_letters);
