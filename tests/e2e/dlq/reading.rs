@@ -93,7 +93,7 @@ fn filters_select_letters_and_reading_leaves_no_trace() {
 }
 
 #[test]
-fn letters_of_other_programs_and_records_that_are_none_are_told_apart() {
+fn letters_of_other_programs_are_read_and_other_records_are_counted() {
     let job = harness::host::Job::new(harness::kafka::Kafka::shared(), "dlq-foreign", HOST, &crate::reduce_visit());
     let connect = NewRecord::value("connect")
         .header("__connect.errors.topic", "shop")

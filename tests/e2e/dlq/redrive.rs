@@ -186,7 +186,7 @@ fn redrive_that_is_killed_at_any_step_continues_exactly_once() {
 }
 
 #[test]
-fn second_redrive_is_told_which_host_runs_the_first() {
+fn second_redrive_is_refused_with_the_host_of_the_first() {
     let test = Redrive::new("redrive-two", 100);
     let plugin = test.plugin("plain");
     let mut first = test.spawn(&["redrive", "--plugin", &plugin, "--rate", "5/s", "--commit-interval", "20ms"]);

@@ -11,7 +11,7 @@ pub struct Column {
     pub bytes: Vec<u8>,
     /// The end of each item.
     pub ends: Vec<u32>,
-    /// [`BYTES`], [`NULL`] or [`KEEP`] for each item; empty if all items are bytes.
+    /// [`BYTES`], [`NULL`] or [`KEEP`](super::KEEP) for each item; empty if all items are bytes.
     pub marks: Vec<u8>,
 }
 
