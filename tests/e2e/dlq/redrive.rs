@@ -189,7 +189,7 @@ fn redrive_that_is_killed_at_any_step_continues_exactly_once() {
 fn second_redrive_is_refused_with_the_host_of_the_first() {
     let test = Redrive::new("redrive-two", 100);
     let plugin = test.plugin("plain");
-    let mut first = test.spawn(&["redrive", "--plugin", &plugin, "--rate", "5/s", "--commit-interval", "20ms"]);
+    let mut first = test.spawn(&["redrive", "--plugin", &plugin, "--rate", "2/s", "--commit-interval", "20ms"]);
     first.wait_for("\"progress\"");
     let second = test.redrive("plain", &[]);
     assert_eq!(second.code, Some(2), "{}", second.output);
@@ -213,7 +213,7 @@ fn second_redrive_is_refused_with_the_host_of_the_first() {
 fn redrive_that_is_taken_over_ends_and_the_other_takes_only_what_is_left() {
     let test = Redrive::new("redrive-take-over", 500);
     let plugin = test.plugin("plain");
-    let mut first = test.spawn(&["redrive", "--plugin", &plugin, "--rate", "40/s", "--commit-interval", "20ms"]);
+    let mut first = test.spawn(&["redrive", "--plugin", &plugin, "--rate", "10/s", "--commit-interval", "20ms"]);
     first.wait_for("\"progress\"");
     // The first one commits until the second one has its transactional id.
     let second = test.redrive("plain", &["--take-over"]);
