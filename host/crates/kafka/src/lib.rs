@@ -14,6 +14,7 @@ pub mod embedded;
 mod error_class;
 mod files;
 mod fit;
+mod groupless;
 mod input;
 mod limits;
 mod member;

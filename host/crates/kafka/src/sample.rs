@@ -1,16 +1,13 @@
 //! Reads the last records of the input topic before the start.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::Offset;
 
-use super::client::{ConnectionContext, KafkaSettings};
-use super::native::RecordQueue;
+use super::client::KafkaSettings;
+use super::groupless;
 use mapper_core::record::{Batch, Positions};
 
 /// The most partitions in the sample.
@@ -28,23 +25,16 @@ const TIME_LIMIT: Duration = Duration::from_secs(5);
 pub(super) fn last_records(settings: &KafkaSettings, topic: &str, ranges: &[(i32, i64, i64)]) -> KafkaResult<Batch> {
     let mut batch = Batch::new(topic);
     let ranges = ranges.iter().filter(|(_, first, end)| first < end).take(MAX_PARTITIONS);
-    let mut list = TopicPartitionList::new();
-    let mut ends = Positions::new();
-    for (partition, first, end) in ranges {
-        list.add_partition_offset(topic, *partition, Offset::Offset((end - MAX_OFFSETS).max(*first)))?;
-        ends.insert(*partition, *end);
-    }
+    let ranges: Vec<_> = ranges.collect();
+    let mut ends: Positions = ranges.iter().map(|(partition, _, end)| (*partition, *end)).collect();
     if ends.is_empty() {
         return Ok(batch);
     }
     let mut config = settings.query_client();
-    config.set("enable.partition.eof", "true").set("auto.offset.reset", "earliest").set("fetch.wait.max.ms", "10");
-    let consumer = Arc::new(BaseConsumer::from_config_and_context(&config, ConnectionContext::default())?);
-    let mut queue = RecordQueue::new(consumer.clone());
-    for partition in ends.keys() {
-        queue.route(topic, *partition)?;
-    }
-    consumer.assign(&list)?;
+    config.set("fetch.wait.max.ms", "10");
+    let start =
+        |(partition, first, end): &&(i32, i64, i64)| (*partition, Offset::Offset((end - MAX_OFFSETS).max(*first)));
+    let (consumer, mut queue) = groupless::assign(config, topic, ranges.iter().map(start))?;
     let deadline = Instant::now() + TIME_LIMIT;
     let mut failed = None;
     while !ends.is_empty() && batch.len() < MAX_RECORDS && failed.is_none() && Instant::now() < deadline {

@@ -2,23 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::Offset;
 
 use super::client::{ConnectionContext, KafkaSettings};
-use super::error_class::{Denied, ErrorClass};
+use super::groupless;
 use super::limits::OFFSETS_LIMIT;
-use super::native::{Fetched, RecordQueue};
-use super::permissions::{MissingPermission, Operation, Resource};
+use super::native::Fetched;
 use mapper_core::record::{Header, NO_TIMESTAMP};
 use mapper_core::shutdown::{Cause, Halt, Shutdown};
 
-const NO_GROUP: &str = "mapper-host-reads-without-a-group";
 /// A transaction that is open for longer than this ends the read. It is longer than the default of `--transaction-timeout`.
 const OPEN_LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(100);
@@ -81,7 +78,7 @@ impl TopicScanner {
     /// # Errors
     /// If Kafka does not answer, or the topic does not exist.
     pub fn offset_ranges(&self, topic: &str) -> Result<Vec<OffsetRange>, Halt> {
-        let failed = |error: KafkaError| failed(topic, error);
+        let failed = |error: KafkaError| groupless::unreadable(topic, error);
         let metadata = self.query.fetch_metadata(Some(topic), OFFSETS_LIMIT).map_err(failed)?;
         let partitions =
             metadata.topics().iter().find(|found| found.name() == topic).map_or(0, |found| found.partitions().len());
@@ -108,10 +105,11 @@ impl TopicScanner {
         ranges: &[OffsetRange],
         mut take: impl FnMut(&ScannedRecord<'_>),
     ) -> Result<(), Halt> {
-        let failed = |error: KafkaError| failed(topic, error);
+        let failed = |error: KafkaError| groupless::unreadable(topic, error);
         let ends: BTreeMap<i32, i64> =
             (0..).zip(ranges).filter(|(_, range)| range.first < range.end).map(|(p, range)| (p, range.end)).collect();
-        let (consumer, mut queue) = self.assign(topic, ends.keys().copied()).map_err(failed)?;
+        let starts = ends.keys().map(|partition| (*partition, Offset::Beginning));
+        let (consumer, mut queue) = groupless::assign(self.settings.scan_client(), topic, starts).map_err(failed)?;
         let mut reached: BTreeMap<i32, i64> = BTreeMap::new();
         let mut last_progress = Instant::now();
         let is_done = |reached: &BTreeMap<i32, i64>| {
@@ -121,12 +119,7 @@ impl TopicScanner {
             if self.shutdown.requested() {
                 return Err(Halt::kafka(format!("the read of the topic '{topic}' was interrupted")));
             }
-            // Events other than records, usually an unavailable broker. librdkafka retries by itself.
-            while let Some(event) = consumer.poll(Duration::ZERO) {
-                if let Err(error) = event {
-                    handle_error(topic, &error.to_string(), error.rdkafka_error_code())?;
-                }
-            }
+            groupless::handle_events(&consumer, topic)?;
             let mut refused = Ok(());
             queue.fetch(POLL, |fetched| {
                 let partition = fetched.partition();
@@ -135,7 +128,7 @@ impl TopicScanner {
                     // The end for a reader of committed records: before the first open transaction.
                     Some(RDKafkaErrorCode::PartitionEOF) => fetched.offset(),
                     Some(code) => {
-                        refused = handle_error(topic, &format!("partition {partition}: {code}"), Some(code));
+                        refused = groupless::handle_partition_error(topic, partition, code);
                         return if refused.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
                     }
                     None if fetched.offset() >= end => end,
@@ -164,7 +157,7 @@ impl TopicScanner {
     /// # Errors
     /// If a transaction stays open, or a shutdown is requested.
     pub fn wait_for_stable(&self, topic: &str, ranges: &[OffsetRange]) -> Result<(), Halt> {
-        let failed = |error: KafkaError| failed(topic, error);
+        let failed = |error: KafkaError| groupless::unreadable(topic, error);
         let config = self.settings.query_client();
         let committed = BaseConsumer::from_config_and_context(&config, ConnectionContext::default()).map_err(failed)?;
         let deadline = Instant::now() + OPEN_LIMIT;
@@ -185,28 +178,6 @@ impl TopicScanner {
         Ok(())
     }
 
-    fn assign(
-        &self,
-        topic: &str,
-        partitions: impl Iterator<Item = i32>,
-    ) -> KafkaResult<(Arc<BaseConsumer<ConnectionContext>>, RecordQueue<ConnectionContext>)> {
-        let mut config = self.settings.scan_client();
-        config.set("enable.partition.eof", "true").set("auto.offset.reset", "earliest");
-        if self.settings.group.is_empty() {
-            // librdkafka requires a group for an assignment. It does not use the group here.
-            config.set("group.id", NO_GROUP);
-        }
-        let consumer = Arc::new(BaseConsumer::from_config_and_context(&config, ConnectionContext::default())?);
-        let queue = RecordQueue::new(consumer.clone());
-        let mut list = TopicPartitionList::new();
-        for partition in partitions {
-            queue.route(topic, partition)?;
-            list.add_partition_offset(topic, partition, Offset::Beginning)?;
-        }
-        consumer.assign(&list)?;
-        Ok((consumer, queue))
-    }
-
     fn stalled(&self, topic: &str, reached: &BTreeMap<i32, i64>, ends: &BTreeMap<i32, i64>) -> Halt {
         let open = ends.iter().find(|(partition, end)| reached.get(partition).is_none_or(|at| at < end));
         let (partition, end) = open.map_or((0, 0), |(partition, end)| (*partition, *end));
@@ -216,29 +187,5 @@ impl TopicScanner {
              Wait until Kafka aborts it (--transaction-timeout of the host), and try again",
             humantime::format_duration(OPEN_LIMIT)
         ))
-    }
-}
-
-fn failed(topic: &str, error: KafkaError) -> Halt {
-    Halt::new(Cause::Kafka, anyhow::Error::new(error).context(format!("the topic '{topic}' can't be read")))
-}
-
-fn handle_error(topic: &str, what: &str, code: Option<RDKafkaErrorCode>) -> Result<(), Halt> {
-    match code.map_or(ErrorClass::Retriable, ErrorClass::of) {
-        ErrorClass::NotAuthorized(Denied::Topic) => {
-            let missing = MissingPermission::new([Operation::Read], Resource::Topic(topic));
-            Err(Halt::kafka(format!("Kafka refuses to let the topic '{topic}' be read: {what}: {missing}")))
-        }
-        ErrorClass::NotAuthorized(Denied::Cluster)
-        | ErrorClass::NotAuthenticated
-        | ErrorClass::ConnectionNotAuthenticated
-        | ErrorClass::ClientFailed
-        | ErrorClass::TopicUnknown => {
-            Err(Halt::kafka(format!("Kafka refuses to let the topic '{topic}' be read: {what}")))
-        }
-        _ => {
-            tracing::warn!(target: "kafka", "the consumer reports: {what}");
-            Ok(())
-        }
     }
 }
