@@ -1,8 +1,5 @@
 //! `mapper-host audit`: its arguments, read and checked.
 
-use std::time::SystemTime;
-
-use chrono::{DateTime, Utc};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::arguments::{AFTER, argument};
@@ -37,54 +34,25 @@ pub(super) fn command() -> Command {
 /// # Errors
 /// The first argument or setting that is wrong.
 pub(super) fn config(matches: &ArgMatches, sources: &Sources<'_>) -> Result<AuditConfig, CliError> {
-    let sources = &of_pipeline(matches, sources)?;
+    let sources = &pipelines::select(sources.clone(), matches)?;
     let (brokers, kafka) = readers::kafka(sources)?;
     let topics = Topics::read(sources)?;
-    let group = sources.present("group");
-    let own_group = sources.table().and_then(|table| table.name.clone()).filter(|_| !group.explicit());
-    let since = matches.get_one::<String>("since").map(|text| since(text)).transpose()?;
+    let since = matches.get_one::<String>("since").map(|text| {
+        values::past(text)
+            .ok_or_else(|| CliError::Wrong(format!("flag --since: {text:?} is not allowed: {SINCE_ALLOWED}")))
+    });
     Ok(AuditConfig {
         brokers: brokers.ok_or_else(|| CliError::Wrong(NO_BROKERS.to_owned()))?,
         kafka,
         connect_timeout: connect_timeout(sources)?,
-        group: own_group.map_or_else(|| group.read(values::name), Ok)?,
+        group: readers::group(sources)?,
         input_topics: topics.input,
         output_topics: [topics.output].into_iter().chain(topics.extra).collect(),
         dead_letter_topic: topics.dead_letters,
         ledger_topic: topics.ledger.ok_or_else(|| CliError::Wrong(NO_LEDGER.to_owned()))?,
-        provenance: sources.value("provenance", |text| values::either(text, ["headers", "off"]))?,
-        since_ms: since.map(|since| since.timestamp_millis()),
+        provenance: readers::provenance(sources)?,
+        since_ms: since.transpose()?.map(|since| since.timestamp_millis()),
         json: matches.get_flag("json"),
         log: log(sources)?,
     })
-}
-
-/// The settings of the pipeline that is meant.
-fn of_pipeline<'a>(matches: &ArgMatches, sources: &Sources<'a>) -> Result<Sources<'a>, CliError> {
-    let name = matches.get_one::<String>("pipeline").map(|name| pipelines::name(name)).transpose()?;
-    let tables = sources.file().map_or(&[][..], |file| &file.pipelines);
-    let names: Vec<&str> = tables.iter().filter_map(|table| table.name.as_deref()).collect();
-    let known = names.join(", ");
-    match name {
-        None if tables.is_empty() => Ok(sources.clone()),
-        None if tables.len() == 1 => Ok(sources.of_table(0)),
-        None => Err(CliError::Wrong(format!("the file has several pipelines: give one with --pipeline NAME: {known}"))),
-        Some(_) if tables.is_empty() => Err(CliError::Wrong(
-            "flag --pipeline: there is no [[pipeline]] table. Give a file with --config".to_owned(),
-        )),
-        Some(name) => match tables.iter().position(|table| table.name.as_deref() == Some(name.as_str())) {
-            Some(table) => Ok(sources.of_table(table)),
-            None => Err(CliError::Wrong(format!("flag --pipeline: {name:?} is not in the file. Give one of: {known}"))),
-        },
-    }
-}
-
-fn since(text: &str) -> Result<DateTime<Utc>, CliError> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Ok(time.with_timezone(&Utc));
-    }
-    let ago = humantime::parse_duration(text).ok();
-    let time = ago.and_then(|ago| SystemTime::now().checked_sub(ago));
-    time.map(DateTime::from)
-        .ok_or_else(|| CliError::Wrong(format!("flag --since: {text:?} is not allowed: {SINCE_ALLOWED}")))
 }

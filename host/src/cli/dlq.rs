@@ -84,7 +84,7 @@ pub(super) fn command_config(matches: &ArgMatches, environment: &Environment) ->
     let is_processing = matches!(name, "try" | "redrive" | "edit");
     let table: &[settings::Setting] = if is_processing { &settings::REDRIVE } else { &settings::DLQ };
     let sources = Sources::new(table, matches, environment)?;
-    let sources = pipelines::select(sources, matches.get_one::<String>("pipeline").map(String::as_str))?;
+    let sources = pipelines::select(sources, matches)?;
     Ok(DlqConfig {
         topics: topics(&sources)?,
         command: if is_processing { redrive::config(name, matches, &sources)? } else { read_command(name, matches)? },

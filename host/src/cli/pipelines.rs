@@ -1,6 +1,8 @@
 //! The pipelines of a run: the one that flags describe, or those of the `[[pipeline]]` tables of a file. Of a file every mistake is found,
 //! not only the first.
 
+use clap::ArgMatches;
+
 use super::CliError;
 use super::run::pipeline;
 use super::sources::Sources;
@@ -74,39 +76,27 @@ pub(super) fn as_error(path: &str, mut mistakes: Vec<CliError>) -> Option<CliErr
     }
 }
 
-/// The settings of one pipeline, for a command about that pipeline only.
+/// The settings of one pipeline, for a command about that pipeline only: of the one that `--pipeline` names, or of the only one.
 ///
 /// # Errors
 /// If the file has several and none is named, or not the named one.
-pub(super) fn select<'s>(sources: Sources<'s>, wanted: Option<&str>) -> Result<Sources<'s>, CliError> {
-    let tables = sources.file().map(|file| &*file.pipelines).unwrap_or_default();
-    let names = || {
-        let names = tables.iter().filter_map(|table| table.name.as_deref());
-        names.collect::<Vec<_>>().join(", ")
-    };
-    let index = match wanted {
-        Some(wanted) => {
-            let found = tables.iter().position(|table| table.name.as_deref() == Some(wanted));
-            let Some(index) = found else {
-                let known = if tables.is_empty() {
-                    "no settings file with [[pipeline]] tables is given (--config)".to_owned()
-                } else {
-                    format!("the file has {}", names())
-                };
-                return Err(CliError::Wrong(format!("flag --pipeline: there is no pipeline {wanted:?}: {known}")));
-            };
-            index
-        }
-        None if tables.is_empty() => return Ok(sources),
-        None if tables.len() == 1 => 0,
-        None => {
-            return Err(CliError::Wrong(format!(
-                "the settings file has several pipelines; name one with --pipeline: {}",
-                names()
-            )));
-        }
-    };
-    Ok(sources.of_table(index))
+pub(super) fn select<'s>(sources: Sources<'s>, matches: &ArgMatches) -> Result<Sources<'s>, CliError> {
+    let name = matches.get_one::<String>("pipeline").map(|text| name(text)).transpose()?;
+    let tables = sources.file().map_or(&[][..], |file| &file.pipelines);
+    let names: Vec<&str> = tables.iter().filter_map(|table| table.name.as_deref()).collect();
+    let known = names.join(", ");
+    match name {
+        None if tables.is_empty() => Ok(sources),
+        None if tables.len() == 1 => Ok(sources.of_table(0)),
+        None => Err(CliError::Wrong(format!("the file has several pipelines: give one with --pipeline NAME: {known}"))),
+        Some(_) if tables.is_empty() => Err(CliError::Wrong(
+            "flag --pipeline: there is no [[pipeline]] table. Give a file with --config".to_owned(),
+        )),
+        Some(name) => match tables.iter().position(|table| table.name.as_deref() == Some(name.as_str())) {
+            Some(table) => Ok(sources.of_table(table)),
+            None => Err(CliError::Wrong(format!("flag --pipeline: {name:?} is not in the file. Give one of: {known}"))),
+        },
+    }
 }
 
 /// The name of a pipeline that a flag gives.

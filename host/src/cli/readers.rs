@@ -50,6 +50,18 @@ pub(super) fn state_topic(sources: &Sources<'_>, dead_letters: &str) -> Result<S
     Ok(given.unwrap_or_else(|| format!("{dead_letters}.state")))
 }
 
+/// The consumer group. That of a `[[pipeline]]` table is the name of the pipeline, unless it is given.
+pub(super) fn group(sources: &Sources<'_>) -> Result<String, CliError> {
+    let group = sources.present("group");
+    let own = sources.table().and_then(|table| table.name.clone()).filter(|_| !group.explicit());
+    own.map_or_else(|| group.read(values::name), Ok)
+}
+
+/// Whether headers of an output name its version and its input.
+pub(super) fn provenance(sources: &Sources<'_>) -> Result<bool, CliError> {
+    sources.value("provenance", |text| values::either(text, ["headers", "off"]))
+}
+
 /// What is logged, and how.
 pub(super) fn log(sources: &Sources<'_>) -> Result<LogConfig, CliError> {
     Ok(LogConfig {

@@ -89,8 +89,6 @@ pub(super) fn pipeline(sources: &Sources<'_>) -> Result<PipelineSpec, CliError> 
     let (brokers, kafka) = readers::kafka(sources)?;
     let has_brokers = brokers.is_some() || sources.is_left_out("brokers");
     let (delivery, until_end) = delivery(sources, has_brokers)?;
-    let group = sources.present("group");
-    let own_group = table.and_then(|table| table.name.clone()).filter(|_| !group.explicit());
     let topics = Topics::read(sources)?;
     let commit_interval = sources.present("commit-interval");
     let interval = commit_interval.read(within(Duration::from_millis(1), Duration::from_secs(60)))?;
@@ -108,7 +106,7 @@ pub(super) fn pipeline(sources: &Sources<'_>) -> Result<PipelineSpec, CliError> 
         plugin,
         set: pairs::plugin(sources)?,
         brokers,
-        group: own_group.map_or_else(|| group.read(values::name), Ok)?,
+        group: readers::group(sources)?,
         connect_timeout: connect_timeout(sources)?,
         kafka_unready_after: sources.value("kafka-unready-after", within(Duration::ZERO, HOUR))?,
         session_timeout: session_timeout(sources, &kafka)?,

@@ -1,7 +1,7 @@
 //! Reads and checks the settings of hot swap.
 
-use super::CliError;
 use super::sources::Sources;
+use super::{CliError, readers};
 use crate::config::{SwapConfig, values};
 
 /// Reads the settings of hot swap. `is_demo` is true without brokers.
@@ -12,6 +12,6 @@ pub(super) fn config(sources: &Sources<'_>, is_demo: bool) -> Result<SwapConfig,
         max_regressions: sources.value("swap-max-regressions", count)?,
         probation: sources.value("probation", |text| values::whole(text, 0..=u64::MAX))?,
         probation_tolerance: sources.value("probation-tolerance", values::share)?,
-        provenance: sources.value("provenance", |text| values::either(text, ["headers", "off"]))?,
+        provenance: readers::provenance(sources)?,
     })
 }

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tracing_subscriber::EnvFilter;
 
 use super::{Delivery, LogFormat};
@@ -82,6 +83,15 @@ pub(crate) fn duration(text: &str, range: RangeInclusive<Duration>) -> Read<Dura
         let [start, end] = [range.start(), range.end()].map(|end| humantime::format_duration(*end));
         format!("give a duration from {start} to {end} with its unit, such as 500ms, 2s or 1m")
     })
+}
+
+/// A time in RFC 3339, or how long ago, such as `2h`.
+pub(crate) fn past(text: &str) -> Option<DateTime<Utc>> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some(time.to_utc());
+    }
+    let ago = humantime::parse_duration(text).ok()?;
+    Utc::now().checked_sub_signed(chrono::Duration::from_std(ago).ok()?)
 }
 
 /// A size in bytes. An end of `u64::MAX` is none.

@@ -111,16 +111,10 @@ pub(super) fn limit(matches: &ArgMatches) -> Result<Option<u64>, CliError> {
     given.map(|text| values::whole(text, 1..=u64::MAX).map_err(|allowed| wrong("limit", text, &allowed))).transpose()
 }
 
-/// A time, or how long ago.
+/// A time, a day, or how long ago.
 fn time(text: &str) -> Option<DateTime<Utc>> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Some(time.to_utc());
-    }
-    if let Ok(day) = text.parse::<NaiveDate>() {
-        return Some(day.and_time(NaiveTime::MIN).and_utc());
-    }
-    let ago = humantime::parse_duration(text).ok()?;
-    Utc::now().checked_sub_signed(chrono::Duration::from_std(ago).ok()?)
+    let day = || Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc());
+    values::past(text).or_else(day)
 }
 
 fn wrong(flag: &str, text: &str, allowed: &str) -> CliError {

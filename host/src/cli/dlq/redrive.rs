@@ -137,11 +137,11 @@ pub(super) fn config(name: &str, matches: &ArgMatches, sources: &Sources<'_>) ->
         ledger: sources.optional("ledger-topic", values::topic)?,
         consumer_group: match text("consumer-group") {
             Some(given) => values::name(given).map_err(|allowed| wrong("consumer-group", given, &allowed))?,
-            None => sources.value("group", values::name)?,
+            None => readers::group(sources)?,
         },
         guest: author::guest(sources)?,
         dead_letter_headers: failures.dead_letter_headers,
-        provenance: sources.value("provenance", |text| values::either(text, ["headers", "off"]))?,
+        provenance: readers::provenance(sources)?,
         connect_timeout: readers::connect_timeout(sources)?,
         transaction_timeout: sources
             .value("transaction-timeout", within(std::time::Duration::from_secs(1), readers::HOUR))?,

@@ -1,7 +1,7 @@
 //! Files with `[[pipeline]]` tables: the resulting pipelines, and all errors.
 
 use super::{Command, file, parsed, run_config, wrong};
-use crate::config::{CheckFileConfig, Delivery, MemoryBound};
+use crate::config::{CheckFileConfig, Delivery, DlqCommand, MemoryBound};
 
 /// Two pipelines, with defaults for both.
 const TWO: &str = r#"
@@ -199,4 +199,20 @@ fn pipeline_argument_of_a_remote_command_is_a_valid_name() {
     for name in ["", "../b", "a/b", ".a", "ä"] {
         assert!(wrong(&[&["history", "--pipeline", name]], &[]).contains("flag --pipeline: "), "{name}");
     }
+}
+
+#[test]
+fn redrive_of_a_table_has_the_topics_and_the_group_of_its_pipeline() {
+    let file = file(TWO);
+    let path = file.path().to_str().unwrap();
+    for (pipeline, dead_letters, output, group) in [("a", "dlq-a", "out-a", "a"), ("b", "dlq-b", "out-b", "readers")] {
+        let arguments = ["dlq", "redrive", "--config", path, "--pipeline", pipeline];
+        let Ok(Command::Dlq(config)) = parsed(&arguments, &[]) else { panic!("{pipeline}") };
+        let DlqCommand::Redrive(redrive) = config.command else { panic!("{pipeline}") };
+        assert_eq!((&*config.topics.dead_letters, &*redrive.outputs[0]), (dead_letters, output));
+        // As in the ledger records of the host, which an audit compares.
+        assert_eq!(redrive.consumer_group, group);
+    }
+    let several = wrong(&[&["dlq", "groups", "--config", path]], &[]);
+    assert!(several.contains("--pipeline NAME: a, b"), "{several}");
 }
