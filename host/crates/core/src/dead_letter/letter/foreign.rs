@@ -12,7 +12,16 @@ use super::{DeadLetter, LetterFormat, RecordPosition, UNKNOWN_KIND};
 use crate::record::Record;
 
 const SPRING_PREFIX: &[u8] = b"kafka_dlt-";
+const SPRING_NAMES: [&[u8]; 6] = [
+    b"original-topic",
+    b"original-partition",
+    b"original-offset",
+    b"exception-fqcn",
+    b"exception-message",
+    b"exception-stacktrace",
+];
 const STREAMS_PREFIX: &[u8] = b"__streams.errors.";
+const STREAMS_NAMES: [&[u8]; 6] = [b"topic", b"partition", b"offset", b"exception", b"message", b"stacktrace"];
 
 /// Whether a letter in this format has such a header to describe its failure.
 pub(super) fn is_header_of(format: LetterFormat, name: &[u8]) -> bool {
@@ -26,7 +35,7 @@ pub(super) fn is_header_of(format: LetterFormat, name: &[u8]) -> bool {
 }
 
 pub(super) fn read<'a>(record: Record<'a>, connect: LetterHeaders<'a>) -> Option<DeadLetter<'a>> {
-    let (spring, streams) = (spring(record), streams(record));
+    let (spring, streams) = (find(record, SPRING_PREFIX, SPRING_NAMES), find(record, STREAMS_PREFIX, STREAMS_NAMES));
     let (format, headers, source) = if connect.topic.is_some() || connect.exception.is_some() {
         (LetterFormat::KafkaConnect, connect, connect.text_position())
     } else if spring.topic.is_some() || spring.exception.is_some() {
@@ -51,38 +60,17 @@ pub(super) fn read<'a>(record: Record<'a>, connect: LetterHeaders<'a>) -> Option
     })
 }
 
-fn spring(record: Record<'_>) -> LetterHeaders<'_> {
-    let mut headers = LetterHeaders::default();
+/// Finds the last header of each name with this prefix. The names are those of topic, partition, offset, exception, message and stack trace.
+fn find<'a>(record: Record<'a>, prefix: &[u8], names: [&[u8]; 6]) -> LetterHeaders<'a> {
+    let mut values = [None; 6];
     for (name, value) in record.headers() {
-        let Some(name) = name.strip_prefix(SPRING_PREFIX) else { continue };
-        match name {
-            b"original-topic" => headers.topic = value,
-            b"original-partition" => headers.partition = value,
-            b"original-offset" => headers.offset = value,
-            b"exception-fqcn" => headers.exception = value,
-            b"exception-message" => headers.message = value,
-            b"exception-stacktrace" => headers.trace = value,
-            _ => {}
+        let known = name.strip_prefix(prefix).and_then(|name| names.iter().position(|known| *known == name));
+        if let Some(index) = known {
+            values[index] = value;
         }
     }
-    headers
-}
-
-fn streams(record: Record<'_>) -> LetterHeaders<'_> {
-    let mut headers = LetterHeaders::default();
-    for (name, value) in record.headers() {
-        let Some(name) = name.strip_prefix(STREAMS_PREFIX) else { continue };
-        match name {
-            b"topic" => headers.topic = value,
-            b"partition" => headers.partition = value,
-            b"offset" => headers.offset = value,
-            b"exception" => headers.exception = value,
-            b"message" => headers.message = value,
-            b"stacktrace" => headers.trace = value,
-            _ => {}
-        }
-    }
-    headers
+    let [topic, partition, offset, exception, message, trace] = values;
+    LetterHeaders { topic, partition, offset, exception, message, trace, ..LetterHeaders::default() }
 }
 
 fn binary_position(headers: LetterHeaders<'_>) -> Option<RecordPosition<'_>> {
