@@ -17,6 +17,7 @@ use crate::config::WebhookUrl;
 use crate::pipelines::PipelineRegistry;
 use mapper_api::alerts::{ALERT_VERSION, AlertExample, AlertGroup, AlertPost, AlertState};
 use mapper_core::shutdown::Shutdown;
+use mapper_state::claim::host_name;
 use mapper_telemetry::Role;
 use mapper_telemetry::alerts::{AlertCounts, AlertQueue, GroupAlert};
 use pending::{Added, Pending};
@@ -157,7 +158,7 @@ impl Sender {
     fn body(&self, groups: &[AlertGroup]) -> AlertPost {
         AlertPost {
             version: ALERT_VERSION,
-            host: hostname::get().map_or_else(|_| "unknown".to_owned(), |name| name.to_string_lossy().into_owned()),
+            host: host_name(),
             sent_at: time(Utc::now()),
             groups: groups.to_vec(),
             dropped: self.counts.dropped(),

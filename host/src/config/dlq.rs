@@ -187,6 +187,15 @@ pub enum StateFilter {
 }
 
 impl StateFilter {
+    /// Whether a letter is meant that is open or not, apart from its group.
+    pub fn includes(self, is_open: bool) -> bool {
+        match self {
+            Self::All => true,
+            Self::Closed => !is_open,
+            Self::Open | Self::Group(_) => is_open,
+        }
+    }
+
     /// The values of `--state`.
     pub fn all() -> impl Iterator<Item = (&'static str, Self)> {
         let letters = [("open", Self::Open), ("closed", Self::Closed), ("all", Self::All)];

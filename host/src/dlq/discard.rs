@@ -1,6 +1,5 @@
 //! `dlq discard`: resolves letters without processing them.
 
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use mapper_core::shutdown::Halt;
@@ -24,9 +23,7 @@ pub(super) fn discard(access: &Access, filter: &LetterFilter, reason: &str) -> R
         }
         let source = Position::from(letter.source_or_self());
         let position = letter.position();
-        let mut letters: BTreeMap<i32, i64> = access.table.resolved_letters(&source).collect();
-        let last = letters.entry(position.partition).or_insert(position.offset);
-        *last = (*last).max(position.offset);
+        let letters = access.table.resolved_with(&source, [(position.partition, position.offset)]);
         let resolution = Resolution {
             v: VERSION,
             outcome: Outcome::Discarded,

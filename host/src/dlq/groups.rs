@@ -12,7 +12,7 @@ use mapper_dead_letters::{GroupTable, Selection, report};
 use mapper_terminal::output;
 
 use super::states::{Access, Scanned};
-use super::text;
+use super::{letters, text};
 use crate::config::{LetterFilter, StateFilter};
 
 /// Prints the groups of the selected letters.
@@ -64,23 +64,15 @@ pub(super) fn read_with_ends(
     let mut table = GroupTable::default();
     let mut filtered_out = 0;
     let scanned = access.scan(|letter, is_open| {
-        let is_meant = match state {
-            StateFilter::Closed => !is_open,
-            StateFilter::All => true,
-            StateFilter::Open | StateFilter::Group(_) => is_open,
-        };
-        if is_meant && selection.contains(letter) {
+        if state.includes(is_open) && selection.contains(letter) {
             table.add(letter, |fingerprint| access.table.group(fingerprint));
         } else if is_open {
             filtered_out += 1;
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    let all = match state {
-        StateFilter::Closed => scanned.closed,
-        StateFilter::All => scanned.open + scanned.closed,
-        StateFilter::Open | StateFilter::Group(_) => scanned.open,
-    };
+    let count_if = |is_open: bool, count: u64| if state.includes(is_open) { count } else { 0 };
+    let all = count_if(true, scanned.open) + count_if(false, scanned.closed);
     let (now, others) = (Utc::now(), table.others());
     let group = |(fingerprint, stats): (String, _)| {
         let record = access.table.group(&fingerprint);
@@ -99,6 +91,19 @@ pub(super) fn read_with_ends(
     };
     let (topic, state_topic) = (access.dead_letters.clone(), access.states.clone());
     Ok((LetterGroups { topic, state_topic, groups, letters }, ends))
+}
+
+/// The only group of the selected letters, and the end offsets of the dead-letter topic.
+///
+/// # Errors
+/// If Kafka refuses a read, or there is no group or several.
+pub(super) fn read_one(access: &Access, filter: &LetterFilter) -> Result<(LetterGroup, Positions), Halt> {
+    let (LetterGroups { mut groups, .. }, ends) = read_with_ends(access, &filter.selection, filter.state)?;
+    if groups.len() > 1 {
+        let names: Vec<_> = groups.iter().map(|group| group.fingerprint.as_str()).collect();
+        return Err(Halt::configuration(format!("several groups begin so: {}. Give more digits", names.join(", "))));
+    }
+    groups.pop().map(|group| (group, ends)).ok_or_else(|| letters::nothing(access, filter))
 }
 
 /// The fingerprints of the groups in a state.

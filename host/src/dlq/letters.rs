@@ -43,16 +43,24 @@ pub(super) fn groups_in_state(access: &Access, filter: &LetterFilter) -> Result<
 pub(super) fn select(
     access: &Access,
     filter: &LetterFilter,
+    visit: impl FnMut(&DeadLetter<'_>, bool) -> Result<ControlFlow<()>, Halt>,
+) -> Result<Scanned, Halt> {
+    select_in(access, filter, groups_in_state(access, filter)?.as_ref(), visit)
+}
+
+/// The same, with the result of [`groups_in_state`].
+///
+/// # Errors
+/// If Kafka refuses a read, or what `visit` returns.
+pub(super) fn select_in(
+    access: &Access,
+    filter: &LetterFilter,
+    in_state: Option<&HashSet<String>>,
     mut visit: impl FnMut(&DeadLetter<'_>, bool) -> Result<ControlFlow<()>, Halt>,
 ) -> Result<Scanned, Halt> {
-    let in_state = groups_in_state(access, filter)?;
     access.scan(|letter, is_open| {
-        let is_meant = match (filter.state, &in_state) {
-            (StateFilter::All, _) => true,
-            (StateFilter::Closed, _) => !is_open,
-            (_, Some(groups)) => is_open && groups.contains(&*letter.fingerprint),
-            (_, None) => is_open,
-        };
+        let is_meant =
+            filter.state.includes(is_open) && in_state.is_none_or(|groups| groups.contains(&*letter.fingerprint));
         if is_meant && filter.selection.contains(letter) {
             visit(letter, is_open)
         } else {
@@ -122,13 +130,7 @@ fn show_letter(access: &Access, filter: &LetterFilter, is_json: bool) -> Result<
 }
 
 fn show_group(access: &Access, filter: &LetterFilter, is_json: bool) -> Result<(), Halt> {
-    let found = groups::read(access, &filter.selection, filter.state)?;
-    let mut groups = found.groups;
-    if groups.len() > 1 {
-        let names: Vec<_> = groups.iter().map(|group| group.fingerprint.as_str()).collect();
-        return Err(Halt::configuration(format!("several groups begin so: {}. Give more digits", names.join(", "))));
-    }
-    let Some(group) = groups.pop() else { return Err(nothing(access, filter)) };
+    let (group, _) = groups::read_one(access, filter)?;
     let mut letters = Vec::new();
     select(access, filter, |letter, is_open| {
         letters.push(report::letter(letter, is_open));

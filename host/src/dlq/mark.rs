@@ -3,14 +3,12 @@
 use chrono::SecondsFormat;
 
 use mapper_api::dead_letters::LetterGroup;
-use mapper_core::record::Positions;
 use mapper_core::shutdown::Halt;
 use mapper_dead_letters::Selection;
 use mapper_dead_letters::state::{Action, GroupRecord, Mark, StateKey};
 use mapper_terminal::output;
 
 use super::groups;
-use super::letters::nothing;
 use super::states::{Access, now, who};
 use crate::config::{GroupMark, LetterFilter, StateFilter};
 
@@ -23,7 +21,7 @@ pub(super) fn mark(access: &Access, group: &str, mark: &GroupMark, reason: &str)
         selection: Selection { group: Some(group.to_owned()), ..Selection::default() },
         state: StateFilter::All,
     };
-    let (found, ends) = find(access, &filter)?;
+    let (found, ends) = groups::read_one(access, &filter)?;
     let fingerprint = &found.fingerprint;
     let (mark, until, version) = match mark {
         GroupMark::Acknowledge => (Mark::Acknowledged, None, None),
@@ -42,23 +40,7 @@ pub(super) fn mark(access: &Access, group: &str, mark: &GroupMark, reason: &str)
     let writer = access.writer()?;
     writer.write(&StateKey::Group(fingerprint.clone()), &record)?;
     writer.finish()?;
-    let name = match mark {
-        Mark::Acknowledged => "acknowledged",
-        Mark::Resolved => "resolved",
-        Mark::Muted => "muted",
-        Mark::Reopened => "reopened",
-    };
     let LetterGroup { kind, count, .. } = &found;
-    output::print_line(format!("{name} group {fingerprint}{shown_until} ({kind}, {count} letters)"));
+    output::print_line(format!("{} group {fingerprint}{shown_until} ({kind}, {count} letters)", mark.name()));
     Ok(())
-}
-
-fn find(access: &Access, filter: &LetterFilter) -> Result<(LetterGroup, Positions), Halt> {
-    let (found, ends) = groups::read_with_ends(access, &filter.selection, filter.state)?;
-    let mut groups = found.groups;
-    if groups.len() > 1 {
-        let names: Vec<_> = groups.iter().map(|group| group.fingerprint.as_str()).collect();
-        return Err(Halt::configuration(format!("several groups begin so: {}. Give more digits", names.join(", "))));
-    }
-    groups.pop().map(|group| (group, ends)).ok_or_else(|| nothing(access, filter))
 }

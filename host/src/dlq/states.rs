@@ -13,6 +13,7 @@ use mapper_dead_letters::state::StateKey;
 use mapper_dead_letters::{StateError, StateTable};
 use mapper_kafka::setup::Setup;
 use mapper_kafka::{KafkaSettings, TopicProducer, TopicReader};
+use mapper_state::claim::host_name;
 
 use super::progress::Progress;
 use crate::config::DlqTopics;
@@ -20,6 +21,25 @@ use crate::config::DlqTopics;
 const FETCH_RECORDS: usize = 10_000;
 const FETCH_BYTES: usize = 4 << 20;
 const FETCH_WAIT: Duration = Duration::from_millis(200);
+
+/// Reads a topic to its end, batch by batch, until `visit` breaks.
+///
+/// # Errors
+/// If Kafka refuses a read, or what `visit` returns.
+pub(super) fn read_batches(
+    mut reader: TopicReader,
+    topic: &str,
+    mut visit: impl FnMut(&Batch) -> Result<ControlFlow<()>, Halt>,
+) -> Result<(), Halt> {
+    let mut batch = Batch::new(topic);
+    loop {
+        let is_more = reader.fetch(&mut batch, FETCH_RECORDS, FETCH_BYTES, FETCH_WAIT)?;
+        if visit(&batch)?.is_break() || !is_more {
+            return Ok(());
+        }
+        batch.clear();
+    }
+}
 
 /// The topics, and what has been done about the letters.
 pub(super) struct Access {
@@ -91,12 +111,10 @@ impl Access {
 
     fn read_states(&self) -> Result<(StateTable, u64), Halt> {
         let (mut table, mut foreign) = (StateTable::default(), 0);
-        let Some(mut reader) = TopicReader::open_if_exists(&self.setup, &self.states)? else {
+        let Some(reader) = TopicReader::open_if_exists(&self.setup, &self.states)? else {
             return Ok((table, foreign));
         };
-        let mut batch = Batch::new(self.states.as_str());
-        loop {
-            let is_more = reader.fetch(&mut batch, FETCH_RECORDS, FETCH_BYTES, FETCH_WAIT)?;
+        read_batches(reader, &self.states, |batch| {
             for record in batch.records() {
                 match table.apply(record) {
                     Ok(()) => {}
@@ -109,11 +127,8 @@ impl Access {
                     }
                 }
             }
-            batch.clear();
-            if !is_more {
-                break;
-            }
-        }
+            Ok(ControlFlow::Continue(()))
+        })?;
         table.finish();
         Ok((table, foreign))
     }
@@ -181,7 +196,7 @@ impl Access {
         &self,
         mut visit: impl FnMut(&DeadLetter<'_>, bool) -> Result<ControlFlow<()>, Halt>,
     ) -> Result<Scanned, Halt> {
-        let Some(mut reader) = TopicReader::open_if_exists(&self.setup, &self.dead_letters)? else {
+        let Some(reader) = TopicReader::open_if_exists(&self.setup, &self.dead_letters)? else {
             return Err(self.missing_topic());
         };
         let mut scanned = Scanned {
@@ -190,9 +205,7 @@ impl Access {
             ..Scanned::default()
         };
         let progress = Progress::new("letters", reader.firsts(), reader.ends());
-        let mut batch = Batch::new(self.dead_letters.as_str());
-        loop {
-            let is_more = reader.fetch(&mut batch, FETCH_RECORDS, FETCH_BYTES, FETCH_WAIT)?;
+        read_batches(reader, &self.dead_letters, |batch| {
             for record in batch.records() {
                 let Some(letter) = DeadLetter::read(record) else {
                     scanned.foreign += 1;
@@ -201,15 +214,13 @@ impl Access {
                 let is_open = self.table.is_open(&letter);
                 *(if is_open { &mut scanned.open } else { &mut scanned.closed }) += 1;
                 if visit(&letter, is_open)?.is_break() {
-                    return Ok(scanned);
+                    return Ok(ControlFlow::Break(()));
                 }
             }
             progress.advance(batch.len());
-            batch.clear();
-            if !is_more {
-                return Ok(scanned);
-            }
-        }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(scanned)
     }
 
     fn missing_topic(&self) -> Halt {
@@ -263,6 +274,5 @@ pub(super) fn now() -> String {
 /// The user and the machine.
 pub(super) fn who() -> String {
     let user = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()));
-    let host = hostname::get().map(|name| name.to_string_lossy().into_owned()).unwrap_or_else(|_| "unknown".to_owned());
-    format!("{}@{host}", user.as_deref().unwrap_or("unknown"))
+    format!("{}@{}", user.as_deref().unwrap_or("unknown"), host_name())
 }

@@ -5,26 +5,20 @@ use mapper_api::versions::RollbackPlan;
 use mapper_api::versions::TermView;
 use mapper_api::versions::{Difference, Report, ShadowStatus, SwapOutcome, TryOut};
 use mapper_core::topics::Recreation;
-use mapper_terminal::output::Line;
+use mapper_terminal::output::{Line, table};
 
 /// A table of pipelines, each with the reasons why it is not ready.
 pub(super) fn pipelines(all: &[PipelineSummary]) -> Vec<Line> {
-    let heads = ["PIPELINE", "STATE", "RECORDS", "DEAD LETTERS", "LAG", "STARTS", "PLUGIN"].map(str::to_owned);
+    let heads = ["PIPELINE", "STATE", "RECORDS", "DEAD LETTERS", "LAG", "STARTS", "PLUGIN"].map(str::to_owned).to_vec();
     let row = |pipeline: &PipelineSummary| {
         let PipelineSummary { name, state, records_in, dead_letters, lag, generation, plugin, .. } = pipeline;
         let numbers = [records_in, dead_letters, lag, generation].map(ToString::to_string);
-        let [records, letters, lag, starts] = numbers;
-        [name.clone(), state.clone(), records, letters, lag, starts, plugin.clone().unwrap_or_else(|| "-".to_owned())]
+        let plugin = plugin.clone().unwrap_or_else(|| "-".to_owned());
+        [vec![name.clone(), state.clone()], numbers.to_vec(), vec![plugin]].concat()
     };
-    let rows: Vec<[String; 7]> = [heads].into_iter().chain(all.iter().map(row)).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..7).map(width).collect();
-    let line = |row: &[String; 7]| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}", width = *width));
-        Line::from(cells.collect::<Vec<_>>().join("  ").trim_end().to_owned())
-    };
+    let rows: Vec<Vec<String>> = [heads].into_iter().chain(all.iter().map(row)).collect();
     let reasons = |pipeline: &PipelineSummary| pipeline.not_ready.iter().map(|why| format!("  {why}").into()).collect();
-    let of_rows = rows.iter().map(line).zip([Vec::new()].into_iter().chain(all.iter().map(reasons)));
+    let of_rows = table(&rows, None).into_iter().zip([Vec::new()].into_iter().chain(all.iter().map(reasons)));
     of_rows.flat_map(|(row, reasons): (Line, Vec<Line>)| [row].into_iter().chain(reasons)).collect()
 }
 

@@ -70,14 +70,8 @@ pub fn group(
 
 fn decision(action: &Action) -> Decision {
     let Action { mark, at, by, reason, until, version } = action;
-    let mark = match mark {
-        Mark::Acknowledged => "acknowledged",
-        Mark::Resolved => "resolved",
-        Mark::Muted => "muted",
-        Mark::Reopened => "reopened",
-    };
     Decision {
-        mark: mark.to_owned(),
+        mark: mark.name().to_owned(),
         at: at.clone(),
         by: by.clone(),
         reason: reason.clone(),

@@ -9,7 +9,7 @@
 mod records;
 mod resolutions;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use mapper_core::dead_letter::DeadLetter;
 use mapper_core::record::Record;
@@ -122,6 +122,20 @@ impl StateTable {
         let at = letter.position();
         let resolved = self.resolutions.last_letter(&letter.source_or_self().into(), at.partition);
         resolved.is_none_or(|resolved| at.offset > resolved)
+    }
+
+    /// The letters of a failed record that are resolved once these are, too: for each partition, the offset of the last one.
+    pub fn resolved_with(
+        &self,
+        source: &Position,
+        letters: impl IntoIterator<Item = (i32, i64)>,
+    ) -> BTreeMap<i32, i64> {
+        let mut resolved: BTreeMap<i32, i64> = self.resolved_letters(source).collect();
+        for (partition, offset) in letters {
+            let last = resolved.entry(partition).or_insert(offset);
+            *last = (*last).max(offset);
+        }
+        resolved
     }
 
     /// The letters of a failed record that are resolved: for each partition of the dead-letter topic, the offset of the last one.

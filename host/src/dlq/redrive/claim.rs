@@ -4,6 +4,7 @@ use chrono::Utc;
 
 use mapper_core::shutdown::Halt;
 use mapper_dead_letters::state::{Claim, VERSION};
+use mapper_state::claim::host_name;
 
 use super::super::states::{Access, now, who};
 
@@ -11,7 +12,7 @@ use super::super::states::{Access, now, who};
 pub(super) fn new() -> Claim {
     Claim {
         v: VERSION,
-        host: host(),
+        host: host_name(),
         process: std::process::id(),
         by: who(),
         started: now(),
@@ -21,17 +22,13 @@ pub(super) fn new() -> Claim {
     }
 }
 
-fn host() -> String {
-    hostname::get().map(|name| name.to_string_lossy().into_owned()).unwrap_or_else(|_| "unknown".to_owned())
-}
-
 /// # Errors
 /// If another redrive runs, by its claim.
 pub(super) fn check(access: &Access, takes_over: bool) -> Result<(), Halt> {
     let now_ms = Utc::now().timestamp_millis();
     let Some(claim) = access.table.claim().filter(|claim| claim.is_valid(now_ms) && !takes_over) else { return Ok(()) };
     let Claim { host, process, by, started, expires_ms, resolved, .. } = claim;
-    if *host == self::host() && !is_running(*process) {
+    if *host == host_name() && !is_running(*process) {
         return Ok(());
     }
     let seconds = (expires_ms - now_ms) / 1000;

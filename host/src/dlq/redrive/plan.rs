@@ -63,11 +63,12 @@ impl Plan {
     /// # Errors
     /// If Kafka refuses a read.
     pub(super) fn read(access: &Access, filter: &LetterFilter, max_attempts: u32) -> Result<Self, Halt> {
-        let mut plan = Self { groups: letters::groups_in_state(access, filter)?, ..Self::default() };
+        let groups = letters::groups_in_state(access, filter)?;
+        let mut plan = Self::default();
         // The newest letter of each record: by the hash of its position, the letter and its number of failures.
         let mut newest: HashMap<(u64, u64), (LetterAt, u32)> = HashMap::new();
         let mut last_of_key: HashMap<u64, LastOfKey> = HashMap::new();
-        let scanned = letters::select(access, filter, |letter, is_open| {
+        let scanned = letters::select_in(access, filter, groups.as_ref(), |letter, is_open| {
             if !plan.known.contains(&*letter.fingerprint) {
                 plan.known.insert(letter.fingerprint.clone().into_owned());
             }
@@ -118,7 +119,7 @@ impl Plan {
             }
             Ok(ControlFlow::Continue(()))
         })?;
-        plan.ends = scanned.ends;
+        (plan.ends, plan.groups) = (scanned.ends, groups);
         Ok(plan)
     }
 }

@@ -112,12 +112,8 @@ impl<K: Sink> RedriveSink<'_, K> {
     }
 
     fn resolution(&self, letter: &TakenLetter) -> Resolution {
-        let mut letters: BTreeMap<i32, i64> = self.access.table.resolved_letters(&letter.source).collect();
         let older = self.plan.older.get(&letter.at).into_iter().flatten();
-        for (partition, offset) in older.chain([&letter.at]) {
-            let last = letters.entry(*partition).or_insert(*offset);
-            *last = (*last).max(*offset);
-        }
+        let letters = self.access.table.resolved_with(&letter.source, older.chain([&letter.at]).copied());
         let outcome = match (&self.redriver.version, self.transaction.borrow().failed.contains(&letter.sequence)) {
             (_, true) => Outcome::FailedAgain,
             (Some(_), false) => Outcome::Redriven,

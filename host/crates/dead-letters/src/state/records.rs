@@ -57,6 +57,17 @@ pub enum Mark {
     Reopened,
 }
 
+impl Mark {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Acknowledged => "acknowledged",
+            Self::Resolved => "resolved",
+            Self::Muted => "muted",
+            Self::Reopened => "reopened",
+        }
+    }
+}
+
 /// One decision about a group.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Action {
