@@ -21,6 +21,10 @@ const NEEDED: [(&str, &str); 4] = [
     ("output-topic", "visits_reduced"),
     ("dead-letter-topic", "visits_dlq"),
 ];
+/// The default of --workers with brokers.
+const WORKERS: usize = 2;
+/// The embedded broker ends a rebalance only after the session timeout, so that of the demo is short.
+const DEMO_SESSION_TIMEOUT: Duration = Duration::from_secs(6);
 const ONLY_KAFKA: &str = "the embedded broker of the demo has no real transactions and no data of yours";
 
 /// Reads and checks the settings. `mistakes` are those already found in the file.
@@ -109,7 +113,7 @@ pub(super) fn pipeline(sources: &Sources<'_>) -> Result<PipelineSpec, CliError> 
         group: readers::group(sources)?,
         connect_timeout: connect_timeout(sources)?,
         kafka_unready_after: sources.value("kafka-unready-after", within(Duration::ZERO, HOUR))?,
-        session_timeout: session_timeout(sources, &kafka)?,
+        session_timeout: session_timeout(sources, &kafka, has_brokers)?,
         kafka,
         input_topics: topics.input,
         output_topic: topics.output,
@@ -126,7 +130,7 @@ pub(super) fn pipeline(sources: &Sources<'_>) -> Result<PipelineSpec, CliError> 
         transaction_timeout,
         transactional_id: sources.optional("transactional-id", values::name)?,
         drain_timeout: sources.value("drain-timeout", within(Duration::ZERO, HOUR))?,
-        workers: sources.value("workers", |text| values::count(text, 1..=256))?,
+        workers: workers(sources, has_brokers)?,
         batch_records: batch_records(sources)?,
         limits: sandbox::limits(sources)?,
         grants: sandbox::grants(sources)?,
@@ -177,10 +181,19 @@ fn delivery(sources: &Sources<'_>, brokers: bool) -> Result<(Delivery, bool), Cl
     Ok((delivery, until_end))
 }
 
+/// The number of workers. The demo has one, because the embedded broker takes a session timeout for each rebalance.
+fn workers(sources: &Sources<'_>, has_brokers: bool) -> Result<usize, CliError> {
+    let given = sources.optional("workers", |text| values::count(text, 1..=256))?;
+    Ok(given.unwrap_or(if has_brokers { WORKERS } else { 1 }))
+}
+
 /// The session timeout, which must be consistent with the other timeouts of a member.
-fn session_timeout(sources: &Sources<'_>, kafka: &Pairs) -> Result<Duration, CliError> {
+fn session_timeout(sources: &Sources<'_>, kafka: &Pairs, has_brokers: bool) -> Result<Duration, CliError> {
     let given = sources.present("session-timeout");
     let timeout = given.read(within(Duration::from_secs(1), Duration::from_secs(1800)))?;
+    if !has_brokers && !given.explicit() {
+        return Ok(DEMO_SESSION_TIMEOUT);
+    }
     let property = |name| kafka.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     if given.explicit() && property("group.protocol") == Some("consumer") {
         return Err(given.refuse(

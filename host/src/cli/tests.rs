@@ -92,12 +92,12 @@ fn run_is_the_default_and_all_its_defaults_are_allowed() {
         assert_eq!(config.delivery, Delivery::AtLeastOnce);
         assert_eq!([&config.input_topics.to_string(), &config.output_topic], ["visits", "visits_reduced"]);
         assert_eq!([&config.dead_letter_topic, &config.group], ["visits_dlq", "visits_reader"]);
-        assert_eq!(config.workers, 2);
+        assert_eq!(config.workers, 1);
         assert_eq!((config.commit_interval, config.transaction_timeout), (ms(100), ms(30_000)));
         assert_eq!((config.commit_records, config.commit_bytes, config.batch_records), (20_000, 16 << 20, 500));
         assert_eq!((config.limits, &config.grants), (Limits::default(), &Grants::default()));
         assert_eq!((config.drain_timeout, config.connect_timeout), (ms(10_000), ms(30_000)));
-        assert_eq!(config.session_timeout, ms(45_000));
+        assert_eq!(config.session_timeout, ms(6_000));
         assert_eq!(host.cache_dir, Some("/home/me/.cache/mapper-host".into()));
         assert_eq!(host.state_dir, Some("/home/me/.local/state/mapper-host".into()));
         assert_eq!(host.log, LogConfig { format: LogFormat::Text, filter: "info".into() });
@@ -107,7 +107,11 @@ fn run_is_the_default_and_all_its_defaults_are_allowed() {
         assert!(!config.until_end && config.create_topics.is_none() && config.transactional_id.is_none());
         assert!(config.extra_topics.is_empty() && config.kafka.is_empty() && config.set.is_empty());
     }
-    assert_eq!(run(&[KAFKA], &[]).delivery, Delivery::ExactlyOnce);
+    let with_kafka = run(&[KAFKA], &[]);
+    assert_eq!(with_kafka.delivery, Delivery::ExactlyOnce);
+    assert_eq!((with_kafka.workers, with_kafka.session_timeout), (2, ms(45_000)));
+    let demo = run(&[PLUGIN, &["--workers", "3", "--session-timeout", "9s"]], &[]);
+    assert_eq!((demo.workers, demo.session_timeout), (3, ms(9_000)));
 }
 
 fn ms(ms: u64) -> Duration {

@@ -56,7 +56,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "DURATION",
         Duration,
         Value("45s"),
-        "How long a host may be silent before the group gives its partitions to others",
+        "How long a host may be silent before the group gives its partitions to others. The default of the demo is 6s",
     ),
     KAFKA_PAIRS,
     KAFKA_ALLOW_CODE,

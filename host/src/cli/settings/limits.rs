@@ -12,7 +12,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "workers",
         "N",
         Whole,
-        Value("2"),
+        Described("2 with --brokers, 1 in the demo"),
         "Threads that map. Each has its own consumer, producer and plugin instance. More workers than input partitions \
          stay idle",
     ),
