@@ -47,7 +47,11 @@ pub(super) fn kafka(sources: &Sources<'_>) -> Result<(Option<String>, Pairs), Cl
 /// The topic with the states of dead letters.
 pub(super) fn state_topic(sources: &Sources<'_>, dead_letters: &str) -> Result<String, CliError> {
     let given = sources.optional("state-topic", values::topic)?;
-    Ok(given.unwrap_or_else(|| format!("{dead_letters}.state")))
+    Ok(given.unwrap_or_else(|| default_state_topic(dead_letters)))
+}
+
+pub(super) fn default_state_topic(dead_letters: &str) -> String {
+    format!("{dead_letters}.state")
 }
 
 /// The consumer group. That of a `[[pipeline]]` table is the name of the pipeline, unless it is given.

@@ -118,6 +118,7 @@ pub(super) fn pipeline(sources: &Sources<'_>) -> Result<PipelineSpec, CliError> 
         input_topics: topics.input,
         output_topic: topics.output,
         dead_letter_topic: topics.dead_letters,
+        state_topic: topics.states,
         extra_topics: topics.extra,
         ledger_topic: topics.ledger,
         input_policy: topics::input_policy(sources)?,

@@ -103,10 +103,13 @@ fn run_is_the_default_and_all_its_defaults_are_allowed() {
         assert_eq!(host.log, LogConfig { format: LogFormat::Text, filter: "info".into() });
         let admin = AdminConfig { address: "127.0.0.1:8080".parse().unwrap(), asked: false };
         assert_eq!(host.admin, Some(admin));
-        assert_eq!(config.ledger_topic, None);
+        assert_eq!((config.state_topic.as_str(), &config.ledger_topic), ("visits_dlq.state", &None));
         assert!(!config.until_end && config.create_topics.is_none() && config.transactional_id.is_none());
         assert!(config.extra_topics.is_empty() && config.kafka.is_empty() && config.set.is_empty());
     }
+    let state_topic = |more: &[&str]| run(&[KAFKA, more], &[]).state_topic;
+    assert_eq!(state_topic(&["--dead-letter-topic", "d", "--extra-topic", "e", "--ledger-topic", "l"]), "d.state");
+    assert_eq!(state_topic(&["--state-topic", "s", "--extra-topic", "e", "--ledger-topic", "l"]), "s");
     let with_kafka = run(&[KAFKA], &[]);
     assert_eq!(with_kafka.delivery, Delivery::ExactlyOnce);
     assert_eq!((with_kafka.workers, with_kafka.session_timeout), (2, ms(45_000)));

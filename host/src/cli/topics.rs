@@ -1,7 +1,7 @@
 //! The settings of the heading "Topics", read and checked.
 
-use super::CliError;
 use super::sources::{Given, Sources};
+use super::{CliError, readers};
 use crate::config::{InputPolicy, OnGap, OnTopicRecreated, values};
 use mapper_core::input_topics::{InputTopics, TopicPattern};
 
@@ -10,6 +10,7 @@ pub(super) struct Topics {
     pub(super) input: InputTopics,
     pub(super) output: String,
     pub(super) dead_letters: String,
+    pub(super) states: String,
     pub(super) extra: Vec<String>,
     pub(super) ledger: Option<String>,
 }
@@ -23,7 +24,6 @@ impl Topics {
         let dead_letters = sources.present("dead-letter-topic");
         let extra = sources.list("extra-topic");
         let ledger = sources.find("ledger-topic");
-        // The commands for dead letters use it. The host checks that it is no other topic.
         let states = sources.find("state-topic");
         let mut taken: Vec<(&Given, String)> = Vec::new();
         for given in [&output, &dead_letters].into_iter().chain(&ledger).chain(&states).chain(&extra) {
@@ -48,8 +48,18 @@ impl Topics {
         let mut names = taken.into_iter().map(|(_, name)| name);
         let (output, dead_letters) = (names.next().unwrap_or_default(), names.next().unwrap_or_default());
         let ledger = ledger.as_ref().and_then(|_| names.next());
-        names.by_ref().take(usize::from(states.is_some())).for_each(drop);
-        Ok(Self { input, output, dead_letters, extra: names.collect(), ledger })
+        let given_states = states.as_ref().and_then(|_| names.next());
+        let extra: Vec<String> = names.collect();
+        let states = given_states.unwrap_or_else(|| readers::default_state_topic(&dead_letters));
+        let is_written = || [&output].into_iter().chain(&ledger).chain(&extra).any(|topic| *topic == states);
+        if input.contains(&states) || is_written() {
+            let message = format!(
+                "default of --state-topic: {states:?} is not allowed: it is also an input or an output topic; the states of dead letters \
+                 need a topic of their own"
+            );
+            return Err(CliError::Setting { name: "state-topic", message });
+        }
+        Ok(Self { input, output, dead_letters, states, extra, ledger })
     }
 }
 

@@ -38,6 +38,8 @@ pub struct PipelineSpec {
     pub output_topic: String,
     /// The topic of dead letters.
     pub dead_letter_topic: String,
+    /// The topic of what has been done about the dead letters. It exists only after the first decision.
+    pub state_topic: String,
     /// Further topics that an output may name.
     pub extra_topics: Vec<String>,
     /// The topic of the ledger; `None` without a ledger. It needs brokers.

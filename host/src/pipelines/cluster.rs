@@ -71,6 +71,8 @@ pub fn check(spec: &PipelineSpec, cluster: &Cluster, shutdown: &Shutdown) -> Res
     }
     let spec = PipelineSpec { create_topics: None, until_end: false, ..spec.clone() };
     let kafka = Kafka::prepare(&spec, cluster, shutdown)?;
+    // A run reads this topic, and does not depend on it.
+    kafka.setup.check_compacted(&spec.state_topic)?;
     Ok(CheckedTopics { inputs: kafka.inputs, to_create: Vec::new() })
 }
 

@@ -30,7 +30,8 @@ pub(super) const STATE_TOPIC: Setting = setting(
     "TOPIC",
     Text,
     Described("the dead-letter topic with .state after its name"),
-    "The compacted topic that has what was done about dead letters and their groups. The dlq commands create it on their first write",
+    "The compacted topic that has what was done about dead letters and their groups. The dlq commands create it on their first write. \
+     A run reads it for the metrics and alerts of groups",
 );
 
 pub(super) const SETTINGS: &[Setting] = &[

@@ -104,6 +104,12 @@ fn invalid_value_is_rejected_with_the_allowed_values() {
         let expected = format!("flag {flag}: {value:?} is not allowed: {allowed}");
         assert_eq!(wrong(&[KAFKA, &[argument]], &[]), expected);
     }
+    for argument in ["--input-topic=visits_dlq.state", "--extra-topic=visits_dlq.state"] {
+        let expected = "default of --state-topic: \"visits_dlq.state\" is not allowed: it is also an input or an output topic; the states \
+            of dead letters need a topic of their own";
+        assert_eq!(wrong(&[KAFKA, &[argument]], &[]), expected);
+        run(&[KAFKA, &[argument, "--state-topic=states"]], &[]);
+    }
     let shares = ["missing-fields", "unparseable", "duplicates", "late"];
     let cases = shares.map(|name| (name, "1.1", "give a share from 0 to 1, such as 0.5")).into_iter().chain([
         ("late", "NaN", "give a share from 0 to 1, such as 0.5"),

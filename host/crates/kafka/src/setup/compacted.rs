@@ -26,6 +26,14 @@ impl Setup {
         if !self.has_topic(topic)? {
             return self.create_compacted(topic);
         }
+        self.check_compacted(topic)
+    }
+
+    /// Checks that a topic is compacted, if it exists and the broker reports its configuration.
+    ///
+    /// # Errors
+    /// If it is not. The message has the command that corrects it.
+    pub fn check_compacted(&self, topic: &str) -> Result<(), Halt> {
         let limits = topic_limits::describe(&self.settings, &[topic], REQUEST_TIMEOUT).unwrap_or_default();
         let is_compacted = limits.into_iter().flatten().next().is_none_or(|limits| limits.needs_key);
         if is_compacted {
