@@ -1,8 +1,10 @@
 //! The commands for dead letters. They read Kafka directly, without a group and without a running host.
 
 mod cases;
+mod command;
 mod discard;
 mod edit;
+mod error;
 mod export;
 mod groups;
 mod import;
@@ -29,14 +31,14 @@ pub fn run(config: &DlqConfig, shutdown: &Shutdown) -> Result<Outcome, Halt> {
         DlqCommand::Try { config, plugin } => return redrive::try_out::try_out(&access, config, plugin, shutdown),
         DlqCommand::Edit(config) => return edit::edit(access, config, shutdown),
         DlqCommand::Redrive(config) => return redrive::redrive(access, config, shutdown),
-        DlqCommand::Groups(filter) => groups::print(&access, filter, config.json)?,
-        DlqCommand::List { filter, limit } => letters::list(&access, filter, *limit, config.json)?,
-        DlqCommand::Show { filter } => letters::show(&access, filter, config.json)?,
+        DlqCommand::Groups(filter) => command::groups(&access, filter, config.json)?,
+        DlqCommand::List { filter, limit } => command::list(&access, filter, *limit, config.json)?,
+        DlqCommand::Show { filter } => command::show(&access, filter, config.json)?,
         DlqCommand::Export(filter) => export::export(&access, filter)?,
         DlqCommand::Import(file) => import::import(&access, file)?,
-        DlqCommand::Cases { filter, limit } => cases::print(&access, filter, *limit)?,
-        DlqCommand::Mark { group, mark, reason } => mark::mark(&access, group, mark, reason)?,
-        DlqCommand::Discard { filter, reason } => discard::discard(&access, filter, reason)?,
+        DlqCommand::Cases { filter, limit } => command::cases(&access, filter, *limit)?,
+        DlqCommand::Mark { group, mark, reason } => command::mark(&access, group, mark, reason)?,
+        DlqCommand::Discard { filter, reason } => command::discard(&access, filter, reason)?,
     }
     Ok(Outcome::Success)
 }

@@ -1,4 +1,4 @@
-//! `dlq cases`: test cases from the records that failed.
+//! Test cases from the records that failed.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -6,7 +6,6 @@ use std::ops::ControlFlow;
 use mapper_author::records;
 use mapper_core::record::{Batch, NO_TIMESTAMP};
 use mapper_core::shutdown::Halt;
-use mapper_terminal::output::{self, DataWriter};
 use serde_json::{Map, Value};
 
 use super::letters;
@@ -15,13 +14,18 @@ use crate::config::LetterFilter;
 
 const DEFAULT_LIMIT: u64 = 20;
 
-/// Prints a case for each selected letter whose record is complete. Equal records make one case.
+/// Calls `visit` with a case for each selected letter whose record is complete. Equal records make one case. Returns how many letters were left out,
+/// because parts of their records were cut.
 ///
 /// # Errors
-/// If Kafka refuses a read, nothing is selected, or stdout can't be written.
-pub(super) fn print(access: &Access, filter: &LetterFilter, limit: Option<u64>) -> Result<(), Halt> {
+/// If Kafka refuses a read, nothing is selected, or what `visit` returns.
+pub(crate) fn find(
+    access: &Access,
+    filter: &LetterFilter,
+    limit: Option<u64>,
+    mut visit: impl FnMut(&Map<String, Value>) -> Result<ControlFlow<()>, Halt>,
+) -> Result<u64, Halt> {
     let limit = limit.unwrap_or(DEFAULT_LIMIT) as usize;
-    let mut out = DataWriter::stdout();
     let (mut seen, mut incomplete) = (HashSet::new(), 0);
     letters::select(access, filter, |letter, _| {
         let input = letter.input().ok().filter(|_| letter.is_complete());
@@ -42,13 +46,8 @@ pub(super) fn print(access: &Access, filter: &LetterFilter, limit: Option<u64>) 
         case.insert("name".to_owned(), format!("{} {source}", letter.fingerprint).into());
         case.insert("input".to_owned(), records::record_to_json(batch.record(0)).into());
         case.insert("succeeds".to_owned(), Value::Bool(true));
-        out.json(&case).map_err(|error| Halt::internal(anyhow::Error::from(error)))?;
-        let is_done = seen.len() >= limit || output::stdout_is_closed();
-        Ok(if is_done { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        let visited = visit(&case)?;
+        Ok(if seen.len() >= limit { ControlFlow::Break(()) } else { visited })
     })?;
-    out.flush().map_err(|error| Halt::internal(anyhow::Error::from(error)))?;
-    if incomplete > 0 {
-        output::eprint_line(format!("left out {incomplete} letters, because parts of their records were cut"));
-    }
-    if seen.is_empty() && incomplete == 0 { Err(letters::nothing(access, filter)) } else { Ok(()) }
+    if seen.is_empty() && incomplete == 0 { Err(letters::nothing(access, filter)) } else { Ok(incomplete) }
 }

@@ -1,21 +1,22 @@
-//! `dlq discard`: resolves letters without processing them.
+//! Resolves letters without processing them.
 
 use std::ops::ControlFlow;
 
 use mapper_core::shutdown::Halt;
 use mapper_dead_letters::selection::Position;
 use mapper_dead_letters::state::{Outcome, Resolution, StateKey, VERSION};
-use mapper_terminal::output;
 
 use super::letters;
-use super::states::{Access, now, who};
+use super::states::{Access, now};
 use crate::config::LetterFilter;
 
+/// Returns how many letters it has resolved.
+///
 /// # Errors
 /// If nothing is selected, or a state can't be written.
-pub(super) fn discard(access: &Access, filter: &LetterFilter, reason: &str) -> Result<(), Halt> {
+pub(crate) fn discard(access: &Access, filter: &LetterFilter, reason: &str, by: &str) -> Result<u64, Halt> {
     let writer = access.writer()?;
-    let (at, by) = (now(), who());
+    let at = now();
     let mut discarded = 0;
     letters::select(access, filter, |letter, is_open| {
         if !is_open {
@@ -29,7 +30,7 @@ pub(super) fn discard(access: &Access, filter: &LetterFilter, reason: &str) -> R
             outcome: Outcome::Discarded,
             letters,
             at: at.clone(),
-            by: by.clone(),
+            by: by.to_owned(),
             reason: Some(reason.to_owned()),
             version: None,
         };
@@ -38,9 +39,5 @@ pub(super) fn discard(access: &Access, filter: &LetterFilter, reason: &str) -> R
         Ok(ControlFlow::Continue(()))
     })?;
     writer.finish()?;
-    if discarded == 0 {
-        return Err(letters::nothing(access, filter));
-    }
-    output::print_line(format!("discarded {discarded} letters of {}: {reason}", access.dead_letters));
-    Ok(())
+    if discarded == 0 { Err(letters::nothing(access, filter)) } else { Ok(discarded) }
 }

@@ -1,4 +1,4 @@
-//! `dlq groups`, and the groups that other commands need.
+//! The groups of letters.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -9,17 +9,17 @@ use mapper_api::dead_letters::{LetterCounts, LetterGroup, LetterGroupState, Lett
 use mapper_core::record::Positions;
 use mapper_core::shutdown::Halt;
 use mapper_dead_letters::{GroupTable, Selection, report};
-use mapper_terminal::output;
 
+use super::error::LetterError;
+use super::letters;
 use super::states::{Access, Scanned};
-use super::{letters, text};
 use crate::config::{LetterFilter, StateFilter};
 
-/// Prints the groups of the selected letters.
+/// The groups that a filter shows, and how many it hides because they need no attention.
 ///
 /// # Errors
 /// If Kafka refuses a read.
-pub(super) fn print(access: &Access, filter: &LetterFilter, is_json: bool) -> Result<(), Halt> {
+pub(crate) fn find(access: &Access, filter: &LetterFilter) -> Result<(LetterGroups, usize), Halt> {
     let mut found = read(access, &filter.selection, filter.state)?;
     let hidden = match filter.state {
         StateFilter::Open => hide_decided(&mut found),
@@ -29,12 +29,7 @@ pub(super) fn print(access: &Access, filter: &LetterFilter, is_json: bool) -> Re
         }
         StateFilter::Closed | StateFilter::All => 0,
     };
-    if is_json {
-        output::print_json(&found);
-    } else {
-        text::groups(&found, hidden).into_iter().for_each(output::print_line);
-    }
-    Ok(())
+    Ok((found, hidden))
 }
 
 /// Removes the groups that need no attention. Returns how many.
@@ -90,7 +85,7 @@ pub(super) fn read_with_ends(
         foreign_states: access.foreign_states,
     };
     let (topic, state_topic) = (access.dead_letters.clone(), access.states.clone());
-    Ok((LetterGroups { topic, state_topic, groups, letters }, ends))
+    Ok((LetterGroups { topic, state_topic, groups, letters, hidden_groups: None }, ends))
 }
 
 /// The only group of the selected letters, and the end offsets of the dead-letter topic.
@@ -101,7 +96,8 @@ pub(super) fn read_one(access: &Access, filter: &LetterFilter) -> Result<(Letter
     let (LetterGroups { mut groups, .. }, ends) = read_with_ends(access, &filter.selection, filter.state)?;
     if groups.len() > 1 {
         let names: Vec<_> = groups.iter().map(|group| group.fingerprint.as_str()).collect();
-        return Err(Halt::configuration(format!("several groups begin so: {}. Give more digits", names.join(", "))));
+        let why = format!("several groups begin so: {}. Give more digits", names.join(", "));
+        return Err(LetterError::Ambiguous(why).into());
     }
     groups.pop().map(|group| (group, ends)).ok_or_else(|| letters::nothing(access, filter))
 }

@@ -1,29 +1,20 @@
-//! `dlq list` and `dlq show`.
+//! Selects letters.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use mapper_api::dead_letters::{Letter, LetterGroup};
+use mapper_api::dead_letters::{Letter, LetterGroupDetails};
 use mapper_core::dead_letter::DeadLetter;
-use mapper_core::shutdown::{Cause, Halt};
+use mapper_core::shutdown::Halt;
 use mapper_dead_letters::report;
-use mapper_terminal::output::{self, Line};
-use serde::Serialize;
 
+use super::error::LetterError;
+use super::groups;
 use super::states::{Access, Scanned};
-use super::{groups, text};
 use crate::config::{LetterFilter, StateFilter};
 
-/// The number of letters of a group that `dlq show` prints.
+/// The number of letters that are shown of a group.
 const SAMPLES: usize = 3;
-
-/// A group with some of its letters.
-#[derive(Serialize)]
-struct ShownGroup {
-    #[serde(flatten)]
-    group: LetterGroup,
-    letters: Vec<Letter>,
-}
 
 /// The groups in the state of a filter, if it names one.
 ///
@@ -69,79 +60,32 @@ pub(super) fn select_in(
     })
 }
 
-/// Prints one letter a line.
+/// The letter at a position, or the letters of the record at it, whatever was done about them.
 ///
 /// # Errors
-/// If Kafka refuses a read.
-pub(super) fn list(access: &Access, filter: &LetterFilter, limit: Option<u64>, is_json: bool) -> Result<(), Halt> {
-    let mut listed = 0;
-    let columns = output::stdout_columns();
-    select(access, filter, |letter, is_open| {
-        let shown = report::letter(letter, is_open);
-        if is_json {
-            output::print_line(Line::default().text(serde_json::to_string(&shown).expect("a letter has string keys")));
-        } else {
-            output::print_line(text::letter_line(&shown, columns));
-        }
-        listed += 1;
-        let is_done = limit.is_some_and(|limit| listed >= limit) || output::stdout_is_closed();
-        Ok(if is_done { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-    })?;
-    if listed == 0 {
-        output::eprint_line("no dead letter is selected");
-    }
-    Ok(())
-}
-
-/// Prints a group with samples, or one letter.
-///
-/// # Errors
-/// If Kafka refuses a read, or nothing is selected.
-pub(super) fn show(access: &Access, filter: &LetterFilter, is_json: bool) -> Result<(), Halt> {
-    if filter.selection.position.is_some() {
-        show_letter(access, filter, is_json)
-    } else {
-        show_group(access, filter, is_json)
-    }
-}
-
-fn show_letter(access: &Access, filter: &LetterFilter, is_json: bool) -> Result<(), Halt> {
-    // A position names a letter, whatever was done about it.
+/// If Kafka refuses a read, or there is none.
+pub(crate) fn find_at(access: &Access, filter: &LetterFilter) -> Result<Vec<Letter>, Halt> {
     let filter = LetterFilter { state: StateFilter::All, ..filter.clone() };
     let mut found: Vec<Letter> = Vec::new();
     select(access, &filter, |letter, is_open| {
         found.push(report::letter(letter, is_open));
         Ok(ControlFlow::Continue(()))
     })?;
-    if found.is_empty() {
-        return Err(nothing(access, &filter));
-    }
-    if is_json {
-        output::print_json(&found);
-        return Ok(());
-    }
-    for (index, letter) in found.iter().enumerate() {
-        if index > 0 {
-            output::print_line("");
-        }
-        text::letter(letter).into_iter().for_each(output::print_line);
-    }
-    Ok(())
+    if found.is_empty() { Err(nothing(access, &filter)) } else { Ok(found) }
 }
 
-fn show_group(access: &Access, filter: &LetterFilter, is_json: bool) -> Result<(), Halt> {
+/// The only group that is selected, with some of its letters.
+///
+/// # Errors
+/// If Kafka refuses a read, or there is no group or several.
+pub(crate) fn find_group(access: &Access, filter: &LetterFilter) -> Result<LetterGroupDetails, Halt> {
     let (group, _) = groups::read_one(access, filter)?;
     let mut letters = Vec::new();
     select(access, filter, |letter, is_open| {
         letters.push(report::letter(letter, is_open));
         Ok(if letters.len() < SAMPLES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     })?;
-    if is_json {
-        output::print_json(&ShownGroup { group, letters });
-    } else {
-        text::group(&group, &letters).into_iter().for_each(output::print_line);
-    }
-    Ok(())
+    Ok(LetterGroupDetails { group, letters })
 }
 
 /// The error if a command needs a letter and finds none.
@@ -150,11 +94,9 @@ pub(super) fn nothing(access: &Access, filter: &LetterFilter) -> Halt {
         StateFilter::Open => "; letters about which something was done are shown with --state all",
         _ => "",
     };
-    Halt::new(
-        Cause::Internal,
-        anyhow::anyhow!(
-            "no dead letter of '{}' is selected. mapper-host dlq groups lists the groups{hint}",
-            access.dead_letters
-        ),
-    )
+    let topic = &access.dead_letters;
+    LetterError::NothingSelected(format!(
+        "no dead letter of '{topic}' is selected. mapper-host dlq groups lists the groups{hint}"
+    ))
+    .into()
 }

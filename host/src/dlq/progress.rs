@@ -27,6 +27,11 @@ impl Progress {
         }))
     }
 
+    /// Shows nothing.
+    pub(super) fn hidden() -> Self {
+        Self(None)
+    }
+
     pub(super) fn advance(&self, records: usize) {
         if let Some(bar) = &self.0 {
             bar.inc(records as u64);

@@ -1,14 +1,16 @@
-//! `dlq redrive`: maps letters again. Outputs, new letters and resolutions are in one transaction.
+//! Maps letters again. Outputs, new letters and resolutions are in one transaction.
 
 mod claim;
 mod letter;
 mod plan;
 mod progress;
+pub(crate) mod reporter;
 mod return_mapper;
 mod sink;
 mod source;
 mod stale;
-pub(super) mod try_out;
+mod terminal;
+pub(crate) mod try_out;
 mod version;
 
 use std::cell::RefCell;
@@ -16,6 +18,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use mapper_api::redrives::LeftOutLetters;
 use mapper_author::Outcome;
 use mapper_author::guest::{Guest, build_if_absent};
 use mapper_core::dead_letter::{DeadLetters, Origin};
@@ -28,50 +31,68 @@ use mapper_pipeline::{
     BreakerRecords, BreakerSettings, CommitPolicy, Driver, FailurePolicy, LedgerNames, Observers, PROVENANCE_BYTES,
     Parts, Settings, SinkError, SystemClock,
 };
-use mapper_runtime::{CONTRACT_VERSION, PluginMapper};
+use mapper_runtime::{CONTRACT_VERSION, Plugin, PluginMapper};
 use mapper_state::in_flight::{InFlightMarkers, WorkerMarker};
 use mapper_telemetry::StepTrace;
-use mapper_terminal::output;
 
-use super::states::Access;
+use super::states::{Access, who};
 use crate::config::{RedriveConfig, RedriveTarget, StaleKeys};
 use plan::Plan;
 use progress::{Progress, RedriveObserver};
+use reporter::RedriveReporter;
 use return_mapper::ReturnMapper;
 use sink::{RedriveRoutes, RedriveSink, Redriver, TransactionCounts};
 use source::{InPipeline, LetterSource};
 use stale::NewestOutputs;
+use terminal::TerminalReporter;
 use version::FixedVersion;
 
 /// A plugin that fails on so many records in a row is broken: the redrive stops.
 const BREAKER_AFTER: u32 = 100;
 
+/// `dlq redrive`.
+///
 /// # Errors
 /// If Kafka or the plugin fails, or another redrive runs.
 pub(super) fn redrive(access: Access, config: &RedriveConfig, shutdown: &Shutdown) -> Result<Outcome, Halt> {
-    match &config.target {
+    let plugin = match &config.target {
         RedriveTarget::Map { plugin } => {
             build_if_absent(plugin)?;
-            let plugin = Guest::new(&config.guest, plugin)?.load(&config.guest.set)?;
-            let version = Version::from(&plugin.identity);
-            let active = ActiveVersion { term: 0, version, contract: plugin.identity.contract };
-            let outputs: Vec<&str> = config.outputs.iter().map(String::as_str).collect();
-            run(access, config, &outputs, (PluginMapper::new(plugin), active, true), shutdown)
+            Some(Guest::new(&config.guest, plugin)?.load(&config.guest.set)?)
         }
-        RedriveTarget::Return => {
-            // The first pass finds the topics.
-            let sources = Plan::read(&access, &config.filter, config.max_attempts)?.sources;
-            let outputs: Vec<&str> = sources.iter().map(String::as_str).collect();
-            if outputs.is_empty() {
-                output::print_line("no open letter is selected");
-                return Ok(Outcome::Success);
-            }
-            let text = |text: &str| text.to_owned();
-            let version = Version { name: text("return"), version: text("-"), digest: text("-") };
-            let active = ActiveVersion { term: 0, version, contract: CONTRACT_VERSION };
-            run(access, config, &outputs, (ReturnMapper, active, false), shutdown)
-        }
+        RedriveTarget::Return => None,
+    };
+    redrive_with(access, config, plugin, (Box::new(TerminalReporter::new(config)), who()), shutdown)
+}
+
+/// Redrives letters with a plugin; without one, it sends their records to their input topics. `by` is who redrives.
+///
+/// # Errors
+/// If Kafka or the plugin fails, or another redrive runs.
+pub(crate) fn redrive_with(
+    access: Access,
+    config: &RedriveConfig,
+    plugin: Option<Arc<Plugin>>,
+    (mut reporter, by): (Box<dyn RedriveReporter>, String),
+    shutdown: &Shutdown,
+) -> Result<Outcome, Halt> {
+    if let Some(plugin) = plugin {
+        let version = Version::from(&plugin.identity);
+        let active = ActiveVersion { term: 0, version, contract: plugin.identity.contract };
+        let outputs: Vec<&str> = config.outputs.iter().map(String::as_str).collect();
+        return run(access, config, &outputs, (PluginMapper::new(plugin), active, true), (reporter, by), shutdown);
     }
+    // The first pass finds the topics.
+    let sources = Plan::read(&access, &config.filter, config.max_attempts)?.sources;
+    let outputs: Vec<&str> = sources.iter().map(String::as_str).collect();
+    if outputs.is_empty() {
+        reporter.nothing_selected();
+        return Ok(Outcome::Success);
+    }
+    let text = |text: &str| text.to_owned();
+    let version = Version { name: text("return"), version: text("-"), digest: text("-") };
+    let active = ActiveVersion { term: 0, version, contract: CONTRACT_VERSION };
+    run(access, config, &outputs, (ReturnMapper, active, false), (reporter, by), shutdown)
 }
 
 fn run<M: Mapper>(
@@ -79,6 +100,7 @@ fn run<M: Mapper>(
     config: &RedriveConfig,
     outputs: &[&str],
     (mut mapper, active, is_mapped): (M, ActiveVersion, bool),
+    (mut reporter, by): (Box<dyn RedriveReporter>, String),
     shutdown: &Shutdown,
 ) -> Result<Outcome, Halt> {
     access.setup().ensure_compacted(&access.states)?;
@@ -97,9 +119,10 @@ fn run<M: Mapper>(
     let kafka = access.kafka_settings(config.transaction_timeout);
     let mut inner = KafkaSink::without_group(kafka, id, &all_routes, shutdown.clone());
     inner.connect_within(config.connect_timeout).map_err(halt)?;
-    let mut claim = claim::new();
+    let mut claim = claim::new(by.clone());
     let claimed = sink::claim(&mut inner, positions.states, &mut claim);
     claimed.map_err(halt)?;
+    reporter.claimed();
     // Transactions of a redrive that died are ended now, so this is all that it has done.
     access.update()?;
     let plan = Plan::read(&access, &config.filter, config.max_attempts)?;
@@ -117,7 +140,7 @@ fn run<M: Mapper>(
         routes: positions,
         topics: all_routes.all().map(|route| route.topic.clone()).collect(),
         redriver: Redriver {
-            by: super::states::who(),
+            by,
             group: config.consumer_group.clone(),
             version: is_mapped.then(|| active.version.digest.clone()),
             claim,
@@ -134,7 +157,7 @@ fn run<M: Mapper>(
         in_pipeline,
     )?;
     source.edited.clone_from(&config.edited);
-    let progress = Rc::new(RefCell::new(Progress::new(total, config.json || !output::stdout_is_terminal())));
+    let progress = Rc::new(RefCell::new(Progress::start(total, reporter)));
     let pipeline = Pipeline { config, routes: Arc::new(routes), active, shutdown };
     let mut ended = Ok(());
     for stage in stages(&config.batches, total) {
@@ -149,7 +172,7 @@ fn run<M: Mapper>(
         ended = driver.run();
         (source, mapper, sink) = driver.into_parts();
         let is_last = source.is_exhausted() || progress.borrow().done + source.recovered >= total;
-        if ended.is_err() || shutdown.requested() || is_last || !config.may_continue(&progress.borrow().new_groups) {
+        if ended.is_err() || shutdown.requested() || is_last || !may_continue(config, &progress) {
             break;
         }
         // The question can take longer than the claim lasts.
@@ -157,9 +180,8 @@ fn run<M: Mapper>(
     }
     let is_stopped =
         ended.is_err() || progress.borrow().done + source.recovered < total.saturating_sub(source.left_out());
-    progress.borrow().finish(is_stopped);
-    report_left_out(&plan, source.lost, config.max_attempts);
-    report_stale(source.stale, config.stale_keys);
+    let left_out = LeftOutLetters { exhausted: plan.exhausted, lost: source.lost, stale: source.stale };
+    progress.borrow_mut().end(is_stopped, left_out);
     // After an error of Kafka, another redrive may have the transactional id. A new producer would end that one.
     let is_own = ended.as_ref().err().is_none_or(|halt| halt.cause != Cause::Kafka);
     let released = if is_own { sink.claim(true) } else { Ok(()) };
@@ -191,44 +213,10 @@ fn stages(batches: &[Option<u64>], total: u64) -> Vec<u64> {
     stages
 }
 
-fn report_stale(stale: u64, stale_keys: StaleKeys) {
-    if stale == 0 {
-        return;
-    }
-    let (done, hint) = match stale_keys {
-        StaleKeys::Skip => ("left out", ""),
-        _ => ("redrove", " Their outputs follow newer ones; --stale-keys skip leaves such letters out"),
-    };
-    output::eprint_line(format!(
-        "{done} {stale} letters whose key has an output with a later timestamp than their record.{hint}"
-    ));
-}
-
-fn report_left_out(plan: &Plan, lost: u64, max_attempts: u32) {
-    let report = |count: u64, text: String| {
-        if count > 0 {
-            output::eprint_line(format!("left out {count} letters: {text}"));
-        }
-    };
-    report(plan.exhausted, format!("their records have failed {max_attempts} times or more (--max-attempts)"));
-    report(lost, "parts of their records were cut, and the records are not in their topic any more".to_owned());
-}
-
-impl RedriveConfig {
-    /// Whether the next stage may begin. Asks, unless the answer is given by `--yes`.
-    fn may_continue(&self, new_groups: &std::collections::BTreeMap<String, String>) -> bool {
-        if self.yes {
-            return new_groups.is_empty();
-        }
-        let new = if new_groups.is_empty() {
-            String::new()
-        } else {
-            format!("{} new groups of failures; ", new_groups.len())
-        };
-        output::eprint_prompt(&format!("{new}continue with the next batch? [y/N] "));
-        let mut answer = String::new();
-        std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
-    }
+/// Whether the next stage may begin. Asks, unless the answer is given by `--yes`.
+fn may_continue(config: &RedriveConfig, progress: &RefCell<Progress>) -> bool {
+    let mut progress = progress.borrow_mut();
+    if config.yes { progress.new_groups.is_empty() } else { progress.may_continue() }
 }
 
 /// The parts of the pipeline that all stages share.

@@ -15,6 +15,7 @@ use mapper_kafka::setup::Setup;
 use mapper_kafka::{KafkaSettings, TopicProducer, TopicReader};
 use mapper_state::claim::host_name;
 
+use super::error::LetterError;
 use super::progress::Progress;
 use crate::config::DlqTopics;
 
@@ -25,15 +26,19 @@ const FETCH_WAIT: Duration = Duration::from_millis(200);
 /// Reads a topic to its end, batch by batch, until `visit` breaks.
 ///
 /// # Errors
-/// If Kafka refuses a read, or what `visit` returns.
+/// If Kafka refuses a read, `cancel` is requested, or what `visit` returns.
 pub(super) fn read_batches(
     mut reader: TopicReader,
     topic: &str,
+    cancel: &Shutdown,
     mut visit: impl FnMut(&Batch) -> Result<ControlFlow<()>, Halt>,
 ) -> Result<(), Halt> {
     let mut batch = Batch::new(topic);
     loop {
         let is_more = reader.fetch(&mut batch, FETCH_RECORDS, FETCH_BYTES, FETCH_WAIT)?;
+        if cancel.requested() {
+            return Err(LetterError::Cancelled.into());
+        }
         if visit(&batch)?.is_break() || !is_more {
             return Ok(());
         }
@@ -50,6 +55,10 @@ pub(super) struct Access {
     pub(super) table: StateTable,
     /// Records of the state topic that are not of this program.
     pub(super) foreign_states: u64,
+    /// Whether a scan shows its progress on the terminal.
+    shows_progress: bool,
+    /// Ends a scan.
+    cancel: Shutdown,
 }
 
 /// The letters of a topic, by what a scan found.
@@ -70,6 +79,10 @@ impl Access {
     /// # Errors
     /// If Kafka does not answer, or a later version of the program has written states.
     pub(super) fn connect(topics: &DlqTopics, shutdown: &Shutdown) -> Result<Self, Halt> {
+        Self::open(topics, shutdown, (true, Shutdown::default()))
+    }
+
+    fn open(topics: &DlqTopics, shutdown: &Shutdown, (shows_progress, cancel): (bool, Shutdown)) -> Result<Self, Halt> {
         let settings = KafkaSettings {
             brokers: topics.brokers.clone(),
             group: String::new(),
@@ -87,6 +100,8 @@ impl Access {
             states: topics.states.clone(),
             table: StateTable::default(),
             foreign_states: 0,
+            shows_progress,
+            cancel,
         };
         access.update()?;
         Ok(access)
@@ -114,7 +129,7 @@ impl Access {
         let Some(reader) = TopicReader::open_if_exists(&self.setup, &self.states)? else {
             return Ok((table, foreign));
         };
-        read_batches(reader, &self.states, |batch| {
+        read_batches(reader, &self.states, &self.cancel, |batch| {
             for record in batch.records() {
                 match table.apply(record) {
                     Ok(()) => {}
@@ -183,6 +198,16 @@ impl Access {
         KafkaSettings { delivery: Delivery::ExactlyOnce, transaction_timeout, ..self.settings.clone() }
     }
 
+    /// The progress of a scan.
+    pub(super) fn progress(&self, what: &str, reader: &TopicReader) -> Progress {
+        if self.shows_progress { Progress::new(what, reader.firsts(), reader.ends()) } else { Progress::hidden() }
+    }
+
+    /// Ends a scan.
+    pub(super) fn cancel(&self) -> &Shutdown {
+        &self.cancel
+    }
+
     /// The client for requests.
     pub(super) fn setup(&self) -> &Setup {
         &self.setup
@@ -204,8 +229,8 @@ impl Access {
             ends: reader.ends().clone(),
             ..Scanned::default()
         };
-        let progress = Progress::new("letters", reader.firsts(), reader.ends());
-        read_batches(reader, &self.dead_letters, |batch| {
+        let progress = self.progress("letters", &reader);
+        read_batches(reader, &self.dead_letters, &self.cancel, |batch| {
             for record in batch.records() {
                 let Some(letter) = DeadLetter::read(record) else {
                     scanned.foreign += 1;
@@ -224,14 +249,11 @@ impl Access {
     }
 
     fn missing_topic(&self) -> Halt {
-        Halt::new(
-            Cause::Configuration,
-            anyhow::anyhow!(
-                "the dead-letter topic '{}' doesn't exist at '{}'; check the name (--dead-letter-topic)",
-                self.dead_letters,
-                self.settings.brokers
-            ),
-        )
+        LetterError::MissingTopic(format!(
+            "the dead-letter topic '{}' doesn't exist at '{}'; check the name (--dead-letter-topic)",
+            self.dead_letters, self.settings.brokers
+        ))
+        .into()
     }
 
     /// Opens the state topic for writing. Creates it on the first use.

@@ -15,6 +15,9 @@ pub struct LetterGroups {
     pub groups: Vec<LetterGroup>,
     /// The letters of the topic.
     pub letters: LetterCounts,
+    /// Groups beyond the limit, and muted or resolved groups that the state excludes. Only in the admin API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden_groups: Option<u64>,
 }
 
 /// The letters of a topic.
@@ -98,6 +101,15 @@ pub struct LetterGroup {
     pub history: Vec<Decision>,
 }
 
+/// A group with some of its letters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LetterGroupDetails {
+    #[serde(flatten)]
+    pub group: LetterGroup,
+    /// The first letters of the group.
+    pub letters: Vec<Letter>,
+}
+
 /// A version of the plugin, and how many letters it has caused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VersionCount {
@@ -161,4 +173,32 @@ pub struct LetterInput {
     pub headers: Vec<(String, Option<String>)>,
     /// Milliseconds since 1970.
     pub timestamp_ms: Option<i64>,
+}
+
+/// A part of the list of letters, in the order of partition and offset.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LetterPage {
+    pub letters: Vec<Letter>,
+    /// The value of `after` for the next page; null after the last letter.
+    pub next: Option<String>,
+}
+
+/// A decision about a group, as it was recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RecordedDecision {
+    pub fingerprint: String,
+    /// The kind of failure of the group.
+    pub kind: String,
+    /// The number of its letters.
+    pub count: u64,
+    pub decision: Decision,
+}
+
+/// How many letters were closed without processing them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DiscardedLetters {
+    /// The dead-letter topic.
+    pub topic: String,
+    pub discarded: u64,
+    pub reason: String,
 }

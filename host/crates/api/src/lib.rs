@@ -7,6 +7,7 @@
 pub mod alerts;
 pub mod dead_letters;
 pub mod pipelines;
+pub mod redrives;
 pub mod status;
 pub mod versions;
 

@@ -105,6 +105,11 @@ impl Halt {
         Self::new(Cause::Internal, error)
     }
 
+    /// The error, if it has this type.
+    pub fn downcast_ref<E: Error + Send + Sync + 'static>(&self) -> Option<&E> {
+        self.error.downcast_ref()
+    }
+
     /// The messages of the error and of its sources, and how to fix it. Some errors repeat the message of their source.
     pub fn reason(&self) -> String {
         let mut reason = self.error.to_string();

@@ -68,7 +68,8 @@ pub fn group(
     }
 }
 
-fn decision(action: &Action) -> Decision {
+/// A decision for a person or a program.
+pub fn decision(action: &Action) -> Decision {
     let Action { mark, at, by, reason, until, version } = action;
     Decision {
         mark: mark.name().to_owned(),

@@ -6,15 +6,16 @@ use mapper_core::shutdown::Halt;
 use mapper_dead_letters::state::{Claim, VERSION};
 use mapper_state::claim::host_name;
 
-use super::super::states::{Access, now, who};
+use super::super::error::LetterError;
+use super::super::states::{Access, now};
 
 /// The claim of this process.
-pub(super) fn new() -> Claim {
+pub(super) fn new(by: String) -> Claim {
     Claim {
         v: VERSION,
         host: host_name(),
         process: std::process::id(),
-        by: who(),
+        by,
         started: now(),
         expires_ms: 0,
         resolved: 0,
@@ -32,11 +33,12 @@ pub(super) fn check(access: &Access, takes_over: bool) -> Result<(), Halt> {
         return Ok(());
     }
     let seconds = (expires_ms - now_ms) / 1000;
-    Err(Halt::configuration(format!(
+    let why = format!(
         "a redrive of '{}' runs already: on {host}, process {process}, started by {by} at {started}, {resolved} letters done. Wait until it \
          ends; if the process is dead, its claim expires in {seconds} s, or take it over with --take-over",
         access.dead_letters
-    )))
+    );
+    Err(LetterError::Claimed(why).into())
 }
 
 fn is_running(process: u32) -> bool {

@@ -6,7 +6,6 @@ use std::ops::ControlFlow;
 use mapper_core::shutdown::Halt;
 use mapper_kafka::TopicReader;
 
-use super::super::progress::Progress;
 use super::super::states::{Access, read_batches};
 use super::plan::{Plan, hash};
 
@@ -26,8 +25,8 @@ pub(super) fn find(access: &Access, plan: &Plan, outputs: &[&str]) -> Result<New
             continue;
         }
         let reader = TopicReader::open_ranges(access.setup().settings(), topic, &ranges)?;
-        let progress = Progress::new("outputs", reader.firsts(), reader.ends());
-        read_batches(reader, topic, |batch| {
+        let progress = access.progress("outputs", &reader);
+        read_batches(reader, topic, access.cancel(), |batch| {
             for record in batch.records() {
                 let (Some(key), Some(timestamp)) = (record.key().map(hash), record.timestamp_ms()) else { continue };
                 if plan.keys.get(&key).is_some_and(|oldest| timestamp > *oldest) {

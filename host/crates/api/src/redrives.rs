@@ -1,0 +1,80 @@
+//! Try-outs and redrives of dead letters: the JSON of the `dlq` commands and of the admin API.
+
+use std::collections::BTreeMap;
+
+use mapper_core::identity::Version;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a version does with dead letters. Nothing was written.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LetterTryOut {
+    /// The letters that the version has mapped.
+    pub letters: u64,
+    /// Letters that the version maps without a failure.
+    pub passed: u64,
+    /// The outputs of these.
+    pub outputs: u64,
+    /// Letters that have no output now.
+    pub skipped: u64,
+    /// Letters that fail with the fingerprint that they have.
+    pub failed_as_before: u64,
+    /// Letters that fail with another fingerprint.
+    pub failed_differently: u64,
+    /// The failures with another fingerprint, by their fingerprint.
+    pub new_failures: BTreeMap<String, NewFailure>,
+    /// Letters that pass.
+    pub samples: Vec<TriedLetter>,
+    /// The version that was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<Version>,
+    /// Letters that were not mapped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<LeftOutLetters>,
+}
+
+/// Failures with a fingerprint that their letters did not have.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct NewFailure {
+    pub kind: String,
+    pub message: String,
+    pub count: u64,
+    pub samples: Vec<TriedLetter>,
+}
+
+/// A record with its failure in the letter and its result now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TriedLetter {
+    /// `TOPIC/PARTITION@OFFSET` of the record.
+    pub record: String,
+    pub before: String,
+    pub now: String,
+}
+
+/// Selected letters that are not mapped, by the reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LeftOutLetters {
+    /// Their records have failed too often (`max-attempts`).
+    pub exhausted: u64,
+    /// Parts of their records were cut, and the records are not in their topic any more.
+    pub lost: u64,
+    /// Their key has an output with a later timestamp than their record. They are left out only with `stale-keys=skip`.
+    pub stale: u64,
+}
+
+/// How far a redrive is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RedriveProgress {
+    /// The letters that it takes.
+    pub letters: u64,
+    /// Letters whose results are committed.
+    pub done: u64,
+    /// The outputs of these.
+    pub outputs: u64,
+    /// Letters without an output.
+    pub skipped: u64,
+    /// Letters that were replaced by a new one, because their record failed again.
+    pub failed_again: u64,
+    pub per_second: f64,
+    pub seconds_left: Option<f64>,
+}
