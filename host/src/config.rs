@@ -30,8 +30,8 @@ pub use mapper_core::pairs::Pairs;
 pub use mapper_terminal::console::{LogConfig, LogFormat};
 
 pub use dlq::{
-    DlqCommand, DlqConfig, DlqTopics, EditedValue, GroupMark, LetterFilter, RedriveConfig, RedriveTarget, StaleKeys,
-    StateFilter,
+    DlqCommand, DlqConfig, DlqTopics, EditedValue, GroupMark, HistoryPlace, LetterFilter, RedriveConfig, RedriveTarget,
+    StaleKeys, StateFilter, VersionChoice,
 };
 pub use failures::{BreakerRecords, BreakerSettings, FailurePolicy, Failures, HeaderSet};
 pub use mapper_kafka::policy::{InputPolicy, OnGap, OnTopicRecreated};

@@ -7,6 +7,7 @@ mod edit;
 mod error;
 mod export;
 mod groups;
+mod history;
 mod import;
 mod letters;
 mod mark;
@@ -26,9 +27,10 @@ use states::Access;
 /// If Kafka can't be read or written, or if nothing is selected that a command needs.
 pub fn run(config: &DlqConfig, shutdown: &Shutdown) -> Result<Outcome, Halt> {
     Console::log_only(config.log.format, &config.log.filter).map_err(Halt::configuration)?;
+    let command = &history::add_withdrawn_versions(config.command.clone())?;
     let access = Access::connect(&config.topics, shutdown)?;
-    match &config.command {
-        DlqCommand::Try { config, plugin } => return redrive::try_out::try_out(&access, config, plugin, shutdown),
+    match command {
+        DlqCommand::Try { config, version } => return redrive::try_out::try_out(&access, config, version, shutdown),
         DlqCommand::Edit(config) => return edit::edit(access, config, shutdown),
         DlqCommand::Redrive(config) => return redrive::redrive(access, config, shutdown),
         DlqCommand::Groups(filter) => command::groups(&access, filter, config.json)?,

@@ -44,7 +44,7 @@ pub(crate) fn version(word: &str) -> Vec<u8> {
 }
 
 /// A digest in the form of the history.
-fn digest(bytes: &[u8]) -> String {
+pub(crate) fn digest(bytes: &[u8]) -> String {
     Digest::hash_bytes(bytes).to_string()
 }
 
@@ -76,7 +76,7 @@ impl File {
 }
 
 /// A client of this host.
-fn client(host: &mut Host) -> Client {
+pub(crate) fn client(host: &mut Host) -> Client {
     Client::new(&url(host), None).expect("a client")
 }
 
@@ -85,13 +85,13 @@ fn url(host: &mut Host) -> String {
 }
 
 /// The part of `/status` about versions.
-fn status(host: &mut Host) -> Versions {
+pub(crate) fn status(host: &mut Host) -> Versions {
     let status = crate::admin::status(&crate::admin::address(host));
     serde_json::from_value(status["versions"].clone()).unwrap_or_else(|error| panic!("{error}: {status}"))
 }
 
 #[track_caller]
-fn wait_for(what: &str, mut reached: impl FnMut() -> bool) {
+pub(crate) fn wait_for(what: &str, mut reached: impl FnMut() -> bool) {
     let deadline = Instant::now() + SOON;
     while !reached() {
         assert!(Instant::now() < deadline, "{what} never happened");
@@ -110,7 +110,7 @@ const ARGS: [&str; 2] = ["--admin", "127.0.0.1:0"];
 const KILLED_ARGS: [&str; 4] = ["--session-timeout", "2s", "--transaction-timeout", "5s"];
 
 /// Produces records with this value, to both partitions alternately.
-fn produce(job: &Job<'_>, value: &str, count: usize) {
+pub(crate) fn produce(job: &Job<'_>, value: &str, count: usize) {
     let records = (0..count).map(|number| NewRecord::value(value).partition((number % 2) as i32));
     topics::produce(job.kafka, &job.input, records);
 }

@@ -23,7 +23,7 @@ const NO_BROKERS: &str = "give the brokers with --brokers LIST, for example --br
 pub(super) fn command() -> Command {
     let read = |name: &'static str, about: &'static str| Command::new(name).about(about).args(filter::arguments());
     let limit = Arg::new("limit").long("limit").value_name("N").help("End after this many letters");
-    let group = || Arg::new("group").value_name("GROUP").required(true).help("The fingerprint, or its beginning");
+    let group = || Arg::new("marked").value_name("GROUP").required(true).help("The fingerprint, or its beginning");
     let selected = || Arg::new("selected").value_name("GROUP").help("The fingerprint of a group, or its beginning");
     let reason = Arg::new("reason").long("reason").value_name("TEXT").required(true);
     let reason = reason.help("Why; it is recorded with your name and the time");
@@ -57,7 +57,7 @@ pub(super) fn command() -> Command {
     let reopen = mark("reopen", "Removes the mark of a group");
     let discard = read("discard", "Resolves letters without processing them").arg(selected()).arg(reason);
     let commands = [groups, list, show, export, import, cases, ack, resolve, mute, reopen, discard]
-        .map(|command| command.args(settings::DLQ.iter().map(arguments::argument)));
+        .map(|command| command.args(settings_arguments(&settings::DLQ)));
     let processing = [redrive::try_command(selected()), redrive::redrive_command(selected()), redrive::edit_command()];
     let json = Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON");
     Command::new("dlq")
@@ -75,6 +75,15 @@ pub(super) fn command() -> Command {
         }))
 }
 
+/// The settings of a command. `--group` names a group of failures here.
+fn settings_arguments(table: &'static [settings::Setting]) -> impl Iterator<Item = Arg> {
+    let group = Arg::new("consumer-group").long("consumer-group").value_name("NAME").help_heading("Delivery");
+    let help = "The consumer group of the pipeline, for the ledger and the history of versions [default: visits_reader] \
+        [env: MAPPER_GROUP]";
+    let others = table.iter().filter(|setting| setting.name != "group");
+    [group.help(help)].into_iter().chain(others.map(arguments::argument))
+}
+
 /// Reads and checks.
 ///
 /// # Errors
@@ -87,7 +96,10 @@ pub(super) fn command_config(matches: &ArgMatches, environment: &Environment) ->
     let sources = pipelines::select(sources, matches)?;
     Ok(DlqConfig {
         topics: topics(&sources)?,
-        command: if is_processing { redrive::config(name, matches, &sources)? } else { read_command(name, matches)? },
+        command: match is_processing {
+            true => redrive::config(name, matches, &sources)?,
+            false => read_command(name, matches, &sources)?,
+        },
         json: matches.get_flag("json"),
         log: readers::log(&sources)?,
     })
@@ -106,12 +118,12 @@ fn topics(sources: &Sources<'_>) -> Result<DlqTopics, CliError> {
     })
 }
 
-fn read_command(name: &str, matches: &ArgMatches) -> Result<DlqCommand, CliError> {
+fn read_command(name: &str, matches: &ArgMatches, sources: &Sources<'_>) -> Result<DlqCommand, CliError> {
     let text = |name: &str| matches.get_one::<String>(name).cloned();
-    let filter = || filter::read(matches);
+    let filter = || filter::read(matches, sources);
     let reason = || text("reason").unwrap_or_default();
     let mark = |mark: GroupMark| {
-        let group = filter::group(&text("group").unwrap_or_default())?;
+        let group = filter::group(&text("marked").unwrap_or_default())?;
         let reason = reason();
         if reason.trim().is_empty() {
             return Err(CliError::Wrong("flag --reason: it is empty; say why, for those who read it later".to_owned()));
@@ -143,7 +155,7 @@ fn end_of_mute(text: &str) -> Result<DateTime<Utc>, CliError> {
 
 /// A command that changes letters must say which ones.
 fn meant(filter: LetterFilter) -> Result<LetterFilter, CliError> {
-    if filter.selection == mapper_dead_letters::Selection::default() {
+    if filter.withdrawn_in.is_none() && filter.selection == mapper_dead_letters::Selection::default() {
         return Err(CliError::Wrong(
             "no letters are selected: give a GROUP, or a filter such as --kind or --until; for all of them, --since 1970-01-01".to_owned(),
         ));

@@ -283,6 +283,12 @@ impl<'a> Sources<'a> {
         })
     }
 
+    /// What a flag gives, whatever a `[[pipeline]]` table has.
+    pub(super) fn flag(&self, name: &'static str) -> Option<Given> {
+        let text = self.flags.try_get_one::<String>(name).ok().flatten()?.clone();
+        Some(Given { text, name, layer: Some(Layer::Flag), origin: format!("flag --{name}") })
+    }
+
     /// A setting with one value, read; `None` if it was not given and has no value as its default.
     ///
     /// # Errors

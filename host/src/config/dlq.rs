@@ -59,7 +59,7 @@ pub enum DlqCommand {
     /// Map letters, and produce nothing.
     Try {
         config: Box<RedriveConfig>,
-        plugin: PathBuf,
+        version: VersionChoice,
     },
     /// Map letters again, and produce the results.
     Redrive(Box<RedriveConfig>),
@@ -70,6 +70,46 @@ pub enum DlqCommand {
         filter: LetterFilter,
         reason: String,
     },
+}
+
+/// Which version maps letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VersionChoice {
+    /// That of a plugin file.
+    File(PathBuf),
+    /// A version that a host on this machine has had.
+    Earlier {
+        /// The digest of the version, or its first digits.
+        digest: String,
+        place: HistoryPlace,
+    },
+    /// The active version.
+    Active {
+        place: HistoryPlace,
+        /// The plugin of the settings, for a machine without a history.
+        configured: Option<PathBuf>,
+    },
+}
+
+/// Where the hosts of a pipeline on this machine keep their histories of versions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryPlace {
+    /// The state folder; `None` if the user has no home.
+    pub state_dir: Option<PathBuf>,
+    /// The consumer group of the pipeline.
+    pub group: String,
+}
+
+impl DlqCommand {
+    /// The letters that a command is about, if it is about some.
+    pub fn filter_mut(&mut self) -> Option<&mut LetterFilter> {
+        match self {
+            Self::Groups(filter) | Self::Show { filter } | Self::Export(filter) => Some(filter),
+            Self::List { filter, .. } | Self::Cases { filter, .. } | Self::Discard { filter, .. } => Some(filter),
+            Self::Try { config, .. } | Self::Redrive(config) | Self::Edit(config) => Some(&mut config.filter),
+            Self::Import(_) | Self::Mark { .. } => None,
+        }
+    }
 }
 
 /// How letters are processed again.
@@ -149,8 +189,8 @@ impl fmt::Display for StaleKeys {
 /// What becomes of the records.
 #[derive(Debug, Clone)]
 pub enum RedriveTarget {
-    /// A plugin maps them.
-    Map { plugin: PathBuf },
+    /// A version maps them.
+    Map(VersionChoice),
     /// They are written to their input topics again.
     Return,
 }
@@ -171,6 +211,8 @@ pub enum GroupMark {
 pub struct LetterFilter {
     pub selection: Selection,
     pub state: StateFilter,
+    /// Only letters of versions that failed their probation, by this history.
+    pub withdrawn_in: Option<HistoryPlace>,
 }
 
 /// The state of the letters that are meant.

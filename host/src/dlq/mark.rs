@@ -24,6 +24,7 @@ pub(crate) fn mark(
     let filter = LetterFilter {
         selection: Selection { group: Some(group.to_owned()), ..Selection::default() },
         state: StateFilter::All,
+        ..LetterFilter::default()
     };
     let (found, ends) = groups::read_one(access, &filter)?;
     let fingerprint = &found.fingerprint;

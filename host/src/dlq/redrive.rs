@@ -3,6 +3,7 @@
 mod claim;
 mod letter;
 mod plan;
+mod plugin_source;
 mod progress;
 pub(crate) mod reporter;
 mod return_mapper;
@@ -20,7 +21,6 @@ use std::time::Duration;
 
 use mapper_api::redrives::LeftOutLetters;
 use mapper_author::Outcome;
-use mapper_author::guest::{Guest, build_if_absent};
 use mapper_core::dead_letter::{DeadLetters, Origin};
 use mapper_core::decision::Routes;
 use mapper_core::identity::{ActiveVersion, Version};
@@ -56,10 +56,7 @@ const BREAKER_AFTER: u32 = 100;
 /// If Kafka or the plugin fails, or another redrive runs.
 pub(super) fn redrive(access: Access, config: &RedriveConfig, shutdown: &Shutdown) -> Result<Outcome, Halt> {
     let plugin = match &config.target {
-        RedriveTarget::Map { plugin } => {
-            build_if_absent(plugin)?;
-            Some(Guest::new(&config.guest, plugin)?.load(&config.guest.set)?)
-        }
+        RedriveTarget::Map(version) => Some(plugin_source::load(&config.guest, version)?),
         RedriveTarget::Return => None,
     };
     redrive_with(access, config, plugin, (Box::new(TerminalReporter::new(config)), who()), shutdown)

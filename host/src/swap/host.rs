@@ -182,7 +182,7 @@ fn swapped(swapping: JoinHandle<Result<(), Panicked>>) -> Result<(), Halt> {
 /// The history of the claimed slot, with the plugins of earlier versions.
 fn open_history(claim: &StateClaim) -> anyhow::Result<(Journal, Store)> {
     let dir = claim.history_dir()?;
-    let store = Store::new(dir.path().join("plugins"));
+    let store = Store::of_history(&dir);
     Ok((Journal::open(dir)?, store))
 }
 

@@ -7,7 +7,9 @@ pub mod groups;
 pub mod report;
 pub mod selection;
 pub mod state;
+pub mod withdrawn;
 
 pub use groups::{GroupStats, GroupTable};
 pub use selection::Selection;
 pub use state::{StateError, StateTable};
+pub use withdrawn::WithdrawnVersions;

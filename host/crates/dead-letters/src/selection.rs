@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 
 use mapper_core::dead_letter::{DeadLetter, RecordPosition};
 
+use crate::withdrawn::WithdrawnVersions;
+
 /// Which dead letters are meant. The default is all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
@@ -23,6 +25,8 @@ pub struct Selection {
     pub key: Option<Vec<u8>>,
     /// A text in the message or in the value of the record.
     pub grep: Option<String>,
+    /// Versions that failed their probation.
+    pub withdrawn: Option<WithdrawnVersions>,
 }
 
 /// The position of a record, owned.
@@ -60,7 +64,7 @@ impl std::fmt::Display for Position {
 impl Selection {
     /// Whether a letter is meant.
     pub fn contains(&self, letter: &DeadLetter<'_>) -> bool {
-        let Self { group, position, since, until, kind, version, key, grep } = self;
+        let Self { group, position, since, until, kind, version, key, grep, withdrawn } = self;
         let is_group = |prefix: &String| letter.fingerprint.starts_with(prefix.as_str());
         let is_position =
             |position: &Position| position.is(letter.position()) || letter.source.is_some_and(|at| position.is(at));
@@ -69,6 +73,7 @@ impl Selection {
             && kind.as_ref().is_none_or(|kind| *letter.kind == **kind)
             && position.as_ref().is_none_or(is_position)
             && version.as_ref().is_none_or(|version| is_version(letter, version))
+            && withdrawn.as_ref().is_none_or(|withdrawn| withdrawn.contains(letter))
             && key.as_ref().is_none_or(|key| letter.key() == Some(key))
             && self.contains_time(letter, *since, *until)
             && grep.as_ref().is_none_or(|text| has_text(letter, text))

@@ -121,6 +121,20 @@ impl StateClaim {
     }
 }
 
+/// The folders with the histories of a group, one for each slot that has one. No claim is needed to read them.
+///
+/// # Errors
+/// The state folder or a folder in it can't be opened, or other users can change it.
+pub fn history_dirs(dir: &Path, group: &str) -> anyhow::Result<Vec<PrivateDir>> {
+    // Opening would create it.
+    if !dir.is_dir() {
+        return Ok(Vec::new());
+    }
+    let dir = PrivateDir::open(dir)?;
+    let names = (0..MAX_SLOTS).map(|slot| history_name(group, slot)).filter(|name| dir.has(name));
+    names.map(|name| Ok(dir.dir(&name)?)).collect()
+}
+
 /// A prefix of transactional ids that no later process has. It is safe, but after a crash consumers wait for the transaction timeout.
 pub fn random_transactional_id(group: &str) -> String {
     format_transactional_id(group, rand::random())

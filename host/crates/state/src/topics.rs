@@ -5,6 +5,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -31,9 +32,18 @@ impl TopicFile {
     /// # Errors
     /// If the file can't be read or written.
     pub fn open(claim: &StateClaim, topics: &[&str]) -> anyhow::Result<(Self, Vec<String>)> {
-        let file = Self { dir: claim.dir()?.clone(), name: format!("{}-topics.json", digest(&[claim.group()])) };
+        let file = Self { dir: claim.dir()?.clone(), name: file_name(claim.group()) };
         let all = file.add(topics)?;
         Ok((file, all))
+    }
+
+    /// The topics of a group by index, without a claim. Empty if no host has kept any.
+    ///
+    /// # Errors
+    /// If the file can't be read.
+    pub fn read_all(dir: &Path, group: &str) -> anyhow::Result<Vec<String>> {
+        let file = Self { dir: PrivateDir::open(dir)?, name: file_name(group) };
+        Ok(file.read()?.unwrap_or_default())
     }
 
     fn read(&self) -> anyhow::Result<Option<Vec<String>>> {
@@ -85,6 +95,10 @@ impl TopicFile {
     }
 }
 
+fn file_name(group: &str) -> String {
+    format!("{}-topics.json", digest(&[group]))
+}
+
 impl TopicStore for TopicFile {
     fn register(&self, topic: &str) -> Result<Vec<String>, String> {
         let failed = |error| format!("failed to keep the input topic '{topic}' in {}: {error:#}", self.name);
@@ -94,8 +108,6 @@ impl TopicStore for TopicFile {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn open(dir: &Path, group: &str, topics: &[&str]) -> (TopicFile, Vec<String>) {

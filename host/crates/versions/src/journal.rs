@@ -1,6 +1,8 @@
 //! The history on disk: one JSON event a line. A thread of its own syncs the file.
 //! So the record path waits for the disk only before it makes an output visible.
 
+mod read;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::Write;
@@ -15,6 +17,8 @@ use mapper_core::counts::Counts;
 use mapper_core::record::Positions;
 use mapper_core::topics::{Recreation, TopicIdentity};
 use mapper_state::files::{Limit, NewFile, PrivateDir};
+use read::read;
+pub use read::read_unchanged;
 
 /// The file in the folder of the journal.
 const FILE: &str = "history.jsonl";
@@ -364,32 +368,6 @@ fn write_new(dir: &PrivateDir, content: &[u8]) -> std::io::Result<NewFile> {
     // No caller waits yet. So the sync under the lock is short later.
     new.file.sync_all()?;
     Ok(new)
-}
-
-/// Reads the history. A crash can truncate the last line, which is skipped. A file with another damage is copied aside.
-fn read(dir: &PrivateDir) -> anyhow::Result<History> {
-    let bytes = match dir.read(FILE, LIMIT) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(History::default()),
-        bytes => bytes?,
-    };
-    // Invalid UTF-8 makes a damaged line, too.
-    let text = String::from_utf8_lossy(&bytes);
-    let mut history = History::default();
-    let mut lines = text.split_inclusive('\n').enumerate().peekable();
-    while let Some((index, line)) = lines.next() {
-        match serde_json::from_str(line) {
-            Ok(event) => history.apply(event),
-            Err(_) if lines.peek().is_none() && !line.ends_with('\n') => break,
-            Err(error) => {
-                let aside = dir.path().join(DAMAGED);
-                tracing::warn!(path = %dir.path().join(FILE).display(), line = index + 1, %error, aside = %aside.display(),
-                    "the history of versions is damaged; copied it aside, and continued from the line before");
-                dir.write(DAMAGED, &bytes)?;
-                break;
-            }
-        }
-    }
-    Ok(history)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod completeness;
 pub mod control;
 pub mod history;

@@ -24,6 +24,11 @@ impl Store {
         Self { dir }
     }
 
+    /// The plugins of a history, in a subfolder of its own folder.
+    pub fn of_history(dir: &PrivateDir) -> Self {
+        Self::new(dir.path().join("plugins"))
+    }
+
     /// The path of a plugin, if the store has it.
     pub fn path(&self, digest: &str) -> PathBuf {
         self.dir.join(name(digest))

@@ -1,10 +1,12 @@
 //! The filters of dead letters.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use clap::{Arg, ArgMatches};
+use clap::{Arg, ArgAction, ArgMatches};
 
+use super::super::readers;
+use super::super::sources::Sources;
 use super::CliError;
-use crate::config::{LetterFilter, StateFilter, values};
+use crate::config::{HistoryPlace, LetterFilter, StateFilter, values};
 use mapper_dead_letters::Selection;
 use mapper_dead_letters::selection::Position;
 
@@ -14,7 +16,14 @@ const TIME_ALLOWED: &str =
     "give a time such as 2026-11-27T10:00:00Z or 2026-11-27 (UTC), or how long ago, such as 30m, 2h or 7d";
 
 /// The arguments of all commands that read letters.
-pub(super) fn arguments() -> [Arg; 8] {
+pub(super) fn arguments() -> impl Iterator<Item = Arg> {
+    let with_alias =
+        |argument: Arg| if argument.get_id() == "failed-in" { argument.visible_alias("version") } else { argument };
+    arguments_without_version().into_iter().map(with_alias)
+}
+
+/// The same for commands whose `--version` is the version that maps the letters.
+pub(super) fn arguments_without_version() -> [Arg; 9] {
     let argument = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help).help_heading("Filters")
     };
@@ -33,7 +42,7 @@ pub(super) fn arguments() -> [Arg; 8] {
         argument("until", "TIME", "Letters that failed before this time"),
         argument("kind", "KIND", "Letters of this kind of failure, such as trap, or of this class of exception"),
         argument(
-            "version",
+            "failed-in",
             "VERSION",
             "Letters of this version of the plugin: its number, NAME@NUMBER, or the beginning of its digest",
         ),
@@ -45,6 +54,12 @@ pub(super) fn arguments() -> [Arg; 8] {
             "open (default), closed or all letters; or the open letters of groups that are new, ongoing, regressed, acknowledged, \
              muted or resolved",
         ),
+        argument(
+            "withdrawn",
+            "",
+            "Letters of versions that failed their probation, by the history of the host on this machine (--state-dir)",
+        )
+        .action(ArgAction::SetTrue),
     ]
 }
 
@@ -52,7 +67,7 @@ pub(super) fn arguments() -> [Arg; 8] {
 ///
 /// # Errors
 /// The first argument that is wrong.
-pub(super) fn read(matches: &ArgMatches) -> Result<LetterFilter, CliError> {
+pub(super) fn read(matches: &ArgMatches, sources: &Sources<'_>) -> Result<LetterFilter, CliError> {
     let text = |name: &str| matches.get_one::<String>(name).map(String::as_str);
     let time =
         |name: &str| text(name).map(|given| time(given).ok_or_else(|| wrong(name, given, TIME_ALLOWED))).transpose();
@@ -84,11 +99,25 @@ pub(super) fn read(matches: &ArgMatches) -> Result<LetterFilter, CliError> {
         since,
         until,
         kind: text("kind").map(str::to_owned),
-        version: text("version").map(str::to_owned),
+        version: text("failed-in").map(str::to_owned),
         key: text("key").map(|key| key.as_bytes().to_vec()),
         grep: text("grep").map(str::to_owned),
+        withdrawn: None,
     };
-    Ok(LetterFilter { selection, state: state.transpose()?.unwrap_or_default() })
+    let withdrawn_in = matches.get_flag("withdrawn").then(|| history_place(matches, sources)).transpose()?;
+    Ok(LetterFilter { selection, state: state.transpose()?.unwrap_or_default(), withdrawn_in })
+}
+
+/// Where the host of the pipeline keeps its history.
+///
+/// # Errors
+/// A setting that is wrong.
+pub(super) fn history_place(matches: &ArgMatches, sources: &Sources<'_>) -> Result<HistoryPlace, CliError> {
+    let group = match matches.get_one::<String>("consumer-group") {
+        Some(given) => values::name(given).map_err(|allowed| wrong("consumer-group", given, &allowed))?,
+        None => readers::group(sources)?,
+    };
+    Ok(HistoryPlace { state_dir: readers::state_dir(sources)?, group })
 }
 
 /// The beginning of a fingerprint.

@@ -8,21 +8,27 @@ use super::super::readers::within;
 use super::super::sources::Sources;
 use super::super::{author, failures, readers, topics};
 use super::{CliError, filter, settings};
-use crate::cli::arguments;
-use crate::config::{DlqCommand, RedriveConfig, RedriveTarget, StaleKeys, StateFilter, values};
+use crate::config::{
+    DlqCommand, HistoryPlace, RedriveConfig, RedriveTarget, StaleKeys, StateFilter, VersionChoice, values,
+};
 
 const DEFAULT_MAX_ATTEMPTS: u32 = 5;
 const BATCHES_ALLOWED: &str =
     "give numbers of letters with commas between them, and all for the rest, such as 10,100,all";
-const NO_PLUGIN: &str = "give the version that maps the letters with --plugin FILE, or --to-input to send their records to the input topics again";
+/// A shorter beginning of a digest is a slip rather than a choice.
+const MIN_DIGEST: usize = 8;
+const DIGEST_DIGITS: usize = 64;
 
 pub(super) fn try_command(selected: Arg) -> Command {
-    let plugin = Arg::new("file").value_name("FILE").required(true).value_parser(clap::value_parser!(PathBuf));
+    let plugin = Arg::new("file").value_name("FILE").value_parser(clap::value_parser!(PathBuf));
     with_settings(Command::new("try"))
         .about("Maps dead letters with a version of the plugin, and writes nothing")
-        .override_usage("mapper-host dlq try FILE [GROUP] [OPTIONS]")
-        .arg(plugin.help("The plugin"))
-        .args(filter::arguments())
+        .override_usage(
+            "mapper-host dlq try FILE [GROUP] [OPTIONS]\n       mapper-host dlq try [--version DIGEST] [--group GROUP] [OPTIONS]",
+        )
+        .arg(plugin.help("The plugin [default: the active version of the host on this machine]"))
+        .arg(version())
+        .args(filter::arguments_without_version())
         .arg(selected)
         .arg(limit())
         .arg(max_attempts())
@@ -36,8 +42,12 @@ pub(super) fn redrive_command(selected: Arg) -> Command {
     };
     with_settings(Command::new("redrive"))
         .about("Maps dead letters again: outputs and resolutions are written in one transaction")
-        .override_usage("mapper-host dlq redrive --plugin FILE [GROUP] [OPTIONS]\n       mapper-host dlq redrive --to-input [GROUP] [OPTIONS]")
-        .args(filter::arguments())
+        .override_usage(
+            "mapper-host dlq redrive [--plugin FILE | --version DIGEST] [GROUP] [OPTIONS]\n       mapper-host dlq redrive --to-input [GROUP] \
+             [OPTIONS]",
+        )
+        .arg(version())
+        .args(filter::arguments_without_version())
         .arg(selected)
         .arg(switch("to-input", "Write the records to their input topics again, instead of mapping them here"))
         .arg(switch("dry-run", "Map the letters and write nothing, as dlq try does"))
@@ -60,8 +70,11 @@ pub(super) fn edit_command() -> Command {
     let position = Arg::new("selected").value_name("TOPIC/PARTITION@OFFSET").required(true);
     with_settings(Command::new("edit"))
         .about("Opens the value of a failed record in $EDITOR, and redrives the record with the edited value")
-        .override_usage("mapper-host dlq edit TOPIC/PARTITION@OFFSET --allow-edit --plugin FILE [OPTIONS]")
-        .args(filter::arguments())
+        .override_usage(
+            "mapper-host dlq edit TOPIC/PARTITION@OFFSET --allow-edit [--plugin FILE | --version DIGEST] [OPTIONS]",
+        )
+        .arg(version())
+        .args(filter::arguments_without_version())
         .arg(position.help("The position of a letter, or of the record that failed"))
         .arg(
             Arg::new("allow-edit")
@@ -88,12 +101,14 @@ fn max_attempts() -> Arg {
     Arg::new("max-attempts").long("max-attempts").value_name("N").help(help)
 }
 
+fn version() -> Arg {
+    let help = "The version that maps the records: the digest of a version in the history of the host on this machine, or its first 8 or \
+        more digits [default: the active version there]";
+    Arg::new("mapped-by").long("version").value_name("DIGEST").help(help).conflicts_with("plugin")
+}
+
 fn with_settings(command: Command) -> Command {
-    // `--group` names a group of failures here.
-    let settings = settings::REDRIVE.iter().filter(|setting| setting.name != "group");
-    let group = Arg::new("consumer-group").long("consumer-group").value_name("NAME");
-    let help = "The consumer group of the pipeline, for the ledger [default: visits_reader] [env: MAPPER_GROUP]";
-    command.arg(group.help(help).help_heading("Delivery")).args(settings.map(arguments::argument))
+    command.args(super::settings_arguments(&settings::REDRIVE))
 }
 
 /// Reads and checks.
@@ -115,19 +130,18 @@ pub(super) fn config(name: &str, matches: &ArgMatches, sources: &Sources<'_>) ->
     let batches = text("batches").map(|given| batches(given).ok_or_else(|| wrong("batches", given, BATCHES_ALLOWED)));
     let stale_keys = text("stale-keys")
         .map(|given| values::one_of(given, &StaleKeys::ALL).map_err(|allowed| wrong("stale-keys", given, &allowed)));
-    let filter = filter::read(matches)?;
+    let filter = filter::read(matches, sources)?;
     if matches!(filter.state, StateFilter::Closed | StateFilter::All) {
         return Err(CliError::Wrong("flag --state: only open letters can be redriven".to_owned()));
     }
     let topics = topics::Topics::read(sources)?;
-    let plugin = match name {
-        "try" => matches.get_one::<PathBuf>("file").cloned(),
-        _ => sources.optional("plugin", readers::path)?,
-    };
-    let target = match (switch("to-input"), plugin) {
-        (true, _) => RedriveTarget::Return,
-        (false, Some(plugin)) => RedriveTarget::Map { plugin },
-        (false, None) => return Err(CliError::Wrong(NO_PLUGIN.to_owned())),
+    let place = filter::history_place(matches, sources)?;
+    let target = match (switch("to-input"), text("mapped-by")) {
+        (true, None) => RedriveTarget::Return,
+        (true, Some(given)) => {
+            return Err(wrong("version", given, "with --to-input, no version maps the records; leave out one of them"));
+        }
+        (false, given) => RedriveTarget::Map(version_choice(given, matches, sources, &place)?),
     };
     let failures = failures::config(sources)?;
     let config = RedriveConfig {
@@ -135,10 +149,7 @@ pub(super) fn config(name: &str, matches: &ArgMatches, sources: &Sources<'_>) ->
         target,
         outputs: [topics.output].into_iter().chain(topics.extra).collect(),
         ledger: sources.optional("ledger-topic", values::topic)?,
-        consumer_group: match text("consumer-group") {
-            Some(given) => values::name(given).map_err(|allowed| wrong("consumer-group", given, &allowed))?,
-            None => readers::group(sources)?,
-        },
+        consumer_group: place.group,
         guest: author::guest(sources)?,
         dead_letter_headers: failures.dead_letter_headers,
         provenance: readers::provenance(sources)?,
@@ -163,13 +174,47 @@ pub(super) fn config(name: &str, matches: &ArgMatches, sources: &Sources<'_>) ->
         json: matches.get_flag("json"),
     };
     Ok(match (name == "try" || switch("dry-run"), &config.target) {
-        (true, RedriveTarget::Map { plugin }) => DlqCommand::Try { plugin: plugin.clone(), config: Box::new(config) },
+        (true, RedriveTarget::Map(version)) => DlqCommand::Try { version: version.clone(), config: Box::new(config) },
         (true, RedriveTarget::Return) => {
-            return Err(CliError::Wrong("flag --dry-run: it maps the letters, so it needs --plugin FILE".to_owned()));
+            return Err(CliError::Wrong("flag --dry-run: it maps the letters; leave out --to-input".to_owned()));
         }
         (false, _) if name == "edit" => DlqCommand::Edit(Box::new(config)),
         (false, _) => DlqCommand::Redrive(Box::new(config)),
     })
+}
+
+/// The version that maps the letters. A flag is stronger than a `[[pipeline]]` table: it names a fix, not a default of all pipelines.
+fn version_choice(
+    digest: Option<&str>,
+    matches: &ArgMatches,
+    sources: &Sources<'_>,
+    place: &HistoryPlace,
+) -> Result<VersionChoice, CliError> {
+    let place = place.clone();
+    let file = matches.try_get_one::<PathBuf>("file").ok().flatten().cloned();
+    match (digest, file) {
+        (Some(given), None) => {
+            let digest = given.to_ascii_lowercase();
+            let is_digest = digest.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if is_digest && (MIN_DIGEST..=DIGEST_DIGITS).contains(&digest.len()) {
+                return Ok(VersionChoice::Earlier { digest, place });
+            }
+            Err(CliError::Wrong(format!(
+                "flag --version: {given:?} is not allowed: give the digest of the version that maps the records, or its first {MIN_DIGEST} \
+                 or more digits, as mapper-host history lists them. Letters of a version are selected with --failed-in"
+            )))
+        }
+        (Some(given), Some(file)) => Err(CliError::Wrong(format!(
+            "flag --version: {given:?} is not allowed: the file {} names another version. Leave out one of them; a group is given with \
+             --group",
+            file.display()
+        ))),
+        (None, Some(file)) => Ok(VersionChoice::File(file)),
+        (None, None) => match sources.flag("plugin") {
+            Some(given) => given.read(readers::path).map(VersionChoice::File),
+            None => Ok(VersionChoice::Active { place, configured: sources.optional("plugin", readers::path)? }),
+        },
+    }
 }
 
 fn batches(text: &str) -> Option<Vec<Option<u64>>> {

@@ -18,12 +18,14 @@ pub(crate) static DLQ: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     let brokers = setting(kafka::HEADING, "brokers", "LIST", Text, Empty, BROKERS_TEXT);
     let topics = [DEAD_LETTER_TOPIC, STATE_TOPIC];
     let kafka = [brokers, CONNECT_TIMEOUT, KAFKA_PAIRS, KAFKA_ALLOW_CODE];
-    topics.into_iter().chain(kafka).chain([LOG_FORMAT, LOG_LEVEL, CONFIG]).collect()
+    // They find the history of versions.
+    let history = RUN.iter().filter(|setting| ["group", "state-dir"].contains(&setting.name)).copied();
+    topics.into_iter().chain(kafka).chain(history).chain([LOG_FORMAT, LOG_LEVEL, CONFIG]).collect()
 });
 
 /// Settings of the commands that map letters: those of a run that concern the plugin and the topics that it writes.
 pub(crate) static REDRIVE: LazyLock<Vec<Setting>> = LazyLock::new(|| {
-    const TOPICS: [&str; 6] = ["group", "provenance", "input-topic", "input-topics", "output-topic", "extra-topic"];
+    const TOPICS: [&str; 5] = ["provenance", "input-topic", "input-topics", "output-topic", "extra-topic"];
     const COMMITS: [&str; 5] =
         ["commit-interval", "commit-records", "commit-bytes", "transaction-timeout", "ledger-topic"];
     let listed = |names: &'static [&str]| RUN.iter().filter(|setting| names.contains(&setting.name)).copied();

@@ -1,7 +1,7 @@
 //! Files with `[[pipeline]]` tables: the resulting pipelines, and all errors.
 
 use super::{Command, file, parsed, run_config, wrong};
-use crate::config::{CheckFileConfig, Delivery, DlqCommand, MemoryBound};
+use crate::config::{CheckFileConfig, Delivery, DlqCommand, HistoryPlace, MemoryBound, RedriveTarget, VersionChoice};
 
 /// Two pipelines, with defaults for both.
 const TWO: &str = r#"
@@ -215,4 +215,23 @@ fn redrive_of_a_table_has_the_topics_and_the_group_of_its_pipeline() {
     }
     let several = wrong(&[&["dlq", "groups", "--config", path]], &[]);
     assert!(several.contains("--pipeline NAME: a, b"), "{several}");
+}
+
+#[test]
+fn version_of_a_redrive_is_that_of_a_flag_or_the_active_one_whatever_the_plugin_of_the_table_is() {
+    let file = file(TWO);
+    let path = file.path().to_str().unwrap();
+    let choice = |more: &[&str]| {
+        let arguments = ["dlq", "redrive", "--config", path, "--pipeline", "b", "--state-dir", "s"];
+        let Ok(Command::Dlq(config)) = parsed(&[&arguments, more].concat(), &[]) else { panic!("{more:?}") };
+        let DlqCommand::Redrive(redrive) = config.command else { panic!("{more:?}") };
+        let RedriveTarget::Map(choice) = redrive.target else { panic!("{more:?}") };
+        choice
+    };
+    let place = HistoryPlace { state_dir: Some("s".into()), group: "readers".to_owned() };
+    assert_eq!(choice(&["--plugin", "fixed.wasm"]), VersionChoice::File("fixed.wasm".into()));
+    let digest = "0123ABCD".to_owned();
+    let expected = VersionChoice::Earlier { digest: digest.to_ascii_lowercase(), place: place.clone() };
+    assert_eq!(choice(&["--version", &digest]), expected);
+    assert_eq!(choice(&[]), VersionChoice::Active { place, configured: Some("b.wasm".into()) });
 }

@@ -7,7 +7,6 @@ use chrono::Utc;
 
 use mapper_api::redrives::{LeftOutLetters, LetterTryOut, NewFailure, TriedLetter};
 use mapper_author::Outcome;
-use mapper_author::guest::{Guest, build_if_absent};
 use mapper_core::dead_letter::fingerprint_of;
 use mapper_core::decision::{Decision, Routes, decide};
 use mapper_core::record::{Batch, Record};
@@ -20,10 +19,11 @@ use mapper_terminal::output::{self, Colour, Line, fit};
 
 use super::super::states::Access;
 use super::plan::Plan;
+use super::plugin_source;
 use super::source::{InPipeline, LetterSource};
 use super::stale::NewestOutputs;
 use super::terminal::print_left_out;
-use crate::config::RedriveConfig;
+use crate::config::{RedriveConfig, VersionChoice};
 
 const WAIT: Duration = Duration::from_millis(200);
 /// The number of records that are shown for each kind of result.
@@ -37,11 +37,10 @@ const MAX_VALUE_CHARS: usize = 200;
 pub(in super::super) fn try_out(
     access: &Access,
     config: &RedriveConfig,
-    plugin: &std::path::Path,
+    version: &VersionChoice,
     shutdown: &Shutdown,
 ) -> Result<Outcome, Halt> {
-    build_if_absent(plugin)?;
-    let plugin = Guest::new(&config.guest, plugin)?.load(&config.guest.set)?;
+    let plugin = plugin_source::load(&config.guest, version)?;
     let (tried, left_out) = try_letters(access, config, plugin, shutdown)?;
     print(&tried, config.json);
     print_left_out(left_out, config.max_attempts);
