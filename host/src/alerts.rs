@@ -1,4 +1,4 @@
-//! Posts new groups of failures to the URL of `--alert-webhook`. A thread of its own sends them, so that no worker waits.
+//! Posts new and regressed groups of failures to the URL of `--alert-webhook`. A thread of its own sends them, so that no worker waits.
 
 mod pending;
 mod receiver;
@@ -19,7 +19,7 @@ use mapper_api::alerts::{ALERT_VERSION, AlertExample, AlertGroup, AlertPost, Ale
 use mapper_core::shutdown::Shutdown;
 use mapper_state::claim::host_name;
 use mapper_telemetry::Role;
-use mapper_telemetry::alerts::{AlertCounts, AlertQueue, GroupAlert};
+use mapper_telemetry::alerts::{AlertCounts, AlertOrigin, AlertQueue, AlertReason, GroupAlert};
 use pending::{Added, Pending};
 use receiver::{Answer, Receiver};
 
@@ -124,7 +124,7 @@ impl Sender {
             Answer::Accepted => {
                 self.counts.count_post();
                 pending.accepted(now);
-                tracing::info!(url, groups, "posted new groups of failures to the alert webhook");
+                tracing::info!(url, groups, "posted groups of failures to the alert webhook");
             }
             Answer::Failed(error) => {
                 self.counts.count_failed_post();
@@ -168,18 +168,21 @@ impl Sender {
 
 /// The group for a post.
 fn view(alert: GroupAlert) -> AlertGroup {
-    let GroupAlert { pipeline, dead_letter_topic, plugin, fingerprint, group } = alert;
-    let example = group.example;
+    let GroupAlert { reason, origin, fingerprint, kind, count, first_seen, last_seen, example } = alert;
+    let AlertOrigin { pipeline, dead_letter_topic, plugin } = origin;
     AlertGroup {
-        state: AlertState::New,
+        state: match reason {
+            AlertReason::New => AlertState::New,
+            AlertReason::Regressed => AlertState::Regressed,
+        },
         pipeline,
         dead_letter_topic,
         plugin,
         fingerprint,
-        kind: group.kind.name().to_owned(),
-        count: group.count,
-        first_seen: time(group.first_seen),
-        last_seen: time(group.last_seen),
+        kind,
+        count,
+        first_seen: time(first_seen),
+        last_seen: time(last_seen),
         example: AlertExample {
             topic: example.topic,
             partition: example.partition,

@@ -14,6 +14,7 @@ pub mod committed;
 pub mod config;
 pub mod demo;
 pub mod dlq;
+pub mod letter_watch;
 pub mod memory;
 pub mod pipelines;
 pub mod remote;

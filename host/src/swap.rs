@@ -1,10 +1,12 @@
 //! Connects `mapper-versions` with WebAssembly plugins, the plugin file and the state folder.
 
+mod active;
 pub mod candidate;
 pub mod host;
 
 use mapper_runtime::PluginMapper;
 
+pub use active::ActivePlugin;
 pub use host::Versions;
 
 /// The versions of a running host.

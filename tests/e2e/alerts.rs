@@ -71,7 +71,7 @@ fn new_group_is_posted_after_errors_of_the_receiver_and_the_host_runs_on_without
     assert_eq!(group.plugin.as_ref().map(|plugin| plugin.digest.len()), Some(64));
     let letters = topics::read_all(job.kafka, &job.dead_letters);
     assert!(letters.iter().all(|letter| harness::letters::fingerprint(letter) == group.fingerprint), "{letters:?}");
-    host.wait_for("posted new groups of failures to the alert webhook");
+    host.wait_for("posted groups of failures to the alert webhook");
 
     // The receiver disappears. A known group needs none, and a new one is kept for later.
     drop(webhook);

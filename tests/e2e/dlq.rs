@@ -4,6 +4,7 @@ mod decisions;
 mod reading;
 mod redrive;
 mod redrive_more;
+mod states;
 mod versions;
 
 use harness::host::{self, Ended, Host, Job};

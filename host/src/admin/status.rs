@@ -8,8 +8,9 @@ use axum::Router;
 use axum::extract::State;
 use axum::routing::get;
 use chrono::{DateTime, SecondsFormat, Utc};
+use mapper_api::status as api;
 use mapper_api::status::{
-    Example, FailureGroup, Host, Partition, Plugin, Rates, Reason, Status, Totals, Work, WorkerStatus,
+    Example, FailureGroup, Host, Partition, Plugin, Rates, Reason, RedrivableGroup, Status, Totals, Work, WorkerStatus,
 };
 
 use super::json::Json;
@@ -20,7 +21,7 @@ use mapper_core::topic_table::TopicNames;
 use crate::pipelines::{Entry, PipelineRegistry};
 use mapper_core::counts::Counts;
 use mapper_pipeline::guest::Renewal;
-use mapper_telemetry::{Group, Mapping, Telemetry, Worker, WorkerPosition};
+use mapper_telemetry::{DeadLetters, Group, Mapping, RedriveHint, Telemetry, Worker, WorkerPosition};
 
 pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
     Router::new().route("/status", get(status))
@@ -68,6 +69,7 @@ pub(super) fn status_of(registry: &PipelineRegistry, entry: &Entry, now: Instant
         versions: entry.versions().and_then(|versions| versions.status()),
         failures: failures.latest().into_iter().map(|(print, group)| of_group(print, group)).collect(),
         failures_in_other_groups: failures.others(),
+        dead_letters: dead_letters(&telemetry.dead_letters),
         partitions: positions.into_iter().map(|(number, place)| partition(&topics, number, place)).collect(),
         work: Work {
             delivery: work.delivery,
@@ -97,6 +99,26 @@ fn totals(telemetry: &Telemetry, counts: &Counts, of_process: BTreeMap<&'static 
         thread_panics: panics.map(|(thread, count)| (thread.to_owned(), count)).collect(),
     }
 }
+
+fn dead_letters(known: &DeadLetters) -> Option<api::DeadLetters> {
+    let letters = known.letters();
+    let hint =
+        |RedriveHint { fingerprint, tried, passed, command }| RedrivableGroup { fingerprint, tried, passed, command };
+    Some(api::DeadLetters {
+        up: known.is_up()?,
+        error: known.error(),
+        open: letters.as_ref().map(|letters| letters.open),
+        estimated: letters.as_ref().is_some_and(|letters| letters.is_estimate),
+        oldest_failed: letters.as_ref().and_then(|letters| letters.oldest).map(time),
+        groups_by_state: letters
+            .into_iter()
+            .flat_map(|letters| letters.groups_by_state)
+            .map(|(state, count)| (state.to_owned(), count))
+            .collect(),
+        redrivable: known.redrivable().into_iter().map(hint).collect(),
+    })
+}
+
 fn plugin(Mapping { identity, file, since }: Mapping) -> Plugin {
     Plugin {
         name: identity.name,

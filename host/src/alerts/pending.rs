@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use mapper_api::alerts::AlertGroup;
+use mapper_api::alerts::{AlertGroup, AlertState};
 
 /// How long the first group waits for others.
 const COLLECT: Duration = Duration::from_secs(1);
-/// At most one post has a group within this time.
+/// At most one post has a group as a new one within this time.
 const QUIET: Duration = Duration::from_secs(3600);
 /// The maximum number of groups in a post.
 pub(super) const MOST_GROUPS: usize = 100;
@@ -45,8 +45,10 @@ impl Pending {
     /// Adds a group.
     pub(super) fn add(&mut self, group: AlertGroup, now: Instant) -> Added {
         self.posted.retain(|_, posted| now.saturating_duration_since(*posted) < QUIET);
-        let is_same = |other: &AlertGroup| key(other) == key(&group);
-        if self.posted.contains_key(&key(&group)) || self.groups.iter().any(is_same) {
+        let is_same = |other: &AlertGroup| key(other) == key(&group) && other.state == group.state;
+        // A regression comes once for each decision of a person.
+        let is_quiet = group.state == AlertState::New && self.posted.contains_key(&key(&group));
+        if is_quiet || self.groups.iter().any(is_same) {
             return Added::Repeated;
         }
         if self.groups.len() >= MOST_GROUPS || self.posted.len() >= MOST_KNOWN {
@@ -119,6 +121,18 @@ mod tests {
         pending.accepted(start + SECOND);
         assert_eq!(pending.add(group("p", "a"), start + QUIET), Added::Repeated);
         assert_eq!(pending.add(group("p", "a"), start + QUIET + SECOND), Added::Pending);
+    }
+
+    #[test]
+    fn regression_of_a_group_is_posted_although_the_group_was_posted_before() {
+        let (mut pending, start) = (Pending::default(), Instant::now());
+        pending.add(group("p", "a"), start);
+        let regressed = || AlertGroup { state: AlertState::Regressed, ..group("p", "a") };
+        assert_eq!(pending.add(regressed(), start), Added::Pending);
+        assert_eq!((pending.add(regressed(), start), pending.groups().len()), (Added::Repeated, 2));
+        pending.accepted(start + SECOND);
+        assert_eq!(pending.add(regressed(), start + SECOND), Added::Pending);
+        assert_eq!(pending.add(group("p", "a"), start + SECOND), Added::Repeated);
     }
 
     #[test]

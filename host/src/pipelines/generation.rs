@@ -9,8 +9,9 @@ use super::registry::{Entry, State};
 use super::supervise::{Drained, Workers, supervise};
 use crate::committed;
 use crate::config::PipelineSpec;
-use crate::swap::Versions;
+use crate::letter_watch::{Hints, LetterWatch, RedriveCommand};
 use crate::swap::candidate::PluginLoader;
+use crate::swap::{ActivePlugin, Versions};
 use crate::threads::spawn_watcher;
 use crate::topics::{TopicReporter, TopicWatch};
 use crate::worker::{self, Job};
@@ -182,11 +183,13 @@ impl Prepared {
         let spans = spans
             .map_err(|error| Halt::new(Cause::Configuration, error.context("cannot send spans")))?
             .unwrap_or_default();
+        let active = ActivePlugin::new(plugin.clone());
         let loader = PluginLoader {
             engine,
             settings: spec.set.to_vec(),
             plugin_file: spec.plugin.clone(),
             setup: kafka.setup.clone(),
+            active: active.clone(),
             telemetry: telemetry.clone(),
         };
         let versions = Versions::open(
@@ -244,7 +247,12 @@ impl Prepared {
             telemetry: telemetry.clone(),
             shutdown: workers_end.clone(),
         };
-        Ok(Started { job: Arc::new(job), kafka, versions, watch, spans, workers_end, _claim: claim })
+        let topics = (spec.dead_letter_topic.as_str(), spec.state_topic.as_str());
+        let letters = cluster.is_durable.then(|| LetterWatch::new(kafka.settings.clone(), topics, telemetry.clone()));
+        let command = RedriveCommand::new(spec, &cluster.brokers);
+        let hints = Hints { active, routes: kafka.routes.clone(), command };
+        let letters = letters.flatten().map(|letters| (letters, hints));
+        Ok(Started { job: Arc::new(job), kafka, versions, watch, letters, spans, workers_end, _claim: claim })
     }
 }
 
@@ -299,6 +307,7 @@ struct Started {
     kafka: Kafka,
     versions: Versions,
     watch: Option<TopicWatch>,
+    letters: Option<(LetterWatch, Hints)>,
     spans: Spans,
     workers_end: Shutdown,
     /// The slot of this host is its own until its workers have ended.
@@ -307,7 +316,7 @@ struct Started {
 
 impl Started {
     fn run(self, spec: &PipelineSpec, entry: &Entry, signals: &Signals) -> Outcome {
-        let Self { job, kafka, versions, watch, spans, workers_end, _claim } = self;
+        let Self { job, kafka, versions, watch, letters, spans, workers_end, _claim } = self;
         let (telemetry, shutdown) = (&entry.telemetry, &signals.shutdown);
         let watchers_end = Shutdown::default();
         let here = tracing::Span::current();
@@ -324,6 +333,12 @@ impl Started {
                 if let Some(watch) = &watch {
                     let follow = || here.in_scope(|| watch.follow(&watchers_end));
                     spawn_watcher(scope, "topics", &telemetry.threads, follow).map_err(failed)?;
+                }
+                if let Some((letters, hints)) = &letters {
+                    let follow = || here.in_scope(|| letters.run(&watchers_end));
+                    spawn_watcher(scope, "dead-letters", &telemetry.threads, follow).map_err(failed)?;
+                    let test = || here.in_scope(|| hints.run(letters, &watchers_end));
+                    spawn_watcher(scope, "redrive-hints", &telemetry.threads, test).map_err(failed)?;
                 }
                 // Before the workers: a pipeline that cannot swap does not run.
                 let swapping = versions.start(scope, &workers_end, telemetry).map_err(failed)?;

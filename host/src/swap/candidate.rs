@@ -14,6 +14,7 @@ use mapper_versions::swapper::{Refusal, VersionLoader};
 use mapper_versions::tryout::{Compared, Trial};
 use serde_json::Value;
 
+use super::ActivePlugin;
 use mapper_author::cases::{self, Case};
 use mapper_author::project;
 use mapper_core::record::Positions;
@@ -33,6 +34,7 @@ pub struct PluginLoader {
     pub plugin_file: PathBuf,
     /// Reads committed offsets.
     pub setup: Arc<Setup>,
+    pub active: ActivePlugin,
     /// Shows the active plugin.
     pub telemetry: Arc<Telemetry>,
 }
@@ -90,11 +92,12 @@ impl VersionLoader for PluginLoader {
         Ok(())
     }
 
-    fn set_active(&self, plugin: &Plugin, by: Trigger, stored: Option<PathBuf>) {
+    fn set_active(&self, plugin: &Arc<Plugin>, by: Trigger, stored: Option<PathBuf>) {
         let file = match by {
             Trigger::Start | Trigger::File | Trigger::Signal => None,
             Trigger::Http | Trigger::Rollback | Trigger::Probation => stored,
         };
+        self.active.set(plugin);
         self.telemetry.about.set_plugin(plugin.identity.clone(), file.unwrap_or_else(|| self.plugin_file.clone()));
     }
 

@@ -45,6 +45,39 @@ pub struct Status {
     pub failures: Vec<FailureGroup>,
     /// The number of failures in groups beyond the limit.
     pub failures_in_other_groups: u64,
+    /// The open letters of the dead-letter topic, of all hosts; null if the host does not follow them, as in the demo.
+    pub dead_letters: Option<DeadLetters>,
+}
+
+/// The open letters of the dead-letter topic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DeadLetters {
+    /// Whether all letters were read and new ones are followed. Otherwise the other fields are old.
+    pub up: bool,
+    /// Why they can't be followed; null if they can, or are read for the first time.
+    pub error: Option<String>,
+    /// Letters without a resolution; null until all letters were read.
+    pub open: Option<u64>,
+    /// Whether the largest groups are counted by a sample of their letters.
+    pub estimated: bool,
+    /// When the oldest open letter failed.
+    pub oldest_failed: Option<String>,
+    /// The number of groups by state.
+    pub groups_by_state: BTreeMap<String, u64>,
+    /// Groups of which the active version maps letters, tested on a sample.
+    pub redrivable: Vec<RedrivableGroup>,
+}
+
+/// A group whose letters can be redriven with the active version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RedrivableGroup {
+    pub fingerprint: String,
+    /// The letters that were mapped as a sample.
+    pub tried: u64,
+    /// How many of them did not fail.
+    pub passed: u64,
+    /// The command that redrives the group. `…` stands for settings that it does not show, such as `--set` and `--kafka`.
+    pub command: String,
 }
 
 /// A reason why the host is not ready.

@@ -4,12 +4,14 @@
 #![forbid(unsafe_code)]
 
 pub mod groups;
+pub mod open_letters;
 pub mod report;
 pub mod selection;
 pub mod state;
 pub mod withdrawn;
 
 pub use groups::{GroupStats, GroupTable};
+pub use open_letters::OpenLetters;
 pub use selection::Selection;
 pub use state::{StateError, StateTable};
 pub use withdrawn::WithdrawnVersions;

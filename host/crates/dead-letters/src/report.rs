@@ -16,12 +16,22 @@ const NEW_DAYS: i64 = 3;
 
 /// The state of a group with open letters.
 pub fn group_state(stats: &GroupStats, record: Option<&GroupRecord>, now: DateTime<Utc>) -> LetterGroupState {
+    state_of(stats.first_ms, stats.regressions > 0, record, now)
+}
+
+/// The state of a group whose first open letter failed at this time, in milliseconds since 1970.
+pub(crate) fn state_of(
+    first_ms: Option<i64>,
+    has_regressed: bool,
+    record: Option<&GroupRecord>,
+    now: DateTime<Utc>,
+) -> LetterGroupState {
     let is_new = || {
-        let first = stats.first_ms.and_then(DateTime::from_timestamp_millis);
+        let first = first_ms.and_then(DateTime::from_timestamp_millis);
         first.is_none_or(|first| now - first < chrono::Duration::days(NEW_DAYS))
     };
     match record.map(|record| &record.last) {
-        Some(Action { mark: Mark::Resolved, .. }) if stats.regressions > 0 => LetterGroupState::Regressed,
+        Some(Action { mark: Mark::Resolved, .. }) if has_regressed => LetterGroupState::Regressed,
         Some(Action { mark: Mark::Resolved, .. }) => LetterGroupState::Resolved,
         Some(Action { mark: Mark::Acknowledged, .. }) => LetterGroupState::Acknowledged,
         Some(Action { mark: Mark::Muted, until, .. }) if is_muted(until.as_deref(), now) => LetterGroupState::Muted,

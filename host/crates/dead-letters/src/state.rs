@@ -7,7 +7,7 @@
 //! The values are JSON with a version `v`. A reader refuses a version that it does not know: it would overlook resolutions.
 
 mod records;
-mod resolutions;
+pub(crate) mod resolutions;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -73,6 +73,35 @@ impl std::fmt::Display for StateError {
     }
 }
 
+/// What a record of the state topic says. Without a value, the record before is withdrawn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StateChange {
+    /// The position of a failed record, and what has been done about its letters.
+    Letter(Position, Option<Resolution>),
+    /// A fingerprint, and the decisions about its group.
+    Group(String, Option<GroupRecord>),
+    Redrive(Option<Claim>),
+}
+
+impl StateChange {
+    /// Reads a record of the state topic.
+    ///
+    /// # Errors
+    /// See [`StateError`].
+    pub fn read(record: Record<'_>) -> Result<Self, StateError> {
+        let shown = || String::from_utf8_lossy(record.key().unwrap_or_default()).into_owned();
+        let Some(key) = record.key().and_then(StateKey::parse) else {
+            return Err(StateError::Foreign { key: shown(), reason: "its key is unknown".to_owned() });
+        };
+        let value = record.value();
+        Ok(match key {
+            StateKey::Letter(position) => Self::Letter(position, parse(value, &shown)?),
+            StateKey::Group(fingerprint) => Self::Group(fingerprint, parse(value, &shown)?),
+            StateKey::Redrive => Self::Redrive(parse(value, &shown)?),
+        })
+    }
+}
+
 /// The present state: the last record of each key.
 #[derive(Debug, Clone, Default)]
 pub struct StateTable {
@@ -87,29 +116,14 @@ impl StateTable {
     /// # Errors
     /// See [`StateError`].
     pub fn apply(&mut self, record: Record<'_>) -> Result<(), StateError> {
-        let shown = || String::from_utf8_lossy(record.key().unwrap_or_default()).into_owned();
-        let foreign = |reason: String| StateError::Foreign { key: shown(), reason };
-        let Some(key) = record.key().and_then(StateKey::parse) else {
-            return Err(foreign("its key is unknown".to_owned()));
-        };
-        let Some(value) = record.value() else {
-            self.remove(&key);
-            return Ok(());
-        };
-        match key {
-            StateKey::Letter(position) => self.resolutions.add(&position, &parse(value, &shown)?),
-            StateKey::Group(fingerprint) => drop(self.groups.insert(fingerprint, parse(value, &shown)?)),
-            StateKey::Redrive => self.claim = Some(parse(value, &shown)?),
+        match StateChange::read(record)? {
+            StateChange::Letter(position, Some(resolution)) => self.resolutions.add(&position, &resolution),
+            StateChange::Letter(position, None) => self.resolutions.remove(&position),
+            StateChange::Group(fingerprint, Some(record)) => drop(self.groups.insert(fingerprint, record)),
+            StateChange::Group(fingerprint, None) => drop(self.groups.remove(&fingerprint)),
+            StateChange::Redrive(claim) => self.claim = claim,
         }
         Ok(())
-    }
-
-    fn remove(&mut self, key: &StateKey) {
-        match key {
-            StateKey::Letter(position) => self.resolutions.remove(position),
-            StateKey::Group(fingerprint) => drop(self.groups.remove(fingerprint)),
-            StateKey::Redrive => self.claim = None,
-        }
     }
 
     /// Prepares the table for look-ups, after the last record.
@@ -158,11 +172,12 @@ impl StateTable {
     }
 }
 
-fn parse<T: DeserializeOwned>(value: &[u8], key: &impl Fn() -> String) -> Result<T, StateError> {
+fn parse<T: DeserializeOwned>(value: Option<&[u8]>, key: &impl Fn() -> String) -> Result<Option<T>, StateError> {
+    let Some(value) = value else { return Ok(None) };
     let foreign = |error: serde_json::Error| StateError::Foreign { key: key(), reason: error.to_string() };
     match serde_json::from_slice::<Head>(value).map_err(foreign)? {
         Head { v } if v > VERSION => Err(StateError::Newer { key: key(), version: v }),
-        Head { .. } => serde_json::from_slice(value).map_err(foreign),
+        Head { .. } => serde_json::from_slice(value).map(Some).map_err(foreign),
     }
 }
 

@@ -41,6 +41,23 @@ pub(super) fn assign(
     Ok((consumer, queue))
 }
 
+/// The first and the end offset of each partition, in order; empty if the topic does not exist.
+pub(super) fn offset_ranges(
+    client: &BaseConsumer<ConnectionContext>,
+    topic: &str,
+    timeout: Duration,
+) -> KafkaResult<Vec<(i64, i64)>> {
+    let metadata = client.fetch_metadata(Some(topic), timeout)?;
+    let found = metadata.topics().iter().find(|found| found.name() == topic);
+    if let Some(code) = found.and_then(|found| found.error()).map(RDKafkaErrorCode::from)
+        && !matches!(ErrorClass::of(code), ErrorClass::TopicMissing | ErrorClass::TopicUnknown)
+    {
+        return Err(KafkaError::MetadataFetch(code));
+    }
+    let partitions = found.map_or(0, |found| found.partitions().len());
+    (0..partitions).map(|partition| client.fetch_watermarks(topic, partition as i32, timeout)).collect()
+}
+
 /// Handles the events other than records, usually an unavailable broker. librdkafka retries by itself.
 pub(super) fn handle_events(consumer: &BaseConsumer<ConnectionContext>, topic: &str) -> Result<(), Halt> {
     while let Some(event) = consumer.poll(Duration::ZERO) {
@@ -57,6 +74,12 @@ pub(super) fn handle_partition_error(topic: &str, partition: i32, code: RDKafkaE
 }
 
 pub(super) fn unreadable(topic: &str, error: KafkaError) -> Halt {
+    if let Some(code) =
+        error.rdkafka_error_code().filter(|code| ErrorClass::of(*code) == ErrorClass::NotAuthorized(Denied::Topic))
+    {
+        let missing = MissingPermission::new([Operation::Read], Resource::Topic(topic));
+        return Halt::kafka(format!("the topic '{topic}' can't be read: {code}: {missing}"));
+    }
     Halt::new(Cause::Kafka, anyhow::Error::new(error).context(format!("the topic '{topic}' can't be read")))
 }
 

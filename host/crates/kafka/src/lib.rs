@@ -14,6 +14,7 @@ pub mod embedded;
 mod error_class;
 mod files;
 mod fit;
+mod follow;
 mod groupless;
 mod input;
 mod limits;
@@ -42,6 +43,7 @@ mod tests;
 
 pub use buffers::BufferLimits;
 pub use client::KafkaSettings;
+pub use follow::{TopicFollower, TopicOffsets, TopicRange};
 pub use input::{Input, InputContext};
 pub use limits::step_limits;
 pub use member::{GroupConsumer, Member};

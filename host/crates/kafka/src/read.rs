@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::RDKafkaErrorCode;
@@ -18,6 +18,7 @@ use mapper_core::shutdown::{Halt, Shutdown};
 
 /// The size of the buffer of fetched records.
 const BUFFER_KIB: &str = "16384";
+const WAIT: Duration = Duration::from_millis(200);
 
 /// A reader of one topic. It keeps the order within each partition.
 pub struct TopicReader {
@@ -69,6 +70,26 @@ impl TopicReader {
         let firsts = ranges.iter().map(|(partition, first, _)| (*partition, *first)).collect();
         let ends = ranges.iter().map(|(partition, _, end)| (*partition, *end)).collect();
         Ok(Self { queue, consumer, topic: topic.into(), until, firsts, ends })
+    }
+
+    /// Reads one record. The batch is empty if there is no committed record at this offset.
+    ///
+    /// # Errors
+    /// If Kafka refuses the read, or does not answer within this time.
+    pub fn read_one(settings: &KafkaSettings, topic: &str, at: (i32, i64), within: Duration) -> Result<Batch, Halt> {
+        let (partition, offset) = at;
+        let mut reader = Self::open_ranges(settings, topic, &[(partition, offset, offset + 1)])?;
+        let mut batch = Batch::new(topic);
+        let deadline = Instant::now() + within;
+        while reader.fetch(&mut batch, 1, usize::MAX, WAIT)? {
+            if Instant::now() >= deadline {
+                return Err(Halt::kafka(format!(
+                    "the record {topic}/{partition}@{offset} could not be read within {}",
+                    humantime::format_duration(within)
+                )));
+            }
+        }
+        Ok(batch)
     }
 
     /// The first offset of each partition when it was opened.

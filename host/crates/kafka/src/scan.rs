@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 
 use super::client::{ConnectionContext, KafkaSettings};
@@ -78,21 +78,15 @@ impl TopicScanner {
     /// # Errors
     /// If Kafka does not answer, or the topic does not exist.
     pub fn offset_ranges(&self, topic: &str) -> Result<Vec<OffsetRange>, Halt> {
-        let failed = |error: KafkaError| groupless::unreadable(topic, error);
-        let metadata = self.query.fetch_metadata(Some(topic), OFFSETS_LIMIT).map_err(failed)?;
-        let partitions =
-            metadata.topics().iter().find(|found| found.name() == topic).map_or(0, |found| found.partitions().len());
-        if partitions == 0 {
+        let ranges = groupless::offset_ranges(&self.query, topic, OFFSETS_LIMIT);
+        let ranges = ranges.map_err(|error| groupless::unreadable(topic, error))?;
+        if ranges.is_empty() {
             let brokers = &self.settings.brokers;
             return Err(Halt::configuration(format!(
                 "the topic '{topic}' doesn't exist at '{brokers}'; check the name"
             )));
         }
-        let range = |partition: usize| -> KafkaResult<OffsetRange> {
-            let (first, end) = self.query.fetch_watermarks(topic, partition as i32, OFFSETS_LIMIT)?;
-            Ok(OffsetRange { first, end })
-        };
-        (0..partitions).map(range).collect::<KafkaResult<_>>().map_err(failed)
+        Ok(ranges.into_iter().map(|(first, end)| OffsetRange { first, end }).collect())
     }
 
     /// Passes all committed records of a topic up to these ends to `take`. Waits until all transactions before the ends are ended.

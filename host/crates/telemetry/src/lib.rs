@@ -6,6 +6,7 @@
 mod about;
 pub mod alerts;
 mod breakers;
+mod dead_letters;
 mod failure_log;
 mod failures;
 mod guests;
@@ -37,6 +38,7 @@ use mapper_core::verdict::Failure;
 
 pub use about::{About, Mapping, Work};
 pub use breakers::Breakers;
+pub use dead_letters::{DeadLetters, OpenLetters, RedriveHint};
 pub use failure_log::FailureLog;
 pub use failures::{Example, Failures, Group};
 pub use guests::Guests;
@@ -98,6 +100,8 @@ pub struct Telemetry {
     pub failure_log: FailureLog,
     /// The open breakers.
     pub breakers: Breakers,
+    /// The open dead letters and their groups.
+    pub dead_letters: DeadLetters,
     counts: Mutex<Counts>,
     transactions: AtomicU64,
     aborts: AtomicU64,
@@ -141,6 +145,11 @@ impl Telemetry {
     /// Sets the groups of failures that earlier generations of the pipeline have seen. Only the first call has an effect.
     pub fn set_known_groups(&self, known: Arc<KnownGroups>) {
         self.known_groups.get_or_init(|| known);
+    }
+
+    /// The groups of failures that the pipeline has seen; `None` until [`Telemetry::set_known_groups`].
+    pub fn groups(&self) -> Option<&Arc<KnownGroups>> {
+        self.known_groups.get()
     }
 
     /// The number of groups of failures that the pipeline has seen since the process began.

@@ -3,6 +3,7 @@
 //! Names and units follow the conventions of Prometheus. Labels are pipelines, workers, configured topics, partitions, kinds and
 //! reasons. No label has values that records or guests choose without a limit.
 
+mod dead_letters;
 mod format;
 
 use std::collections::BTreeMap;
@@ -199,6 +200,7 @@ impl Collector for HostCollector {
         families
             .gauge("ready", "1 if the pipeline is ready, else 0", |pipeline| f64::from(u8::from(pipeline.is_ready)))?;
         records(&mut families)?;
+        dead_letters::encode(&mut families)?;
         guests(&mut families)?;
         kafka(&mut families)?;
         swaps(&mut families)?;

@@ -117,11 +117,16 @@ impl GroupRecord {
     /// versions that had failed before, if a version resolves the group: that version may not be active everywhere yet.
     pub fn is_regression(&self, letter: &DeadLetter<'_>) -> bool {
         let at = letter.position();
-        if self.last.mark != Mark::Resolved || self.ends.get(&at.partition).is_some_and(|end| at.offset < *end) {
+        self.is_regression_at(at.partition, at.offset, letter.plugin.map(|plugin| plugin.digest))
+    }
+
+    /// The same for a letter in this partition of the dead-letter topic, with the digest of the version that failed.
+    pub fn is_regression_at(&self, partition: i32, offset: i64, digest: Option<&str>) -> bool {
+        if self.last.mark != Mark::Resolved || self.ends.get(&partition).is_some_and(|end| offset < *end) {
             return false;
         }
-        let (Some(resolving), Some(plugin)) = (&self.last.version, letter.plugin) else { return true };
-        plugin.digest == resolving || !self.failed_versions.iter().any(|digest| digest == plugin.digest)
+        let (Some(resolving), Some(digest)) = (&self.last.version, digest) else { return true };
+        digest == resolving || !self.failed_versions.iter().any(|failed| failed == digest)
     }
 }
 

@@ -32,7 +32,7 @@ pub struct OutcomeCounts {
     pub discarded: u64,
 }
 
-fn hash(position: &Position) -> (u64, u64) {
+pub(crate) fn hash(position: &Position) -> (u64, u64) {
     let hash = |salt: u8| {
         let mut hasher = DefaultHasher::new();
         (salt, &position.topic, position.partition, position.offset).hash(&mut hasher);

@@ -13,7 +13,7 @@ Lag is a difference of offsets. It includes the markers that transactions leave 
 ";
 
 /// Labels whose values are a fixed list.
-const LISTED: [&str; 5] = ["kind", "reason", "outcome", "step", "by"];
+const LISTED: [&str; 6] = ["kind", "reason", "outcome", "step", "by", "state"];
 
 /// A family of metrics as the text describes it.
 #[derive(Default)]

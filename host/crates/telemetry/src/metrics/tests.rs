@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::*;
-use crate::{Failures, GroupRegistry, Work};
+use crate::{Failures, GroupRegistry, OpenLetters, Work};
 use mapper_api::versions::{Step, SwapOutcome};
 use mapper_core::counts::Counts;
 use mapper_core::identity::Digest;
@@ -111,6 +111,28 @@ fn new_pipeline_has_zeros() {
     assert!(samples["process_start_time_seconds"] > 1.7e9);
 }
 
+/// The names of all states of groups of dead letters.
+const GROUP_STATES: [&str; 6] = ["regressed", "new", "ongoing", "acknowledged", "muted", "resolved"];
+
+#[test]
+fn dead_letters_have_samples_once_they_were_read_and_keep_them_after_an_error() {
+    let pipeline = sample("p");
+    let letters = &pipeline.telemetry.dead_letters;
+    let names = |samples: &BTreeMap<String, f64>| {
+        let families = ["dead_letters_open", "dead_letter_oldest", "dead_letter_watch", "dead_letter_groups"];
+        let of_watch = |key: &&String| families.iter().any(|family| key.contains(family));
+        samples.iter().filter(|(key, _)| of_watch(key)).map(|(_, value)| *value).collect::<Vec<_>>()
+    };
+    let shown = || names(&checked(&rendered(vec![pipeline.clone()])));
+    assert!(shown().is_empty(), "a pipeline without a watch has no samples");
+    letters.loading();
+    assert_eq!(shown(), [0.0]);
+    letters.set(OpenLetters { groups_by_state: vec![("new", 1)], open: 3, oldest: None, is_estimate: false });
+    assert_eq!(shown(), [1.0, 0.0, 1.0, 3.0]);
+    letters.failed("Kafka refuses".to_owned());
+    assert_eq!((shown(), letters.error().as_deref()), (vec![1.0, 0.0, 0.0, 3.0], Some("Kafka refuses")));
+}
+
 /// Commits a dead letter.
 fn fail(telemetry: &Telemetry) {
     let mut batch = Batch::new("visits");
@@ -150,6 +172,13 @@ pub(super) fn with_every_metric() -> String {
     telemetry.guests.renewed(Renewal::Failure);
     telemetry.guests.set_memory(2, 65536);
     telemetry.breakers.opened(&telemetry.health, 2, "trap: unreachable");
+    telemetry.dead_letters.set(OpenLetters {
+        groups_by_state: GROUP_STATES.into_iter().zip([1, 2, 0, 0, 0, 3]).collect(),
+        open: 12,
+        oldest: Some(Utc::now() - chrono::Duration::hours(1)),
+        is_estimate: false,
+    });
+    telemetry.dead_letters.add(5, 2);
     rendered(vec![sample])
 }
 
@@ -197,10 +226,18 @@ fn all_counts_have_samples() {
         ("mapper_host_partition_position{topic=\"visits\",partition=\"3\"}", 10.0),
         ("mapper_host_partition_committed{topic=\"visits\",partition=\"3\"}", 8.0),
         ("mapper_host_partition_end{topic=\"visits\",partition=\"3\"}", 25.0),
+        ("mapper_host_dead_letter_watch_up", 1.0),
+        ("mapper_host_dead_letter_groups{state=\"new\"}", 2.0),
+        ("mapper_host_dead_letter_groups{state=\"muted\"}", 0.0),
+        ("mapper_host_dead_letters_open", 12.0),
+        ("mapper_host_dead_letters_redriven_total", 5.0),
+        ("mapper_host_dead_letters_failed_again_total", 2.0),
         (&plugin, 1.0),
     ] {
         assert_eq!(samples.get(&of_pipeline(key)), Some(&value), "{key} in {text}");
     }
+    let age = samples[&of_pipeline("mapper_host_dead_letter_oldest_open_age_seconds")];
+    assert!((3600.0..7200.0).contains(&age), "{age}");
     assert!(samples.keys().all(|key| !key.contains("partition=\"4\"")), "an unknown position has no sample");
     assert!(samples.keys().any(|key| key.starts_with("mapper_host_build_info{version=")), "{text}");
     for (name, value) in [("posts", 1.0), ("post_failures", 0.0)] {

@@ -50,7 +50,7 @@ pub trait VersionLoader: Send + 'static {
     fn run_cases(&self, plugin: &Self::Plugin, trial: &mut Trial) -> Result<(), Refusal>;
 
     /// Called when all workers have this plugin. `stored` is the path of its file in the store.
-    fn set_active(&self, plugin: &Self::Plugin, by: Trigger, stored: Option<PathBuf>);
+    fn set_active(&self, plugin: &Arc<Self::Plugin>, by: Trigger, stored: Option<PathBuf>);
 
     /// The committed offsets of these partitions; a partition is missing if the broker does not answer.
     fn read_committed(&self, partitions: &[i32]) -> Positions;

@@ -78,7 +78,7 @@ impl VersionLoader for Words {
         Ok(())
     }
 
-    fn set_active(&self, _: &Word, _: Trigger, _: Option<PathBuf>) {}
+    fn set_active(&self, _: &Arc<Word>, _: Trigger, _: Option<PathBuf>) {}
 
     fn read_committed(&self, partitions: &[i32]) -> Positions {
         partitions.iter().map(|partition| (*partition, 77)).collect()
