@@ -140,7 +140,7 @@ impl VersionLoader for Bench {
         Ok(())
     }
 
-    fn set_active(&self, _: &Plugin, _: Trigger, _: Option<std::path::PathBuf>) {}
+    fn set_active(&self, _: &Arc<Plugin>, _: Trigger, _: Option<std::path::PathBuf>) {}
 
     fn read_committed(&self, _: &[i32]) -> Positions {
         Positions::new()

@@ -52,7 +52,7 @@ fn status_of_a_new_pipeline_has_empty_fields() {
             "records_in_per_second": 0.0, "records_out_per_second": 0.0, "dead_letters_per_second": 0.0,
             "over_seconds": 0.0,
         },
-        "workers": [], "partitions": [], "failures": [], "failures_in_other_groups": 0,
+        "workers": [], "partitions": [], "failures": [], "failures_in_other_groups": 0, "dead_letters": null,
     });
     assert_eq!(timeless(status(&Entry::new("p", 1))), expected);
 }
@@ -95,6 +95,15 @@ fn status_of_a_running_pipeline_has_all_fields() {
     let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
     failures.note("0123456789abcdef", batch.record(0), &Failure::new(FailureKind::Trap, "unreachable"), at);
     telemetry.committed_failures(failures);
+    telemetry.dead_letters.set(mapper_telemetry::OpenLetters {
+        groups_by_state: vec![("new", 2)],
+        open: 9,
+        oldest: Some(at),
+        is_estimate: true,
+    });
+    let hint = RedriveHint { fingerprint: text("0a"), tried: 5, passed: 4, command: text("mapper-host dlq redrive") };
+    telemetry.dead_letters.set_redrivable(vec![hint]);
+    telemetry.dead_letters.failed(text("Kafka refuses"));
 
     let mut status = timeless(status(&entry));
     let rate = status["rates"].take();
@@ -130,6 +139,11 @@ fn status_of_a_running_pipeline_has_all_fields() {
             "example": {"topic": "visits", "partition": 0, "offset": 9, "message": "unreachable", "input": null},
         }],
         "failures_in_other_groups": 0,
+        "dead_letters": {
+            "up": false, "error": "Kafka refuses", "open": 9, "estimated": true, "oldest_failed": "2023-11-14T22:13:20.000Z",
+            "groups_by_state": {"new": 2},
+            "redrivable": [{"fingerprint": "0a", "tried": 5, "passed": 4, "command": "mapper-host dlq redrive"}],
+        },
     });
     assert_eq!(status, expected);
     telemetry.workers.set_member(&telemetry.health, 1, true);
