@@ -3,13 +3,17 @@
 mod accept;
 mod admission;
 mod connection;
+mod dead_letters;
+mod events;
 mod guard;
 mod index;
 mod json;
 mod listener;
 mod metrics;
+mod parameters;
 pub(crate) mod pipelines;
 mod probes;
+mod redrives;
 #[cfg(test)]
 mod reference;
 mod status;
@@ -26,6 +30,7 @@ use tokio::time::MissedTickBehavior;
 use crate::config::AdminConfig;
 use crate::pipelines::PipelineRegistry;
 use connection::Deadlines;
+pub(crate) use events::Subscribers;
 pub use guard::{Guard, read_token};
 use mapper_core::shutdown::Halt;
 use mapper_telemetry::EVERY;

@@ -5,6 +5,7 @@ mod audit;
 pub(crate) mod brokers;
 mod dlq;
 mod failures;
+pub(crate) mod letter_filter;
 mod memory;
 mod pipeline;
 pub(crate) mod remote;
@@ -30,8 +31,8 @@ pub use mapper_core::pairs::Pairs;
 pub use mapper_terminal::console::{LogConfig, LogFormat};
 
 pub use dlq::{
-    DlqCommand, DlqConfig, DlqTopics, EditedValue, GroupMark, HistoryPlace, LetterFilter, RedriveConfig, RedriveTarget,
-    StaleKeys, StateFilter, VersionChoice,
+    DEFAULT_MAX_ATTEMPTS, DlqCommand, DlqConfig, DlqTopics, EditedValue, GroupMark, HistoryPlace, LetterFilter,
+    RedriveConfig, RedriveTarget, StaleKeys, StateFilter, VersionChoice,
 };
 pub use failures::{BreakerRecords, BreakerSettings, FailurePolicy, Failures, HeaderSet};
 pub use mapper_kafka::policy::{InputPolicy, OnGap, OnTopicRecreated};

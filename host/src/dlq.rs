@@ -1,19 +1,23 @@
-//! The commands for dead letters. They read Kafka directly, without a group and without a running host.
+//! Operations on dead letters, for the commands and for the admin API. They read Kafka directly, without a group.
 
-mod cases;
+pub(crate) mod cases;
 mod command;
-mod discard;
+pub(crate) mod discard;
 mod edit;
 mod error;
 mod export;
-mod groups;
+pub(crate) mod groups;
 mod history;
 mod import;
-mod letters;
-mod mark;
+mod jobs;
+pub(crate) mod letters;
+pub(crate) mod mark;
+pub(crate) mod page;
+mod pipeline;
 mod progress;
-mod redrive;
-mod states;
+pub(crate) mod redrive;
+mod scans;
+pub(crate) mod states;
 mod text;
 
 use mapper_author::Outcome;
@@ -21,6 +25,13 @@ use mapper_core::shutdown::{Halt, Shutdown};
 use mapper_terminal::console::Console;
 
 use crate::config::{DlqCommand, DlqConfig};
+pub(crate) use error::LetterError;
+pub use jobs::RedriveJobs;
+pub(crate) use jobs::{RedriveJob, RedriveVersion, Unavailable};
+pub use pipeline::PipelineLetters;
+pub(crate) use pipeline::{RedriveOptions, who};
+pub(crate) use scans::ScanError;
+pub use scans::Scans;
 use states::Access;
 
 /// # Errors
@@ -31,8 +42,8 @@ pub fn run(config: &DlqConfig, shutdown: &Shutdown) -> Result<Outcome, Halt> {
     let access = Access::connect(&config.topics, shutdown)?;
     match command {
         DlqCommand::Try { config, version } => return redrive::try_out::try_out(&access, config, version, shutdown),
-        DlqCommand::Edit(config) => return edit::edit(access, config, shutdown),
-        DlqCommand::Redrive(config) => return redrive::redrive(access, config, shutdown),
+        DlqCommand::Edit { config, target } => return edit::edit(access, config, target, shutdown),
+        DlqCommand::Redrive { config, target } => return redrive::redrive(access, config, target, shutdown),
         DlqCommand::Groups(filter) => command::groups(&access, filter, config.json)?,
         DlqCommand::List { filter, limit } => command::list(&access, filter, *limit, config.json)?,
         DlqCommand::Show { filter } => command::show(&access, filter, config.json)?,

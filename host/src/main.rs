@@ -101,7 +101,7 @@ fn run(command: Command) -> Result<Outcome, Halt> {
         }
         Command::Dlq(config) => {
             // Only a redrive needs a clean shutdown.
-            let ends = matches!(config.command, DlqCommand::Redrive(_) | DlqCommand::Edit(_));
+            let ends = matches!(config.command, DlqCommand::Redrive { .. } | DlqCommand::Edit { .. });
             let shutdown = if ends { on_signal(None, REDRIVE_AGAIN)? } else { Shutdown::default() };
             return dlq::run(&config, &shutdown);
         }

@@ -1,5 +1,6 @@
 //! `mapper-host dlq`: dead letters are grouped, shown, exported and decided about.
 
+mod api;
 mod decisions;
 mod reading;
 mod redrive;

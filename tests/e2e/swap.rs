@@ -2,7 +2,7 @@
 
 mod delivery;
 mod files;
-mod http;
+pub(crate) mod http;
 mod memory;
 mod refused;
 mod shadow;

@@ -22,7 +22,7 @@ pub(super) struct Deadlines {
     pub(super) head: Duration,
     /// From one request to the next.
     pub(super) keep_alive: Duration,
-    /// From the first byte of an answer to the last one.
+    /// From the first byte of an answer to the last one; in a stream of events, between two writes.
     pub(super) answer: Duration,
 }
 
@@ -48,6 +48,8 @@ enum Phase {
     Handling,
     /// The answer is being sent.
     Answering,
+    /// The answer is a stream of events, which has no end in time.
+    Streaming,
     /// The answer is sent, and another request may come.
     Idle,
 }
@@ -57,7 +59,8 @@ impl Phase {
         match self {
             Self::New | Self::Head => Some(deadlines.head),
             Self::Handling => None,
-            Self::Answering => Some(deadlines.answer),
+            // A client that reads gets some bytes more often than this.
+            Self::Answering | Self::Streaming => Some(deadlines.answer),
             Self::Idle => Some(deadlines.keep_alive),
         }
     }
@@ -149,12 +152,18 @@ impl Client {
 
     /// The head of a request is complete.
     pub(super) fn begin_request(&self) {
-        self.go_on(&[Phase::New, Phase::Head, Phase::Idle, Phase::Answering], Phase::Handling);
+        let before = [Phase::New, Phase::Head, Phase::Idle, Phase::Answering, Phase::Streaming];
+        self.go_on(&before, Phase::Handling);
     }
 
     /// The server starts to send the answer.
     pub(super) fn begin_answer(&self) {
         self.go_on(&[Phase::Handling], Phase::Answering);
+    }
+
+    /// The server starts to send a stream of events.
+    pub(super) fn begin_stream(&self) {
+        self.go_on(&[Phase::Handling], Phase::Streaming);
     }
 
     /// Waits until the connection exceeds its deadline or is evicted.
@@ -201,7 +210,12 @@ impl AsyncRead for Watched {
 
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            // The next bytes have the whole time again.
+            self.client.go_on(&[Phase::Streaming], Phase::Streaming);
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -9,7 +9,7 @@ use axum::routing::get;
 use super::accept::{self, Offer};
 
 /// The routes: method, path and purpose. `docs/http-api.md` has the same.
-pub(super) const ENDPOINTS: [(&str, &str, &str); 12] = [
+pub(super) const ENDPOINTS: [(&str, &str, &str); 29] = [
     ("GET", "/livez", "whether the host is alive, or must be restarted"),
     ("GET", "/readyz", "whether the host maps records; the reasons if it does not"),
     ("GET", "/metrics", "metrics for Prometheus"),
@@ -21,11 +21,32 @@ pub(super) const ENDPOINTS: [(&str, &str, &str); 12] = [
     ("GET", "/shadow", "the results of the shadow, as JSON"),
     ("POST", "/shadow", "starts the plugin in the body as a shadow (mapper-host shadow FILE)"),
     ("DELETE", "/shadow", "ends the shadow (mapper-host shadow --stop)"),
+    ("GET", "/dead-letters/groups", "the groups of dead letters, as JSON (mapper-host dlq groups)"),
     (
         "GET",
-        "/v1/pipelines",
-        "the pipelines, as JSON; /v1/pipelines/NAME has /status, /history, /swap, /rollback and /shadow of one",
+        "/dead-letters/groups/{fingerprint}",
+        "a group with some of its letters, as JSON (mapper-host dlq show GROUP)",
     ),
+    ("GET", "/dead-letters", "the dead letters, as pages of JSON (mapper-host dlq list)"),
+    ("GET", "/dead-letters/letter", "the letters at a position, as JSON (mapper-host dlq show POSITION)"),
+    ("GET", "/dead-letters/cases", "test cases from the records that failed, as JSON lines (mapper-host dlq cases)"),
+    ("POST", "/dead-letters/groups/{fingerprint}/acknowledge", "marks a group as acknowledged (mapper-host dlq ack)"),
+    ("POST", "/dead-letters/groups/{fingerprint}/resolve", "marks a group as resolved (mapper-host dlq resolve)"),
+    ("POST", "/dead-letters/groups/{fingerprint}/mute", "marks a group as muted (mapper-host dlq mute)"),
+    ("POST", "/dead-letters/groups/{fingerprint}/reopen", "removes the mark of a group (mapper-host dlq reopen)"),
+    ("POST", "/dead-letters/discard", "closes letters without processing them (mapper-host dlq discard)"),
+    (
+        "POST",
+        "/dead-letters/try",
+        "maps letters with the plugin in the body, and writes nothing (mapper-host dlq try FILE)",
+    ),
+    ("GET", "/redrives", "the redrives that this host has started, as JSON"),
+    ("POST", "/redrives", "redrives letters with the plugin in the body (mapper-host dlq redrive)"),
+    ("GET", "/redrives/{id}", "a redrive, as JSON"),
+    ("GET", "/redrives/{id}/events", "a redrive, as server-sent events until its end"),
+    ("POST", "/redrives/{id}/continue", "begins the next batch of a redrive"),
+    ("DELETE", "/redrives/{id}", "stops a redrive after its open transaction"),
+    ("GET", "/v1/pipelines", "the pipelines, as JSON; /v1/pipelines/NAME has the routes from /status on of one"),
 ];
 const OFFERS: [Offer; 2] =
     [Offer { media_type: "text/plain", versions: &[] }, Offer { media_type: "text/html", versions: &[] }];
@@ -49,8 +70,9 @@ async fn not_found() -> Response {
 
 fn text() -> String {
     let mut page = format!("mapper-host {}\n\n", env!("CARGO_PKG_VERSION"));
+    let width = ENDPOINTS.iter().map(|(_, path, _)| path.len()).max().unwrap_or_default();
     for (method, path, what) in ENDPOINTS {
-        page += &format!("{method:<6} {path:<13} {what}\n");
+        page += &format!("{method:<6} {path:<width$} {what}\n");
     }
     page
 }
@@ -59,7 +81,11 @@ fn html() -> String {
     let rows: String = ENDPOINTS
         .iter()
         .map(|(method, path, what)| {
-            let path = if *method == "GET" { format!("<a href=\"{path}\">{path}</a>") } else { (*path).to_owned() };
+            let path = if *method == "GET" && !path.contains('{') {
+                format!("<a href=\"{path}\">{path}</a>")
+            } else {
+                (*path).to_owned()
+            };
             format!("<tr><td>{method}</td><td>{path}</td><td>{what}</td></tr>\n")
         })
         .collect();

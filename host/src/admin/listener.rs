@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::header::RETRY_AFTER;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{Request, Response, StatusCode};
 use axum::response::IntoResponse;
 use hyper::body::Incoming;
@@ -19,7 +19,7 @@ use tokio::time::sleep;
 
 use super::admission::{MAX_CONNECTIONS, MAX_OF_ADDRESS, Scope};
 use super::connection::{Client, Connections, Deadlines, Watched};
-use super::probes;
+use super::{events, probes};
 
 /// The largest head of a request, and the read buffer of its body, in bytes.
 const BUFFER_BYTES: usize = 64 << 10;
@@ -65,7 +65,14 @@ async fn answer(client: &Client, routes: &Router, request: Request<Incoming>) ->
         Scope::Probes if !probes::is_probe(request.uri().path()) => Ok(busy()),
         _ => TowerToHyperService::new(routes.clone()).call(request).await,
     };
-    client.begin_answer();
+    let is_stream = answer.as_ref().is_ok_and(|answer| {
+        answer.headers().get(CONTENT_TYPE).is_some_and(|content_type| content_type == events::MEDIA_TYPE)
+    });
+    if is_stream {
+        client.begin_stream()
+    } else {
+        client.begin_answer()
+    }
     answer
 }
 

@@ -13,7 +13,7 @@ use mapper_api::pipelines::PipelineSummary;
 
 use super::json::Json;
 use super::versions::{Failed, failed};
-use super::{status, versions};
+use super::{dead_letters, redrives, status, versions};
 use crate::pipelines::{Entry, PipelineRegistry};
 
 pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
@@ -22,7 +22,7 @@ pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
 
 /// The routes that each pipeline has.
 fn of_one() -> Router<Arc<PipelineRegistry>> {
-    status::routes().merge(versions::routes())
+    status::routes().merge(versions::routes()).merge(dead_letters::routes()).merge(redrives::routes())
 }
 
 /// The pipeline that a request is about: the one that its path names, or the only one.

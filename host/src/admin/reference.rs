@@ -1,5 +1,6 @@
 //! `docs/http-api.md`, from the routes and the types of the answers.
 
+mod letters;
 mod schema;
 
 use std::collections::BTreeSet;
@@ -9,8 +10,14 @@ use schemars::Schema;
 use super::guard::Guard;
 use super::index::ENDPOINTS;
 use super::tests::{answer, ask, serve, single};
+use letters::{BUSY, LETTERS};
 use mapper_api::alerts::AlertPost;
+use mapper_api::dead_letters::{
+    DecisionRequest, DiscardRequest, DiscardedLetters, Letter, LetterGroupDetails, LetterGroups, LetterPage,
+    RecordedDecision,
+};
 use mapper_api::pipelines::PipelineSummary;
+use mapper_api::redrives::{LetterTryOut, Redrive};
 use mapper_api::status::Status;
 use mapper_api::versions::ErrorBody;
 use mapper_api::versions::RollbackPlan;
@@ -29,6 +36,8 @@ The admin server listens at `127.0.0.1:8080` (`--admin ADDRESS`; `--admin off` s
   requests that change something need the token of `--admin-token-file`: `Authorization: Bearer TOKEN`, else 401.
 - A request from a web page of another origin gets 403. So does a request by another name than that of this machine, if the server
   listens on this machine only.
+- Write values instead of the braces: `{fingerprint}` is the fingerprint of a group or its beginning, `{id}` is the `id` of a redrive.
+- Requests about dead letters read topics from the beginning, two at a time. Another one waits up to 10 s, and then gets 503.
 - Fields of JSON may be added, and are not removed or renamed within a minor version.
 - A request must arrive within 10 s and a plugin within 60 s. The answer must be read within 30 s. An address has at most 32 of the 64
   connections; 16 more are for `/livez` and `/readyz`, so that slow clients do not block the probes.
@@ -165,11 +174,15 @@ const DETAILS: [Details; 12] = [
     },
 ];
 
+fn details() -> impl Iterator<Item = Details> {
+    DETAILS.into_iter().chain(LETTERS)
+}
+
 fn page() -> String {
     let mut page = format!("{HEAD}\n## Routes\n");
     for (method, path, purpose) in ENDPOINTS {
         page += &format!("\n### {method} {path}\n\nPurpose: {purpose}.\n");
-        let Some(details) = DETAILS.iter().find(|details| details.route == (method, path)) else { continue };
+        let Some(details) = details().find(|details| details.route == (method, path)) else { continue };
         if let Some(body) = details.body {
             page += &format!("\nBody: {body}.\n");
         }
@@ -181,7 +194,7 @@ fn page() -> String {
             page += &format!("| {status} | {meaning} |\n");
         }
     }
-    let types: [Schema; 8] = [
+    let types: [Schema; 18] = [
         schemars::schema_for!(Status),
         schemars::schema_for!(PipelineSummary),
         schemars::schema_for!(TermView),
@@ -190,6 +203,16 @@ fn page() -> String {
         schemars::schema_for!(ShadowStatus),
         schemars::schema_for!(ErrorBody),
         schemars::schema_for!(AlertPost),
+        schemars::schema_for!(LetterGroups),
+        schemars::schema_for!(LetterGroupDetails),
+        schemars::schema_for!(LetterPage),
+        schemars::schema_for!(Letter),
+        schemars::schema_for!(DecisionRequest),
+        schemars::schema_for!(RecordedDecision),
+        schemars::schema_for!(DiscardRequest),
+        schemars::schema_for!(DiscardedLetters),
+        schemars::schema_for!(LetterTryOut),
+        schemars::schema_for!(Redrive),
     ];
     page += &format!("\n## Alert webhook\n\n{WEBHOOK}\n");
     page + "\n## Types\n" + &schema::sections(&types)
@@ -204,7 +227,11 @@ fn http_api_page_follows_from_the_routes_and_types() {
 fn paths(router: &axum::Router) -> BTreeSet<String> {
     let text = format!("{router:?}");
     let quoted = text.split('"').skip(1).step_by(2);
-    quoted.filter(|text| text.starts_with('/') && !text.contains('{')).map(ToOwned::to_owned).collect()
+    let of_named = format!("{}/{{name}}", mapper_api::PIPELINES_PATH);
+    quoted
+        .filter(|text| text.starts_with('/') && !text.starts_with(&of_named) && !text.contains("{*"))
+        .map(ToOwned::to_owned)
+        .collect()
 }
 
 #[test]
@@ -224,7 +251,7 @@ fn routes_of_the_server_are_those_of_the_page() {
     found.remove(&("GET".to_owned(), "/".to_owned()));
     let owned = |(method, path): (&str, &str)| (method.to_owned(), path.to_owned());
     let listed: BTreeSet<_> = ENDPOINTS.into_iter().map(|(method, path, _)| owned((method, path))).collect();
-    let detailed: BTreeSet<_> = DETAILS.iter().map(|details| owned(details.route)).collect();
+    let detailed: BTreeSet<_> = details().map(|details| owned(details.route)).collect();
     assert_eq!(found, listed);
     assert_eq!(detailed, listed);
 }
@@ -232,8 +259,9 @@ fn routes_of_the_server_are_those_of_the_page() {
 #[test]
 fn routes_answer_503_while_the_host_starts_if_the_page_says_so() {
     let (_server, address) = serve(&single().0);
-    for Details { route: (method, path), answers, .. } in DETAILS {
+    for Details { route: (method, path), answers, .. } in details() {
         let status = ask(address, method, path).0;
-        assert_eq!(status == 503, answers.contains(&STARTING), "{method} {path}: {status}");
+        let is_unavailable = answers.contains(&STARTING) || answers.contains(&BUSY);
+        assert_eq!(status == 503, is_unavailable, "{method} {path}: {status}");
     }
 }

@@ -25,7 +25,7 @@ use mapper_api::versions::{Step, SwapOutcome};
 use mapper_core::identity::MAX_PLUGIN_BYTES;
 use mapper_versions::history::Trigger;
 use mapper_versions::swapper::{Busy, Refusal, Reply, Request};
-use mapper_versions::uploads::MAX_UPLOADS;
+use mapper_versions::uploads::{MAX_UPLOADS, Uploads};
 
 /// How long a client may take to send a plugin.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -51,7 +51,7 @@ struct SwapOptions {
 }
 
 /// An answer to a request that was not carried out.
-pub(super) struct Failed(StatusCode, ErrorBody);
+pub(super) struct Failed(pub(super) StatusCode, pub(super) ErrorBody);
 
 impl IntoResponse for Failed {
     fn into_response(self) -> Response {
@@ -78,22 +78,36 @@ fn control(entry: &Entry) -> Result<&Arc<Control>, Failed> {
     entry.versions().ok_or_else(|| failed(StatusCode::SERVICE_UNAVAILABLE, "the pipeline is still starting"))
 }
 
-/// Reads a plugin. Other clients can swap at the same time.
+/// Reads a plugin for the swap thread. Other clients can swap at the same time.
 async fn plugin(control: &Control, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Failed> {
+    check_media_type(headers)?;
+    if let Some(step) = control.requests.current_step() {
+        return Err(Busy::Swapping(step).into());
+    }
+    read_plugin(&control.uploads, headers, body).await
+}
+
+fn check_media_type(headers: &HeaderMap) -> Result<(), Failed> {
     if headers.get(CONTENT_TYPE).is_none_or(|given| given != PLUGIN_MEDIA_TYPE) {
         let why = format!("send the plugin as the body, with Content-Type: {PLUGIN_MEDIA_TYPE}");
         return Err(failed(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
     }
-    if let Some(step) = control.requests.current_step() {
-        return Err(Busy::Swapping(step).into());
-    }
+    Ok(())
+}
+
+/// Reads a plugin.
+///
+/// # Errors
+/// If the body is none, or is not complete.
+pub(super) async fn read_plugin(uploads: &Uploads, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Failed> {
+    check_media_type(headers)?;
     let most = usize::try_from(MAX_PLUGIN_BYTES).unwrap_or(usize::MAX);
     let too_large = || failed(StatusCode::PAYLOAD_TOO_LARGE, format!("a plugin may have {most} bytes at most"));
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|bytes: u64| bytes > MAX_PLUGIN_BYTES) {
         return Err(too_large());
     }
-    let upload = control.uploads.begin();
+    let upload = uploads.begin();
     let read = tokio::select! {
         read = tokio::time::timeout(UPLOAD_TIMEOUT, to_bytes(body, most)) => read,
         () = upload.replaced() => {

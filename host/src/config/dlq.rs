@@ -10,6 +10,9 @@ use super::{GuestConfig, HeaderSet, LogConfig, Pairs};
 use mapper_api::dead_letters::LetterGroupState;
 use mapper_dead_letters::Selection;
 
+/// Records that have failed so often are left out, unless the user gives another number.
+pub const DEFAULT_MAX_ATTEMPTS: u32 = 5;
+
 /// A command for dead letters.
 #[derive(Debug, Clone)]
 pub struct DlqConfig {
@@ -62,9 +65,15 @@ pub enum DlqCommand {
         version: VersionChoice,
     },
     /// Map letters again, and produce the results.
-    Redrive(Box<RedriveConfig>),
+    Redrive {
+        config: Box<RedriveConfig>,
+        target: RedriveTarget,
+    },
     /// Edit the value of a record, and redrive it.
-    Edit(Box<RedriveConfig>),
+    Edit {
+        config: Box<RedriveConfig>,
+        target: RedriveTarget,
+    },
     /// Resolve letters without processing them.
     Discard {
         filter: LetterFilter,
@@ -106,7 +115,9 @@ impl DlqCommand {
         match self {
             Self::Groups(filter) | Self::Show { filter } | Self::Export(filter) => Some(filter),
             Self::List { filter, .. } | Self::Cases { filter, .. } | Self::Discard { filter, .. } => Some(filter),
-            Self::Try { config, .. } | Self::Redrive(config) | Self::Edit(config) => Some(&mut config.filter),
+            Self::Try { config, .. } | Self::Redrive { config, .. } | Self::Edit { config, .. } => {
+                Some(&mut config.filter)
+            }
             Self::Import(_) | Self::Mark { .. } => None,
         }
     }
@@ -116,7 +127,6 @@ impl DlqCommand {
 #[derive(Debug, Clone)]
 pub struct RedriveConfig {
     pub filter: LetterFilter,
-    pub target: RedriveTarget,
     /// The topics for outputs, the default one first.
     pub outputs: Vec<String>,
     /// The ledger topic, if there is one.

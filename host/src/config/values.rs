@@ -49,6 +49,22 @@ pub(crate) fn rate(text: &str) -> Read<f64> {
     rate.ok_or_else(|| format!("give rows per second, above 0 and up to {MOST}"))
 }
 
+/// Letters per second, as `100/s` or `100`.
+pub(crate) fn letter_rate(text: &str) -> Read<f64> {
+    rate(text.strip_suffix("/s").unwrap_or(text)).map_err(|allowed| format!("{allowed}, such as 100/s"))
+}
+
+/// The sizes of batches of letters; `None` is all the rest.
+pub(crate) fn letter_batches(text: &str) -> Read<Vec<Option<u64>>> {
+    let batch = |part: &str| match part.trim() {
+        "all" => Some(None),
+        number => number.parse().ok().filter(|number| *number > 0).map(Some),
+    };
+    text.split(',').map(batch).collect::<Option<_>>().ok_or_else(|| {
+        "give numbers of letters with commas between them, and all for the rest, such as 10,100,all".to_owned()
+    })
+}
+
 /// `true` or `false`, or 1 or 0, which is common in variables.
 pub(crate) fn switch(text: &str) -> Read<bool> {
     match text {

@@ -11,11 +11,16 @@ use mapper_terminal::output;
 
 use super::states::{Access, who};
 use super::{letters, redrive};
-use crate::config::{EditedValue, RedriveConfig};
+use crate::config::{EditedValue, RedriveConfig, RedriveTarget};
 
 /// # Errors
 /// If there is not exactly one such letter, the editor fails, or the redrive does.
-pub(super) fn edit(access: Access, config: &RedriveConfig, shutdown: &Shutdown) -> Result<Outcome, Halt> {
+pub(super) fn edit(
+    access: Access,
+    config: &RedriveConfig,
+    target: &RedriveTarget,
+    shutdown: &Shutdown,
+) -> Result<Outcome, Halt> {
     let mut found: Vec<(Position, Option<Vec<u8>>)> = Vec::new();
     letters::select(&access, &config.filter, |letter, _| {
         let value = letter.input().ok().filter(|_| letter.is_complete()).and_then(|input| input.value);
@@ -40,7 +45,7 @@ pub(super) fn edit(access: Access, config: &RedriveConfig, shutdown: &Shutdown) 
     let mut config = config.clone();
     config.filter.selection.position = Some(position);
     config.edited = Some(EditedValue { value: edited, by: who() });
-    redrive::redrive(access, &config, shutdown)
+    redrive::redrive(access, &config, target, shutdown)
 }
 
 /// Lets the user edit the value in a file that only the user can read.

@@ -97,7 +97,7 @@ pub(super) fn read_one(access: &Access, filter: &LetterFilter) -> Result<(Letter
     if groups.len() > 1 {
         let names: Vec<_> = groups.iter().map(|group| group.fingerprint.as_str()).collect();
         let why = format!("several groups begin so: {}. Give more digits", names.join(", "));
-        return Err(LetterError::Ambiguous(why).into());
+        return Err(LetterError::Invalid(why).into());
     }
     groups.pop().map(|group| (group, ends)).ok_or_else(|| letters::nothing(access, filter))
 }

@@ -7,6 +7,7 @@ use mapper_api::dead_letters::{Letter, LetterGroupDetails};
 use mapper_core::dead_letter::DeadLetter;
 use mapper_core::shutdown::Halt;
 use mapper_dead_letters::report;
+use mapper_dead_letters::selection::Position;
 
 use super::error::LetterError;
 use super::groups;
@@ -50,14 +51,24 @@ pub(super) fn select_in(
     mut visit: impl FnMut(&DeadLetter<'_>, bool) -> Result<ControlFlow<()>, Halt>,
 ) -> Result<Scanned, Halt> {
     access.scan(|letter, is_open| {
-        let is_meant =
-            filter.state.includes(is_open) && in_state.is_none_or(|groups| groups.contains(&*letter.fingerprint));
-        if is_meant && filter.selection.contains(letter) {
+        if is_selected(filter, in_state, letter, is_open) {
             visit(letter, is_open)
         } else {
             Ok(ControlFlow::Continue(()))
         }
     })
+}
+
+/// Whether a filter selects a letter. `in_state` is the result of [`groups_in_state`].
+pub(super) fn is_selected(
+    filter: &LetterFilter,
+    in_state: Option<&HashSet<String>>,
+    letter: &DeadLetter<'_>,
+    is_open: bool,
+) -> bool {
+    filter.state.includes(is_open)
+        && in_state.is_none_or(|groups| groups.contains(&*letter.fingerprint))
+        && filter.selection.contains(letter)
 }
 
 /// The letter at a position, or the letters of the record at it, whatever was done about them.
@@ -67,10 +78,22 @@ pub(super) fn select_in(
 pub(crate) fn find_at(access: &Access, filter: &LetterFilter) -> Result<Vec<Letter>, Halt> {
     let filter = LetterFilter { state: StateFilter::All, ..filter.clone() };
     let mut found: Vec<Letter> = Vec::new();
-    select(access, &filter, |letter, is_open| {
-        found.push(report::letter(letter, is_open));
+    let mut add = |letter: &DeadLetter<'_>, is_open: bool| {
+        if filter.selection.contains(letter) {
+            found.push(report::letter(letter, is_open));
+        }
         Ok(ControlFlow::Continue(()))
-    })?;
+    };
+    match filter.selection.position.as_ref().filter(|position| position.topic == access.dead_letters) {
+        // No record of the dead-letter topic is the source of a letter in it, so there is at most this one.
+        Some(Position { partition, offset, .. }) => {
+            let is_there = |(of, first, end): &(i32, i64, i64)| of == partition && (*first..*end).contains(offset);
+            if access.letter_ranges()?.iter().any(is_there) {
+                access.scan_ranges(&[(*partition, *offset, *offset + 1)], add)?;
+            }
+        }
+        None => drop(access.scan(&mut add)?),
+    }
     if found.is_empty() { Err(nothing(access, &filter)) } else { Ok(found) }
 }
 

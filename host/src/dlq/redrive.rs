@@ -54,8 +54,13 @@ const BREAKER_AFTER: u32 = 100;
 ///
 /// # Errors
 /// If Kafka or the plugin fails, or another redrive runs.
-pub(super) fn redrive(access: Access, config: &RedriveConfig, shutdown: &Shutdown) -> Result<Outcome, Halt> {
-    let plugin = match &config.target {
+pub(super) fn redrive(
+    access: Access,
+    config: &RedriveConfig,
+    target: &RedriveTarget,
+    shutdown: &Shutdown,
+) -> Result<Outcome, Halt> {
+    let plugin = match target {
         RedriveTarget::Map(version) => Some(plugin_source::load(&config.guest, version)?),
         RedriveTarget::Return => None,
     };

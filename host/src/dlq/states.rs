@@ -47,10 +47,10 @@ pub(super) fn read_batches(
 }
 
 /// The topics, and what has been done about the letters.
-pub(super) struct Access {
+pub(crate) struct Access {
     settings: KafkaSettings,
     setup: Setup,
-    pub(super) dead_letters: String,
+    pub(crate) dead_letters: String,
     pub(super) states: String,
     pub(super) table: StateTable,
     /// Records of the state topic that are not of this program.
@@ -80,6 +80,17 @@ impl Access {
     /// If Kafka does not answer, or a later version of the program has written states.
     pub(super) fn connect(topics: &DlqTopics, shutdown: &Shutdown) -> Result<Self, Halt> {
         Self::open(topics, shutdown, (true, Shutdown::default()))
+    }
+
+    /// The same without output on the terminal: `shutdown` ends the connection, `cancel` the scans.
+    ///
+    /// # Errors
+    /// As [`Access::connect`].
+    pub(super) fn connect_silently(
+        topics: &DlqTopics,
+        (shutdown, cancel): (&Shutdown, &Shutdown),
+    ) -> Result<Self, Halt> {
+        Self::open(topics, shutdown, (false, cancel.clone()))
     }
 
     fn open(topics: &DlqTopics, shutdown: &Shutdown, (shows_progress, cancel): (bool, Shutdown)) -> Result<Self, Halt> {
@@ -213,17 +224,36 @@ impl Access {
         &self.setup
     }
 
+    /// The first and the end offset of each partition of the dead-letter topic.
+    ///
+    /// # Errors
+    /// If the topic does not exist, or Kafka does not answer.
+    pub(super) fn letter_ranges(&self) -> Result<Vec<(i32, i64, i64)>, Halt> {
+        let ranges = self.setup.offset_ranges(&self.dead_letters)?;
+        if ranges.is_empty() { Err(self.missing_topic()) } else { Ok(ranges) }
+    }
+
     /// Reads all letters, in the order of each partition. `visit` gets whether a letter is open.
     ///
     /// # Errors
     /// If Kafka refuses a read, or what `visit` returns.
     pub(super) fn scan(
         &self,
+        visit: impl FnMut(&DeadLetter<'_>, bool) -> Result<ControlFlow<()>, Halt>,
+    ) -> Result<Scanned, Halt> {
+        self.scan_ranges(&self.letter_ranges()?, visit)
+    }
+
+    /// Reads the letters in these ranges of offsets.
+    ///
+    /// # Errors
+    /// If Kafka refuses a read, or what `visit` returns.
+    pub(super) fn scan_ranges(
+        &self,
+        ranges: &[(i32, i64, i64)],
         mut visit: impl FnMut(&DeadLetter<'_>, bool) -> Result<ControlFlow<()>, Halt>,
     ) -> Result<Scanned, Halt> {
-        let Some(reader) = TopicReader::open_if_exists(&self.setup, &self.dead_letters)? else {
-            return Err(self.missing_topic());
-        };
+        let reader = TopicReader::open_ranges(&self.settings, &self.dead_letters, ranges)?;
         let mut scanned = Scanned {
             removed: reader.firsts().values().map(|first| *first as u64).sum(),
             ends: reader.ends().clone(),

@@ -184,6 +184,7 @@ impl Prepared {
             .map_err(|error| Halt::new(Cause::Configuration, error.context("cannot send spans")))?
             .unwrap_or_default();
         let active = ActivePlugin::new(plugin.clone());
+        entry.set_active_plugin(active.clone());
         let loader = PluginLoader {
             engine,
             settings: spec.set.to_vec(),

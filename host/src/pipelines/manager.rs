@@ -17,6 +17,7 @@ use super::registry::{Entry, PipelineRegistry, State};
 use super::restart::{Backoff, can_help};
 use super::supervise::Workers;
 use crate::config::{PipelineSpec, RunConfig};
+use crate::dlq::PipelineLetters;
 use mapper_core::shutdown::{Halt, Shutdown};
 use mapper_versions::Reload;
 
@@ -138,6 +139,7 @@ impl Manager {
             }
             self.restart_due(now);
         }
+        self.registry.redrives.finish();
         let failures = self.pipelines.into_values().filter_map(|pipeline| pipeline.failure);
         failures.min_by_key(|(at, _)| *at).map_or(Ok(()), |(_, halt)| Err(halt))
     }
@@ -173,6 +175,8 @@ impl Manager {
             (None, Some(embedded)) => embedded.clone(),
             (None, None) => unreachable!("a pipeline without brokers is only accepted with an embedded broker"),
         };
+        let letters = PipelineLetters::new(spec.clone(), cluster.clone(), shared.cache_dir.clone());
+        entry.set_letters(Arc::new(letters));
         let span = if self.policy.names_pipelines { tracing::error_span!("pipeline", name) } else { Span::none() };
         let work = move || {
             let _here = span.enter();
@@ -256,6 +260,7 @@ impl Manager {
         match std::mem::replace(&mut pipeline.goal, Goal::Run) {
             Goal::Run => {}
             Goal::Remove => {
+                self.registry.redrives.stop(name);
                 self.registry.remove(name);
                 self.pipelines.remove(name);
             }
@@ -328,6 +333,7 @@ impl Manager {
     /// Drains all pipelines. None starts any more.
     fn drain(&mut self) {
         self.ending = true;
+        self.registry.redrives.stop_all();
         for pipeline in self.pipelines.values_mut() {
             match pipeline.phase {
                 Phase::Running(_) => pipeline.signals.shutdown.request(),

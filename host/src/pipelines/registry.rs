@@ -1,12 +1,16 @@
 //! The pipelines of this process, for the admin server, the metrics and the reports.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use crate::swap::Control;
+use crate::admin::Subscribers;
+use crate::dlq::{PipelineLetters, RedriveJobs, Scans};
+use crate::swap::{ActivePlugin, Control};
+use mapper_runtime::Plugin;
 use mapper_telemetry::alerts::AlertCounts;
 use mapper_telemetry::{Telemetry, Threads};
 
@@ -24,6 +28,12 @@ pub struct PipelineRegistry {
     pub threads: Threads,
     /// The posts to the alert webhook.
     pub alerts: Arc<AlertCounts>,
+    /// The requests that read dead letters.
+    pub scans: Scans,
+    /// The redrives that the admin API has started.
+    pub redrives: RedriveJobs,
+    /// The clients that follow them.
+    pub(crate) subscribers: Subscribers,
 }
 
 impl Default for PipelineRegistry {
@@ -35,6 +45,9 @@ impl Default for PipelineRegistry {
             config_error: Mutex::default(),
             threads: Threads::default(),
             alerts: Arc::default(),
+            scans: Scans::default(),
+            redrives: RedriveJobs::default(),
+            subscribers: Subscribers::default(),
         }
     }
 }
@@ -117,14 +130,22 @@ impl State {
 }
 
 /// One generation of a pipeline: a restart makes a new one.
-#[derive(Debug)]
 pub struct Entry {
     name: String,
     generation: u64,
     /// The telemetry of this generation.
     pub telemetry: Arc<Telemetry>,
     versions: OnceLock<Arc<Control>>,
+    active_plugin: OnceLock<ActivePlugin>,
+    letters: OnceLock<Arc<PipelineLetters>>,
     state: Mutex<State>,
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, generation, .. } = self;
+        f.debug_struct("Entry").field("name", name).field("generation", generation).finish_non_exhaustive()
+    }
 }
 
 impl Entry {
@@ -135,6 +156,8 @@ impl Entry {
             generation,
             telemetry: Arc::default(),
             versions: OnceLock::new(),
+            active_plugin: OnceLock::new(),
+            letters: OnceLock::new(),
             state: Mutex::new(State::Starting),
         };
         Arc::new(entry)
@@ -168,6 +191,26 @@ impl Entry {
     /// Sets the versions of its plugin. A generation has one control.
     pub fn set_versions(&self, versions: Arc<Control>) {
         let _ = self.versions.set(versions);
+    }
+
+    /// The plugin of its workers, once it is loaded.
+    pub(crate) fn active_plugin(&self) -> Option<Arc<Plugin>> {
+        self.active_plugin.get().map(ActivePlugin::get)
+    }
+
+    /// Sets where the plugin of its workers is found.
+    pub(crate) fn set_active_plugin(&self, active: ActivePlugin) {
+        let _ = self.active_plugin.set(active);
+    }
+
+    /// Its dead letters, once its thread has started.
+    pub fn letters(&self) -> Option<&Arc<PipelineLetters>> {
+        self.letters.get()
+    }
+
+    /// Sets its dead letters. A generation has the same settings to its end.
+    pub fn set_letters(&self, letters: Arc<PipelineLetters>) {
+        let _ = self.letters.set(letters);
     }
 
     /// The reasons why the pipeline is not ready, with their components; empty if it is ready.

@@ -39,7 +39,8 @@ pub struct PluginLoader {
     pub telemetry: Arc<Telemetry>,
 }
 
-fn refusal(error: LoadError) -> Refusal {
+/// The step and the reason why a plugin can't be used.
+pub(crate) fn refusal(error: LoadError) -> Refusal {
     let step = match error.stage {
         Stage::Read => Step::Read,
         Stage::Compile => Step::Compile,

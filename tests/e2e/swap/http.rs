@@ -20,7 +20,7 @@ fn args(more: &[&'static str]) -> Vec<&'static str> {
 }
 
 /// The status and the body of the answer to a request with these lines of headers.
-fn ask(address: &str, request: &str, headers: &[&str], body: &[u8]) -> (u16, String) {
+pub(crate) fn ask(address: &str, request: &str, headers: &[&str], body: &[u8]) -> (u16, String) {
     let mut stream = TcpStream::connect(address).expect("a server");
     let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
     let head = format!("{request} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n", body.len());

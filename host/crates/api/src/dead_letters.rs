@@ -183,6 +183,28 @@ pub struct LetterPage {
     pub next: Option<String>,
 }
 
+/// The body of a decision about a group.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionRequest {
+    /// Why; it is recorded.
+    pub reason: String,
+    /// Only of `mute`: when the group is no longer ignored, in RFC 3339; null is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Only of `resolve`: the digest of the version that resolves the group, or its beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// The body of a request that discards letters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DiscardRequest {
+    /// Why; it is recorded.
+    pub reason: String,
+}
+
 /// A decision about a group, as it was recorded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RecordedDecision {

@@ -78,3 +78,66 @@ pub struct RedriveProgress {
     pub per_second: f64,
     pub seconds_left: Option<f64>,
 }
+
+/// What a redrive of the admin API does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RedriveState {
+    /// It loads the plugin and looks for the letters.
+    Starting,
+    /// It maps letters.
+    Running,
+    /// A batch is done, and the next one waits for `POST /redrives/{id}/continue`.
+    Waiting,
+    /// It ends after the open transaction.
+    Stopping,
+    /// All letters are done.
+    Finished,
+    /// It was stopped. The next redrive takes the other letters.
+    Stopped,
+    /// It ended with an error. The next redrive takes the letters that are not done.
+    Failed,
+}
+
+impl RedriveState {
+    pub fn is_ended(self) -> bool {
+        matches!(self, Self::Finished | Self::Stopped | Self::Failed)
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Stopping => "stopping",
+            Self::Finished => "finished",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// A redrive of the admin API.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Redrive {
+    /// Identifies it among the redrives of the pipeline.
+    pub id: String,
+    pub state: RedriveState,
+    /// Who started it: `http` and the machine.
+    pub by: String,
+    /// The start, in RFC 3339.
+    pub started: String,
+    /// The end, in RFC 3339.
+    pub ended: Option<String>,
+    /// The version that maps the letters; null until it is loaded, and if the records go to their input topics.
+    pub version: Option<Version>,
+    /// Whether the records go to their input topics.
+    pub to_input: bool,
+    pub progress: RedriveProgress,
+    /// The failures of groups that no letter had before: the first one of each, by its fingerprint; 100 groups at most.
+    pub new_groups: BTreeMap<String, String>,
+    /// Letters that were left out; null until the end.
+    pub left_out: Option<LeftOutLetters>,
+    /// Why it failed, and how to fix it.
+    pub error: Option<String>,
+}

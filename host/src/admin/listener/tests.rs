@@ -35,6 +35,21 @@ impl Drop for Server {
     }
 }
 
+/// The events of a stream, and the time between two of them.
+const TICKS: usize = 12;
+const TICK: Duration = Duration::from_millis(250);
+
+async fn ticks() -> impl IntoResponse {
+    let (sender, events) = tokio::sync::mpsc::channel(1);
+    tokio::spawn(async move {
+        for _ in 0..TICKS {
+            sleep(TICK).await;
+            let _ = sender.send("data: tick\n\n".into()).await;
+        }
+    });
+    ([(CONTENT_TYPE, events::MEDIA_TYPE)], Body::new(events::Events(events)))
+}
+
 fn serve(deadlines: Deadlines) -> Server {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -51,6 +66,7 @@ fn serve(deadlines: Deadlines) -> Server {
         .route("/livez", get(|| async { "alive" }))
         .route("/other", get(|| async { "other" }))
         .route("/never", get(never))
+        .route("/events", get(ticks))
         .route("/large", get(|| async { vec![b'x'; LARGE_BYTES] }));
     let (stop, stopped) = oneshot::channel::<()>();
     let thread = std::thread::spawn(move || {
@@ -169,4 +185,11 @@ fn client_that_does_not_read_its_answer_is_closed() {
         std::thread::sleep(Duration::from_millis(5));
     }
     assert!(received < LARGE_BYTES, "the whole answer was received");
+}
+
+#[test]
+fn stream_of_events_lasts_longer_than_an_answer_may() {
+    let short = TICK * TICKS as u32 / 2;
+    let server = serve(Deadlines { answer: short, keep_alive: short, ..NEVER });
+    assert_eq!(server.ask("/events").matches("data: tick").count(), TICKS);
 }

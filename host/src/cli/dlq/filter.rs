@@ -1,19 +1,12 @@
 //! The filters of dead letters.
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Arg, ArgAction, ArgMatches};
 
 use super::super::readers;
 use super::super::sources::Sources;
 use super::CliError;
-use crate::config::{HistoryPlace, LetterFilter, StateFilter, values};
-use mapper_dead_letters::Selection;
-use mapper_dead_letters::selection::Position;
-
-/// A shorter beginning of a fingerprint is a slip rather than a choice.
-const MIN_FINGERPRINT: usize = 4;
-const TIME_ALLOWED: &str =
-    "give a time such as 2026-11-27T10:00:00Z or 2026-11-27 (UTC), or how long ago, such as 30m, 2h or 7d";
+use crate::config::letter_filter::{FLAGS, FilterTexts};
+use crate::config::{HistoryPlace, LetterFilter, values};
 
 /// The arguments of all commands that read letters.
 pub(super) fn arguments() -> impl Iterator<Item = Arg> {
@@ -69,43 +62,22 @@ pub(super) fn arguments_without_version() -> [Arg; 9] {
 /// The first argument that is wrong.
 pub(super) fn read(matches: &ArgMatches, sources: &Sources<'_>) -> Result<LetterFilter, CliError> {
     let text = |name: &str| matches.get_one::<String>(name).map(String::as_str);
-    let time =
-        |name: &str| text(name).map(|given| time(given).ok_or_else(|| wrong(name, given, TIME_ALLOWED))).transpose();
     // Not all commands have it.
     let selected = matches.try_get_one::<String>("selected").ok().flatten();
     let selected = selected.or_else(|| matches.get_one::<String>("of-group"));
-    let (group, position) = match selected {
-        None => (None, None),
-        Some(given) => match Position::parse(given) {
-            Some(position) => (None, Some(position)),
-            None => (Some(self::group(given)?), None),
-        },
+    let texts = FilterTexts {
+        selected: selected.map(String::as_str),
+        since: text("since"),
+        until: text("until"),
+        kind: text("kind"),
+        version: text("failed-in"),
+        key: text("key"),
+        grep: text("grep"),
+        state: text("state"),
     };
-    let (since, until) = (time("since")?, time("until")?);
-    if let (Some(since), Some(until)) = (since, until)
-        && since >= until
-    {
-        let given = text("until").unwrap_or_default();
-        return Err(wrong("until", given, "it is not later than --since, so no letter is selected"));
-    }
-    let state = text("state").map(|given| {
-        let known = StateFilter::all().find(|(name, _)| *name == given).map(|(_, state)| state);
-        let names = || StateFilter::all().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
-        known.ok_or_else(|| wrong("state", given, &format!("give one of {}", names())))
-    });
-    let selection = Selection {
-        group,
-        position,
-        since,
-        until,
-        kind: text("kind").map(str::to_owned),
-        version: text("failed-in").map(str::to_owned),
-        key: text("key").map(|key| key.as_bytes().to_vec()),
-        grep: text("grep").map(str::to_owned),
-        withdrawn: None,
-    };
+    let filter = texts.read(FLAGS).map_err(CliError::Wrong)?;
     let withdrawn_in = matches.get_flag("withdrawn").then(|| history_place(matches, sources)).transpose()?;
-    Ok(LetterFilter { selection, state: state.transpose()?.unwrap_or_default(), withdrawn_in })
+    Ok(LetterFilter { withdrawn_in, ..filter })
 }
 
 /// Where the host of the pipeline keeps its history.
@@ -114,7 +86,9 @@ pub(super) fn read(matches: &ArgMatches, sources: &Sources<'_>) -> Result<Letter
 /// A setting that is wrong.
 pub(super) fn history_place(matches: &ArgMatches, sources: &Sources<'_>) -> Result<HistoryPlace, CliError> {
     let group = match matches.get_one::<String>("consumer-group") {
-        Some(given) => values::name(given).map_err(|allowed| wrong("consumer-group", given, &allowed))?,
+        Some(given) => {
+            values::name(given).map_err(|allowed| CliError::Wrong(FLAGS.wrong("consumer-group", given, &allowed)))?
+        }
         None => readers::group(sources)?,
     };
     Ok(HistoryPlace { state_dir: readers::state_dir(sources)?, group })
@@ -125,27 +99,14 @@ pub(super) fn history_place(matches: &ArgMatches, sources: &Sources<'_>) -> Resu
 /// # Errors
 /// If it can't be one.
 pub(super) fn group(text: &str) -> Result<String, CliError> {
-    let is_hexadecimal = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if is_hexadecimal && (MIN_FINGERPRINT..=16).contains(&text.len()) {
-        return Ok(text.to_owned());
-    }
-    Err(CliError::Wrong(format!(
-        "argument GROUP: {text:?} is not allowed: give the fingerprint of a group, as mapper-host dlq groups lists it, or its first \
-         {MIN_FINGERPRINT} or more digits; or a position such as visits_dlq/0@17"
-    )))
+    FLAGS.fingerprint(text).map_err(CliError::Wrong)
 }
 
 pub(super) fn limit(matches: &ArgMatches) -> Result<Option<u64>, CliError> {
     let given = matches.get_one::<String>("limit");
-    given.map(|text| values::whole(text, 1..=u64::MAX).map_err(|allowed| wrong("limit", text, &allowed))).transpose()
-}
-
-/// A time, a day, or how long ago.
-fn time(text: &str) -> Option<DateTime<Utc>> {
-    let day = || Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc());
-    values::past(text).or_else(day)
-}
-
-fn wrong(flag: &str, text: &str, allowed: &str) -> CliError {
-    CliError::Wrong(format!("flag --{flag}: {text:?} is not allowed: {allowed}"))
+    given
+        .map(|text| {
+            values::whole(text, 1..=u64::MAX).map_err(|allowed| CliError::Wrong(FLAGS.wrong("limit", text, &allowed)))
+        })
+        .transpose()
 }

@@ -9,12 +9,10 @@ use super::super::sources::Sources;
 use super::super::{author, failures, readers, topics};
 use super::{CliError, filter, settings};
 use crate::config::{
-    DlqCommand, HistoryPlace, RedriveConfig, RedriveTarget, StaleKeys, StateFilter, VersionChoice, values,
+    DEFAULT_MAX_ATTEMPTS, DlqCommand, HistoryPlace, RedriveConfig, RedriveTarget, StaleKeys, StateFilter,
+    VersionChoice, values,
 };
 
-const DEFAULT_MAX_ATTEMPTS: u32 = 5;
-const BATCHES_ALLOWED: &str =
-    "give numbers of letters with commas between them, and all for the rest, such as 10,100,all";
 /// A shorter beginning of a digest is a slip rather than a choice.
 const MIN_DIGEST: usize = 8;
 const DIGEST_DIGITS: usize = 64;
@@ -123,11 +121,9 @@ pub(super) fn config(name: &str, matches: &ArgMatches, sources: &Sources<'_>) ->
     };
     let max_attempts = text("max-attempts")
         .map(|given| values::whole32(given, 1..=u32::MAX).map_err(|allowed| wrong("max-attempts", given, &allowed)));
-    let rate = text("rate").map(|given| {
-        let number = given.strip_suffix("/s").unwrap_or(given);
-        values::rate(number).map_err(|allowed| wrong("rate", given, &format!("{allowed}, such as 100/s")))
-    });
-    let batches = text("batches").map(|given| batches(given).ok_or_else(|| wrong("batches", given, BATCHES_ALLOWED)));
+    let rate = text("rate").map(|given| values::letter_rate(given).map_err(|allowed| wrong("rate", given, &allowed)));
+    let batches =
+        text("batches").map(|given| values::letter_batches(given).map_err(|allowed| wrong("batches", given, &allowed)));
     let stale_keys = text("stale-keys")
         .map(|given| values::one_of(given, &StaleKeys::ALL).map_err(|allowed| wrong("stale-keys", given, &allowed)));
     let filter = filter::read(matches, sources)?;
@@ -146,7 +142,6 @@ pub(super) fn config(name: &str, matches: &ArgMatches, sources: &Sources<'_>) ->
     let failures = failures::config(sources)?;
     let config = RedriveConfig {
         filter,
-        target,
         outputs: [topics.output].into_iter().chain(topics.extra).collect(),
         ledger: sources.optional("ledger-topic", values::topic)?,
         consumer_group: place.group,
@@ -173,13 +168,13 @@ pub(super) fn config(name: &str, matches: &ArgMatches, sources: &Sources<'_>) ->
         takes_over: switch("take-over"),
         json: matches.get_flag("json"),
     };
-    Ok(match (name == "try" || switch("dry-run"), &config.target) {
-        (true, RedriveTarget::Map(version)) => DlqCommand::Try { version: version.clone(), config: Box::new(config) },
+    Ok(match (name == "try" || switch("dry-run"), target) {
+        (true, RedriveTarget::Map(version)) => DlqCommand::Try { version, config: Box::new(config) },
         (true, RedriveTarget::Return) => {
             return Err(CliError::Wrong("flag --dry-run: it maps the letters; leave out --to-input".to_owned()));
         }
-        (false, _) if name == "edit" => DlqCommand::Edit(Box::new(config)),
-        (false, _) => DlqCommand::Redrive(Box::new(config)),
+        (false, target) if name == "edit" => DlqCommand::Edit { config: Box::new(config), target },
+        (false, target) => DlqCommand::Redrive { config: Box::new(config), target },
     })
 }
 
@@ -215,12 +210,4 @@ fn version_choice(
             None => Ok(VersionChoice::Active { place, configured: sources.optional("plugin", readers::path)? }),
         },
     }
-}
-
-fn batches(text: &str) -> Option<Vec<Option<u64>>> {
-    let batch = |part: &str| match part.trim() {
-        "all" => Some(None),
-        number => number.parse().ok().filter(|number| *number > 0).map(Some),
-    };
-    text.split(',').map(batch).collect()
 }

@@ -208,7 +208,7 @@ fn redrive_of_a_table_has_the_topics_and_the_group_of_its_pipeline() {
     for (pipeline, dead_letters, output, group) in [("a", "dlq-a", "out-a", "a"), ("b", "dlq-b", "out-b", "readers")] {
         let arguments = ["dlq", "redrive", "--config", path, "--pipeline", pipeline];
         let Ok(Command::Dlq(config)) = parsed(&arguments, &[]) else { panic!("{pipeline}") };
-        let DlqCommand::Redrive(redrive) = config.command else { panic!("{pipeline}") };
+        let DlqCommand::Redrive { config: redrive, .. } = config.command else { panic!("{pipeline}") };
         assert_eq!((&*config.topics.dead_letters, &*redrive.outputs[0]), (dead_letters, output));
         // As in the ledger records of the host, which an audit compares.
         assert_eq!(redrive.consumer_group, group);
@@ -224,8 +224,8 @@ fn version_of_a_redrive_is_that_of_a_flag_or_the_active_one_whatever_the_plugin_
     let choice = |more: &[&str]| {
         let arguments = ["dlq", "redrive", "--config", path, "--pipeline", "b", "--state-dir", "s"];
         let Ok(Command::Dlq(config)) = parsed(&[&arguments, more].concat(), &[]) else { panic!("{more:?}") };
-        let DlqCommand::Redrive(redrive) = config.command else { panic!("{more:?}") };
-        let RedriveTarget::Map(choice) = redrive.target else { panic!("{more:?}") };
+        let DlqCommand::Redrive { target, .. } = config.command else { panic!("{more:?}") };
+        let RedriveTarget::Map(choice) = target else { panic!("{more:?}") };
         choice
     };
     let place = HistoryPlace { state_dir: Some("s".into()), group: "readers".to_owned() };
