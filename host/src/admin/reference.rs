@@ -32,7 +32,7 @@ The admin server listens at `127.0.0.1:8080` (`--admin ADDRESS`; `--admin off` s
 - The routes from `/status` on are those of the only pipeline. Each pipeline has them below `/v1/pipelines/NAME`, too, as in
   `/v1/pipelines/orders/swap`. If the host has several [pipelines](pipelines.md), a route without that prefix answers 409 with their names,
   and a name that does not exist gets 404.
-- Anyone who reaches the server can read examples of your data in `/status`. If it listens on an address that other machines can reach,
+- Anyone who reaches the server can read your dead letters, and examples of your data in `/status`. If it listens on an address that other machines can reach,
   requests that change something need the token of `--admin-token-file`: `Authorization: Bearer TOKEN`, else 401.
 - A request from a web page of another origin gets 403. So does a request by another name than that of this machine, if the server
   listens on this machine only.
