@@ -1,19 +1,22 @@
 //! `mapper-host audit`: reads the ledger, the committed offsets and the topics, and prints what does not agree.
 //!
-//! The order of the reads decides what can be compared while hosts run. The ledger records up to the first end are of transactions
-//! that are complete in the topics when these are read. What the topics have beyond is in the ledger up to the second end.
+//! The order of the reads decides what can be compared while hosts run. The ledger records and the resolutions up to the first end are of
+//! transactions that are complete in the topics when these are read. What the topics have beyond is in the ledger and in the state topic up
+//! to the second end.
 
 use std::time::Duration;
 
 use crate::config::AuditConfig;
-use mapper_audit::{Audit, AuditSettings, CommittedOffsets, Extents, Report, TopicExtent};
+use mapper_audit::{Audit, AuditSettings, CommittedOffsets, Extents, Report, ResolutionOutcome, TopicExtent};
 use mapper_core::dead_letter::letter_source;
 use mapper_core::delivery::Delivery;
 use mapper_core::ledger::LedgerRecord;
 use mapper_core::shutdown::{Cause, Halt, Shutdown};
 use mapper_core::source::RecordSource;
+use mapper_dead_letters::StateError;
+use mapper_dead_letters::state::{Outcome, StateChange};
 use mapper_kafka::setup::Setup;
-use mapper_kafka::{KafkaSettings, OffsetRange, TopicScanner};
+use mapper_kafka::{KafkaSettings, OffsetRange, ScannedRecord, TopicScanner};
 use mapper_terminal::output;
 
 /// At least once, a host commits offsets this long after their ledger records at most, unless Kafka is slow.
@@ -45,6 +48,7 @@ pub fn run(config: &AuditConfig, shutdown: &Shutdown) -> Result<(), Halt> {
 fn print(report: &Report) {
     report.partitions.iter().for_each(|partition| output::print_line(partition.to_string()));
     report.topics.iter().for_each(|topic| output::print_line(topic.to_string()));
+    report.redrives.iter().for_each(|redrives| output::print_line(redrives.to_string()));
     report.notes.iter().for_each(|note| output::print_line(format!("note: {note}")));
     report.findings.listed.iter().for_each(|finding| output::print_line(finding.to_string()));
     match report.findings.total - report.findings.listed.len() as u64 {
@@ -71,13 +75,16 @@ fn read(config: &AuditConfig, shutdown: &Shutdown) -> Result<Report, Halt> {
         group: config.group.clone(),
         outputs: config.output_topics.clone(),
         dead_letters: config.dead_letter_topic.clone(),
+        states: config.state_topic.clone(),
         since_ms: config.since_ms,
         is_per_record: config.provenance,
     });
     let mut extents = Extents { committed_before: setup.read_group_offsets(&inputs)?, ..Extents::default() };
     let settled = scanner.offset_ranges(&config.ledger_topic)?;
     scanner.wait_for_stable(&config.ledger_topic, &settled)?;
+    let states = StateRead::begin(&config.state_topic, &scanner, &setup)?;
     read_topics(config, &scanner, &setup, &mut audit, &mut extents)?;
+    states.finish(&scanner, &setup, &mut audit)?;
     let ledger = scanner.offset_ranges(&config.ledger_topic)?;
     extents.ledger = TopicExtent { removed: removed(&ledger), is_compacted: false };
     let ends = read_ledger(config, &scanner, (&settled, &ledger), &mut audit)?;
@@ -113,6 +120,67 @@ fn read_topics(
     Ok(())
 }
 
+/// A read of the state topic, which may not exist.
+struct StateRead<'a> {
+    topic: &'a str,
+    /// The ends before the other topics are read.
+    settled: Vec<OffsetRange>,
+}
+
+impl<'a> StateRead<'a> {
+    fn begin(topic: &'a str, scanner: &TopicScanner, setup: &Setup) -> Result<Self, Halt> {
+        let settled = if setup.has_topic(topic)? { scanner.offset_ranges(topic)? } else { Vec::new() };
+        if !settled.is_empty() {
+            scanner.wait_for_stable(topic, &settled)?;
+        }
+        Ok(Self { topic, settled })
+    }
+
+    /// Reads the resolutions, after the other topics.
+    fn finish(self, scanner: &TopicScanner, setup: &Setup, audit: &mut Audit) -> Result<(), Halt> {
+        let Self { topic, settled } = self;
+        if !setup.has_topic(topic)? {
+            return Ok(());
+        }
+        let mut result = Ok(());
+        scanner.scan(topic, &scanner.offset_ranges(topic)?, |record| {
+            match StateChange::parse(record.key(), record.value()) {
+                Ok(StateChange::Letter(source, Some(resolution))) => {
+                    let at = RecordSource {
+                        topic: &source.topic,
+                        partition: source.partition,
+                        offset: source.offset,
+                        output: 0,
+                    };
+                    let is_settled = is_settled(&settled, record);
+                    audit.add_resolution(at, outcome(resolution.outcome), &resolution.outputs, is_settled);
+                }
+                Ok(_) => {}
+                Err(StateError::Foreign { .. }) => audit.add_foreign_state(),
+                Err(newer @ StateError::Newer { .. }) => {
+                    let error = format!("the state topic '{topic}' can't be used: {newer}");
+                    result = Err(Halt::configuration(error));
+                }
+            }
+        })?;
+        result
+    }
+}
+
+fn outcome(outcome: Outcome) -> ResolutionOutcome {
+    match outcome {
+        Outcome::Redriven => ResolutionOutcome::Redriven,
+        Outcome::FailedAgain => ResolutionOutcome::FailedAgain,
+        Outcome::Returned => ResolutionOutcome::Returned,
+        Outcome::Discarded => ResolutionOutcome::Discarded,
+    }
+}
+
+fn is_settled(settled: &[OffsetRange], record: &ScannedRecord<'_>) -> bool {
+    let partition = usize::try_from(record.partition()).unwrap_or(usize::MAX);
+    settled.get(partition).is_some_and(|range| record.offset() < range.end)
+}
+
 /// Reads the ledger. Returns the end of the ranges of each partition.
 fn read_ledger(
     config: &AuditConfig,
@@ -123,8 +191,7 @@ fn read_ledger(
     let mut ends = CommittedOffsets::new();
     scanner.scan(&config.ledger_topic, ledger, |record| {
         let parsed = LedgerRecord::parse(record.value().unwrap_or_default()).ok();
-        let partition = usize::try_from(record.partition()).unwrap_or(usize::MAX);
-        let is_settled = settled.get(partition).is_some_and(|range| record.offset() < range.end);
+        let is_settled = is_settled(settled, record);
         if let Some(LedgerRecord::Input(range)) = parsed.as_ref().filter(|record| record.group() == config.group) {
             ends.insert((range.topic.clone().into_owned(), range.partition), Some(range.last + 1));
         }

@@ -89,18 +89,22 @@ impl<'k> Audited<'k> {
         topics::produce(self.job.kafka, topic, [copy(record)]);
     }
 
-    /// Creates a topic again, with all records but the one with this index.
     fn delete_record(&self, topic: &str, index: usize) {
-        let kafka = self.job.kafka;
-        let records = topics::read_all(kafka, topic);
-        topics::delete(kafka, topic);
-        topics::create(kafka, topic, 2, &[]);
-        let others = records.iter().enumerate().filter(|(other, _)| *other != index);
-        topics::produce(kafka, topic, others.map(|(_, record)| copy(record)));
+        delete_record(self.job.kafka, topic, index, (2, &[]));
     }
 }
 
-fn copy(record: &Record) -> NewRecord {
+/// Creates a topic again with these partitions and settings, with all records but the one with this index.
+pub(crate) fn delete_record(kafka: &Kafka, topic: &str, index: usize, (partitions, settings): (i32, &[(&str, &str)])) {
+    let records = topics::read_all(kafka, topic);
+    topics::delete(kafka, topic);
+    topics::create(kafka, topic, partitions, settings);
+    let others = records.iter().enumerate().filter(|(other, _)| *other != index);
+    topics::produce(kafka, topic, others.map(|(_, record)| copy(record)));
+}
+
+/// The same record for another topic.
+pub(crate) fn copy(record: &Record) -> NewRecord {
     let new = NewRecord { key: record.key.clone(), value: record.value.clone(), ..NewRecord::default() };
     let new = NewRecord { headers: record.headers.clone(), timestamp: record.timestamp, ..new };
     new.partition(record.partition)

@@ -1,6 +1,7 @@
 //! `mapper-host dlq`: dead letters are grouped, shown, exported and decided about.
 
 mod api;
+mod audited;
 mod decisions;
 mod reading;
 mod redrive;

@@ -49,6 +49,7 @@ pub(super) fn config(matches: &ArgMatches, sources: &Sources<'_>) -> Result<Audi
         input_topics: topics.input,
         output_topics: [topics.output].into_iter().chain(topics.extra).collect(),
         dead_letter_topic: topics.dead_letters,
+        state_topic: topics.states,
         ledger_topic: topics.ledger.ok_or_else(|| CliError::Wrong(NO_LEDGER.to_owned()))?,
         provenance: readers::provenance(sources)?,
         since_ms: since.transpose()?.map(|since| since.timestamp_millis()),

@@ -22,6 +22,8 @@ pub struct AuditConfig {
     pub output_topics: Vec<String>,
     /// The topic of dead letters.
     pub dead_letter_topic: String,
+    /// The topic with the resolutions of redrives.
+    pub state_topic: String,
     /// The topic of the ledger.
     pub ledger_topic: String,
     /// Whether outputs name their input.

@@ -1,5 +1,6 @@
 //! Resolves letters without processing them.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use mapper_core::shutdown::Halt;
@@ -33,6 +34,7 @@ pub(crate) fn discard(access: &Access, filter: &LetterFilter, reason: &str, by: 
             by: by.to_owned(),
             reason: Some(reason.to_owned()),
             version: None,
+            outputs: BTreeMap::new(),
         };
         writer.write(&StateKey::Letter(source), &resolution)?;
         discarded += 1;

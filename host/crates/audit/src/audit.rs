@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::entries::{Entries, Entry};
 use crate::partition::Partition;
+use crate::redrives::CountedRedrives;
 use crate::report::{FindingKind, Findings};
+use crate::resolutions::{ResolutionOutcome, Resolutions, outputs_to};
 use mapper_core::ledger::{LedgerCounts, LedgerRange, LedgerRecord};
 use mapper_core::source::RecordSource;
 use mapper_core::verdict::FailureKind;
@@ -17,6 +19,8 @@ pub struct AuditSettings {
     /// The output topics.
     pub outputs: Vec<String>,
     pub dead_letters: String,
+    /// The topic with the resolutions of redrives.
+    pub states: String,
     /// Only ranges whose ledger records are not older, in milliseconds since 1970.
     pub since_ms: Option<i64>,
     /// Whether outputs name their input.
@@ -33,6 +37,8 @@ pub struct Audit {
     pub(crate) letters: Entries,
     /// The outputs by topic, if they name their input.
     pub(crate) outputs: Entries,
+    pub(crate) resolutions: Resolutions,
+    pub(crate) redrives: CountedRedrives,
     /// By output topic, and then the dead-letter topic.
     pub(crate) topics: Vec<TopicCounts>,
     pub(crate) findings: Findings,
@@ -40,6 +46,7 @@ pub struct Audit {
     pub(crate) by_record: BTreeMap<(u32, usize), ByRecord>,
     /// Ledger records of this group that could not be parsed, and those of others.
     pub(crate) foreign_ledger: u64,
+    pub(crate) foreign_states: u64,
     is_sorted: bool,
 }
 
@@ -63,8 +70,8 @@ pub(crate) struct TopicCounts {
 #[derive(Debug, Default)]
 pub(crate) struct ByRecord {
     pub(crate) findings: Findings,
-    /// Records of an input that has a dead letter, or a further dead letter of an input.
-    pub(crate) of_redrives: u64,
+    /// Further dead letters of inputs that have one.
+    pub(crate) further_letters: u64,
     /// Fewer records than ranges have counted.
     pub(crate) missing: Vec<Missing>,
     pub(crate) missing_records: u64,
@@ -84,16 +91,20 @@ const MAX_MISSING: usize = 1000;
 impl Audit {
     pub fn new(settings: AuditSettings) -> Self {
         let topics = (0..=settings.outputs.len()).map(|_| TopicCounts::default()).collect();
+        let resolutions = Resolutions::new(settings.outputs.len());
         Self {
             settings,
             partitions: Vec::new(),
             numbers: BTreeMap::new(),
             letters: Entries::default(),
             outputs: Entries::default(),
+            resolutions,
+            redrives: CountedRedrives::default(),
             topics,
             findings: Findings::default(),
             by_record: BTreeMap::new(),
             foreign_ledger: 0,
+            foreign_states: 0,
             is_sorted: false,
         }
     }
@@ -145,13 +156,40 @@ impl Audit {
         }
     }
 
-    /// A record of the ledger topic, after all letters and outputs. `is_settled`: its transaction was committed before the topics were
+    /// A resolution of the state topic: the failed record, what was done about it, and the outputs of each topic. `is_settled`: its
+    /// transaction was committed before the topics were read.
+    pub fn add_resolution(
+        &mut self,
+        source: RecordSource<'_>,
+        outcome: ResolutionOutcome,
+        outputs: &BTreeMap<String, u64>,
+        is_settled: bool,
+    ) {
+        let partition = self.number(source.topic, source.partition);
+        let outputs = outputs_to(&self.settings.outputs, outputs);
+        self.resolutions.add((partition, source.offset), outcome, outputs, is_settled);
+    }
+
+    /// A record of the state topic that is not of mapper-host.
+    pub fn add_foreign_state(&mut self) {
+        self.foreign_states += 1;
+    }
+
+    /// A record of the ledger topic, after all letters, outputs and resolutions. `is_settled`: its transaction was committed before the topics were
     /// read. `None`: it is no ledger record.
     pub fn add_ledger(&mut self, record: Option<&LedgerRecord<'_>>, timestamp_ms: Option<i64>, is_settled: bool) {
         if !self.is_sorted {
             self.letters.sort();
             self.outputs.sort();
+            self.resolutions.sort();
             self.is_sorted = true;
+        }
+        if let Some(LedgerRecord::Redrive(redrive)) = record
+            && *redrive.topic == self.settings.dead_letters
+        {
+            self.redrives.total += redrive.records;
+            self.redrives.settled += if is_settled { redrive.records } else { 0 };
+            self.redrives.has_others |= *redrive.group != self.settings.group;
         }
         let is_older = self.settings.since_ms.zip(timestamp_ms).is_some_and(|(since, timestamp)| timestamp < since);
         match record {
@@ -219,7 +257,7 @@ impl Audit {
         for index in self.letters.find(number, range.first..range.last + 1) {
             let entry = self.letters.all()[index];
             if last.replace(entry.offset) == Some(entry.offset) {
-                self.by_record(number, topic).of_redrives += u64::from(!entry.is_counted());
+                self.by_record(number, topic).further_letters += u64::from(!entry.is_counted());
             } else {
                 found[entry.group().min(FailureKind::ALL.len())] += 1;
             }
@@ -236,7 +274,7 @@ impl Audit {
         }
     }
 
-    /// Compares the outputs of a range with its counts. An output of a record that has a letter is one of a redrive.
+    /// Compares the outputs of a range with its counts. An output of a record that has a letter or a resolution is one of a redrive.
     fn compare_outputs(&mut self, range: &LedgerRange<'_>, number: u32, is_settled: bool) {
         let mut found = vec![0_u64; self.settings.outputs.len()];
         let mut last: Option<Entry> = None;
@@ -250,9 +288,7 @@ impl Audit {
                 if !entry.is_counted() {
                     self.by_record(number, entry.group()).findings.add(FindingKind::Duplicated, at, 1, reason);
                 }
-            } else if self.letters.has(number, entry.offset) {
-                self.by_record(number, entry.group()).of_redrives += u64::from(!entry.is_counted());
-            } else {
+            } else if !self.letters.has(number, entry.offset) && !self.resolutions.is_redriven(number, entry.offset) {
                 found[entry.group()] += 1;
             }
             self.outputs.count(index);

@@ -46,6 +46,10 @@ impl Audit {
         if self.foreign_ledger > 0 {
             notes.push(format!("the ledger topic has {} records that are not of this group", self.foreign_ledger));
         }
+        if self.foreign_states > 0 {
+            let (name, count) = (&self.settings.states, self.foreign_states);
+            notes.push(format!("{name}: {count} records are not of mapper-host; they are not compared"));
+        }
         let committed = |offsets: &CommittedOffsets, topic: &str, partition: i32| {
             offsets.get(&(topic.to_owned(), partition)).copied().flatten()
         };
@@ -71,7 +75,8 @@ impl Audit {
             self.compare_topic(index, extent, is_complete, &mut notes);
             topics.push(self.report_topic(index, extent, older));
         }
-        Report { partitions, topics, findings: self.findings, notes }
+        let redrives = self.compare_redrives(extents, &mut notes);
+        Report { partitions, topics, redrives, findings: self.findings, notes }
     }
 
     /// Whether the ledger has a range for all that the group has ever read.
@@ -99,6 +104,8 @@ impl Audit {
         for entry in entries.all().iter().filter(is_uncounted) {
             let partition = &self.partitions[entry.partition as usize];
             match partition.coverage.start() {
+                // Compared with the resolution.
+                _ if !is_letters && self.resolutions.is_redriven(entry.partition, entry.offset) => {}
                 None => foreign += 1,
                 Some(_) if partition.is_recreated => recreated += 1,
                 Some(start) if entry.offset < start && (!partition.is_complete || partition.has_older) => older += 1,
@@ -135,7 +142,9 @@ impl Audit {
         }
         if is_by_range {
             self.compare_missing(&name, &by_record, extent, notes);
-            self.compare_redrives(&name, &counts, by_record.of_redrives);
+            if is_letters {
+                self.compare_further_letters(&name, &counts, by_record.further_letters, notes);
+            }
             self.compare_without_source(&name, &counts, is_letters);
         } else {
             self.compare_sums(&name, &counts, extent, is_complete, notes);
@@ -151,7 +160,7 @@ impl Audit {
                 self.by_record.insert((number, of), found);
             } else if !self.partitions[number as usize].is_recreated {
                 self.findings.append(found.findings);
-                all.of_redrives += found.of_redrives;
+                all.further_letters += found.further_letters;
                 all.missing_records += found.missing_records;
                 all.missing.extend(found.missing);
             }
@@ -181,7 +190,13 @@ impl Audit {
         }
     }
 
-    fn compare_redrives(&mut self, name: &str, counts: &TopicCounts, found: u64) {
+    fn compare_further_letters(&mut self, name: &str, counts: &TopicCounts, found: u64, notes: &mut Vec<String>) {
+        if self.settings.since_ms.is_some() {
+            if found > 0 || counts.redriven > 0 {
+                notes.push(format!("{name}: with --since, the letters of redrives are not compared with the ledger"));
+            }
+            return;
+        }
         let (least, most) = (counts.redriven, counts.redriven + counts.redriven_recently);
         let (kind, wrong) = match found {
             found if found > most => (FindingKind::Duplicated, found - most),
@@ -189,7 +204,7 @@ impl Audit {
             _ => return,
         };
         let reason = format!(
-            "the topic has {found} further records of inputs that have a dead letter, and the ledger counts {most} of redrives"
+            "the topic has {found} further letters of inputs that have a dead letter, and the ledger counts {most} of redrives"
         );
         self.findings.add(kind, name.to_owned(), wrong, reason);
     }

@@ -1,7 +1,8 @@
-//! Compares the ledger of a pipeline with its committed offsets, its output topics and its dead-letter topic. It does no I/O.
+//! Compares the ledger of a pipeline with its committed offsets, its output topics, its dead-letter topic and the resolutions of redrives.
+//! It does no I/O.
 //!
-//! [`Audit`] takes the letters and the outputs first, then the ledger record by record. It keeps 16 bytes for each letter, and for
-//! each output if outputs name their input; the ledger itself is not kept.
+//! [`Audit`] takes the letters, the outputs and the resolutions first, then the ledger record by record. It keeps 16 bytes for each letter,
+//! and for each output if outputs name their input, and about 30 bytes for each resolution; the ledger itself is not kept.
 
 #![forbid(unsafe_code)]
 
@@ -10,11 +11,14 @@ mod coverage;
 mod entries;
 mod finish;
 mod partition;
+mod redrives;
 mod report;
+mod resolutions;
 
 #[cfg(test)]
 mod tests;
 
 pub use audit::{Audit, AuditSettings};
 pub use finish::{CommittedOffsets, Extents, TopicExtent};
-pub use report::{Finding, FindingKind, Findings, PartitionReport, Report, TopicReport};
+pub use report::{Finding, FindingKind, Findings, PartitionReport, RedriveReport, Report, TopicReport};
+pub use resolutions::ResolutionOutcome;

@@ -12,6 +12,9 @@ const MAX_LISTED: usize = 1000;
 pub struct Report {
     pub partitions: Vec<PartitionReport>,
     pub topics: Vec<TopicReport>,
+    /// `None` if there has been no redrive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redrives: Option<RedriveReport>,
     pub findings: Findings,
     /// What the audit could not compare, and why.
     pub notes: Vec<String>,
@@ -49,6 +52,16 @@ pub struct TopicReport {
     pub recent: u64,
     /// The offsets that retention has removed.
     pub removed: u64,
+}
+
+/// The resolutions of redrives in the state topic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RedriveReport {
+    /// The state topic.
+    pub topic: String,
+    pub resolutions: u64,
+    /// What the ledger counted.
+    pub counted: u64,
 }
 
 /// What is wrong.
@@ -133,6 +146,13 @@ impl fmt::Display for PartitionReport {
             write!(f, ", missed {}", self.missed)?;
         }
         write!(f, "; committed {committed}")
+    }
+}
+
+impl fmt::Display for RedriveReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { topic, resolutions, counted } = self;
+        write!(f, "{topic}: resolutions of redrives {resolutions}, in the ledger {counted}")
     }
 }
 

@@ -89,11 +89,18 @@ impl StateChange {
     /// # Errors
     /// See [`StateError`].
     pub fn read(record: Record<'_>) -> Result<Self, StateError> {
-        let shown = || String::from_utf8_lossy(record.key().unwrap_or_default()).into_owned();
-        let Some(key) = record.key().and_then(StateKey::parse) else {
+        Self::parse(record.key(), record.value())
+    }
+
+    /// Parses the key and the value of a record of the state topic.
+    ///
+    /// # Errors
+    /// See [`StateError`].
+    pub fn parse(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Self, StateError> {
+        let shown = || String::from_utf8_lossy(key.unwrap_or_default()).into_owned();
+        let Some(key) = key.and_then(StateKey::parse) else {
             return Err(StateError::Foreign { key: shown(), reason: "its key is unknown".to_owned() });
         };
-        let value = record.value();
         Ok(match key {
             StateKey::Letter(position) => Self::Letter(position, parse(value, &shown)?),
             StateKey::Group(fingerprint) => Self::Group(fingerprint, parse(value, &shown)?),

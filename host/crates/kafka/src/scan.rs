@@ -43,6 +43,10 @@ impl<'a> ScannedRecord<'a> {
         Some(self.0.timestamp_ms()).filter(|timestamp| *timestamp != NO_TIMESTAMP)
     }
 
+    pub fn key(&self) -> Option<&'a [u8]> {
+        self.0.key()
+    }
+
     pub fn value(&self) -> Option<&'a [u8]> {
         self.0.value()
     }

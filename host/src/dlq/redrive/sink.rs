@@ -57,13 +57,18 @@ pub(super) struct RedriveSink<'a, K> {
 pub(super) struct TransactionCounts {
     /// The letters whose records have failed again.
     failed: HashSet<i64>,
-    /// The number of records with outputs, and the last of them.
-    with_outputs: u64,
-    last_with_outputs: Option<i64>,
-    /// The outputs of each route.
-    outputs: BTreeMap<RouteIndex, u64>,
+    /// The outputs of each record to each route, in the order of the records.
+    outputs: Vec<RecordOutputs>,
     /// The new letters of each kind.
     pub(super) kinds: BTreeMap<&'static str, u64>,
+}
+
+/// The outputs of a record to one route.
+#[derive(Debug)]
+struct RecordOutputs {
+    sequence: i64,
+    route: RouteIndex,
+    count: u64,
 }
 
 /// Sends the claim in a transaction of its own.
@@ -97,10 +102,21 @@ fn send_state(
 
 impl TransactionCounts {
     fn add_output(&mut self, route: RouteIndex, sequence: i64) {
-        *self.outputs.entry(route).or_default() += 1;
-        if self.last_with_outputs.replace(sequence) != Some(sequence) {
-            self.with_outputs += 1;
+        match self.outputs.last_mut() {
+            Some(last) if (last.sequence, last.route) == (sequence, route) => last.count += 1,
+            _ => self.outputs.push(RecordOutputs { sequence, route, count: 1 }),
         }
+    }
+
+    fn records_with_outputs(&self) -> u64 {
+        self.outputs.chunk_by(|one, other| one.sequence == other.sequence).count() as u64
+    }
+
+    /// The outputs of a record.
+    fn outputs_of(&self, sequence: i64) -> &[RecordOutputs] {
+        let from = self.outputs.partition_point(|outputs| outputs.sequence < sequence);
+        let count = self.outputs[from..].iter().take_while(|outputs| outputs.sequence == sequence).count();
+        &self.outputs[from..from + count]
     }
 }
 
@@ -114,7 +130,9 @@ impl<K: Sink> RedriveSink<'_, K> {
     fn resolution(&self, letter: &TakenLetter) -> Resolution {
         let older = self.plan.older.get(&letter.at).into_iter().flatten();
         let letters = self.access.table.resolved_with(&letter.source, older.chain([&letter.at]).copied());
-        let outcome = match (&self.redriver.version, self.transaction.borrow().failed.contains(&letter.sequence)) {
+        let transaction = self.transaction.borrow();
+        let outputs = self.by_topic(transaction.outputs_of(letter.sequence));
+        let outcome = match (&self.redriver.version, transaction.failed.contains(&letter.sequence)) {
             (_, true) => Outcome::FailedAgain,
             (Some(_), false) => Outcome::Redriven,
             (None, false) => Outcome::Returned,
@@ -127,7 +145,17 @@ impl<K: Sink> RedriveSink<'_, K> {
             by: self.redriver.by.clone(),
             reason: None,
             version: self.redriver.version.clone(),
+            outputs: outputs.into_iter().map(|(topic, count)| (topic.to_owned(), count)).collect(),
         }
+    }
+
+    /// The sums of outputs by topic.
+    fn by_topic(&self, outputs: &[RecordOutputs]) -> BTreeMap<&str, u64> {
+        let mut by_topic = BTreeMap::new();
+        for RecordOutputs { route, count, .. } in outputs {
+            *by_topic.entry(&*self.topics[*route]).or_default() += count;
+        }
+        by_topic
     }
 
     /// Renews the claim, or ends it.
@@ -143,7 +171,8 @@ impl<K: Sink> RedriveSink<'_, K> {
     fn send_ledger(&mut self, records: u64) -> Result<(), SinkError> {
         let Some(route) = self.routes.ledger.filter(|_| records > 0) else { return Ok(()) };
         let transaction = self.transaction.borrow();
-        let outputs = transaction.outputs.iter().map(|(route, count)| (Cow::from(&*self.topics[*route]), *count));
+        let outputs = self.by_topic(&transaction.outputs);
+        let outputs = outputs.into_iter().map(|(topic, count)| (Cow::from(topic), count));
         let kinds = transaction.kinds.iter().map(|(kind, count)| (Cow::from(*kind), *count));
         let record = LedgerRecord::Redrive(LedgerRedrive {
             group: (&*self.redriver.group).into(),
@@ -152,7 +181,7 @@ impl<K: Sink> RedriveSink<'_, K> {
             counts: LedgerCounts {
                 outputs: outputs.collect(),
                 dead_letters: kinds.collect(),
-                skipped: records.saturating_sub(transaction.with_outputs + transaction.failed.len() as u64),
+                skipped: records.saturating_sub(transaction.records_with_outputs() + transaction.failed.len() as u64),
             },
             plugin: self.redriver.version.as_deref().unwrap_or_default().into(),
             host: (&*self.redriver.claim.host).into(),

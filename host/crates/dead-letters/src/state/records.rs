@@ -44,6 +44,9 @@ pub struct Resolution {
     /// The digest of the version that mapped the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
+    /// The outputs of the record that were written with the resolution, by topic.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outputs: BTreeMap<String, u64>,
 }
 
 /// What a person has decided about a group.

@@ -15,6 +15,7 @@ fn resolution(outcome: Outcome, letters: &[(i32, i64)]) -> Resolution {
         by: "ada@desk".to_owned(),
         reason: None,
         version: None,
+        outputs: BTreeMap::new(),
     }
 }
 
