@@ -3,6 +3,9 @@
 mod api;
 mod audited;
 mod decisions;
+mod faults;
+mod fidelity;
+mod live;
 mod reading;
 mod redrive;
 mod redrive_more;

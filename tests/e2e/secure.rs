@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use harness::secure::{PASSWORD, Secure};
 
 /// The users: one for each test, or for each row of a table.
-pub(crate) const USERS: [&str; 16] = [
+pub(crate) const USERS: [&str; 18] = [
     "tls",
     "all",
     "no-describe",
@@ -22,6 +22,8 @@ pub(crate) const USERS: [&str; 16] = [
     "lost-input",
     "lost-group",
     "lost-id",
+    "no-states",
+    "no-state-topic",
     "nobody",
 ];
 

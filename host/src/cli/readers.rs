@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::sources::Sources;
 use super::{CliError, pairs};
-use crate::config::{LogConfig, Pairs, brokers, values};
+use crate::config::{Delivery, LogConfig, Pairs, brokers, values};
 use mapper_state::files::folders::Folder;
 
 /// Topics are created with this many partitions at most: beyond, it is more likely a slip than a wish.
@@ -72,6 +72,49 @@ pub(super) fn log(sources: &Sources<'_>) -> Result<LogConfig, CliError> {
         format: sources.value("log-format", values::log_format)?,
         filter: sources.value("log-level", values::log_filter)?,
     })
+}
+
+/// The times of a transaction.
+pub(super) struct TransactionTimes {
+    pub(super) commit_interval: Duration,
+    pub(super) timeout: Duration,
+}
+
+/// The times of a transaction, which must be consistent with each other and with the properties of librdkafka.
+pub(super) fn transaction_times(
+    sources: &Sources<'_>,
+    kafka: &Pairs,
+    delivery: Delivery,
+) -> Result<TransactionTimes, CliError> {
+    let interval = sources.present("commit-interval");
+    let commit_interval = interval.read(within(Duration::from_millis(1), Duration::from_secs(60)))?;
+    let timeout = sources.value("transaction-timeout", within(Duration::from_secs(1), HOUR))?;
+    fits_transaction(kafka, timeout, delivery)?;
+    if commit_interval >= timeout {
+        let longest = humantime::format_duration(timeout);
+        return Err(interval.refuse(&format!(
+            "the broker would abort each transaction before it is committed; give less than --transaction-timeout ({longest})"
+        )));
+    }
+    Ok(TransactionTimes { commit_interval, timeout })
+}
+
+/// The rules of librdkafka (`rd_kafka_conf_finalize`): a delivery must fail before its transaction expires.
+fn fits_transaction(kafka: &Pairs, transaction_timeout: Duration, delivery: Delivery) -> Result<(), CliError> {
+    for (name, more_ms) in [("delivery.timeout.ms", 0), ("socket.timeout.ms", 100)] {
+        let given = kafka.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.parse().ok());
+        let longest = transaction_timeout + Duration::from_millis(more_ms);
+        if delivery == Delivery::ExactlyOnce && given.map(Duration::from_millis).is_some_and(|given| given > longest) {
+            let timeout = humantime::format_duration(transaction_timeout);
+            let message = format!(
+                "setting kafka: {name} is longer than --transaction-timeout ({timeout}): give {} or less, or raise \
+                 --transaction-timeout",
+                longest.as_millis()
+            );
+            return Err(CliError::Setting { name: "kafka", message });
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn within(shortest: Duration, longest: Duration) -> impl Fn(&str) -> values::Read<Duration> {

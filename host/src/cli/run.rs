@@ -94,16 +94,7 @@ pub(super) fn pipeline(sources: &Sources<'_>) -> Result<PipelineSpec, CliError> 
     let has_brokers = brokers.is_some() || sources.is_left_out("brokers");
     let (delivery, until_end) = delivery(sources, has_brokers)?;
     let topics = Topics::read(sources)?;
-    let commit_interval = sources.present("commit-interval");
-    let interval = commit_interval.read(within(Duration::from_millis(1), Duration::from_secs(60)))?;
-    let transaction_timeout = sources.value("transaction-timeout", within(Duration::from_secs(1), HOUR))?;
-    fits_transaction(&kafka, transaction_timeout, delivery)?;
-    if interval >= transaction_timeout {
-        let longest = humantime::format_duration(transaction_timeout);
-        return Err(commit_interval.refuse(&format!(
-            "the broker would abort each transaction before it is committed; give less than --transaction-timeout ({longest})"
-        )));
-    }
+    let times = readers::transaction_times(sources, &kafka, delivery)?;
     let swap = swap::config(sources, !has_brokers)?;
     let spec = PipelineSpec {
         name: table.and_then(|table| table.name.clone()).unwrap_or_else(|| DEFAULT_PIPELINE.to_owned()),
@@ -125,10 +116,10 @@ pub(super) fn pipeline(sources: &Sources<'_>) -> Result<PipelineSpec, CliError> 
         create_topics: sources.optional("create-topics", |text| values::whole32(text, 1..=MOST_PARTITIONS))?,
         delivery,
         until_end,
-        commit_interval: interval,
+        commit_interval: times.commit_interval,
         commit_records: sources.value("commit-records", |text| values::count(text, 1..=u64::MAX))?,
         commit_bytes: sources.value("commit-bytes", |text| values::size(text, 1..=u64::MAX))?,
-        transaction_timeout,
+        transaction_timeout: times.timeout,
         transactional_id: sources.optional("transactional-id", values::name)?,
         drain_timeout: sources.value("drain-timeout", within(Duration::ZERO, HOUR))?,
         workers: workers(sources, has_brokers)?,
@@ -213,22 +204,4 @@ fn session_timeout(sources: &Sources<'_>, kafka: &Pairs, has_brokers: bool) -> R
         )));
     }
     Ok(timeout)
-}
-
-/// The rules of librdkafka (`rd_kafka_conf_finalize`): a delivery must fail before its transaction expires.
-fn fits_transaction(kafka: &Pairs, transaction_timeout: Duration, delivery: Delivery) -> Result<(), CliError> {
-    for (name, more_ms) in [("delivery.timeout.ms", 0), ("socket.timeout.ms", 100)] {
-        let given = kafka.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.parse().ok());
-        let longest = transaction_timeout + Duration::from_millis(more_ms);
-        if delivery == Delivery::ExactlyOnce && given.map(Duration::from_millis).is_some_and(|given| given > longest) {
-            let timeout = humantime::format_duration(transaction_timeout);
-            let message = format!(
-                "setting kafka: {name} is longer than --transaction-timeout ({timeout}): give {} or less, or raise \
-                 --transaction-timeout",
-                longest.as_millis()
-            );
-            return Err(CliError::Setting { name: "kafka", message });
-        }
-    }
-    Ok(())
 }

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use chrono::Utc;
 
 use mapper_api::dead_letters::{LetterCounts, LetterGroup, LetterGroupState, LetterGroups};
+use mapper_core::dead_letter::DeadLetter;
 use mapper_core::record::Positions;
 use mapper_core::shutdown::Halt;
 use mapper_dead_letters::{GroupTable, Selection, report};
@@ -44,23 +45,25 @@ fn hide_decided(found: &mut LetterGroups) -> usize {
 /// # Errors
 /// If Kafka refuses a read.
 pub(super) fn read(access: &Access, selection: &Selection, state: StateFilter) -> Result<LetterGroups, Halt> {
-    read_with_ends(access, selection, state).map(|(groups, _)| groups)
+    read_with_ends(access, selection, state, |_, _| ()).map(|(groups, _)| groups)
 }
 
-/// Groups the selected letters. Also returns the end offsets of the dead-letter topic.
+/// Groups the selected letters, and calls `visit` for each, and whether it is open. Also returns the end offsets of the dead-letter topic.
 ///
 /// # Errors
 /// If Kafka refuses a read.
-pub(super) fn read_with_ends(
+fn read_with_ends(
     access: &Access,
     selection: &Selection,
     state: StateFilter,
+    mut visit: impl FnMut(&DeadLetter<'_>, bool),
 ) -> Result<(LetterGroups, Positions), Halt> {
     let mut table = GroupTable::default();
     let mut filtered_out = 0;
     let scanned = access.scan(|letter, is_open| {
         if state.includes(is_open) && selection.contains(letter) {
             table.add(letter, |fingerprint| access.table.group(fingerprint));
+            visit(letter, is_open);
         } else if is_open {
             filtered_out += 1;
         }
@@ -88,16 +91,23 @@ pub(super) fn read_with_ends(
     Ok((LetterGroups { topic, state_topic, groups, letters, hidden_groups: None }, ends))
 }
 
-/// The only group of the selected letters, and the end offsets of the dead-letter topic.
+/// The only group of the selected letters, and the end offsets of the dead-letter topic. Calls `visit` for each letter.
 ///
 /// # Errors
 /// If Kafka refuses a read, or there is no group or several.
-pub(super) fn read_one(access: &Access, filter: &LetterFilter) -> Result<(LetterGroup, Positions), Halt> {
-    let (LetterGroups { mut groups, .. }, ends) = read_with_ends(access, &filter.selection, filter.state)?;
+pub(super) fn read_one(
+    access: &Access,
+    filter: &LetterFilter,
+    visit: impl FnMut(&DeadLetter<'_>, bool),
+) -> Result<(LetterGroup, Positions), Halt> {
+    let (LetterGroups { mut groups, .. }, ends) = read_with_ends(access, &filter.selection, filter.state, visit)?;
     if groups.len() > 1 {
         let names: Vec<_> = groups.iter().map(|group| group.fingerprint.as_str()).collect();
         let why = format!("several groups begin so: {}. Give more digits", names.join(", "));
         return Err(LetterError::Invalid(why).into());
+    }
+    if let StateFilter::Group(state) = filter.state {
+        groups.retain(|group| group.state == state);
     }
     groups.pop().map(|group| (group, ends)).ok_or_else(|| letters::nothing(access, filter))
 }

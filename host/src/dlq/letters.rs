@@ -102,11 +102,11 @@ pub(crate) fn find_at(access: &Access, filter: &LetterFilter) -> Result<Vec<Lett
 /// # Errors
 /// If Kafka refuses a read, or there is no group or several.
 pub(crate) fn find_group(access: &Access, filter: &LetterFilter) -> Result<LetterGroupDetails, Halt> {
-    let (group, _) = groups::read_one(access, filter)?;
     let mut letters = Vec::new();
-    select(access, filter, |letter, is_open| {
-        letters.push(report::letter(letter, is_open));
-        Ok(if letters.len() < SAMPLES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    let (group, _) = groups::read_one(access, filter, |letter, is_open| {
+        if letters.len() < SAMPLES {
+            letters.push(report::letter(letter, is_open));
+        }
     })?;
     Ok(LetterGroupDetails { group, letters })
 }

@@ -26,7 +26,7 @@ pub(crate) fn mark(
         state: StateFilter::All,
         ..LetterFilter::default()
     };
-    let (found, ends) = groups::read_one(access, &filter)?;
+    let (found, ends) = groups::read_one(access, &filter, |_, _| ())?;
     let fingerprint = &found.fingerprint;
     let (mark, until, version) = match mark {
         GroupMark::Acknowledge => (Mark::Acknowledged, None, None),

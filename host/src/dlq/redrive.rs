@@ -1,6 +1,7 @@
 //! Maps letters again. Outputs, new letters and resolutions are in one transaction.
 
 mod claim;
+mod cut_records;
 mod letter;
 mod plan;
 mod plugin_source;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
 
-use mapper_core::dead_letter::{DeadLetter, FailedInput};
+use mapper_core::dead_letter::DeadLetter;
 use mapper_core::delivery::Delivery;
 use mapper_core::record::{Batch, Positions};
 use mapper_core::shutdown::{Cause, Halt, Shutdown};
@@ -157,27 +157,6 @@ impl Access {
         })?;
         table.finish();
         Ok((table, foreign))
-    }
-
-    /// The record that failed, from its own topic; `None` if it is not there any more, or another record is in its place.
-    ///
-    /// # Errors
-    /// If Kafka refuses the read.
-    pub(super) fn read_source(&self, letter: &DeadLetter<'_>) -> Result<Option<FailedInput>, Halt> {
-        let Some(source) = letter.source else { return Ok(None) };
-        let ranges = self.setup.offset_ranges(source.topic)?;
-        let is_there = |(partition, first, end): &&(i32, i64, i64)| {
-            *partition == source.partition && (*first..*end).contains(&source.offset)
-        };
-        if ranges.iter().find(is_there).is_none() {
-            return Ok(None);
-        }
-        let range = [(source.partition, source.offset, source.offset + 1)];
-        let mut reader = TopicReader::open_ranges(&self.settings, source.topic, &range)?;
-        let mut batch = Batch::new(source.topic);
-        while reader.fetch(&mut batch, 1, FETCH_BYTES, FETCH_WAIT)? {}
-        let found = batch.records().find(|record| record.offset() == source.offset);
-        Ok(found.filter(|record| letter.is_of(*record)).map(FailedInput::of))
     }
 
     /// Opens the letters before these offsets.

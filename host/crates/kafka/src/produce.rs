@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::Producer;
 use rdkafka::util::Timeout;
 
 use super::client::KafkaSettings;
+use super::error_class::{Denied, ErrorClass};
 use super::native::TopicHandle;
+use super::permissions::{MissingPermission, Operation, Resource};
 use super::reporting::ReportingProducer;
 use mapper_core::record::Header;
 use mapper_core::shutdown::{Cause, Halt, Shutdown};
@@ -58,7 +60,7 @@ impl TopicProducer {
             !shutdown.requested()
         };
         let produced = self.topic.produce(0, key, value, timestamp_ms, headers, wait);
-        produced.map_err(|code| Halt::kafka(format!("failed to produce to the topic '{}': {code}", self.name)))
+        produced.map_err(|code| self.refused(code))
     }
 
     /// Waits until all records are acknowledged.
@@ -73,11 +75,18 @@ impl TopicProducer {
         })?;
         let Some(failures) = self.producer.context().take() else { return Ok(()) };
         let rejected = failures.rejected.first().map(|rejected| rejected.code);
-        let code = rejected.or(failures.other.map(|(code, _)| code));
-        Err(Halt::kafka(format!(
-            "failed to produce to the topic '{}': {}",
-            self.name,
-            code.map_or_else(String::new, |code| code.to_string())
-        )))
+        match rejected.or(failures.other.map(|(code, _)| code)) {
+            Some(code) => Err(self.refused(code)),
+            None => Err(Halt::kafka(format!("failed to produce to the topic '{}'", self.name))),
+        }
+    }
+
+    fn refused(&self, code: RDKafkaErrorCode) -> Halt {
+        let failed = format!("failed to produce to the topic '{}': {code}", self.name);
+        if let ErrorClass::NotAuthorized(Denied::Topic) = ErrorClass::of(code) {
+            let missing = MissingPermission::new([Operation::Write], Resource::Topic(&self.name));
+            return Halt::kafka(format!("{failed}: {missing}"));
+        }
+        Halt::kafka(failed)
     }
 }

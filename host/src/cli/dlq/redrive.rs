@@ -4,12 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::super::readers::within;
 use super::super::sources::Sources;
 use super::super::{author, failures, readers, topics};
 use super::{CliError, filter, settings};
 use crate::config::{
-    DEFAULT_MAX_ATTEMPTS, DlqCommand, HistoryPlace, RedriveConfig, RedriveTarget, StaleKeys, StateFilter,
+    DEFAULT_MAX_ATTEMPTS, Delivery, DlqCommand, HistoryPlace, RedriveConfig, RedriveTarget, StaleKeys, StateFilter,
     VersionChoice, values,
 };
 
@@ -140,6 +139,7 @@ pub(super) fn config(name: &str, matches: &ArgMatches, sources: &Sources<'_>) ->
         (false, given) => RedriveTarget::Map(version_choice(given, matches, sources, &place)?),
     };
     let failures = failures::config(sources)?;
+    let times = readers::transaction_times(sources, &readers::kafka(sources)?.1, Delivery::ExactlyOnce)?;
     let config = RedriveConfig {
         filter,
         outputs: [topics.output].into_iter().chain(topics.extra).collect(),
@@ -149,12 +149,8 @@ pub(super) fn config(name: &str, matches: &ArgMatches, sources: &Sources<'_>) ->
         dead_letter_headers: failures.dead_letter_headers,
         provenance: readers::provenance(sources)?,
         connect_timeout: readers::connect_timeout(sources)?,
-        transaction_timeout: sources
-            .value("transaction-timeout", within(std::time::Duration::from_secs(1), readers::HOUR))?,
-        commit_interval: sources.value(
-            "commit-interval",
-            within(std::time::Duration::from_millis(1), std::time::Duration::from_secs(60)),
-        )?,
+        transaction_timeout: times.timeout,
+        commit_interval: times.commit_interval,
         commit_records: sources.value("commit-records", |text| values::count(text, 1..=u64::MAX))?,
         commit_bytes: sources.value("commit-bytes", |text| values::size(text, 1..=u64::MAX))?,
         max_attempts: max_attempts.transpose()?.unwrap_or(DEFAULT_MAX_ATTEMPTS),

@@ -1,6 +1,6 @@
 //! `--kafka`: aliases, properties that run code, and messages without secrets.
 
-use super::{KAFKA, file, generate, pairs, run, run_config, wrong};
+use super::{KAFKA, file, generate, pairs, parsed, run, run_config, wrong};
 use crate::cli::settings::{Kind, RUN};
 
 const SECRET: &str = "hunter2";
@@ -209,6 +209,19 @@ fn timeouts_of_the_user_and_of_the_host_are_consistent() {
         assert!(message.contains("--transaction-timeout (30s)") && message.contains(longest), "{message}");
         run(&[KAFKA, &["--kafka", entry, "--transaction-timeout", "1m"]], &[]);
         run(&[KAFKA, &["--kafka", entry, "--delivery", "at-least-once"]], &[]);
+    }
+}
+
+#[test]
+fn timeouts_of_a_redrive_are_consistent() {
+    let redrive = ["dlq", "redrive", "--brokers", "localhost:9092", "--plugin", "m.wasm"];
+    for (given, part) in [
+        (&["--commit-interval", "30s"][..], "give less than --transaction-timeout (30s)"),
+        (&["--kafka", "delivery.timeout.ms=60000"], "longer than --transaction-timeout (30s)"),
+    ] {
+        let message = wrong(&[&redrive, given], &[]);
+        assert!(message.contains(part), "{message}");
+        assert!(parsed(&[&redrive[..], given, &["--transaction-timeout", "1m"]].concat(), &[]).is_ok());
     }
 }
 

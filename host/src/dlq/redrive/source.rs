@@ -14,6 +14,7 @@ use mapper_pipeline::SourceError;
 use mapper_pipeline::contracts::{CommittedRange, Fetched, Source};
 
 use super::super::states::Access;
+use super::cut_records::CutRecords;
 use super::letter::TakenLetter;
 use super::plan::{self, Plan};
 use super::stale::NewestOutputs;
@@ -39,6 +40,7 @@ pub(super) struct LetterSource<'a> {
     max_attempts: u32,
     topics: TopicNames,
     reader: Option<TopicReader>,
+    cut_records: CutRecords<'a>,
     raw: Batch,
     /// Read, and not yet taken.
     waiting: VecDeque<TakenLetter>,
@@ -98,6 +100,7 @@ impl<'a> LetterSource<'a> {
             max_attempts,
             topics: TopicNames::new(plan.sources.iter().map(String::as_str)),
             reader: Some(access.open_letters(&plan.ends)?),
+            cut_records: CutRecords::new(access),
             raw: Batch::new(access.dead_letters.as_str()),
             waiting: VecDeque::new(),
             held: Vec::new(),
@@ -164,7 +167,7 @@ impl<'a> LetterSource<'a> {
         }
         let mut taken = match TakenLetter::new(letter) {
             Some(taken) => taken,
-            None => match self.access.read_source(letter)? {
+            None => match self.cut_records.read(letter)? {
                 Some(input) => TakenLetter::with_input(letter, input),
                 None => {
                     self.lost += 1;

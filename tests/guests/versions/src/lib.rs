@@ -68,6 +68,7 @@ fn map(word: &mut String, record: &Record) -> Result<Vec<Output>, String> {
         "misroutes" => Ok(vec![Output::new("lost").topic("nowhere")]),
         "too-large" => Ok(vec![Output::new(vec![b'x'; 2 << 20])]),
         "skips" => Ok(outputs(0)),
+        "keeps" => Ok(vec![Output::keep()]),
         // Good on what it is tried out on, and bad on what comes later.
         later
             if later.strip_prefix("late-").is_some()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rdkafka::error::RDKafkaErrorCode;
 
-use super::BATCH_BYTES;
+use super::batches::BATCH_BYTES;
 use super::numbers::Numbers;
 use super::state::{Assigned, Event};
 use crate::member::GroupContext;
