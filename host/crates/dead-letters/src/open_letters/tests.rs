@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use mapper_core::record::Batch;
 
 use super::*;
@@ -21,7 +23,16 @@ fn add(open: &mut OpenLetters, samples: &[Sample<'_>]) {
 
 fn resolution(outcome: Outcome, letters: &[(i32, i64)]) -> Resolution {
     let (at, by) = ("2026-11-27T10:00:00Z".to_owned(), "ada@desk".to_owned());
-    Resolution { v: VERSION, outcome, letters: letters.iter().copied().collect(), at, by, reason: None, version: None }
+    Resolution {
+        v: VERSION,
+        outcome,
+        letters: letters.iter().copied().collect(),
+        at,
+        by,
+        reason: None,
+        version: None,
+        outputs: BTreeMap::new(),
+    }
 }
 
 fn resolve(open: &mut OpenLetters, source: i64, outcome: Outcome, letters: &[(i32, i64)]) {
