@@ -9,6 +9,7 @@ mod guard;
 mod index;
 mod json;
 mod listener;
+mod local_api;
 mod metrics;
 mod parameters;
 pub(crate) mod pipelines;
@@ -16,6 +17,7 @@ mod probes;
 mod redrives;
 #[cfg(test)]
 mod reference;
+mod samples;
 mod status;
 pub(crate) mod versions;
 
@@ -24,6 +26,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
 
@@ -32,6 +35,7 @@ use crate::pipelines::PipelineRegistry;
 use connection::Deadlines;
 pub(crate) use events::Subscribers;
 pub use guard::{Guard, read_token};
+use local_api::LocalApi;
 use mapper_core::shutdown::Halt;
 use mapper_telemetry::EVERY;
 
@@ -112,13 +116,27 @@ impl Drop for Server {
     }
 }
 
-/// All routes, behind the guard.
-pub fn routes(registry: &Arc<PipelineRegistry>, guard: Guard) -> Router {
-    let routes = probes::routes().merge(metrics::routes()).merge(pipelines::routes()).merge(index::routes());
-    routes.with_state(registry.clone()).layer(axum::middleware::from_fn_with_state(guard, guard::check))
+/// All routes, behind the guard: the API and the console. Below `base_path` there are the same, for a proxy that passes it on.
+pub fn routes(registry: &Arc<PipelineRegistry>, guard: Guard, base_path: &str) -> Router {
+    let api = api_routes(registry, &guard);
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let options = mapper_console::Options { base_path: base_path.to_owned(), version };
+    let console = mapper_console::routes(Arc::new(LocalApi::new(api.clone(), guard.clone())), options);
+    let index = index::routes(format!("{base_path}{}", mapper_console::CONSOLE_PATH));
+    let mut routes = api.merge(console).merge(index);
+    if !base_path.is_empty() {
+        routes = Router::new().nest(base_path, routes.clone()).merge(routes);
+    }
+    routes.layer(from_fn_with_state(guard, guard::check_origin))
 }
 
-/// Samples the counts every second, from which rates are computed. It never ends.
+/// The routes of the API.
+fn api_routes(registry: &Arc<PipelineRegistry>, guard: &Guard) -> Router {
+    let routes = probes::routes().merge(metrics::routes()).merge(pipelines::routes()).with_state(registry.clone());
+    routes.layer(from_fn_with_state(guard.clone(), guard::check_token))
+}
+
+/// Samples the counts every second for the rates, and less often for the charts. It never ends.
 async fn take_rates(registry: &PipelineRegistry) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -126,6 +144,7 @@ async fn take_rates(registry: &PipelineRegistry) {
         let now = ticks.tick().await;
         for entry in registry.all() {
             entry.telemetry.rates.take(now.into_std(), entry.telemetry.counts());
+            entry.telemetry.take_sample(now.into_std(), chrono::Utc::now());
         }
     }
 }

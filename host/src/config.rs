@@ -85,6 +85,8 @@ pub struct RunConfig {
     pub state_dir: Option<PathBuf>,
     /// The address of the admin server; `None` without a server.
     pub admin: Option<AdminConfig>,
+    /// The path of a proxy before the admin server; empty for none.
+    pub admin_base_path: String,
     /// The destination of spans; `None` without spans.
     pub tracing: Option<mapper_telemetry::spans::TracingConfig>,
     /// The URL that gets new groups of failures; `None` without one.

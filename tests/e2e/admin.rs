@@ -53,6 +53,15 @@ where
     }
 }
 
+/// Waits until the host has committed this number of input records.
+pub(crate) fn wait_until_committed(address: &str, records: u64) {
+    until("committed", || {
+        let status: Value = serde_json::from_str(&get(address, "/status").1).expect("JSON");
+        let committed = status["counts"]["records_in"].as_u64();
+        (committed == Some(records), committed)
+    });
+}
+
 /// Waits until the host is ready; the panic has the reason if it never is.
 pub(crate) fn wait_until_ready(address: &str) {
     until("ready", || {

@@ -10,6 +10,7 @@ mod check;
 mod cli;
 mod cluster;
 mod connecting;
+mod console;
 mod containment;
 mod contract;
 mod delivery;

@@ -1,6 +1,7 @@
 //! The test harness of the whole host: a real Kafka, the host as a process, and the reference data.
 
 mod broker_dir;
+pub mod browser;
 pub mod changes;
 pub mod cluster;
 pub mod components;

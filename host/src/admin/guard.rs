@@ -46,7 +46,8 @@ impl Guard {
         Self { token: token.map(Into::into), loopback: address.ip().is_loopback() }
     }
 
-    fn check(&self, method: &Method, headers: &HeaderMap) -> Result<(), Turned> {
+    /// Checks that a request uses a name of this machine, and that a change is not requested by a page of another origin.
+    fn check_origin(&self, method: &Method, headers: &HeaderMap) -> Result<(), Turned> {
         let host = headers.get(HOST).and_then(|host| host.to_str().ok());
         if self.loopback && !host.is_some_and(is_this_machine) {
             return Err(Turned::Name);
@@ -54,17 +55,34 @@ impl Guard {
         if method.is_safe() {
             return Ok(());
         }
+        // A page can't set this header. A proxy may have changed Host, or speak TLS, so that Origin differs.
+        if let Some(site) = headers.get(FETCH_SITE) {
+            return if site == "same-origin" || site == "none" { Ok(()) } else { Err(Turned::Origin) };
+        }
         let same_origin = |origin: &str| Some(origin.trim_start_matches("http://")) == host;
         if headers.get(ORIGIN).is_some_and(|origin| !origin.to_str().is_ok_and(same_origin)) {
             return Err(Turned::Origin);
         }
-        if headers.get(FETCH_SITE).is_some_and(|site| site != "same-origin" && site != "none") {
-            return Err(Turned::Origin);
+        Ok(())
+    }
+
+    /// Checks the token of a change.
+    fn check_token(&self, method: &Method, headers: &HeaderMap) -> Result<(), Turned> {
+        if method.is_safe() || self.token.is_none() {
+            return Ok(());
         }
-        let Some(token) = &self.token else { return Ok(()) };
         let shown = headers.get(AUTHORIZATION).and_then(|shown| bearer(shown.as_bytes()));
-        let right = shown.is_some_and(|shown| bool::from(shown.ct_eq(token.as_bytes())));
-        if right { Ok(()) } else { Err(Turned::Token) }
+        if shown.is_some_and(|shown| self.accepts(shown)) { Ok(()) } else { Err(Turned::Token) }
+    }
+
+    /// Whether changes need a token.
+    pub(super) fn needs_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// Whether this is the token. Takes the same time for each wrong one.
+    pub(super) fn accepts(&self, token: &[u8]) -> bool {
+        self.token.as_ref().is_some_and(|right| bool::from(token.ct_eq(right.as_bytes())))
     }
 }
 
@@ -86,22 +104,37 @@ fn is_this_machine(host: &str) -> bool {
     name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
-/// Passes a request on, or rejects it.
-pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    match guard.check(request.method(), request.headers()) {
+/// Passes a request on, unless it comes from elsewhere. For all routes.
+pub(super) async fn check_origin(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    match guard.check_origin(request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
-        Err(Turned::Name) => {
-            let why =
-                "the request is rejected: the Host header is not a name of this machine. Use localhost or 127.0.0.1\n";
-            (StatusCode::FORBIDDEN, why).into_response()
-        }
-        Err(Turned::Origin) => {
-            (StatusCode::FORBIDDEN, "the request is rejected: it comes from a web page of another origin\n")
-                .into_response()
-        }
-        Err(Turned::Token) => {
-            let why = "the request is rejected: it needs the token of --admin-token-file. Send the header Authorization: Bearer TOKEN\n";
-            (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], why).into_response()
+        Err(turned) => turned.into_response(),
+    }
+}
+
+/// Passes a request on, unless it lacks the token. For the routes of the API: the console calls them with the token of its viewer.
+pub(super) async fn check_token(State(guard): State<Guard>, request: Request, next: Next) -> Response {
+    match guard.check_token(request.method(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(turned) => turned.into_response(),
+    }
+}
+
+impl IntoResponse for Turned {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Name => {
+                let why = "the request is rejected: the Host header is not a name of this machine. Use localhost or 127.0.0.1\n";
+                (StatusCode::FORBIDDEN, why).into_response()
+            }
+            Self::Origin => {
+                (StatusCode::FORBIDDEN, "the request is rejected: it comes from a web page of another origin\n")
+                    .into_response()
+            }
+            Self::Token => {
+                let why = "the request is rejected: it needs the token of --admin-token-file. Send the header Authorization: Bearer TOKEN\n";
+                (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], why).into_response()
+            }
         }
     }
 }
@@ -142,6 +175,12 @@ mod tests {
         all.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect()
     }
 
+    /// Both checks, as a request to the API passes them.
+    fn check(guard: &Guard, method: &Method, headers: &HeaderMap) -> Result<(), Turned> {
+        guard.check_origin(method, headers)?;
+        guard.check_token(method, headers)
+    }
+
     fn guard(address: &str, token: bool) -> Guard {
         Guard::new(address.parse().unwrap(), token.then(|| TOKEN.to_owned()))
     }
@@ -150,22 +189,22 @@ mod tests {
     fn loopback_server_accepts_only_names_of_this_machine() {
         let guard = guard("127.0.0.1:8080", false);
         for host in ["localhost:8080", "LOCALHOST", "127.0.0.1:8080", "127.0.0.2", "[::1]:8080", "[::1]"] {
-            assert_eq!(guard.check(&Method::GET, &headers(&[("host", host)])), Ok(()), "{host}");
+            assert_eq!(check(&guard, &Method::GET, &headers(&[("host", host)])), Ok(()), "{host}");
         }
         for host in
             ["evil.example", "evil.example:8080", "localhost.evil.example", "10.0.0.1:8080", "[::2]:1", "[::1", ""]
         {
-            assert_eq!(guard.check(&Method::GET, &headers(&[("host", host)])), Err(Turned::Name), "{host}");
+            assert_eq!(check(&guard, &Method::GET, &headers(&[("host", host)])), Err(Turned::Name), "{host}");
         }
-        assert_eq!(guard.check(&Method::GET, &headers(&[])), Err(Turned::Name));
+        assert_eq!(check(&guard, &Method::GET, &headers(&[])), Err(Turned::Name));
     }
 
     #[test]
     fn public_server_accepts_any_name_and_needs_the_token_for_changes() {
         let guard = guard("0.0.0.0:8080", true);
         let host = ("host", "10.0.0.1:8080");
-        assert_eq!(guard.check(&Method::GET, &headers(&[host])), Ok(()));
-        assert_eq!(guard.check(&Method::POST, &headers(&[host])), Err(Turned::Token));
+        assert_eq!(check(&guard, &Method::GET, &headers(&[host])), Ok(()));
+        assert_eq!(check(&guard, &Method::POST, &headers(&[host])), Err(Turned::Token));
         for wrong in [
             "Bearer 0123456789abcdeF",
             "Bearer 0123456789abcde",
@@ -178,7 +217,7 @@ mod tests {
             "Basic 0123456789abcdef",
         ] {
             let shown = headers(&[host, ("authorization", wrong)]);
-            assert_eq!(guard.check(&Method::DELETE, &shown), Err(Turned::Token), "{wrong}");
+            assert_eq!(check(&guard, &Method::DELETE, &shown), Err(Turned::Token), "{wrong}");
         }
         for right in [
             "Bearer 0123456789abcdef",
@@ -187,7 +226,7 @@ mod tests {
             "bEaReR   0123456789abcdef",
         ] {
             let shown = headers(&[host, ("authorization", right)]);
-            assert_eq!(guard.check(&Method::POST, &shown), Ok(()), "{right}");
+            assert_eq!(check(&guard, &Method::POST, &shown), Ok(()), "{right}");
         }
     }
 
@@ -195,18 +234,20 @@ mod tests {
     fn request_from_a_page_of_another_origin_is_rejected() {
         for token in [false, true] {
             let guard = guard("127.0.0.1:8080", token);
-            let check = |more: &[(&'static str, &'static str)]| {
+            let checked = |more: &[(&'static str, &'static str)]| {
                 let own = [("host", "localhost:8080"), ("authorization", "Bearer 0123456789abcdef")];
-                guard.check(&Method::POST, &headers(&[&own, more].concat()))
+                check(&guard, &Method::POST, &headers(&[&own, more].concat()))
             };
-            assert_eq!(check(&[]), Ok(()));
-            assert_eq!(check(&[("origin", "http://localhost:8080"), ("sec-fetch-site", "same-origin")]), Ok(()));
+            assert_eq!(checked(&[]), Ok(()));
+            assert_eq!(checked(&[("origin", "http://localhost:8080"), ("sec-fetch-site", "same-origin")]), Ok(()));
             for origin in ["http://evil.example", "http://localhost:9999", "null", "https://localhost:8080", "file://"]
             {
-                assert_eq!(check(&[("origin", origin)]), Err(Turned::Origin), "{origin}");
+                assert_eq!(checked(&[("origin", origin)]), Err(Turned::Origin), "{origin}");
             }
+            // A proxy with TLS, or with a Host of its own.
+            assert_eq!(checked(&[("origin", "https://ops.example"), ("sec-fetch-site", "same-origin")]), Ok(()));
             for site in ["cross-site", "same-site"] {
-                assert_eq!(check(&[("sec-fetch-site", site)]), Err(Turned::Origin), "{site}");
+                assert_eq!(checked(&[("sec-fetch-site", site)]), Err(Turned::Origin), "{site}");
             }
         }
     }

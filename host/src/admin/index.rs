@@ -1,19 +1,21 @@
-//! The list of routes for people: `/`, and the answer to an unknown path.
+//! `/`: the list of routes, or the console in a browser. And the answer to an unknown path.
 
 use axum::Router;
 use axum::http::header::{CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 
 use super::accept::{self, Offer};
 
 /// The routes: method, path and purpose. `docs/http-api.md` has the same.
-pub(super) const ENDPOINTS: [(&str, &str, &str); 29] = [
+pub(super) const ENDPOINTS: [(&str, &str, &str); 31] = [
     ("GET", "/livez", "whether the host is alive, or must be restarted"),
     ("GET", "/readyz", "whether the host maps records; the reasons if it does not"),
     ("GET", "/metrics", "metrics for Prometheus"),
     ("GET", "/status", "the state of the host, as JSON"),
+    ("GET", "/samples", "rates, lag, mapping time and memory of the last hour, as JSON"),
+    ("GET", "/timeline", "aborted transactions, rebalances and breakers, as JSON"),
     ("GET", "/history", "the versions of the plugin, as JSON"),
     ("POST", "/swap", "swaps to the plugin in the body (mapper-host swap FILE)"),
     ("GET", "/rollback", "the version that a rollback returns to, as JSON"),
@@ -51,16 +53,16 @@ pub(super) const ENDPOINTS: [(&str, &str, &str); 29] = [
 const OFFERS: [Offer; 2] =
     [Offer { media_type: "text/plain", versions: &[] }, Offer { media_type: "text/html", versions: &[] }];
 
-pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    Router::new().route("/", get(index)).fallback(not_found)
-}
-
-async fn index(headers: HeaderMap) -> Response {
-    let (kind, page) = match accept::preferred(&headers, &OFFERS) {
-        Some(1) => ("text/html; charset=utf-8", html()),
-        _ => ("text/plain; charset=utf-8", text()),
+/// A browser is sent to the console. Other clients get the list.
+pub(super) fn routes(console: String) -> Router {
+    let index = move |headers: HeaderMap| {
+        let answer: Response = match accept::preferred(&headers, &OFFERS) {
+            Some(1) => ([(VARY, "accept")], Redirect::to(&console)).into_response(),
+            _ => ([(CONTENT_TYPE, "text/plain; charset=utf-8"), (VARY, "accept")], text()).into_response(),
+        };
+        async move { answer }
     };
-    ([(CONTENT_TYPE, kind), (VARY, "accept")], page).into_response()
+    Router::new().route("/", get(index)).fallback(not_found)
 }
 
 async fn not_found() -> Response {
@@ -75,22 +77,4 @@ fn text() -> String {
         page += &format!("{method:<6} {path:<width$} {what}\n");
     }
     page
-}
-
-fn html() -> String {
-    let rows: String = ENDPOINTS
-        .iter()
-        .map(|(method, path, what)| {
-            let path = if *method == "GET" && !path.contains('{') {
-                format!("<a href=\"{path}\">{path}</a>")
-            } else {
-                (*path).to_owned()
-            };
-            format!("<tr><td>{method}</td><td>{path}</td><td>{what}</td></tr>\n")
-        })
-        .collect();
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<title>mapper-host</title>\n<h1>mapper-host {}</h1>\n<table>\n{rows}</table>\n</html>\n",
-        env!("CARGO_PKG_VERSION")
-    )
 }

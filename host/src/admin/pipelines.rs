@@ -2,6 +2,7 @@
 //! routes are those of the only pipeline.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{FromRequestParts, RawPathParams, State};
@@ -13,7 +14,7 @@ use mapper_api::pipelines::PipelineSummary;
 
 use super::json::Json;
 use super::versions::{Failed, failed};
-use super::{dead_letters, redrives, status, versions};
+use super::{dead_letters, redrives, samples, status, versions};
 use crate::pipelines::{Entry, PipelineRegistry};
 
 pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
@@ -22,7 +23,8 @@ pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
 
 /// The routes that each pipeline has.
 fn of_one() -> Router<Arc<PipelineRegistry>> {
-    status::routes().merge(versions::routes()).merge(dead_letters::routes()).merge(redrives::routes())
+    let routes = status::routes().merge(samples::routes()).merge(versions::routes());
+    routes.merge(dead_letters::routes()).merge(redrives::routes())
 }
 
 /// The pipeline that a request is about: the one that its path names, or the only one.
@@ -64,7 +66,8 @@ async fn list(State(registry): State<Arc<PipelineRegistry>>) -> Json<Vec<Pipelin
 fn summary(entry: &Entry) -> PipelineSummary {
     let (telemetry, reasons) = (&entry.telemetry, entry.not_ready());
     let (work, counts) = (telemetry.about.work(), telemetry.counts());
-    let plugin = telemetry.about.plugin();
+    let (plugin, positions) = (telemetry.about.plugin(), telemetry.workers.positions());
+    let (mapping_p99_ms, last_hour) = samples::last_hour(telemetry);
     PipelineSummary {
         name: entry.name().to_owned(),
         state: entry.state().name().to_owned(),
@@ -76,6 +79,11 @@ fn summary(entry: &Entry) -> PipelineSummary {
         input_topic: work.input_topic,
         records_in: counts.records_in,
         dead_letters: counts.dead_letters(),
-        lag: telemetry.workers.positions().values().filter_map(|place| place.lag()).sum(),
+        lag: positions.values().filter_map(|position| position.lag()).sum(),
+        rates: status::rates(telemetry, Instant::now(), &counts),
+        partitions: positions.len(),
+        open_breakers: telemetry.breakers.open().len(),
+        mapping_p99_ms,
+        last_hour,
     }
 }

@@ -18,6 +18,7 @@ use mapper_api::dead_letters::{
 };
 use mapper_api::pipelines::PipelineSummary;
 use mapper_api::redrives::{LetterTryOut, Redrive};
+use mapper_api::samples::{Samples, TimelineEvent};
 use mapper_api::status::Status;
 use mapper_api::versions::ErrorBody;
 use mapper_api::versions::RollbackPlan;
@@ -26,7 +27,8 @@ use mapper_api::versions::{Report, ShadowStatus};
 
 const HEAD: &str = "# HTTP API
 
-The admin server listens at `127.0.0.1:8080` (`--admin ADDRESS`; `--admin off` starts none). `GET /` lists the routes. `mapper-host swap`,
+The admin server listens at `127.0.0.1:8080` (`--admin ADDRESS`; `--admin off` starts none). `GET /` lists the routes, and sends a
+browser to the [console](console.md). `mapper-host swap`,
 `rollback`, `history` and `shadow` are clients of this API; with `--json` they print its answers.
 
 - The routes from `/status` on are those of the only pipeline. Each pipeline has them below `/v1/pipelines/NAME`, too, as in
@@ -64,7 +66,7 @@ const PLUGIN: Option<&str> =
 
 const STARTING: (u16, &str) = (503, "the host starts or ends, or newer plugins are being sent");
 
-const DETAILS: [Details; 12] = [
+const DETAILS: [Details; 14] = [
     Details {
         route: ("GET", "/livez"),
         query: &[],
@@ -100,6 +102,13 @@ const DETAILS: [Details; 12] = [
         )],
     },
     Details { route: ("GET", "/status"), query: &[], body: None, answers: &[(200, "[Status](#status)")] },
+    Details { route: ("GET", "/samples"), query: &[], body: None, answers: &[(200, "[Samples](#samples)")] },
+    Details {
+        route: ("GET", "/timeline"),
+        query: &[],
+        body: None,
+        answers: &[(200, "a list of [TimelineEvent](#timelineevent), the latest first")],
+    },
     Details {
         route: ("GET", "/v1/pipelines"),
         query: &[],
@@ -194,9 +203,11 @@ fn page() -> String {
             page += &format!("| {status} | {meaning} |\n");
         }
     }
-    let types: [Schema; 18] = [
+    let types: [Schema; 20] = [
         schemars::schema_for!(Status),
         schemars::schema_for!(PipelineSummary),
+        schemars::schema_for!(Samples),
+        schemars::schema_for!(TimelineEvent),
         schemars::schema_for!(TermView),
         schemars::schema_for!(Report),
         schemars::schema_for!(RollbackPlan),
@@ -238,7 +249,7 @@ fn paths(router: &axum::Router) -> BTreeSet<String> {
 fn routes_of_the_server_are_those_of_the_page() {
     let (registry, _) = single();
     let (_server, address) = serve(&registry);
-    let router = super::routes(&registry, Guard::new(address, None));
+    let router = super::api_routes(&registry, &Guard::new(address, None));
     let mut found = BTreeSet::new();
     for path in paths(&router) {
         // No route has this method, so the answer lists those that it has.
@@ -248,6 +259,7 @@ fn routes_of_the_server_are_those_of_the_page() {
         let methods = allowed.split(',').filter(|method| *method != "HEAD");
         found.extend(methods.map(|method| (method.to_owned(), path.clone())));
     }
+    // The routes of each pipeline are nested, which shows as this path.
     found.remove(&("GET".to_owned(), "/".to_owned()));
     let owned = |(method, path): (&str, &str)| (method.to_owned(), path.to_owned());
     let listed: BTreeSet<_> = ENDPOINTS.into_iter().map(|(method, path, _)| owned((method, path))).collect();

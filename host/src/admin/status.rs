@@ -41,7 +41,6 @@ pub(super) fn status_of(registry: &PipelineRegistry, entry: &Entry, now: Instant
     let (about, counts) = (&telemetry.about, telemetry.counts());
     let work = about.work();
     let positions = telemetry.workers.positions();
-    let rate = telemetry.rates.now(now, &counts);
     let failures = telemetry.failures();
     let topics = about.topics();
     Status {
@@ -59,12 +58,7 @@ pub(super) fn status_of(registry: &PipelineRegistry, entry: &Entry, now: Instant
         },
         plugin: about.plugin().map(plugin),
         counts: totals(telemetry, &counts, registry.threads.panics()),
-        rates: Rates {
-            records_in_per_second: rounded(rate.records_in),
-            records_out_per_second: rounded(rate.records_out),
-            dead_letters_per_second: rounded(rate.dead_letters),
-            over_seconds: rounded(rate.over.as_secs_f64()),
-        },
+        rates: rates(telemetry, now, &counts),
         workers: of_workers(telemetry, &topics, &positions),
         versions: entry.versions().and_then(|versions| versions.status()),
         failures: failures.latest().into_iter().map(|(print, group)| of_group(print, group)).collect(),
@@ -80,6 +74,17 @@ pub(super) fn status_of(registry: &PipelineRegistry, entry: &Entry, now: Instant
         },
     }
 }
+
+pub(super) fn rates(telemetry: &Telemetry, now: Instant, counts: &Counts) -> Rates {
+    let rate = telemetry.rates.now(now, counts);
+    Rates {
+        records_in_per_second: rounded(rate.records_in),
+        records_out_per_second: rounded(rate.records_out),
+        dead_letters_per_second: rounded(rate.dead_letters),
+        over_seconds: rounded(rate.over.as_secs_f64()),
+    }
+}
+
 fn totals(telemetry: &Telemetry, counts: &Counts, of_process: BTreeMap<&'static str, u64>) -> Totals {
     let renewals = Renewal::ALL.into_iter().map(|reason| (reason.name().to_owned(), telemetry.guests.renewals(reason)));
     let panics = telemetry.threads.panics().into_iter().chain(of_process);
@@ -177,11 +182,11 @@ fn of_group(fingerprint: &str, group: &Group) -> FailureGroup {
     }
 }
 
-fn time(time: DateTime<Utc>) -> String {
+pub(super) fn time(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-fn rounded(number: f64) -> f64 {
+pub(super) fn rounded(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
 }
 

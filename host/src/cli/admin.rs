@@ -6,7 +6,7 @@ use super::CliError;
 use super::readers::path;
 use super::sources::{Environment, Given, Sources};
 use crate::config::AdminConfig;
-use crate::config::admin::address;
+use crate::config::admin::{self, address};
 use crate::config::tracing::{base, whole};
 use mapper_telemetry::spans::TracingConfig;
 
@@ -28,6 +28,11 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<(Option<AdminConfig>, Opti
         ));
     }
     Ok((admin, token))
+}
+
+/// The path of a proxy before the server; empty for none.
+pub(super) fn base_path(sources: &Sources<'_>) -> Result<String, CliError> {
+    Ok(sources.optional("admin-base-path", admin::base_path)?.unwrap_or_default())
 }
 
 /// The destination of spans, from the setting or from the variables of OpenTelemetry.

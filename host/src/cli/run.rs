@@ -65,6 +65,7 @@ fn process(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
         cache_dir: cache_dir(sources)?,
         state_dir: state_dir(sources)?,
         admin,
+        admin_base_path: admin::base_path(sources)?,
         tracing: admin::tracing(sources)?,
         alert_webhook: sources.find("alert-webhook").map(|given| given.read_secret(webhook::url)).transpose()?,
         admin_token_file,

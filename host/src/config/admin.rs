@@ -26,9 +26,39 @@ pub(crate) fn address(text: &str) -> Read<Option<SocketAddr>> {
     })
 }
 
+/// The path of a proxy: begins with a slash and does not end with one. Its characters need no escape in a URL or a cookie.
+pub(crate) fn base_path(text: &str) -> Read<String> {
+    let is_part = |part: &str| {
+        !part.is_empty()
+            && part != "."
+            && part != ".."
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+    };
+    if text == "/" {
+        return Ok(String::new());
+    }
+    match text.strip_prefix('/').map(|rest| rest.strip_suffix('/').unwrap_or(rest)) {
+        Some(path) if path.split('/').all(is_part) => Ok(format!("/{path}")),
+        _ => {
+            Err("give a path such as /mapper or /tools/mapper: parts of letters, digits, '-', '.', '_' and '~'"
+                .to_owned())
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn base_path_has_a_slash_at_its_beginning_only() {
+        for (text, read) in [("/", ""), ("/mapper", "/mapper"), ("/a/b-1/", "/a/b-1")] {
+            assert_eq!(base_path(text), Ok(read.to_owned()), "{text}");
+        }
+        for text in ["", "mapper", "//", "/a//b", "/a b", "/a;b", "/{name}", "/..", "/a?b", "/é"] {
+            assert!(base_path(text).is_err_and(|allowed| allowed.contains("/mapper")), "{text}");
+        }
+    }
 
     #[test]
     fn admin_address_is_an_ip_address_with_a_port() {

@@ -87,6 +87,7 @@ mod tests {
             cache_dir: None,
             state_dir: None,
             admin: None,
+            admin_base_path: String::new(),
             tracing: None,
             alert_webhook: None,
             admin_token_file: None,

@@ -107,13 +107,12 @@ pub(super) fn shadow(status: &ShadowStatus) -> Vec<Line> {
 pub(super) fn history(terms: &[TermView]) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     for view in terms {
-        let by = serde_json::to_string(&view.by).unwrap_or_default();
         let title = format!(
             "{} {}  since {} by {}{}{}",
             if view.current { "*" } else { " " },
             view.version,
             view.since,
-            by.trim_matches('"'),
+            view.by.name(),
             if view.forced { ", forced" } else { "" },
             if view.before.is_none() { "; nothing to roll back to" } else { "" },
         );

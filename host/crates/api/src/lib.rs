@@ -8,6 +8,7 @@ pub mod alerts;
 pub mod dead_letters;
 pub mod pipelines;
 pub mod redrives;
+pub mod samples;
 pub mod status;
 pub mod versions;
 

@@ -3,8 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::status::Rates;
+
 /// One pipeline of the list. The rest is at `/v1/pipelines/NAME/status`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PipelineSummary {
     /// Its name.
     pub name: String,
@@ -28,4 +30,14 @@ pub struct PipelineSummary {
     pub dead_letters: u64,
     /// Records that are still to be fetched of its partitions, as far as is known.
     pub lag: u64,
+    /// Rates over the last seconds.
+    pub rates: Rates,
+    /// The number of partitions that this host has.
+    pub partitions: usize,
+    /// The workers with an open breaker.
+    pub open_breakers: usize,
+    /// The time that 99 % of the calls of the plugin did not exceed in the last sample, in milliseconds; null without calls.
+    pub mapping_p99_ms: Option<f64>,
+    /// Input records per second in each minute of the last hour, the oldest first.
+    pub last_hour: Vec<f64>,
 }

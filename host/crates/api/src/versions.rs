@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use mapper_core::counts::Tally;
-use mapper_core::identity::{Trigger, Version};
+pub use mapper_core::identity::{Trigger, Version};
 use mapper_core::partition_key::PartitionKey;
 use mapper_core::topics::Recreation;
 

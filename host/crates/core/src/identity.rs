@@ -84,6 +84,20 @@ pub enum Trigger {
     Probation,
 }
 
+impl Trigger {
+    /// The trigger as one word, as the JSON has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::File => "file",
+            Self::Signal => "signal",
+            Self::Http => "http",
+            Self::Rollback => "rollback",
+            Self::Probation => "probation",
+        }
+    }
+}
+
 /// The version that maps the records of a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ActiveVersion {

@@ -6,6 +6,7 @@
 mod about;
 pub mod alerts;
 mod breakers;
+mod call_times;
 mod dead_letters;
 mod failure_log;
 mod failures;
@@ -16,9 +17,11 @@ pub mod metrics;
 mod observer;
 mod process;
 mod rates;
+mod samples;
 pub mod spans;
 mod step_trace;
 mod threads;
+mod timeline;
 mod topics;
 mod workers;
 
@@ -30,6 +33,7 @@ use mapper_pipeline::contracts::{PartitionPosition, SourceObserver};
 use mapper_pipeline::guest::{GuestObserver, Renewal};
 use prometheus_client::metrics::histogram::Histogram;
 
+use crate::call_times::CallTimes;
 use crate::health::Health;
 use crate::spans::Sent;
 use mapper_core::counts::Counts;
@@ -45,8 +49,10 @@ pub use guests::Guests;
 pub use known_groups::{GroupRegistry, KnownGroups};
 pub use observer::TelemetryObserver;
 pub use rates::{EVERY, Rate, Rates};
+pub use samples::{SAMPLE_INTERVAL, Sample, SampleLog};
 pub use step_trace::StepTrace;
 pub use threads::{Role, Threads};
+pub use timeline::{Event, EventKind, Timeline};
 pub use topics::Topics;
 pub use workers::{Worker, WorkerPosition, Workers};
 
@@ -92,6 +98,11 @@ pub struct Telemetry {
     pub distributions: Distributions,
     /// The rates of records.
     pub rates: Rates,
+    /// The samples of the last hour.
+    pub samples: SampleLog,
+    /// The latest events.
+    pub timeline: Timeline,
+    call_times: CallTimes,
     /// The counts of spans.
     pub spans: Arc<Sent>,
     failed: Mutex<Failures>,
@@ -107,6 +118,7 @@ pub struct Telemetry {
     aborts: AtomicU64,
     rebalances: AtomicU64,
     mapped: AtomicU64,
+    batches: AtomicU64,
     mapping_ns: AtomicU64,
     commit_ns: AtomicU64,
 }
@@ -173,7 +185,9 @@ impl Telemetry {
     /// A batch was mapped.
     pub fn mapped(&self, records: usize, took: Duration) {
         self.mapped.fetch_add(records as u64, Ordering::Relaxed);
+        self.batches.fetch_add(1, Ordering::Relaxed);
         add_ns(&self.mapping_ns, took);
+        self.call_times.observe(took);
         self.distributions.mapping.observe(took.as_secs_f64());
         self.distributions.batch.observe(records as f64);
     }
@@ -214,6 +228,15 @@ impl Telemetry {
     /// The number of rebalances that revoked partitions.
     pub fn rebalances(&self) -> u64 {
         self.rebalances.load(Ordering::Relaxed)
+    }
+
+    /// Records that were mapped, whether they are committed or not.
+    fn mapped_records(&self) -> u64 {
+        self.mapped.load(Ordering::Relaxed)
+    }
+
+    fn mapped_batches(&self) -> u64 {
+        self.batches.load(Ordering::Relaxed)
     }
 
     /// Mean mapping time of a record.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::{Failures, Telemetry, Worker};
+use super::{EventKind, Failures, Telemetry, Worker};
 use mapper_core::verdict::FailureKind;
 use mapper_pipeline::activity::Activity;
 use mapper_pipeline::{CommittedTransaction, FailedRecord, Observer};
@@ -24,6 +24,10 @@ impl TelemetryObserver {
     pub fn new(telemetry: Arc<Telemetry>, number: usize) -> Self {
         let worker = telemetry.workers.worker(number);
         Self { telemetry, number, worker, failures: Failures::default() }
+    }
+
+    fn add_event(&self, kind: EventKind, reason: &str) {
+        self.telemetry.timeline.add(kind, self.number, reason, Utc::now());
     }
 }
 
@@ -50,8 +54,9 @@ impl Observer for TelemetryObserver {
         self.telemetry.committed(committed.counts, committed.took);
     }
 
-    fn transaction_aborting(&mut self, _: &'static str) {
+    fn transaction_aborting(&mut self, reason: &'static str) {
         self.telemetry.aborted();
+        self.add_event(EventKind::TransactionAborted, reason);
     }
 
     fn work_discarded(&mut self) {
@@ -60,10 +65,12 @@ impl Observer for TelemetryObserver {
 
     fn partitions_revoked(&mut self) {
         self.telemetry.rebalanced();
+        self.add_event(EventKind::PartitionsRevoked, "rebalance");
     }
 
     fn breaker_opened(&mut self, reason: &str) {
         self.telemetry.breakers.opened(&self.telemetry.health, self.number, reason);
+        self.add_event(EventKind::BreakerOpened, reason);
     }
 
     fn breaker_probe_failed(&mut self, kind: FailureKind, next: Duration) {
@@ -73,6 +80,7 @@ impl Observer for TelemetryObserver {
 
     fn breaker_closed(&mut self, reason: &str) {
         self.telemetry.breakers.closed(&self.telemetry.health, self.number, reason);
+        self.add_event(EventKind::BreakerClosed, reason);
     }
 }
 
@@ -115,5 +123,7 @@ mod tests {
         assert!(telemetry.health.reasons()[0].1.contains("worker 7"), "{:?}", telemetry.health.reasons());
         observer.breaker_closed("a probe succeeded");
         assert_eq!(telemetry.health.reasons(), []);
+        let events: Vec<&str> = telemetry.timeline.latest().iter().map(|event| event.kind.name()).collect();
+        assert_eq!(events, ["breaker-closed", "breaker-opened"]);
     }
 }

@@ -19,6 +19,15 @@ pub(super) const SETTINGS: &[Setting] = &[
     ADMIN_TOKEN_FILE,
     setting(
         HEADING,
+        "admin-base-path",
+        "PATH",
+        Text,
+        Empty,
+        "The path under which a proxy shows the admin server, such as /mapper. Links of the console begin with it, and the \
+         server answers below it, too, so the proxy may keep it or remove it",
+    ),
+    setting(
+        HEADING,
         "otlp-endpoint",
         "URL",
         Text,

@@ -1,0 +1,58 @@
+//! `/samples` and `/timeline`: what a pipeline did in the last hour.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use mapper_api::samples::{Samples, TimelineEvent};
+use mapper_telemetry::{Event, SAMPLE_INTERVAL, Sample, Telemetry};
+
+use super::json::Json;
+use super::pipelines::OfPipeline;
+use super::status::{rounded, time};
+use crate::pipelines::PipelineRegistry;
+
+/// The samples of a minute.
+const PER_MINUTE: usize = 6;
+
+pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
+    Router::new().route("/samples", get(samples)).route("/timeline", get(timeline))
+}
+
+async fn samples(OfPipeline(entry): OfPipeline) -> Json<Samples> {
+    let samples = entry.telemetry.samples.all();
+    let column = |value: fn(&Sample) -> f64| samples.iter().map(|sample| rounded(value(sample))).collect();
+    Json(Samples {
+        interval_seconds: SAMPLE_INTERVAL.as_secs(),
+        at_ms: samples.iter().map(|sample| sample.at.timestamp_millis()).collect(),
+        records_in: column(|sample| sample.records_in),
+        records_out: column(|sample| sample.records_out),
+        dead_letters: column(|sample| sample.dead_letters),
+        lag: samples.iter().map(|sample| sample.lag).collect(),
+        mapping_p99_ms: samples.iter().map(p99_ms).collect(),
+        batch_records: samples.iter().map(|sample| sample.batch_records.map(rounded)).collect(),
+        guest_memory_bytes: samples.iter().map(|sample| sample.guest_memory_bytes).collect(),
+    })
+}
+
+async fn timeline(OfPipeline(entry): OfPipeline) -> Json<Vec<TimelineEvent>> {
+    Json(entry.telemetry.timeline.latest().into_iter().map(event).collect())
+}
+
+fn event(Event { kind, at, worker, reason, count }: Event) -> TimelineEvent {
+    TimelineEvent { kind: kind.name().to_owned(), at: time(at), worker, reason, count }
+}
+
+/// The p99 of the last sample, and the rate of each minute.
+pub(super) fn last_hour(telemetry: &Telemetry) -> (Option<f64>, Vec<f64>) {
+    let samples = telemetry.samples.all();
+    let mean = |minute: &[Sample]| minute.iter().map(|sample| sample.records_in).sum::<f64>() / minute.len() as f64;
+    // From the end, so that the last minute is complete.
+    let mut minutes: Vec<f64> = samples.rchunks(PER_MINUTE).map(|minute| rounded(mean(minute))).collect();
+    minutes.reverse();
+    (samples.last().and_then(p99_ms), minutes)
+}
+
+fn p99_ms(sample: &Sample) -> Option<f64> {
+    sample.mapping_p99.map(|p99| (p99.as_secs_f64() * 1e6).round() / 1e3)
+}

@@ -1,0 +1,176 @@
+//! A window of Chromium.
+
+use std::time::{Duration, Instant};
+
+use fantoccini::elements::Element;
+use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::{Client, ClientBuilder, Locator};
+use http::Method;
+use serde_json::{Value, json};
+
+const SOON: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(50);
+
+/// A window. What its pages log and request is recorded.
+#[derive(Clone)]
+pub(super) struct Tab {
+    client: Client,
+}
+
+/// Chrome's own command for its logs.
+#[derive(Debug)]
+struct TakeLog(&'static str);
+
+impl WebDriverCompatibleCommand for TakeLog {
+    fn endpoint(&self, base: &url::Url, session: Option<&str>) -> Result<url::Url, url::ParseError> {
+        base.join(&format!("session/{}/se/log", session.unwrap_or_default()))
+    }
+
+    fn method_and_body(&self, _: &url::Url) -> (Method, Option<String>) {
+        (Method::POST, Some(json!({ "type": self.0 }).to_string()))
+    }
+}
+
+impl Tab {
+    pub(super) async fn open(driver: &str, has_scripts: bool) -> Self {
+        let scripts = if has_scripts { 1 } else { 2 };
+        let capabilities = json!({
+            "goog:chromeOptions": {
+                "args": [
+                    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
+                    "--disable-component-update", "--disable-sync", "--no-first-run",
+                    // Nothing beside this machine is looked up.
+                    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+                ],
+                "prefs": { "profile.managed_default_content_settings.javascript": scripts },
+            },
+            "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
+        });
+        let Value::Object(capabilities) = capabilities else { unreachable!() };
+        let client = ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new())
+            .capabilities(capabilities)
+            .connect(driver)
+            .await
+            .expect("a browser");
+        Self { client }
+    }
+
+    pub(super) async fn close(self) {
+        self.client.close().await.expect("the browser ends");
+    }
+
+    pub(super) async fn goto(&self, url: &str) {
+        self.client.goto(url).await.unwrap_or_else(|error| panic!("{url}: {error}"));
+    }
+
+    pub(super) async fn resize(&self, width: u32, height: u32) {
+        self.client.set_window_size(width, height).await.expect("a size");
+    }
+
+    /// The text of the page; empty while it is replaced.
+    pub(super) async fn text(&self) -> String {
+        match self.client.find(Locator::Css("body")).await {
+            Ok(body) => body.text().await.unwrap_or_default(),
+            Err(_) => String::new(),
+        }
+    }
+
+    pub(super) async fn html(&self) -> String {
+        self.client.source().await.expect("a page")
+    }
+
+    /// Waits until the page has this text. Loads it again meanwhile, so it must not be the answer to a form.
+    pub(super) async fn wait_and_reload_for(&self, text: &str) {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let seen = self.text().await;
+            if seen.contains(text) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "'{text}' never came:\n{seen}");
+            tokio::time::sleep(POLL).await;
+            self.client.refresh().await.expect("a page");
+        }
+    }
+
+    /// Waits for an element of this page.
+    pub(super) async fn element(&self, css: &str) -> Element {
+        match self.client.wait().at_most(SOON).for_element(Locator::Css(css)).await {
+            Ok(element) => element,
+            Err(error) => panic!("{css}: {error}:\n{}", self.text().await),
+        }
+    }
+
+    pub(super) async fn count(&self, css: &str) -> usize {
+        self.client.find_all(Locator::Css(css)).await.expect("a search").len()
+    }
+
+    /// Clicks a button or a link with this text.
+    pub(super) async fn click(&self, text: &str) {
+        let path = format!("//button[normalize-space()='{text}'] | //a[normalize-space()='{text}']");
+        match self.client.wait().at_most(SOON).for_element(Locator::XPath(&path)).await {
+            Ok(element) => element.click().await.unwrap_or_else(|error| panic!("{text}: {error}")),
+            Err(error) => panic!("{text}: {error}:\n{}", self.text().await),
+        }
+    }
+
+    /// Clicks the first element.
+    pub(super) async fn click_on(&self, css: &str) {
+        self.element(css).await.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
+    }
+
+    pub(super) async fn clear(&self, css: &str) {
+        self.element(css).await.clear().await.unwrap_or_else(|error| panic!("{css}: {error}"));
+    }
+
+    pub(super) async fn url(&self) -> String {
+        self.client.current_url().await.expect("an address").to_string()
+    }
+
+    /// Waits until the page, or the one that a click opens, has this text.
+    pub(super) async fn wait_for(&self, text: &str) {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let seen = self.text().await;
+            if seen.contains(text) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "'{text}' never came:\n{seen}");
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Confirms the question of a script.
+    pub(super) async fn accept(&self) {
+        self.client.accept_alert().await.expect("a question");
+    }
+
+    pub(super) async fn dismiss(&self) {
+        self.client.dismiss_alert().await.expect("a question");
+    }
+
+    pub(super) async fn fill(&self, css: &str, text: &str) {
+        self.element(css).await.send_keys(text).await.unwrap_or_else(|error| panic!("{css}: {error}"));
+    }
+
+    pub(super) async fn run(&self, script: &str, args: Vec<Value>) -> Value {
+        self.client.execute_async(script, args).await.unwrap_or_else(|error| panic!("{script:.80}: {error}"))
+    }
+
+    /// The lines of the browser's console since the last call.
+    pub(super) async fn console(&self) -> Vec<String> {
+        let log = self.client.issue_cmd(TakeLog("browser")).await.expect("a log");
+        let lines = log.as_array().expect("a list").iter();
+        lines.map(|line| format!("{}: {}", line["level"], line["message"])).collect()
+    }
+
+    /// The addresses that pages have requested since the last call.
+    pub(super) async fn requests(&self) -> Vec<String> {
+        let log = self.client.issue_cmd(TakeLog("performance")).await.expect("a log");
+        let messages = log.as_array().expect("a list").iter().filter_map(|line| line["message"].as_str());
+        let messages = messages.filter_map(|message| serde_json::from_str::<Value>(message).ok());
+        let sent = messages.filter(|message| message["message"]["method"] == "Network.requestWillBeSent");
+        sent.filter_map(|message| message["message"]["params"]["request"]["url"].as_str().map(ToOwned::to_owned))
+            .collect()
+    }
+}
