@@ -19,8 +19,8 @@ use super::error::LetterError;
 use super::progress::Progress;
 use crate::config::DlqTopics;
 
-const FETCH_RECORDS: usize = 10_000;
-const FETCH_BYTES: usize = 4 << 20;
+const FETCH_RECORDS: usize = 2_000;
+const FETCH_BYTES: usize = 1 << 20;
 const FETCH_WAIT: Duration = Duration::from_millis(200);
 
 /// Reads a topic to its end, batch by batch, until `visit` breaks.

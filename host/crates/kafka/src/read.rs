@@ -16,8 +16,14 @@ use super::until::EndOffsets;
 use mapper_core::record::{Batch, Positions};
 use mapper_core::shutdown::{Halt, Shutdown};
 
-/// The size of the buffer of fetched records.
-const BUFFER_KIB: &str = "16384";
+/// Bound the memory of a reader of many records: compressed records of a fetch take many times its size. Values of the user come first.
+const BUFFERS: [(&str, &str); 4] = [
+    ("queued.min.messages", "2000"),
+    ("queued.max.messages.kbytes", "2048"),
+    ("max.partition.fetch.bytes", "131072"),
+    // The pause of a partition if the buffer is full. The default of one second stalls the reader.
+    ("fetch.queue.backoff.ms", "2"),
+];
 const WAIT: Duration = Duration::from_millis(200);
 
 /// A reader of one topic. It keeps the order within each partition.
@@ -63,7 +69,11 @@ impl TopicReader {
         let until = ranges.iter().map(|(partition, first, end)| (*partition, if first >= end { 0 } else { *end }));
         let until = EndOffsets::new(until.collect());
         let mut config = settings.query_client();
-        config.set("queued.max.messages.kbytes", BUFFER_KIB);
+        for (name, value) in BUFFERS {
+            if config.get(name).is_none() {
+                config.set(name, value);
+            }
+        }
         let starts = ranges.iter().map(|(partition, first, _)| (*partition, Offset::Offset(*first)));
         let assigned = groupless::assign(config, topic, starts);
         let (consumer, queue) = assigned.map_err(|error| groupless::unreadable(topic, error))?;
