@@ -14,6 +14,7 @@ mod metrics;
 mod parameters;
 pub(crate) mod pipelines;
 mod probes;
+mod recent;
 mod redrives;
 #[cfg(test)]
 mod reference;

@@ -3,6 +3,7 @@
 mod browser;
 mod every_page;
 mod letters;
+mod live;
 mod versions;
 
 use std::fs;

@@ -9,13 +9,14 @@ use axum::routing::get;
 use super::accept::{self, Offer};
 
 /// The routes: method, path and purpose. `docs/http-api.md` has the same.
-pub(super) const ENDPOINTS: [(&str, &str, &str); 31] = [
+pub(super) const ENDPOINTS: [(&str, &str, &str); 32] = [
     ("GET", "/livez", "whether the host is alive, or must be restarted"),
     ("GET", "/readyz", "whether the host maps records; the reasons if it does not"),
     ("GET", "/metrics", "metrics for Prometheus"),
     ("GET", "/status", "the state of the host, as JSON"),
     ("GET", "/samples", "rates, lag, mapping time and memory of the last hour, as JSON"),
     ("GET", "/timeline", "aborted transactions, rebalances and breakers, as JSON"),
+    ("GET", "/recent", "a sample of the latest records with their verdicts, as JSON"),
     ("GET", "/history", "the versions of the plugin, as JSON"),
     ("POST", "/swap", "swaps to the plugin in the body (mapper-host swap FILE)"),
     ("GET", "/rollback", "the version that a rollback returns to, as JSON"),

@@ -17,6 +17,7 @@ use mapper_api::dead_letters::{
     RecordedDecision,
 };
 use mapper_api::pipelines::PipelineSummary;
+use mapper_api::recent::RecentRecords;
 use mapper_api::redrives::{LetterTryOut, Redrive};
 use mapper_api::samples::{Samples, TimelineEvent};
 use mapper_api::status::Status;
@@ -34,7 +35,7 @@ browser to the [console](console.md). `mapper-host swap`,
 - The routes from `/status` on are those of the only pipeline. Each pipeline has them below `/v1/pipelines/NAME`, too, as in
   `/v1/pipelines/orders/swap`. If the host has several [pipelines](pipelines.md), a route without that prefix answers 409 with their names,
   and a name that does not exist gets 404.
-- Anyone who reaches the server can read your dead letters, and examples of your data in `/status`. If it listens on an address that other machines can reach,
+- Anyone who reaches the server can read your dead letters, and examples of your data in `/status` and `/recent`. If it listens on an address that other machines can reach,
   requests that change something need the token of `--admin-token-file`: `Authorization: Bearer TOKEN`, else 401.
 - A request from a web page of another origin gets 403. So does a request by another name than that of this machine, if the server
   listens on this machine only.
@@ -66,7 +67,7 @@ const PLUGIN: Option<&str> =
 
 const STARTING: (u16, &str) = (503, "the host starts or ends, or newer plugins are being sent");
 
-const DETAILS: [Details; 14] = [
+const DETAILS: [Details; 15] = [
     Details {
         route: ("GET", "/livez"),
         query: &[],
@@ -108,6 +109,19 @@ const DETAILS: [Details; 14] = [
         query: &[],
         body: None,
         answers: &[(200, "a list of [TimelineEvent](#timelineevent), the latest first")],
+    },
+    Details {
+        route: ("GET", "/recent"),
+        query: &[
+            ("verdict=VERDICT", "only records that were `produced`, `skipped` or `failed`"),
+            ("key=KEY", "only records with this key"),
+        ],
+        body: None,
+        answers: &[
+            (200, "[RecentRecords](#recentrecords), 100 at most"),
+            (400, "[ErrorBody](#errorbody): a parameter is unknown or not allowed"),
+            STARTING,
+        ],
     },
     Details {
         route: ("GET", "/v1/pipelines"),
@@ -203,11 +217,12 @@ fn page() -> String {
             page += &format!("| {status} | {meaning} |\n");
         }
     }
-    let types: [Schema; 20] = [
+    let types: [Schema; 21] = [
         schemars::schema_for!(Status),
         schemars::schema_for!(PipelineSummary),
         schemars::schema_for!(Samples),
         schemars::schema_for!(TimelineEvent),
+        schemars::schema_for!(RecentRecords),
         schemars::schema_for!(TermView),
         schemars::schema_for!(Report),
         schemars::schema_for!(RollbackPlan),

@@ -74,7 +74,7 @@ impl From<Busy> for Failed {
     }
 }
 
-fn control(entry: &Entry) -> Result<&Arc<Control>, Failed> {
+pub(super) fn control(entry: &Entry) -> Result<&Arc<Control>, Failed> {
     entry.versions().ok_or_else(|| failed(StatusCode::SERVICE_UNAVAILABLE, "the pipeline is still starting"))
 }
 

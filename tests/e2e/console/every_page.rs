@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 
 /// Records that would harm a careless page.
-const HOSTILE: [&[u8]; 6] = [
+pub(super) const HOSTILE: [&[u8]; 6] = [
     b"<script>document.title='harmed'</script>",
     b"\x1b[2J\x1b]0;harmed\x07",
     "a\u{202e}b\u{2066}c".as_bytes(),
@@ -27,7 +27,7 @@ fn pages(stage: &Stage<'_>) -> Vec<String> {
         format!("/pipelines/default/dead-letters/letter?position={position}")
     };
     let fixed = ["", "/login", "/pipelines/default", "/pipelines/default/versions", "/pipelines/none", "/nothing"];
-    let more = ["/pipelines/default/dead-letters", "/pipelines/default/redrives"];
+    let more = ["/pipelines/default/live", "/pipelines/default/dead-letters", "/pipelines/default/redrives"];
     let paths = fixed.into_iter().chain(more).map(ToOwned::to_owned);
     let paths = paths.chain([format!("/pipelines/default/dead-letters/groups/{group}")]).chain(letters.map(letter));
     paths.map(|path| stage.page(&path)).collect()

@@ -18,16 +18,18 @@ pub(crate) const KEY_FIELD: &str = "key";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tab {
     Pipeline,
+    Live,
     Versions,
     DeadLetters,
 }
 
 impl Tab {
-    const ALL: [Self; 3] = [Self::Pipeline, Self::Versions, Self::DeadLetters];
+    const ALL: [Self; 4] = [Self::Pipeline, Self::Live, Self::Versions, Self::DeadLetters];
 
     fn title(self) -> &'static str {
         match self {
             Self::Pipeline => "Pipeline",
+            Self::Live => "Live",
             Self::Versions => "Versions",
             Self::DeadLetters => "Dead letters",
         }
@@ -36,6 +38,7 @@ impl Tab {
     fn path(self) -> &'static str {
         match self {
             Self::Pipeline => "",
+            Self::Live => "/live",
             Self::Versions => "/versions",
             Self::DeadLetters => "/dead-letters",
         }

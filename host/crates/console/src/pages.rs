@@ -1,6 +1,7 @@
 //! The pages.
 
 mod dead_letters;
+mod live;
 mod overview;
 mod pipeline;
 mod redrives;
@@ -26,6 +27,7 @@ pub(crate) fn routes() -> Router<Arc<Console>> {
     Router::new()
         .route("/", get(overview::page))
         .route("/pipelines/{name}", get(pipeline::page))
+        .route("/pipelines/{name}/live", get(live::page))
         .route("/pipelines/{name}/versions", get(versions::page))
         .route("/pipelines/{name}/dead-letters", get(dead_letters::page))
         .route("/pipelines/{name}/dead-letters/groups/{fingerprint}", get(dead_letters::group_page))

@@ -277,3 +277,49 @@ async fn refused_upload_shows_the_reason_and_offers_no_swap() {
     assert!(page.text.contains("The version was refused") && page.text.contains("not a component"), "{}", page.text);
     assert!(!page.text.contains("/swap\""), "{}", page.text);
 }
+
+fn recent(verdict: &str, value: &Value, more: &Value) -> Value {
+    let mut record = json!({
+        "position": "visits/0@12", "mapped_at": "2026-11-27T10:00:00.000Z", "timestamp_ms": null, "headers": 2, "key": null, "value": value,
+        "plugin": {"name": "reduce_visit", "version": "0.1.0", "digest": "aa"}, "verdict": verdict, "failure": null, "outputs": [],
+        "more_outputs": 0,
+    });
+    let (record_fields, more) = (record.as_object_mut().unwrap(), more.as_object().unwrap());
+    record_fields.extend(more.clone());
+    record
+}
+
+#[tokio::test]
+async fn live_page_shows_hostile_records_as_text_and_passes_its_filters_to_the_api() {
+    let text = |text: &str| json!({"text": text, "bytes": text.len(), "cut": false});
+    let hostile = text("<script>alert(1)</script>");
+    let output = json!({"topic": "reduced", "key": text("a\u{202e}b"), "value": text("\u{1b}[2J")});
+    let records = json!([
+        recent("produced", &hostile, &json!({"outputs": [output], "more_outputs": 4})),
+        recent(
+            "failed",
+            &json!({"base64": "/zw=", "bytes": 4096, "cut": true}),
+            &json!({"failure": {"kind": "rejected", "message": hostile}})
+        ),
+    ]);
+    let mut browser = Browser::new(api(vec![
+        ("GET /v1/pipelines/orders/recent", 200, json!({"records": records, "sampled": 130})),
+        ("GET /v1/pipelines/orders/recent?verdict=skipped&key=a%26b", 200, json!({"records": [], "sampled": 130})),
+        ("GET /v1/pipelines/new/recent", 503, json!({"step": null, "reason": "the pipeline is still starting"})),
+    ]));
+    let page = browser.get("/pipelines/orders/live").await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    assert!(page.text.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && !page.text.contains("<script>alert"));
+    assert!(page.text.contains("a\\u{202e}b") && page.text.contains("\\x1b[2J"), "{}", page.text);
+    assert!(page.text.contains("\\xff&lt;…") && page.text.contains("4.0 KiB in all"), "{}", page.text);
+    assert!(page.text.contains("4 further outputs") && page.text.contains("a sample of 130"), "{}", page.text);
+    assert!(page.text.contains("/dead-letters/letter?position=visits%2F0%4012\""), "{}", page.text);
+    assert!(page.text.contains("data-live=\"5\"") && page.text.contains("live?paused=true"), "{}", page.text);
+    let page = browser.get("/pipelines/orders/live?verdict=skipped&key=a%26b&paused=true").await;
+    assert!(page.text.contains("No record of the sample"), "{}", page.text);
+    assert!(!page.text.contains("data-live=") && page.text.contains("value=\"a&amp;b\""), "{}", page.text);
+    assert!(page.text.contains("href=\"/base/console/pipelines/orders/live?verdict=skipped&amp;key=a%26b\">Resume"));
+    let page = browser.get("/pipelines/new/live").await;
+    assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(page.text.contains("still starting"), "{}", page.text);
+}

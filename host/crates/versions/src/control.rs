@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use mapper_api::recent::RecentRecords;
 use mapper_api::versions::{ProbationStatus, RollbackPlan, SpanView, TermView, Versions};
 
+use mapper_core::decision::Routes;
 use mapper_core::partition_key::PartitionKey;
 
 use super::history::{Span, Term};
+use super::recent::{RecentFilter, recent_records};
 use super::rollback::plan_rollback;
 use super::slot::Slot;
 use super::swapper::RequestQueue;
@@ -19,6 +22,7 @@ pub struct Control<M> {
     pub requests: Arc<RequestQueue>,
     pub uploads: Uploads,
     pub(super) slot: Arc<Slot<M>>,
+    pub(super) routes: Arc<Routes>,
 }
 
 impl<M> fmt::Debug for Control<M> {
@@ -28,8 +32,8 @@ impl<M> fmt::Debug for Control<M> {
 }
 
 impl<M> Control<M> {
-    pub fn new(requests: Arc<RequestQueue>, slot: Arc<Slot<M>>) -> Self {
-        Self { requests, uploads: Uploads::default(), slot }
+    pub fn new(requests: Arc<RequestQueue>, slot: Arc<Slot<M>>, routes: Arc<Routes>) -> Self {
+        Self { requests, uploads: Uploads::default(), slot, routes }
     }
 
     pub fn status(&self) -> Option<Versions> {
@@ -62,6 +66,11 @@ impl<M> Control<M> {
     /// As [`plan_rollback`].
     pub fn rollback_plan(&self, to: Option<&str>) -> Result<RollbackPlan, String> {
         self.slot.journal.read(|history| plan_rollback(history, to))
+    }
+
+    /// The sampled records that the filter selects, the latest first.
+    pub fn recent(&self, filter: &RecentFilter) -> RecentRecords {
+        recent_records(self.slot.sample(), filter, &self.routes)
     }
 
     /// All terms, the latest one first.

@@ -12,6 +12,7 @@ pub mod notification;
 pub mod outcome;
 pub mod priority;
 pub mod probation;
+pub mod recent;
 pub mod rollback;
 pub mod sample;
 pub mod shadow;

@@ -76,6 +76,18 @@ impl Outcome {
 }
 
 impl OwnedOutput {
+    pub fn topic<'r>(&self, routes: &'r Routes) -> &'r str {
+        &routes.get(self.route).topic
+    }
+
+    pub fn key(&self) -> Option<&[u8]> {
+        self.key.as_deref()
+    }
+
+    pub fn value(&self) -> Option<&[u8]> {
+        self.value.as_deref()
+    }
+
     fn bytes(&self) -> usize {
         let headers: usize =
             self.headers.iter().map(|(name, value)| name.len() + value.as_ref().map_or(0, Vec::len)).sum();
@@ -137,7 +149,7 @@ pub fn describe_both(old: &Outcome, new: &Outcome, routes: &Routes) -> [String; 
                     .iter()
                     .map(|(name, value)| format!("{}={}", name.escape_ascii(), excerpt(value.as_deref())))
                     .collect();
-                let (topic, key) = (&routes.get(made.route).topic, excerpt(made.key.as_deref()));
+                let (topic, key) = (made.topic(routes), excerpt(made.key.as_deref()));
                 let (value, time) = (excerpt(made.value.as_deref()), made.timestamp_ms.unwrap_or(-1));
                 format!("to '{topic}' {key} = {value} [{}] at {time}", headers.join(", "))
             });

@@ -1,9 +1,13 @@
-//! A bounded sample of the last records of a worker, with their outcomes. A try-out maps it again.
+//! A bounded sample of the last records of a worker, with their outcomes. A try-out maps it again, and the console shows it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
 
 use super::outcome::Outcome;
 use mapper_core::decision::Decision;
+use mapper_core::identity::ActiveVersion;
 use mapper_core::record::{Batch, Record};
 
 /// The most records per worker that succeeded, and the most that failed.
@@ -17,6 +21,9 @@ pub struct Sampled {
     /// A batch with this record only.
     pub batch: Batch,
     pub outcome: Outcome,
+    /// The version that has mapped it.
+    pub version: Arc<ActiveVersion>,
+    pub mapped_at: DateTime<Utc>,
 }
 
 /// The sample of one batch: the first successes and the first failures, up to a limit each.
@@ -45,19 +52,24 @@ impl BatchSample {
         [0, 1].map(|kind| self.limits[kind] - self.free[kind])
     }
 
-    pub(super) fn add(&mut self, record: Record<'_>, decision: &Decision<'_>) {
+    pub(super) fn add(&mut self, record: Record<'_>, decision: &Decision<'_>, version: &Arc<ActiveVersion>) {
         let free = &mut self.free[usize::from(decision.failure().is_some())];
         if *free > 0 {
             *free -= 1;
-            self.records.push(Sampled { batch: record.alone(), outcome: Outcome::from_decision(record, decision) });
+            self.records.push(Sampled {
+                batch: record.alone(),
+                outcome: Outcome::from_decision(record, decision),
+                version: version.clone(),
+                mapped_at: Utc::now(),
+            });
         }
     }
 }
 
-/// A FIFO of bounded length and size.
+/// A FIFO of bounded length and size. Readers share the records, so that they do not copy them while a worker waits.
 #[derive(Debug, Default)]
 struct Ring {
-    records: VecDeque<Sampled>,
+    records: VecDeque<Arc<Sampled>>,
     bytes: usize,
 }
 
@@ -99,7 +111,7 @@ impl Ring {
             self.bytes -= oldest.bytes();
         }
         self.bytes += bytes;
-        self.records.push_back(sampled);
+        self.records.push_back(Arc::new(sampled));
     }
 }
 
@@ -113,15 +125,21 @@ impl Sample {
         ring.push(sampled);
     }
 
-    pub fn records(&self) -> impl Iterator<Item = &Sampled> {
+    pub fn records(&self) -> impl Iterator<Item = &Arc<Sampled>> {
         self.succeeded.records.iter().chain(&self.failed.records)
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use mapper_core::identity::Version;
     use mapper_core::verdict::FailureKind;
+
+    pub(crate) fn version() -> Arc<ActiveVersion> {
+        let version = Version { name: "reduce".to_owned(), version: "1.0.0".to_owned(), digest: "aa".to_owned() };
+        Arc::new(ActiveVersion { term: 1, version, contract: "1.0.0" })
+    }
 
     fn sampled(offset: i64, bytes: usize, failed: bool) -> Sampled {
         let mut batch = Batch::new("visits");
@@ -130,7 +148,7 @@ mod tests {
             true => Outcome::Failed { kind: FailureKind::Rejected, message: String::new() },
             false => Outcome::Produced(Vec::new()),
         };
-        Sampled { batch, outcome }
+        Sampled { batch, outcome, version: version(), mapped_at: Utc::now() }
     }
 
     #[test]

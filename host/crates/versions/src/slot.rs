@@ -276,7 +276,7 @@ impl<M> Slot<M> {
     }
 
     /// The samples of all workers, without duplicates. A rebalance can move an uncommitted record to another worker.
-    pub fn sample(&self) -> Vec<Sampled> {
+    pub fn sample(&self) -> Vec<Arc<Sampled>> {
         let mut positions = BTreeSet::new();
         let all = self.samples.iter().flat_map(|sample| lock(sample).records().cloned().collect::<Vec<_>>());
         all.filter(|sampled| positions.insert(sampled.record().position())).collect()

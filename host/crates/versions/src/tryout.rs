@@ -1,5 +1,6 @@
 //! The try-out: a new version maps the sampled records and the cases. Its outcomes are compared with the earlier ones.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::outcome::{Outcome, describe_both, excerpt};
@@ -103,7 +104,7 @@ impl Trial {
     }
 
     /// Maps the records, one per call, until the mapper crashes on one that did not crash before.
-    pub fn map(&mut self, mapper: &mut impl Mapper, sample: &[Sampled], routes: &Routes) {
+    pub fn map(&mut self, mapper: &mut impl Mapper, sample: &[Arc<Sampled>], routes: &Routes) {
         let mut verdicts = Verdicts::default();
         for sampled in sample {
             if self.is_over() {
@@ -150,6 +151,7 @@ mod tests {
     use std::ops::Range;
 
     use super::*;
+    use crate::sample::tests::version;
     use mapper_core::record::Batch;
     use mapper_core::verdict::{Columns, Failure, FailureKind};
 
@@ -176,14 +178,14 @@ mod tests {
     }
 
     /// Records with the outcomes of this mapper.
-    fn sample(values: &[&str], by: &mut FailsOn) -> Vec<Sampled> {
+    fn sample(values: &[&str], by: &mut FailsOn) -> Vec<Arc<Sampled>> {
         let sampled = |(offset, value): (i64, &&str)| {
             let mut batch = Batch::new("visits");
             batch.push((0, offset), 0, None, Some(value.as_bytes()), std::iter::empty());
             let mut verdicts = Verdicts::default();
             by.map(&batch, &mut verdicts);
             let outcome = Outcome::from_verdict(batch.record(0), verdicts.iter().next().unwrap(), &routes());
-            Sampled { batch, outcome }
+            Arc::new(Sampled { batch, outcome, version: version(), mapped_at: chrono::Utc::now() })
         };
         (0..).zip(values).map(sampled).collect()
     }

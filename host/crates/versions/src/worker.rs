@@ -184,7 +184,7 @@ impl<M> VersionSlot for WorkerSlot<M> {
     }
 
     fn record_decided(&mut self, record: Record<'_>, decision: &Decision<'_>) {
-        self.batch_sample.add(record, decision);
+        self.batch_sample.add(record, decision, &self.active);
     }
 
     fn batch_judged(&mut self) {
