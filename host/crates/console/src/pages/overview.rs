@@ -43,7 +43,7 @@ fn content(console: &Console, mut pipelines: Vec<PipelineSummary>, number: PageN
     html! {
         p .summary {
             @if attention == 0 { (pipelines.len()) " pipelines, none needs attention." }
-            @else { strong { (attention) " of " (pipelines.len()) " pipelines need attention." } }
+            @else { strong { "Needs attention: " (attention) " of " (pipelines.len()) " pipelines." } }
         }
         div .scroll tabindex="0" role="group" aria-label="Table" {
             table .pipelines {
