@@ -10,6 +10,7 @@ mod index;
 mod json;
 mod listener;
 mod local_api;
+mod map;
 mod metrics;
 mod parameters;
 pub(crate) mod pipelines;

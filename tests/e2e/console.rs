@@ -4,6 +4,7 @@ mod browser;
 mod every_page;
 mod letters;
 mod live;
+mod playground;
 mod versions;
 
 use std::fs;

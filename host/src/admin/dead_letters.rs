@@ -211,13 +211,20 @@ async fn list_cases(
     Ok((headers, lines).into_response())
 }
 
+/// # Errors
+/// If the content type is not that of JSON.
+pub(super) fn check_json_type(headers: &HeaderMap, example: &str) -> Result<(), Failed> {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|given| given.to_str().ok()).unwrap_or_default();
+    if content_type.split(';').next().map(str::trim) == Some("application/json") {
+        return Ok(());
+    }
+    let why = format!("send JSON as the body, with Content-Type: application/json, such as {example}");
+    Err(failed(StatusCode::UNSUPPORTED_MEDIA_TYPE, why))
+}
+
 /// Reads a JSON body. The content type is one that a web page can't send to another origin.
 async fn json_body<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Failed> {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|given| given.to_str().ok()).unwrap_or_default();
-    if content_type.split(';').next().map(str::trim) != Some("application/json") {
-        let why = "send JSON as the body, with Content-Type: application/json, such as {\"reason\": \"ticket 42\"}";
-        return Err(failed(StatusCode::UNSUPPORTED_MEDIA_TYPE, why));
-    }
+    check_json_type(headers, "{\"reason\": \"ticket 42\"}")?;
     let bytes = to_bytes(body, MAX_JSON_BYTES).await;
     let bytes = bytes.map_err(|error| {
         bad(format!("the body was not complete: {error}. Send at most {MAX_JSON_BYTES} bytes of JSON"))

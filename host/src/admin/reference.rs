@@ -16,6 +16,7 @@ use mapper_api::dead_letters::{
     DecisionRequest, DiscardRequest, DiscardedLetters, Letter, LetterGroupDetails, LetterGroups, LetterPage,
     RecordedDecision,
 };
+use mapper_api::map::{MapRequest, MapResult};
 use mapper_api::pipelines::PipelineSummary;
 use mapper_api::recent::RecentRecords;
 use mapper_api::redrives::{LetterTryOut, Redrive};
@@ -67,7 +68,10 @@ const PLUGIN: Option<&str> =
 
 const STARTING: (u16, &str) = (503, "the host starts or ends, or newer plugins are being sent");
 
-const DETAILS: [Details; 15] = [
+const STARTING_OR_MAPPING: (u16, &str) =
+    (503, "the host starts or ends, or another record has been mapped for 10 s; one is mapped at a time");
+
+const DETAILS: [Details; 16] = [
     Details {
         route: ("GET", "/livez"),
         query: &[],
@@ -121,6 +125,21 @@ const DETAILS: [Details; 15] = [
             (200, "[RecentRecords](#recentrecords), 100 at most"),
             (400, "[ErrorBody](#errorbody): a parameter is unknown or not allowed"),
             STARTING,
+        ],
+    },
+    Details {
+        route: ("POST", "/map"),
+        query: &[],
+        body: Some("[MapRequest](#maprequest), with `Content-Type: application/json`, 86 MiB at most"),
+        answers: &[
+            (200, "[MapResult](#mapresult)"),
+            (400, "[ErrorBody](#errorbody): the body is not allowed"),
+            (404, "[ErrorBody](#errorbody): the record at this position is not in the sample of `/recent`"),
+            (408, "[ErrorBody](#errorbody): the body was not complete within 60 s"),
+            (413, "[ErrorBody](#errorbody): the body or the plugin is too large"),
+            (415, "[ErrorBody](#errorbody): another content type"),
+            (422, "[ErrorBody](#errorbody): the plugin can't be used"),
+            STARTING_OR_MAPPING,
         ],
     },
     Details {
@@ -217,12 +236,14 @@ fn page() -> String {
             page += &format!("| {status} | {meaning} |\n");
         }
     }
-    let types: [Schema; 21] = [
+    let types: [Schema; 23] = [
         schemars::schema_for!(Status),
         schemars::schema_for!(PipelineSummary),
         schemars::schema_for!(Samples),
         schemars::schema_for!(TimelineEvent),
         schemars::schema_for!(RecentRecords),
+        schemars::schema_for!(MapRequest),
+        schemars::schema_for!(MapResult),
         schemars::schema_for!(TermView),
         schemars::schema_for!(Report),
         schemars::schema_for!(RollbackPlan),
@@ -288,7 +309,8 @@ fn routes_answer_503_while_the_host_starts_if_the_page_says_so() {
     let (_server, address) = serve(&single().0);
     for Details { route: (method, path), answers, .. } in details() {
         let status = ask(address, method, path).0;
-        let is_unavailable = answers.contains(&STARTING) || answers.contains(&BUSY);
+        let is_unavailable =
+            answers.contains(&STARTING) || answers.contains(&STARTING_OR_MAPPING) || answers.contains(&BUSY);
         assert_eq!(status == 503, is_unavailable, "{method} {path}: {status}");
     }
 }

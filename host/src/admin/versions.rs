@@ -101,10 +101,23 @@ fn check_media_type(headers: &HeaderMap) -> Result<(), Failed> {
 /// If the body is none, or is not complete.
 pub(super) async fn read_plugin(uploads: &Uploads, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Failed> {
     check_media_type(headers)?;
-    let most = usize::try_from(MAX_PLUGIN_BYTES).unwrap_or(usize::MAX);
-    let too_large = || failed(StatusCode::PAYLOAD_TOO_LARGE, format!("a plugin may have {most} bytes at most"));
+    read_upload(uploads, headers, body, (MAX_PLUGIN_BYTES, "plugin")).await
+}
+
+/// Reads a body that may have a plugin. `limit` has the most bytes, and what the body is.
+///
+/// # Errors
+/// If it is empty, or not complete.
+pub(super) async fn read_upload(
+    uploads: &Uploads,
+    headers: &HeaderMap,
+    body: Body,
+    (max_bytes, what): (u64, &str),
+) -> Result<Vec<u8>, Failed> {
+    let most = usize::try_from(max_bytes).unwrap_or(usize::MAX);
+    let too_large = || failed(StatusCode::PAYLOAD_TOO_LARGE, format!("a {what} may have {most} bytes at most"));
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|bytes: u64| bytes > MAX_PLUGIN_BYTES) {
+    if announced.is_some_and(|bytes: u64| bytes > max_bytes) {
         return Err(too_large());
     }
     let upload = uploads.begin();
@@ -117,7 +130,7 @@ pub(super) async fn read_plugin(uploads: &Uploads, headers: &HeaderMap, body: Bo
     };
     let too_slow = |_| {
         let limit = UPLOAD_TIMEOUT.as_secs();
-        failed(StatusCode::REQUEST_TIMEOUT, format!("the plugin was not complete after {limit} s; send it faster"))
+        failed(StatusCode::REQUEST_TIMEOUT, format!("the {what} was not complete after {limit} s; send it faster"))
     };
     let bytes = read.map_err(too_slow)?.map_err(|error| {
         // A chunked body has no Content-Length.
@@ -125,10 +138,10 @@ pub(super) async fn read_plugin(uploads: &Uploads, headers: &HeaderMap, body: Bo
         if is_too_large {
             return too_large();
         }
-        failed(StatusCode::BAD_REQUEST, format!("the plugin was not complete: {error}. Send it again"))
+        failed(StatusCode::BAD_REQUEST, format!("the {what} was not complete: {error}. Send it again"))
     })?;
     if bytes.is_empty() {
-        return Err(failed(StatusCode::BAD_REQUEST, "the body is empty; send the plugin"));
+        return Err(failed(StatusCode::BAD_REQUEST, format!("the body is empty; send the {what}")));
     }
     Ok(bytes.into())
 }

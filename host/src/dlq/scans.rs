@@ -17,11 +17,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Scans {
     turns: Arc<Semaphore>,
     patience: Duration,
+    /// The name of the threads.
+    thread: &'static str,
 }
 
 impl Default for Scans {
     fn default() -> Self {
-        Self { turns: Arc::new(Semaphore::new(MAX_SCANS)), patience: PATIENCE }
+        Self::new(MAX_SCANS, "dead-letters")
     }
 }
 
@@ -44,6 +46,11 @@ impl Drop for CancelOnDrop {
 }
 
 impl Scans {
+    /// Runs this number of operations at a time, on threads with this name.
+    pub(crate) fn new(most: usize, thread: &'static str) -> Self {
+        Self { turns: Arc::new(Semaphore::new(most)), patience: PATIENCE, thread }
+    }
+
     /// Waits for the turn of a request.
     ///
     /// # Errors
@@ -51,7 +58,7 @@ impl Scans {
     pub(crate) async fn wait_for_turn(&self) -> Result<Turn, ScanError> {
         let turn = tokio::time::timeout(self.patience, self.turns.clone().acquire_owned()).await;
         let Ok(Ok(turn)) = turn else { return Err(ScanError::Busy) };
-        Ok(Turn(turn))
+        Ok(Turn { permit: turn, thread: self.thread })
     }
 
     /// Runs `work` on a thread when it is its turn. Dropping the future requests the shutdown that `work` gets.
@@ -67,7 +74,10 @@ impl Scans {
 }
 
 /// The turn of a request.
-pub(crate) struct Turn(OwnedSemaphorePermit);
+pub(crate) struct Turn {
+    permit: OwnedSemaphorePermit,
+    thread: &'static str,
+}
 
 impl Turn {
     /// As [`Scans::run`].
@@ -84,11 +94,11 @@ impl Turn {
         let scan = move || {
             priority::lower_current_thread();
             let result = work(&requested);
-            drop(self.0);
+            drop(self.permit);
             // The client may be gone.
             let _ = sender.send(result);
         };
-        let spawned = std::thread::Builder::new().name("dead-letters".into()).spawn(scan);
+        let spawned = std::thread::Builder::new().name(self.thread.into()).spawn(scan);
         spawned.map_err(|error| ScanError::Failed(Halt::internal(error)))?;
         result.await.map_err(|_| ScanError::Panicked)?.map_err(ScanError::Failed)
     }

@@ -30,6 +30,8 @@ pub struct PipelineRegistry {
     pub alerts: Arc<AlertCounts>,
     /// The requests that read dead letters.
     pub scans: Scans,
+    /// The requests that map a record.
+    pub mappings: Scans,
     /// The redrives that the admin API has started.
     pub redrives: RedriveJobs,
     /// The clients that follow them.
@@ -46,6 +48,7 @@ impl Default for PipelineRegistry {
             threads: Threads::default(),
             alerts: Arc::default(),
             scans: Scans::default(),
+            mappings: Scans::new(1, "map-record"),
             redrives: RedriveJobs::default(),
             subscribers: Subscribers::default(),
         }

@@ -27,7 +27,12 @@ fn pages(stage: &Stage<'_>) -> Vec<String> {
         format!("/pipelines/default/dead-letters/letter?position={position}")
     };
     let fixed = ["", "/login", "/pipelines/default", "/pipelines/default/versions", "/pipelines/none", "/nothing"];
-    let more = ["/pipelines/default/live", "/pipelines/default/dead-letters", "/pipelines/default/redrives"];
+    let more = [
+        "/pipelines/default/live",
+        "/pipelines/default/playground",
+        "/pipelines/default/dead-letters",
+        "/pipelines/default/redrives",
+    ];
     let paths = fixed.into_iter().chain(more).map(ToOwned::to_owned);
     let paths = paths.chain([format!("/pipelines/default/dead-letters/groups/{group}")]).chain(letters.map(letter));
     paths.map(|path| stage.page(&path)).collect()

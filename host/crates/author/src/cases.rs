@@ -21,6 +21,7 @@ mod bless;
 mod files;
 mod run;
 mod view;
+mod write;
 
 use std::collections::BTreeMap;
 
@@ -35,6 +36,7 @@ pub use bless::bless;
 pub(super) use files::LIMIT;
 pub use files::{CaseFile, CasesError, find_paths, read_all, sibling_path};
 pub use run::{CaseResult, FileResults, run, split_runs};
+pub use write::write;
 
 const KEYS: [&str; 10] =
     ["name", "settings", "input", "output", "outputs", "error", "error_matches", "kind", "skipped", "succeeds"];

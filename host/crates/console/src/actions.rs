@@ -2,6 +2,7 @@
 
 mod candidate;
 mod letters;
+mod playground;
 mod rollback;
 mod upload;
 
@@ -18,7 +19,7 @@ use super::frame::Frame;
 use super::session::Session;
 
 pub(crate) fn routes() -> Router<Arc<Console>> {
-    candidate::routes().merge(rollback::routes()).merge(letters::routes())
+    candidate::routes().merge(rollback::routes()).merge(letters::routes()).merge(playground::routes())
 }
 
 /// A form without other fields.

@@ -81,6 +81,14 @@ pub(crate) fn time(rfc3339: &str) -> Markup {
     html! { time datetime=(at.to_rfc3339_opts(SecondsFormat::Millis, true)) title=(text) { (text) } }
 }
 
+/// The same for a time in milliseconds since 1970.
+pub(crate) fn time_of_ms(ms: i64) -> Markup {
+    match DateTime::from_timestamp_millis(ms) {
+        Some(at) => time(&at.to_rfc3339_opts(SecondsFormat::Millis, true)),
+        None => html! { (ms) " ms" },
+    }
+}
+
 /// Untrusted text: what a browser would not show, or would use to reorder other text, is escaped. maud escapes HTML.
 pub(crate) fn safe(text: &str) -> Cow<'_, str> {
     escape::text(text)

@@ -21,10 +21,11 @@ pub(crate) enum Tab {
     Live,
     Versions,
     DeadLetters,
+    Playground,
 }
 
 impl Tab {
-    const ALL: [Self; 4] = [Self::Pipeline, Self::Live, Self::Versions, Self::DeadLetters];
+    const ALL: [Self; 5] = [Self::Pipeline, Self::Live, Self::Versions, Self::DeadLetters, Self::Playground];
 
     fn title(self) -> &'static str {
         match self {
@@ -32,6 +33,7 @@ impl Tab {
             Self::Live => "Live",
             Self::Versions => "Versions",
             Self::DeadLetters => "Dead letters",
+            Self::Playground => "Playground",
         }
     }
 
@@ -41,6 +43,7 @@ impl Tab {
             Self::Live => "/live",
             Self::Versions => "/versions",
             Self::DeadLetters => "/dead-letters",
+            Self::Playground => "/playground",
         }
     }
 }

@@ -4,6 +4,7 @@ mod dead_letters;
 mod live;
 mod overview;
 mod pipeline;
+pub(crate) mod playground;
 mod redrives;
 mod spans;
 pub(crate) mod versions;
@@ -28,6 +29,7 @@ pub(crate) fn routes() -> Router<Arc<Console>> {
         .route("/", get(overview::page))
         .route("/pipelines/{name}", get(pipeline::page))
         .route("/pipelines/{name}/live", get(live::page))
+        .route("/pipelines/{name}/playground", get(playground::page))
         .route("/pipelines/{name}/versions", get(versions::page))
         .route("/pipelines/{name}/dead-letters", get(dead_letters::page))
         .route("/pipelines/{name}/dead-letters/groups/{fingerprint}", get(dead_letters::group_page))

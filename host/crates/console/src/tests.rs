@@ -134,10 +134,15 @@ impl Browser {
     }
 
     async fn upload(&mut self, path: &str, key: &str, plugin: &str) -> Page {
+        self.upload_with(path, key, plugin, &[]).await
+    }
+
+    async fn upload_with(&mut self, path: &str, key: &str, plugin: &str, fields: &[(&str, &str)]) -> Page {
         let part = |name: &str, more: &str, value: &str| {
             format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"{more}\r\n\r\n{value}\r\n")
         };
-        let form = part("key", "", key) + &part("plugin", "; filename=\"new<b>.wasm\"", plugin) + "--x--\r\n";
+        let fields: String = fields.iter().map(|(name, value)| part(name, "", value)).collect();
+        let form = part("key", "", key) + &fields + &part("plugin", "; filename=\"new<b>.wasm\"", plugin) + "--x--\r\n";
         let request = Request::post(format!("/console{path}"));
         self.send(request.header(CONTENT_TYPE, "multipart/form-data; boundary=x"), form).await
     }
@@ -322,4 +327,48 @@ async fn live_page_shows_hostile_records_as_text_and_passes_its_filters_to_the_a
     let page = browser.get("/pipelines/new/live").await;
     assert_eq!(page.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(page.text.contains("still starting"), "{}", page.text);
+}
+
+#[tokio::test]
+async fn playground_maps_the_record_of_the_form_and_shows_hostile_results_as_text() {
+    let text = |text: &str| json!({"text": text, "bytes": text.len(), "cut": false});
+    let output = json!({
+        "topic": "reduced", "key": null, "value": text("<script>alert(1)</script>"), "timestamp_ms": 5,
+        "headers": [{"name": text("a\u{202e}b"), "value": {"base64": "/w==", "bytes": 1, "cut": false}}],
+    });
+    let produced = json!({
+        "plugin": {"name": "reduce_visit", "version": "0.1.0", "digest": "aa"}, "position": "visits/0@0", "verdict": "produced", "failure": null,
+        "outputs": [output], "more_outputs": 3, "log": "\u{1b}[2J <b>", "mapping_us": 1500, "memory_bytes": 2048, "case": "{\"name\": \"<i>\"}",
+    });
+    let mut browser = Browser::new(api(vec![("POST /v1/pipelines/orders/map", 200, produced)]));
+    let page = browser.get("/pipelines/orders/playground?position=visits%2F0%40%3Cb%3E").await;
+    assert!(page.text.contains("visits/0@&lt;b&gt;") && !page.text.contains("name=\"record-key\""), "{}", page.text);
+    let key = page.key();
+    assert_eq!(
+        browser.upload_with("/pipelines/orders/playground", "AAAA", "", &[]).await.status,
+        StatusCode::FORBIDDEN
+    );
+    let fields = [("value", "</textarea>\r\nb"), ("record-key", "k"), ("headers", "h: 1")];
+    let page = browser.upload_with("/pipelines/orders/playground", &key, "plugin", &fields).await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    for shown in [
+        "&lt;script&gt;alert(1)",
+        "a\\u{202e}b",
+        "\\xff",
+        "\\x1b[2J &lt;b&gt;",
+        "1.5 ms",
+        "2.0 KiB",
+        "3 further outputs",
+        "&lt;i&gt;",
+    ] {
+        assert!(page.text.contains(shown), "{shown}: {}", page.text);
+    }
+    assert!(page.text.contains("data:application/jsonl;base64,eyJuYW1lIjogIjxpPiJ9Cg==\" download"), "{}", page.text);
+    // The form keeps what was written.
+    assert!(page.text.contains("&lt;/textarea&gt;\nb</textarea>"), "{}", page.text);
+    browser.upload_with("/pipelines/orders/playground", &key, "", &[("position", "visits/0@7"), ("value", "x")]).await;
+    let changes = browser.api.changes.lock().unwrap();
+    let sent: Vec<Value> = changes.iter().map(|change| serde_json::from_slice(&change.body).unwrap()).collect();
+    let record = json!({"value": "</textarea>\nb", "key": "k", "headers": [["h", "1"]]});
+    assert_eq!(sent, [json!({"record": record, "plugin_base64": "cGx1Z2lu"}), json!({"position": "visits/0@7"})]);
 }

@@ -174,6 +174,11 @@ impl Instance {
         self.store.data().limiter.memory()
     }
 
+    /// The last lines of the guest about the last record.
+    pub(super) fn take_output(&self) -> String {
+        self.describer.log.take_tail()
+    }
+
     /// Whether the memory has grown so much that the host should replace the instance. The base memory doesn't count; otherwise a
     /// guest with a large base would be replaced after every call.
     pub(super) fn is_full(&self) -> bool {

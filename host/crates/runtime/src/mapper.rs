@@ -29,6 +29,8 @@ pub struct PluginMapper {
     /// Remaining records to map in small calls.
     small_call_records: usize,
     observer: Option<Arc<dyn GuestObserver>>,
+    /// The last lines of the guest about the last record, if they are wanted.
+    output: Option<String>,
 }
 
 /// An entry of the task stack for a batch.
@@ -57,7 +59,7 @@ enum Outcome {
 impl PluginMapper {
     /// Creates the instance with the first batch.
     pub fn new(plugin: Arc<Plugin>) -> Self {
-        Self { plugin, instance: None, small_call_records: 0, observer: None }
+        Self { plugin, instance: None, small_call_records: 0, observer: None, output: None }
     }
 
     /// Creates the instance now, so that the first batch doesn't wait for it.
@@ -73,6 +75,18 @@ impl PluginMapper {
     pub fn observed_by(mut self, observer: Arc<dyn GuestObserver>) -> Self {
         self.observer = Some(observer);
         self
+    }
+
+    /// Keeps what the guest writes, for [`PluginMapper::output`].
+    #[must_use]
+    pub fn keeping_output(mut self) -> Self {
+        self.output = Some(String::new());
+        self
+    }
+
+    /// The last lines that the guest has written about the last record, if its call succeeded. A failure has its own.
+    pub fn output(&self) -> &str {
+        self.output.as_deref().unwrap_or_default()
     }
 
     fn renew(&mut self, reason: Renewal) {
@@ -120,6 +134,9 @@ impl PluginMapper {
         let result = instance.map(batch, if poll_every_record { 1 } else { STRIDE });
         match &result {
             Ok(columns) => {
+                if let Some(output) = &mut self.output {
+                    *output = instance.take_output();
+                }
                 self.small_call_records = self.small_call_records.saturating_sub(columns.statuses.len());
                 self.renew_if_due();
             }

@@ -13,6 +13,7 @@ use mapper_core::partition_key::PartitionKey;
 use super::history::{Span, Term};
 use super::recent::{RecentFilter, recent_records};
 use super::rollback::plan_rollback;
+use super::sample::{Sampled, position};
 use super::slot::Slot;
 use super::swapper::RequestQueue;
 use super::uploads::Uploads;
@@ -71,6 +72,21 @@ impl<M> Control<M> {
     /// The sampled records that the filter selects, the latest first.
     pub fn recent(&self, filter: &RecentFilter) -> RecentRecords {
         recent_records(self.slot.sample(), filter, &self.routes)
+    }
+
+    /// The sampled record at `TOPIC/PARTITION@OFFSET`; `None` if newer ones have replaced it.
+    pub fn sampled(&self, at: &str) -> Option<Arc<Sampled>> {
+        self.slot.sample().into_iter().find(|sampled| position(sampled.record()) == at)
+    }
+
+    /// The topics of outputs and dead letters.
+    pub fn routes(&self) -> &Arc<Routes> {
+        &self.routes
+    }
+
+    /// The first input topic.
+    pub fn input_topic(&self) -> Arc<str> {
+        self.slot.topics.names().all().first().cloned().unwrap_or_else(|| "".into())
     }
 
     /// All terms, the latest one first.

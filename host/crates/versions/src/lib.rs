@@ -8,6 +8,7 @@ pub mod completeness;
 pub mod control;
 pub mod history;
 pub mod journal;
+pub mod map;
 pub mod notification;
 pub mod outcome;
 pub mod priority;

@@ -88,6 +88,14 @@ impl OwnedOutput {
         self.value.as_deref()
     }
 
+    pub fn headers(&self) -> &[(Vec<u8>, Option<Vec<u8>>)] {
+        &self.headers
+    }
+
+    pub fn timestamp_ms(&self) -> Option<i64> {
+        self.timestamp_ms
+    }
+
     fn bytes(&self) -> usize {
         let headers: usize =
             self.headers.iter().map(|(name, value)| name.len() + value.as_ref().map_or(0, Vec::len)).sum();

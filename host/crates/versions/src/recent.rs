@@ -9,7 +9,7 @@ use mapper_api::recent::{Excerpt, RecentFailure, RecentOutput, RecentRecord, Rec
 use mapper_core::decision::Routes;
 
 use super::outcome::{Outcome, OwnedOutput};
-use super::sample::Sampled;
+use super::sample::{Sampled, position};
 
 /// The most records of an answer.
 pub const MAX_RECENT_RECORDS: usize = 100;
@@ -33,7 +33,7 @@ impl RecentFilter {
     }
 }
 
-fn verdict_of(outcome: &Outcome) -> RecentVerdict {
+pub(super) fn verdict_of(outcome: &Outcome) -> RecentVerdict {
     match outcome {
         Outcome::Failed { .. } => RecentVerdict::Failed,
         Outcome::Produced(all) if all.is_empty() => RecentVerdict::Skipped,
@@ -54,22 +54,22 @@ fn view(sampled: &Sampled, routes: &Routes) -> RecentRecord {
     let record = sampled.record();
     let (failure, all): (_, &[OwnedOutput]) = match &sampled.outcome {
         Outcome::Failed { kind, message } => {
-            (Some(RecentFailure { kind: kind.to_string(), message: excerpt(message.as_bytes()) }), &[])
+            (Some(RecentFailure { kind: kind.to_string(), message: cut(message.as_bytes()) }), &[])
         }
         Outcome::Produced(all) => (None, all),
     };
     let output = |output: &OwnedOutput| RecentOutput {
         topic: output.topic(routes).to_owned(),
-        key: output.key().map(excerpt),
-        value: output.value().map(excerpt),
+        key: output.key().map(cut),
+        value: output.value().map(cut),
     };
     RecentRecord {
-        position: format!("{}/{}@{}", record.topic(), record.partition(), record.offset()),
+        position: position(record),
         mapped_at: sampled.mapped_at.to_rfc3339_opts(SecondsFormat::Millis, true),
         plugin: sampled.version.version.clone(),
         timestamp_ms: record.timestamp_ms(),
-        key: record.key().map(excerpt),
-        value: record.value().map(excerpt),
+        key: record.key().map(cut),
+        value: record.value().map(cut),
         headers: record.headers().len() as u64,
         verdict: verdict_of(&sampled.outcome),
         failure,
@@ -78,10 +78,14 @@ fn view(sampled: &Sampled, routes: &Routes) -> RecentRecord {
     }
 }
 
+fn cut(all: &[u8]) -> Excerpt {
+    excerpt(all, MAX_EXCERPT_BYTES)
+}
+
 /// The first bytes; a character at the end is not split.
-fn excerpt(all: &[u8]) -> Excerpt {
+pub(super) fn excerpt(all: &[u8], max_bytes: usize) -> Excerpt {
     let bytes = all.len() as u64;
-    let first = &all[..all.len().min(MAX_EXCERPT_BYTES)];
+    let first = &all[..all.len().min(max_bytes)];
     let cut = first.len() < all.len();
     let text = match std::str::from_utf8(first) {
         Ok(text) => Some(text),
@@ -170,12 +174,12 @@ mod tests {
     #[test]
     fn excerpt_is_text_without_half_a_character_or_base64() {
         let long = format!("{}ä", "x".repeat(MAX_EXCERPT_BYTES - 1));
-        let cut = excerpt(long.as_bytes());
-        assert_eq!((cut.text.unwrap().len(), cut.bytes, cut.cut), (MAX_EXCERPT_BYTES - 1, 513, true));
+        let long = cut(long.as_bytes());
+        assert_eq!((long.text.unwrap().len(), long.bytes, long.cut), (MAX_EXCERPT_BYTES - 1, 513, true));
         // Half a character at the end of the whole is binary data.
-        let half = excerpt(b"x\xc3");
+        let half = cut(b"x\xc3");
         assert_eq!((half.text, half.base64.as_deref(), half.cut), (None, Some("eMM="), false));
-        assert_eq!(excerpt(b"\xff").base64.as_deref(), Some("/w=="));
-        assert_eq!(excerpt(b"").text.as_deref(), Some(""));
+        assert_eq!(cut(b"\xff").base64.as_deref(), Some("/w=="));
+        assert_eq!(cut(b"").text.as_deref(), Some(""));
     }
 }

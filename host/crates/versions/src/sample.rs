@@ -66,6 +66,11 @@ impl BatchSample {
     }
 }
 
+/// `TOPIC/PARTITION@OFFSET`.
+pub(super) fn position(record: Record<'_>) -> String {
+    format!("{}/{}@{}", record.topic(), record.partition(), record.offset())
+}
+
 /// A FIFO of bounded length and size. Readers share the records, so that they do not copy them while a worker waits.
 #[derive(Debug, Default)]
 struct Ring {

@@ -37,7 +37,7 @@ async fn upload(
     form: Multipart,
 ) -> Response {
     let frame = frame(&console, &session, &name, false);
-    let Upload { key, file_name, plugin } = match Upload::read(form).await {
+    let Upload { key, file_name, plugin, .. } = match Upload::read(form).await {
         Ok(upload) => upload,
         Err(error) => return frame.error(&ApiError { status: error.status(), reason: error.body_text() }),
     };

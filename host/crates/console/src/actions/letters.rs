@@ -122,7 +122,7 @@ async fn try_out(
     form: Multipart,
 ) -> Response {
     let frame = frame(&console, &session, &name, "Try-out of dead letters");
-    let Upload { key, file_name, plugin } = match Upload::read(form).await {
+    let Upload { key, file_name, plugin, .. } = match Upload::read(form).await {
         Ok(upload) => upload,
         Err(error) => return frame.error(&ApiError { status: error.status(), reason: error.body_text() }),
     };

@@ -150,6 +150,10 @@ fn row(frame: &Frame<'_>, pipeline: &str, record: &RecentRecord) -> Markup {
         let path = format!("/dead-letters/letter?position={}", escaped(&record.position));
         frame.console.link_of(pipeline, &path)
     };
+    let again = || {
+        let path = format!("/playground?position={}", escaped(&record.position));
+        frame.console.link_of(pipeline, &path)
+    };
     html! {
         tr .(class) {
             th scope="row" {
@@ -159,6 +163,7 @@ fn row(frame: &Frame<'_>, pipeline: &str, record: &RecentRecord) -> Markup {
             }
             td {
                 (record.verdict.name())
+                p { a href=(again()) { "Map it again" } }
                 @if record.verdict == RecentVerdict::Failed { p { a href=(letter()) { "Dead letter" } } }
             }
             td { (excerpt(record.key.as_ref(), "no key")) }
@@ -186,7 +191,7 @@ fn made(output: &RecentOutput) -> Markup {
 }
 
 /// Text as it is, and other bytes with escapes.
-fn excerpt(excerpt: Option<&Excerpt>, none: &str) -> Markup {
+pub(super) fn excerpt(excerpt: Option<&Excerpt>, none: &str) -> Markup {
     let Some(Excerpt { text, base64, bytes: length, cut }) = excerpt else {
         return html! { span .quiet { (none) } };
     };
