@@ -41,13 +41,20 @@ impl CallTimes {
 }
 
 impl CallCounts {
+    /// The number of calls since `before`.
+    pub(crate) fn number_since(&self, before: &Self) -> u64 {
+        self.calls_since(before).sum()
+    }
+
+    fn calls_since(&self, before: &Self) -> impl Iterator<Item = u64> {
+        self.0.iter().zip(&before.0).map(|(now, before)| now.saturating_sub(*before))
+    }
+
     /// The time that this share of the calls since `before` did not exceed; `None` without calls.
     pub(crate) fn quantile_since(&self, before: &Self, share: f64) -> Option<Duration> {
-        let calls = || self.0.iter().zip(&before.0).map(|(now, before)| now.saturating_sub(*before));
-        let total: u64 = calls().sum();
-        let wanted = (total as f64 * share).ceil().max(1.0) as u64;
+        let wanted = (self.number_since(before) as f64 * share).ceil().max(1.0) as u64;
         let mut seen = 0;
-        let bucket = calls().position(|count| {
+        let bucket = self.calls_since(before).position(|count| {
             seen += count;
             seen >= wanted
         })?;

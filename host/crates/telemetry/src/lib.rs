@@ -118,7 +118,6 @@ pub struct Telemetry {
     aborts: AtomicU64,
     rebalances: AtomicU64,
     mapped: AtomicU64,
-    batches: AtomicU64,
     mapping_ns: AtomicU64,
     commit_ns: AtomicU64,
 }
@@ -185,7 +184,6 @@ impl Telemetry {
     /// A batch was mapped.
     pub fn mapped(&self, records: usize, took: Duration) {
         self.mapped.fetch_add(records as u64, Ordering::Relaxed);
-        self.batches.fetch_add(1, Ordering::Relaxed);
         add_ns(&self.mapping_ns, took);
         self.call_times.observe(took);
         self.distributions.mapping.observe(took.as_secs_f64());
@@ -233,10 +231,6 @@ impl Telemetry {
     /// Records that were mapped, whether they are committed or not.
     fn mapped_records(&self) -> u64 {
         self.mapped.load(Ordering::Relaxed)
-    }
-
-    fn mapped_batches(&self) -> u64 {
-        self.batches.load(Ordering::Relaxed)
     }
 
     /// Mean mapping time of a record.

@@ -43,7 +43,6 @@ struct Before {
     counts: Counts,
     calls: CallCounts,
     mapped: u64,
-    batches: u64,
 }
 
 /// The samples of the last hour.
@@ -74,19 +73,14 @@ impl Telemetry {
         if kept.before.as_ref().is_some_and(|before| now.duration_since(before.at) < SAMPLE_INTERVAL) {
             return;
         }
-        let present = Before {
-            at: now,
-            counts: self.counts(),
-            calls: self.call_times.counts(),
-            mapped: self.mapped_records(),
-            batches: self.mapped_batches(),
-        };
+        let present =
+            Before { at: now, counts: self.counts(), calls: self.call_times.counts(), mapped: self.mapped_records() };
         if let Some(before) = &kept.before {
             let seconds = now.duration_since(before.at).as_secs_f64();
             let per_second = |count: fn(&Counts) -> u64| {
                 count(&present.counts).saturating_sub(count(&before.counts)) as f64 / seconds
             };
-            let batches = present.batches - before.batches;
+            let batches = present.calls.number_since(&before.calls);
             let sample = Sample {
                 at,
                 records_in: per_second(|counts| counts.records_in),
