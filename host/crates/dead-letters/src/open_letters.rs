@@ -25,7 +25,7 @@ use groups::{Groups, OTHERS, is_sampled};
 /// The most letters with an entry. Each takes 33 bytes, of which up to a half are free: at most 17 MiB. While the table grows, it takes a
 /// half more.
 pub const MAX_ENTRIES: usize = 450_000;
-/// The most versions of plugins that are told apart.
+/// The most versions of plugins that are distinguished.
 const MAX_VERSIONS: usize = u16::MAX as usize;
 /// The most decisions about groups.
 const MAX_DECISIONS: usize = 10_000;
