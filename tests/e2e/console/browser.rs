@@ -39,7 +39,7 @@ impl Tab {
                 "args": [
                     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking",
                     "--disable-component-update", "--disable-sync", "--no-first-run",
-                    // Nothing beside this machine is looked up.
+                    // Only loopback addresses are resolved.
                     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
                 ],
                 "prefs": { "profile.managed_default_content_settings.javascript": scripts },
@@ -81,6 +81,15 @@ impl Tab {
 
     /// Waits until the page has this text. Loads it again meanwhile, so it must not be the answer to a form.
     pub(super) async fn wait_and_reload_for(&self, text: &str) {
+        self.wait_until(text, true).await;
+    }
+
+    /// Waits until the page, or the one that a click opens, has this text.
+    pub(super) async fn wait_for(&self, text: &str) {
+        self.wait_until(text, false).await;
+    }
+
+    async fn wait_until(&self, text: &str, reloads: bool) {
         let deadline = Instant::now() + SOON;
         loop {
             let seen = self.text().await;
@@ -89,7 +98,9 @@ impl Tab {
             }
             assert!(Instant::now() < deadline, "'{text}' never came:\n{seen}");
             tokio::time::sleep(POLL).await;
-            self.client.refresh().await.expect("a page");
+            if reloads {
+                self.client.refresh().await.expect("a page");
+            }
         }
     }
 
@@ -125,19 +136,6 @@ impl Tab {
 
     pub(super) async fn url(&self) -> String {
         self.client.current_url().await.expect("an address").to_string()
-    }
-
-    /// Waits until the page, or the one that a click opens, has this text.
-    pub(super) async fn wait_for(&self, text: &str) {
-        let deadline = Instant::now() + SOON;
-        loop {
-            let seen = self.text().await;
-            if seen.contains(text) {
-                return;
-            }
-            assert!(Instant::now() < deadline, "'{text}' never came:\n{seen}");
-            tokio::time::sleep(POLL).await;
-        }
     }
 
     /// Confirms the question of a script.

@@ -58,7 +58,7 @@ impl Payload {
     }
 }
 
-/// Why the API did not answer as asked.
+/// A refused request, or an answer that can't be read.
 #[derive(Debug)]
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,

@@ -169,6 +169,11 @@ impl Frame<'_> {
         }
     }
 
+    /// The pipeline of the page; empty if it is of none.
+    pub(crate) fn pipeline(&self) -> &str {
+        self.tab.map_or("", |(pipeline, _)| pipeline)
+    }
+
     /// Whether the buttons of the page have an effect.
     pub(crate) fn may_change(&self) -> bool {
         self.session.may_change(self.console)
@@ -191,7 +196,7 @@ impl Frame<'_> {
     }
 }
 
-/// Where a figure is looked up on a page: a name and a value.
+/// A list of figures, each with its name.
 pub(crate) fn facts(facts: &[(&str, Markup)]) -> Markup {
     html! {
         dl .facts {

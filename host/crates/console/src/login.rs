@@ -7,12 +7,12 @@ use axum::http::StatusCode;
 use axum::http::header::SET_COOKIE;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use axum::{Extension, Form, Router};
+use axum::{Extension, Router};
 use maud::html;
 use serde::Deserialize;
 
 use super::Console;
-use super::actions::refuse_foreign_form;
+use super::actions::{NoFields, OwnForm};
 use super::frame::Frame;
 use super::session::{self, Session, Theme};
 
@@ -50,18 +50,14 @@ fn page(console: &Console, session: &Session, problem: Option<&str>) -> Response
 
 #[derive(Deserialize)]
 struct Login {
-    key: String,
     token: String,
 }
 
 async fn login(
     State(console): State<Arc<Console>>,
     Extension(session): Extension<Session>,
-    Form(Login { key, token }): Form<Login>,
+    OwnForm(Login { token }): OwnForm<Login>,
 ) -> Response {
-    if let Some(refused) = refuse_foreign_form(&console, &session, &key) {
-        return refused;
-    }
     let token = token.trim();
     if !console.api.accepts_token(token).await {
         let problem = "The host does not accept this token. Copy the first line of the file of --admin-token-file.";
@@ -71,36 +67,16 @@ async fn login(
     ([(SET_COOKIE, cookie)], Redirect::to(&console.link(""))).into_response()
 }
 
-#[derive(Deserialize)]
-struct Logout {
-    key: String,
-}
-
-async fn logout(
-    State(console): State<Arc<Console>>,
-    Extension(session): Extension<Session>,
-    Form(Logout { key }): Form<Logout>,
-) -> Response {
-    if let Some(refused) = refuse_foreign_form(&console, &session, &key) {
-        return refused;
-    }
+async fn logout(State(console): State<Arc<Console>>, _: OwnForm<NoFields>) -> Response {
     ([(SET_COOKIE, session::token_cookie(&console, None))], Redirect::to(&console.link(""))).into_response()
 }
 
 #[derive(Deserialize)]
 struct Choice {
-    key: String,
     theme: String,
 }
 
-async fn choose_theme(
-    State(console): State<Arc<Console>>,
-    Extension(session): Extension<Session>,
-    Form(Choice { key, theme }): Form<Choice>,
-) -> Response {
-    if let Some(refused) = refuse_foreign_form(&console, &session, &key) {
-        return refused;
-    }
+async fn choose_theme(State(console): State<Arc<Console>>, OwnForm(Choice { theme }): OwnForm<Choice>) -> Response {
     let cookie = session::theme_cookie(&console, Theme::parse(&theme));
     ([(SET_COOKIE, cookie)], Redirect::to(&console.link(""))).into_response()
 }

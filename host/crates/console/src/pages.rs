@@ -1,6 +1,6 @@
 //! The pages.
 
-mod dead_letters;
+pub(crate) mod dead_letters;
 mod live;
 mod overview;
 mod pipeline;

@@ -6,13 +6,13 @@ use axum::extract::{DefaultBodyLimit, Multipart, Path, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::post;
-use axum::{Extension, Form, Router};
+use axum::{Extension, Router};
 use bytes::Bytes;
 use mapper_api::versions::{Report, ShadowStatus, SwapOutcome};
 use maud::{Markup, html};
 
 use super::upload::{MAX_FORM_BYTES, Upload};
-use super::{KeyOnly, refuse_foreign_form};
+use super::{NoFields, OwnForm};
 use crate::Console;
 use crate::api::{ApiError, Payload, of_pipeline};
 use crate::candidates::Candidate;
@@ -37,13 +37,10 @@ async fn upload(
     form: Multipart,
 ) -> Response {
     let frame = frame(&console, &session, &name, false);
-    let Upload { key, file_name, plugin, .. } = match Upload::read(form).await {
+    let Upload { file_name, plugin, .. } = match Upload::read(&frame, form).await {
         Ok(upload) => upload,
-        Err(error) => return frame.error(&ApiError { status: error.status(), reason: error.body_text() }),
+        Err(refused) => return *refused,
     };
-    if let Some(refused) = refuse_foreign_form(&console, &session, &key) {
-        return refused;
-    }
     let report = swap_to(&console, &session, &name, plugin.clone(), true).await;
     let report = match report {
         Ok(report) => report,
@@ -107,15 +104,7 @@ pub(super) fn respond(frame: &Frame<'_>, pipeline: &str, content: &Markup, repor
 }
 
 /// The candidate of a form, or the page that says why there is none.
-fn candidate(
-    console: &Console,
-    session: &Session,
-    (name, digest): (&str, &str),
-    key: &str,
-) -> Result<Candidate, Box<Response>> {
-    if let Some(refused) = refuse_foreign_form(console, session, key) {
-        return Err(Box::new(refused));
-    }
+fn candidate(console: &Console, session: &Session, (name, digest): (&str, &str)) -> Result<Candidate, Box<Response>> {
     console.candidates.get(session.id(), name, digest).ok_or_else(|| {
         let reason =
             format!("the upload {digest} is not here any more: newer ones have replaced it. Upload the plugin again");
@@ -127,9 +116,9 @@ async fn swap(
     State(console): State<Arc<Console>>,
     Extension(session): Extension<Session>,
     Path((name, digest)): Path<(String, String)>,
-    Form(KeyOnly { key }): Form<KeyOnly>,
+    _: OwnForm<NoFields>,
 ) -> Response {
-    let candidate = match candidate(&console, &session, (&name, &digest), &key) {
+    let candidate = match candidate(&console, &session, (&name, &digest)) {
         Ok(candidate) => candidate,
         Err(refused) => return *refused,
     };
@@ -149,9 +138,9 @@ async fn shadow(
     State(console): State<Arc<Console>>,
     Extension(session): Extension<Session>,
     Path((name, digest)): Path<(String, String)>,
-    Form(KeyOnly { key }): Form<KeyOnly>,
+    _: OwnForm<NoFields>,
 ) -> Response {
-    let candidate = match candidate(&console, &session, (&name, &digest), &key) {
+    let candidate = match candidate(&console, &session, (&name, &digest)) {
         Ok(candidate) => candidate,
         Err(refused) => return *refused,
     };
@@ -171,11 +160,8 @@ async fn discard(
     State(console): State<Arc<Console>>,
     Extension(session): Extension<Session>,
     Path((name, digest)): Path<(String, String)>,
-    Form(KeyOnly { key }): Form<KeyOnly>,
+    _: OwnForm<NoFields>,
 ) -> Response {
-    if let Some(refused) = refuse_foreign_form(&console, &session, &key) {
-        return refused;
-    }
     console.candidates.remove(session.id(), &name, &digest);
     Redirect::to(&console.link_of(&name, "/versions")).into_response()
 }
@@ -184,11 +170,8 @@ async fn stop_shadow(
     State(console): State<Arc<Console>>,
     Extension(session): Extension<Session>,
     Path(name): Path<String>,
-    Form(KeyOnly { key }): Form<KeyOnly>,
+    _: OwnForm<NoFields>,
 ) -> Response {
-    if let Some(refused) = refuse_foreign_form(&console, &session, &key) {
-        return refused;
-    }
     let path = of_pipeline(&name, "/shadow");
     let stopped: Result<Option<ShadowStatus>, _> =
         session.client(&console).send(Method::DELETE, path, Payload::None, &[]).await;

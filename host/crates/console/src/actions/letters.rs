@@ -7,18 +7,19 @@ use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use axum::{Extension, Form, Router};
+use axum::{Extension, Router};
 use mapper_api::dead_letters::{DecisionRequest, DiscardRequest, DiscardedLetters, RecordedDecision};
 use mapper_api::redrives::{LetterTryOut, Redrive, TriedLetter};
 use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::upload::{MAX_FORM_BYTES, Upload};
-use super::{KeyOnly, refuse_foreign_form};
+use super::{NoFields, OwnForm};
 use crate::Console;
 use crate::api::{ApiError, Payload, escaped, of_pipeline};
 use crate::format::{count, excerpt, safe};
-use crate::frame::{Frame, Tab};
+use crate::frame::Frame;
+use crate::pages::dead_letters::frame;
 use crate::session::Session;
 
 const MAX_RESULT_CHARS: usize = 400;
@@ -34,10 +35,6 @@ pub(super) fn routes() -> Router<Arc<Console>> {
         .route(&format!("{GROUP}/redrive"), post(redrive))
         .route(&format!("{REDRIVE}/continue"), post(go_on))
         .route(&format!("{REDRIVE}/stop"), post(stop))
-}
-
-fn frame<'a>(console: &'a Console, session: &'a Session, pipeline: &'a str, title: &'a str) -> Frame<'a> {
-    Frame { console, session, title, tab: Some((pipeline, Tab::DeadLetters)), is_live: false, events: None }
 }
 
 fn group_page(console: &Console, pipeline: &str, fingerprint: &str) -> String {
@@ -63,7 +60,6 @@ async fn cases(
 
 #[derive(Deserialize)]
 struct Decision {
-    key: String,
     reason: String,
     mark: String,
 }
@@ -72,11 +68,8 @@ async fn decide(
     State(console): State<Arc<Console>>,
     Extension(session): Extension<Session>,
     Path((name, fingerprint)): Path<(String, String)>,
-    Form(Decision { key, reason, mark }): Form<Decision>,
+    OwnForm(Decision { reason, mark }): OwnForm<Decision>,
 ) -> Response {
-    if let Some(refused) = refuse_foreign_form(&console, &session, &key) {
-        return refused;
-    }
     let route = format!("/dead-letters/groups/{}/{}", escaped(&fingerprint), escaped(&mark));
     let body = Payload::json(&DecisionRequest { reason, ..DecisionRequest::default() });
     let recorded: Result<RecordedDecision, _> =
@@ -89,7 +82,6 @@ async fn decide(
 
 #[derive(Deserialize)]
 struct Discard {
-    key: String,
     reason: String,
 }
 
@@ -97,11 +89,8 @@ async fn discard(
     State(console): State<Arc<Console>>,
     Extension(session): Extension<Session>,
     Path((name, fingerprint)): Path<(String, String)>,
-    Form(Discard { key, reason }): Form<Discard>,
+    OwnForm(Discard { reason }): OwnForm<Discard>,
 ) -> Response {
-    if let Some(refused) = refuse_foreign_form(&console, &session, &key) {
-        return refused;
-    }
     let path = of_pipeline(&name, &format!("/dead-letters/discard?group={}", escaped(&fingerprint)));
     let body = Payload::json(&DiscardRequest { reason });
     let discarded: Result<DiscardedLetters, _> = session.client(&console).send(Method::POST, path, body, &[]).await;
@@ -122,13 +111,10 @@ async fn try_out(
     form: Multipart,
 ) -> Response {
     let frame = frame(&console, &session, &name, "Try-out of dead letters");
-    let Upload { key, file_name, plugin, .. } = match Upload::read(form).await {
+    let Upload { file_name, plugin, .. } = match Upload::read(&frame, form).await {
         Ok(upload) => upload,
-        Err(error) => return frame.error(&ApiError { status: error.status(), reason: error.body_text() }),
+        Err(refused) => return *refused,
     };
-    if let Some(refused) = refuse_foreign_form(&console, &session, &key) {
-        return refused;
-    }
     let path = of_pipeline(&name, &format!("/dead-letters/try?group={}", escaped(&fingerprint)));
     let tried: Result<LetterTryOut, _> =
         session.client(&console).send(Method::POST, path, Payload::Plugin(plugin.clone()), &[]).await;
@@ -193,7 +179,6 @@ fn redrive_form(frame: &Frame<'_>, pipeline: &str, fingerprint: &str, digest: &s
 
 #[derive(Deserialize)]
 struct Start {
-    key: String,
     batches: String,
     /// The digest of the tried version; without one the active version.
     candidate: Option<String>,
@@ -203,11 +188,8 @@ async fn redrive(
     State(console): State<Arc<Console>>,
     Extension(session): Extension<Session>,
     Path((name, fingerprint)): Path<(String, String)>,
-    Form(Start { key, batches, candidate }): Form<Start>,
+    OwnForm(Start { batches, candidate }): OwnForm<Start>,
 ) -> Response {
-    if let Some(refused) = refuse_foreign_form(&console, &session, &key) {
-        return refused;
-    }
     let frame = frame(&console, &session, &name, "No redrive was started");
     let body = match candidate.as_deref().map(|digest| (digest, console.candidates.get(session.id(), &name, digest))) {
         None => Payload::None,
@@ -236,18 +218,18 @@ async fn go_on(
     State(console): State<Arc<Console>>,
     Extension(session): Extension<Session>,
     Path((name, id)): Path<(String, String)>,
-    Form(KeyOnly { key }): Form<KeyOnly>,
+    _: OwnForm<NoFields>,
 ) -> Response {
-    change(&console, &session, (&name, &id), &key, (Method::POST, "/continue")).await
+    change(&console, &session, (&name, &id), (Method::POST, "/continue")).await
 }
 
 async fn stop(
     State(console): State<Arc<Console>>,
     Extension(session): Extension<Session>,
     Path((name, id)): Path<(String, String)>,
-    Form(KeyOnly { key }): Form<KeyOnly>,
+    _: OwnForm<NoFields>,
 ) -> Response {
-    change(&console, &session, (&name, &id), &key, (Method::DELETE, "")).await
+    change(&console, &session, (&name, &id), (Method::DELETE, "")).await
 }
 
 /// Changes a running redrive, and shows it.
@@ -255,12 +237,8 @@ async fn change(
     console: &Console,
     session: &Session,
     (name, id): (&str, &str),
-    key: &str,
     (method, route): (Method, &str),
 ) -> Response {
-    if let Some(refused) = refuse_foreign_form(console, session, key) {
-        return refused;
-    }
     let path = of_pipeline(name, &format!("/redrives/{}{route}", escaped(id)));
     let changed: Result<Redrive, _> = session.client(console).send(method, path, Payload::None, &[]).await;
     match changed {

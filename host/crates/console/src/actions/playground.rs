@@ -12,7 +12,6 @@ use base64::prelude::BASE64_STANDARD;
 use mapper_api::map::{MapInput, MapRequest, MapResult};
 use maud::html;
 
-use super::refuse_foreign_form;
 use super::upload::{MAX_FORM_BYTES, Upload};
 use crate::Console;
 use crate::api::{ApiError, Payload, of_pipeline};
@@ -30,13 +29,10 @@ async fn map(
     multipart: Multipart,
 ) -> Response {
     let frame = frame(&console, &session, &name);
-    let Upload { key, plugin, mut texts, .. } = match Upload::read(multipart).await {
+    let Upload { plugin, mut texts, .. } = match Upload::read(&frame, multipart).await {
         Ok(upload) => upload,
-        Err(error) => return frame.error(&ApiError { status: error.status(), reason: error.body_text() }),
+        Err(refused) => return *refused,
     };
-    if let Some(refused) = refuse_foreign_form(&console, &session, &key) {
-        return refused;
-    }
     // A browser sends the lines of a text area with CR LF.
     let mut text = |field: &str| texts.remove(field).unwrap_or_default().replace("\r\n", "\n");
     let draft = Draft {

@@ -6,13 +6,13 @@ use axum::extract::{Path, Query, State};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
-use axum::{Extension, Form, Router};
+use axum::{Extension, Router};
 use mapper_api::versions::{Report, RollbackPlan};
 use maud::{Markup, html};
 use serde::Deserialize;
 
+use super::OwnForm;
 use super::candidate::respond;
-use super::refuse_foreign_form;
 use crate::Console;
 use crate::api::{Payload, escaped, of_pipeline};
 use crate::format::{safe, short_digest, time};
@@ -70,7 +70,6 @@ fn content(frame: &Frame<'_>, pipeline: &str, plan: &RollbackPlan) -> Markup {
 
 #[derive(Deserialize)]
 struct Decision {
-    key: String,
     to: String,
     /// The version that was active on the page: another one since then is not replaced.
     from: String,
@@ -80,11 +79,8 @@ async fn rollback(
     State(console): State<Arc<Console>>,
     Extension(session): Extension<Session>,
     Path(name): Path<String>,
-    Form(Decision { key, to, from }): Form<Decision>,
+    OwnForm(Decision { to, from }): OwnForm<Decision>,
 ) -> Response {
-    if let Some(refused) = refuse_foreign_form(&console, &session, &key) {
-        return refused;
-    }
     let frame = frame(&console, &session, &name, false);
     let path = of_pipeline(&name, &format!("/rollback?to={}&from={}", escaped(&to), escaped(&from)));
     let accepted = [StatusCode::UNPROCESSABLE_ENTITY];

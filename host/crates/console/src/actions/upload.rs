@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 
 use axum::extract::Multipart;
 use axum::extract::multipart::MultipartError;
+use axum::response::Response;
 use bytes::Bytes;
 
-use crate::frame::KEY_FIELD;
+use super::refuse_foreign_form;
+use crate::api::ApiError;
+use crate::frame::{Frame, KEY_FIELD};
 
 /// The plugin and the other fields of the form. The API has the limit of a plugin.
 pub(super) const MAX_FORM_BYTES: usize = 65 << 20;
@@ -14,7 +17,7 @@ pub(super) const MAX_FORM_BYTES: usize = 65 << 20;
 /// The fields of the form.
 #[derive(Default)]
 pub(super) struct Upload {
-    pub(super) key: String,
+    key: String,
     pub(super) file_name: String,
     pub(super) plugin: Bytes,
     /// The other fields.
@@ -22,7 +25,18 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    pub(super) async fn read(mut form: Multipart) -> Result<Self, MultipartError> {
+    /// Reads the form, if it is one of this session. The error is the page that says why not.
+    pub(super) async fn read(frame: &Frame<'_>, form: Multipart) -> Result<Self, Box<Response>> {
+        let upload = Self::parse(form)
+            .await
+            .map_err(|error| Box::new(frame.error(&ApiError { status: error.status(), reason: error.body_text() })))?;
+        match refuse_foreign_form(frame.console, frame.session, &upload.key) {
+            Some(refused) => Err(Box::new(refused)),
+            None => Ok(upload),
+        }
+    }
+
+    async fn parse(mut form: Multipart) -> Result<Self, MultipartError> {
         let mut upload = Self::default();
         while let Some(field) = form.next_field().await? {
             match field.name().map(ToOwned::to_owned).as_deref() {

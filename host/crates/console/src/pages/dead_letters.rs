@@ -33,7 +33,8 @@ pub(super) struct Filter {
     state: Option<String>,
 }
 
-pub(super) fn frame<'a>(console: &'a Console, session: &'a Session, pipeline: &'a str, title: &'a str) -> Frame<'a> {
+/// The frame of a page below the tab of dead letters.
+pub(crate) fn frame<'a>(console: &'a Console, session: &'a Session, pipeline: &'a str, title: &'a str) -> Frame<'a> {
     Frame { console, session, title, tab: Some((pipeline, Tab::DeadLetters)), is_live: false, events: None }
 }
 

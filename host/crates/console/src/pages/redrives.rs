@@ -8,10 +8,11 @@ use axum::response::Response;
 use mapper_api::redrives::{Redrive, RedriveState};
 use maud::{Markup, html};
 
+use super::dead_letters::frame;
 use crate::Console;
 use crate::api::{escaped, of_pipeline};
 use crate::format::{count, rate, safe, time};
-use crate::frame::{Frame, Tab, facts};
+use crate::frame::{Frame, facts};
 use crate::session::Session;
 
 pub(super) async fn list(
@@ -19,8 +20,7 @@ pub(super) async fn list(
     Extension(session): Extension<Session>,
     Path(name): Path<String>,
 ) -> Response {
-    let tab = Some((name.as_str(), Tab::DeadLetters));
-    let frame = Frame { console: &console, session: &session, title: "Redrives", tab, is_live: true, events: None };
+    let frame = Frame { is_live: true, ..frame(&console, &session, &name, "Redrives") };
     let redrives: Result<Vec<Redrive>, _> = session.client(&console).get(of_pipeline(&name, "/redrives")).await;
     match redrives {
         Ok(redrives) => frame.page(&table(&frame, &name, &redrives)),
@@ -54,8 +54,7 @@ pub(super) async fn page(
     Path((name, id)): Path<(String, String)>,
 ) -> Response {
     let title = format!("Redrive {id}");
-    let tab = Some((name.as_str(), Tab::DeadLetters));
-    let mut frame = Frame { console: &console, session: &session, title: &title, tab, is_live: false, events: None };
+    let mut frame = frame(&console, &session, &name, &title);
     let path = of_pipeline(&name, &format!("/redrives/{}", escaped(&id)));
     let redrive: Result<Redrive, _> = session.client(&console).get(path.clone()).await;
     match redrive {

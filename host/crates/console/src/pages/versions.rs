@@ -152,7 +152,7 @@ fn differences(shown: &[Difference]) -> Markup {
 }
 
 fn shadow(frame: &Frame<'_>, status: &ShadowStatus) -> Markup {
-    let pipeline = frame.tab.map_or("", |(pipeline, _)| pipeline);
+    let pipeline = frame.pipeline();
     html! {
         section {
             h2 { "Shadow" }
@@ -177,7 +177,7 @@ fn shadow(frame: &Frame<'_>, status: &ShadowStatus) -> Markup {
 }
 
 fn upload(frame: &Frame<'_>) -> Markup {
-    let pipeline = frame.tab.map_or("", |(pipeline, _)| pipeline);
+    let pipeline = frame.pipeline();
     html! {
         section {
             h2 { "Try a version out" }
@@ -216,7 +216,7 @@ fn terms(frame: &Frame<'_>, history: &[TermView]) -> Markup {
 }
 
 fn row(frame: &Frame<'_>, term: &TermView, history: &[TermView]) -> Markup {
-    let pipeline = frame.tab.map_or("", |(pipeline, _)| pipeline);
+    let pipeline = frame.pipeline();
     let dead_letters: u64 = term.tally.dead_letters.values().sum();
     let present = history.iter().find(|term| term.current).map(|term| term.version.digest.as_str());
     html! {

@@ -7,7 +7,6 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use chrono::{DateTime, SecondsFormat};
 use mapper_api::dead_letters::{Letter, LetterInput};
 use maud::{Markup, html};
 use serde::Deserialize;
@@ -15,7 +14,7 @@ use serde::Deserialize;
 use super::frame;
 use crate::Console;
 use crate::api::{escaped, of_pipeline};
-use crate::format::{excerpt, safe, time};
+use crate::format::{excerpt, safe, time, time_of_ms};
 use crate::frame::{Frame, facts};
 use crate::session::Session;
 
@@ -72,13 +71,12 @@ fn content(frame: &Frame<'_>, pipeline: &str, letter: &Letter) -> Markup {
 }
 
 fn record(input: &LetterInput) -> Markup {
-    let at = input.timestamp_ms.and_then(DateTime::from_timestamp_millis);
     html! {
         h3 { "Input" }
         (bytes(input.value.as_deref(), input.value_base64.as_deref(), "tombstone: no value"))
         h3 { "Key" }
         (bytes(input.key.as_deref(), input.key_base64.as_deref(), "no key"))
-        @if let Some(at) = at { p { "Timestamp: " (time(&at.to_rfc3339_opts(SecondsFormat::Millis, true))) } }
+        @if let Some(ms) = input.timestamp_ms { p { "Timestamp: " (time_of_ms(ms)) } }
         @if !input.headers.is_empty() {
             h3 { "Headers" }
             div .scroll tabindex="0" role="group" aria-label="Table" { table { tbody { @for (name, value) in &input.headers {
