@@ -90,10 +90,10 @@ impl Parameters {
     /// # Errors
     /// If one is not allowed.
     pub(super) fn filter(&mut self) -> Read<LetterFilter> {
-        const NAMES: [&str; 8] = ["group", "since", "until", "kind", "version", "key", "grep", "state"];
+        const NAMES: [&str; 9] = ["group", "source", "since", "until", "kind", "version", "key", "grep", "state"];
         let texts = NAMES.map(|name| self.text(name));
-        let [selected, since, until, kind, version, key, grep, state] = texts.each_ref().map(Option::as_deref);
-        FilterTexts { selected, since, until, kind, version, key, grep, state }.read(PARAMETERS)
+        let [selected, source, since, until, kind, version, key, grep, state] = texts.each_ref().map(Option::as_deref);
+        FilterTexts { selected, source, since, until, kind, version, key, grep, state }.read(PARAMETERS)
     }
 
     /// The filters of a change, which must say which letters it means.
@@ -168,12 +168,13 @@ mod tests {
     #[test]
     fn filters_of_a_query_are_those_of_the_commands() {
         let mut given = parameters(
-            "group=9b3e&since=2026-01-01&until=2026-01-02T00:00:00Z&kind=trap&version=m@1&key=a&grep=no&state=muted",
+            "group=9b3e&source=visits/1@7..9&since=2026-01-01&until=2026-01-02T00:00:00Z&kind=trap&version=m@1&key=a&grep=no&state=muted",
         )
         .unwrap();
         let filter = given.filter().unwrap();
         let selection = &filter.selection;
         assert_eq!(selection.group.as_deref(), Some("9b3e"));
+        assert_eq!(selection.source, mapper_dead_letters::SourceRange::parse("visits/1@7..9"));
         assert_eq!((selection.until.unwrap() - selection.since.unwrap()).num_hours(), 24);
         assert_eq!((selection.kind.as_deref(), selection.version.as_deref()), (Some("trap"), Some("m@1")));
         assert_eq!((selection.key.as_deref(), selection.grep.as_deref()), (Some(&b"a"[..]), Some("no")));
@@ -190,6 +191,10 @@ mod tests {
             ("group=xyz", "parameter group: \"xyz\" is not allowed: give the fingerprint of a group"),
             ("since=soon", "parameter since: \"soon\" is not allowed: give a time such as 2026-11-27T10:00:00Z"),
             ("since=2026-01-02&until=2026-01-01", "\"2026-01-01\" is not allowed: it is not later than since, so no"),
+            (
+                "source=visits/0@9..1",
+                "parameter source: \"visits/0@9..1\" is not allowed: give records of an input partition as",
+            ),
             ("state=fresh", "parameter state: \"fresh\" is not allowed: give one of open, closed, all, "),
             ("kind=a&kind=b", "parameter kind: it is given twice, as \"a\" and as \"b\". Give it once"),
         ] {

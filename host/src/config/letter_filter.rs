@@ -4,13 +4,14 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 
 use super::values::{self, Read};
 use super::{LetterFilter, StateFilter};
-use mapper_dead_letters::Selection;
 use mapper_dead_letters::selection::Position;
+use mapper_dead_letters::{Selection, SourceRange};
 
 /// A shorter beginning of a fingerprint is a slip rather than a choice.
 const MIN_FINGERPRINT: usize = 4;
 const TIME_ALLOWED: &str =
     "give a time such as 2026-11-27T10:00:00Z or 2026-11-27 (UTC), or how long ago, such as 30m, 2h or 7d";
+const SOURCE_ALLOWED: &str = "give records of an input partition as TOPIC/PARTITION@FROM..TO, where TO is the offset after the last one, such as visits/0@100..200";
 
 /// How errors name what was given.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +59,7 @@ impl Naming {
 pub(crate) struct FilterTexts<'a> {
     /// The beginning of a fingerprint, or a position.
     pub(crate) selected: Option<&'a str>,
+    pub(crate) source: Option<&'a str>,
     pub(crate) since: Option<&'a str>,
     pub(crate) until: Option<&'a str>,
     pub(crate) kind: Option<&'a str>,
@@ -96,9 +98,13 @@ impl FilterTexts<'_> {
             let names = || StateFilter::all().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
             known.ok_or_else(|| naming.wrong("state", given, &format!("give one of {}", names())))
         });
+        let source = self
+            .source
+            .map(|given| SourceRange::parse(given).ok_or_else(|| naming.wrong("source", given, SOURCE_ALLOWED)));
         let selection = Selection {
             group,
             position,
+            source: source.transpose()?,
             since,
             until,
             kind: self.kind.map(str::to_owned),

@@ -113,18 +113,22 @@ pub(crate) struct Segment {
     /// The number of the colour.
     pub(crate) colour: usize,
     pub(crate) title: String,
+    /// What it links to.
+    pub(crate) link: String,
 }
 
 /// The number of colours of segments.
 pub(crate) const COLOURS: usize = 6;
 
-/// A bar of segments, from 0 to 1.
+/// A bar of segments that are links, from 0 to 1.
 pub(crate) fn bar(segments: &[Segment], label: &str) -> Markup {
     html! {
-        svg .bar viewBox="0 0 100 8" role="img" aria-label=(label) preserveAspectRatio="none" {
-            @for Segment { from, to, colour, title } in segments {
-                rect .(format!("c{}", colour % COLOURS)) x=(format!("{:.2}", from * 100.0)) y="0" height="8"
-                    width=(format!("{:.2}", (to - from).max(0.004) * 100.0)) { title { (title) } }
+        svg .bar viewBox="0 0 100 8" role="group" aria-label=(label) preserveAspectRatio="none" {
+            @for Segment { from, to, colour, title, link } in segments {
+                a href=(link) aria-label=(title) {
+                    rect .(format!("c{}", colour % COLOURS)) x=(format!("{:.2}", from * 100.0)) y="0" height="8"
+                        width=(format!("{:.2}", (to - from).max(0.004) * 100.0)) { title { (title) } }
+                }
             }
         }
     }

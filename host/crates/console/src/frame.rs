@@ -7,6 +7,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::api::{ApiError, escaped};
 use super::assets::{ICON, SCRIPT, STYLE};
+use super::docs;
 use super::format::safe;
 use super::session::{Session, Theme};
 use super::{CONSOLE_PATH, Console};
@@ -156,7 +157,10 @@ impl Frame<'_> {
     fn footer(&self) -> Markup {
         html! {
             footer {
-                span .quiet { "mapper-host " (self.console.options.version) }
+                span .quiet {
+                    "mapper-host " (self.console.options.version) " · "
+                    a href=(self.console.link("/docs")) { "Documentation" }
+                }
                 form method="post" action=(self.console.link("/theme")) .themes {
                     (self.key())
                     span .quiet #theme-label { "Colours" }
@@ -191,6 +195,9 @@ impl Frame<'_> {
                 span .quiet { "The same at a terminal: " }
                 code { (safe(command)) }
                 button .plain.copy type="button" data-copy=(command) hidden { "Copy" }
+                @if let Some(page) = docs::of_command(command) {
+                    " " a href=(self.console.link(&format!("/docs/{page}"))) { "Documentation" }
+                }
             }
         }
     }

@@ -11,6 +11,7 @@ mod api;
 mod assets;
 mod candidates;
 mod chart;
+mod docs;
 mod format;
 mod frame;
 mod headers;

@@ -1,6 +1,7 @@
 //! The pages.
 
 pub(crate) mod dead_letters;
+mod docs;
 mod live;
 mod overview;
 mod pipeline;
@@ -33,9 +34,13 @@ pub(crate) fn routes() -> Router<Arc<Console>> {
         .route("/pipelines/{name}/versions", get(versions::page))
         .route("/pipelines/{name}/dead-letters", get(dead_letters::page))
         .route("/pipelines/{name}/dead-letters/groups/{fingerprint}", get(dead_letters::group_page))
+        .route("/pipelines/{name}/dead-letters/letters", get(dead_letters::list_page))
         .route("/pipelines/{name}/dead-letters/letter", get(dead_letters::letter_page))
         .route("/pipelines/{name}/redrives", get(redrives::list))
         .route("/pipelines/{name}/redrives/{id}", get(redrives::page))
+        .route("/docs", get(docs::index))
+        .route("/docs/{page}", get(docs::page))
+        .route("/docs/images/{image}", get(docs::image))
         .route("/{*path}", get(not_found))
 }
 

@@ -7,11 +7,13 @@ pub mod groups;
 pub mod open_letters;
 pub mod report;
 pub mod selection;
+pub mod source_range;
 pub mod state;
 pub mod withdrawn;
 
 pub use groups::{GroupStats, GroupTable};
 pub use open_letters::OpenLetters;
 pub use selection::Selection;
+pub use source_range::SourceRange;
 pub use state::{StateError, StateTable};
 pub use withdrawn::WithdrawnVersions;

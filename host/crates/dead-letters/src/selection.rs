@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use mapper_core::dead_letter::{DeadLetter, RecordPosition};
 
+use crate::source_range::SourceRange;
 use crate::withdrawn::WithdrawnVersions;
 
 /// Which dead letters are meant. The default is all of them.
@@ -13,6 +14,8 @@ pub struct Selection {
     pub group: Option<String>,
     /// The position of one letter, or of the record that failed.
     pub position: Option<Position>,
+    /// The records that failed.
+    pub source: Option<SourceRange>,
     /// Letters that failed at this time or later.
     pub since: Option<DateTime<Utc>>,
     /// Letters that failed before this time.
@@ -64,7 +67,7 @@ impl std::fmt::Display for Position {
 impl Selection {
     /// Whether a letter is meant.
     pub fn contains(&self, letter: &DeadLetter<'_>) -> bool {
-        let Self { group, position, since, until, kind, version, key, grep, withdrawn } = self;
+        let Self { group, position, source, since, until, kind, version, key, grep, withdrawn } = self;
         let is_group = |prefix: &String| letter.fingerprint.starts_with(prefix.as_str());
         let is_position =
             |position: &Position| position.is(letter.position()) || letter.source.is_some_and(|at| position.is(at));
@@ -72,6 +75,7 @@ impl Selection {
         group.as_ref().is_none_or(is_group)
             && kind.as_ref().is_none_or(|kind| *letter.kind == **kind)
             && position.as_ref().is_none_or(is_position)
+            && source.as_ref().is_none_or(|range| letter.source.is_some_and(|at| range.contains(at)))
             && version.as_ref().is_none_or(|version| is_version(letter, version))
             && withdrawn.as_ref().is_none_or(|withdrawn| withdrawn.contains(letter))
             && key.as_ref().is_none_or(|key| letter.key() == Some(key))
@@ -135,6 +139,7 @@ mod tests {
         let text = |text: &str| Some(text.to_owned());
         let at = |seconds: i64| DateTime::from_timestamp(1_705_119_710 + seconds, 0);
         let position = |text| Position::parse(text);
+        let source = |text| Some(SourceRange::parse(text).unwrap());
         for (selection, expected) in [
             (Selection::default(), &[0, 1, 2][..]),
             (Selection { group: text("bbbb"), ..Selection::default() }, &[1]),
@@ -146,6 +151,11 @@ mod tests {
             (Selection { key: Some(b"a".to_vec()), ..Selection::default() }, &[0]),
             (Selection { position: position("visits/0@12"), ..Selection::default() }, &[2]),
             (Selection { position: position("visits_dlq/0@0"), ..Selection::default() }, &[0]),
+            (Selection { source: source("visits/0@11..13"), ..Selection::default() }, &[1, 2]),
+            (Selection { source: source("visits/0@11.."), ..Selection::default() }, &[1, 2]),
+            (Selection { source: source("visits/0@11"), ..Selection::default() }, &[1]),
+            (Selection { source: source("visits/1@0.."), ..Selection::default() }, &[]),
+            (Selection { source: source("other/0@0.."), ..Selection::default() }, &[]),
             (Selection { since: at(1), ..Selection::default() }, &[2]),
             (Selection { until: at(1), ..Selection::default() }, &[0, 1]),
             (Selection { grep: text("home"), ..Selection::default() }, &[2]),

@@ -17,6 +17,10 @@ const STATES: (u16, &str) =
 
 const GROUP: (&str, &str) =
     ("group=GROUP", "letters of this group: a fingerprint or its beginning; or a position, as `position`");
+const SOURCE: (&str, &str) = (
+    "source=RANGE",
+    "letters of these records: `TOPIC/PARTITION@FROM..TO`, such as `visits/0@100..200`; without `TO`, all from the offset `FROM` on",
+);
 const SINCE: (&str, &str) =
     ("since=TIME", "letters that failed at this time or later: `2026-11-27T10:00:00Z`, or `2h` for two hours ago");
 const UNTIL: (&str, &str) = ("until=TIME", "letters that failed before this time");
@@ -60,6 +64,7 @@ pub(super) const LETTERS: [Details; 17] = [
         route: ("GET", "/dead-letters/groups"),
         query: &[
             GROUP,
+            SOURCE,
             SINCE,
             UNTIL,
             KIND,
@@ -74,7 +79,7 @@ pub(super) const LETTERS: [Details; 17] = [
     },
     Details {
         route: ("GET", "/dead-letters/groups/{fingerprint}"),
-        query: &[SINCE, UNTIL, KIND, VERSION, KEY, GREP, STATE],
+        query: &[SOURCE, SINCE, UNTIL, KIND, VERSION, KEY, GREP, STATE],
         body: None,
         answers: &[(200, "[LetterGroupDetails](#lettergroupdetails)"), PARAMETERS, NO_LETTER, KAFKA, BUSY],
     },
@@ -82,6 +87,7 @@ pub(super) const LETTERS: [Details; 17] = [
         route: ("GET", "/dead-letters"),
         query: &[
             GROUP,
+            SOURCE,
             SINCE,
             UNTIL,
             KIND,
@@ -114,6 +120,7 @@ pub(super) const LETTERS: [Details; 17] = [
         route: ("GET", "/dead-letters/cases"),
         query: &[
             GROUP,
+            SOURCE,
             SINCE,
             UNTIL,
             KIND,
@@ -142,7 +149,7 @@ pub(super) const LETTERS: [Details; 17] = [
     decision("/dead-letters/groups/{fingerprint}/reopen"),
     Details {
         route: ("POST", "/dead-letters/discard"),
-        query: &[GROUP, SINCE, UNTIL, KIND, VERSION, KEY, GREP, STATE],
+        query: &[GROUP, SOURCE, SINCE, UNTIL, KIND, VERSION, KEY, GREP, STATE],
         body: Some(
             "[DiscardRequest](#discardrequest), with `Content-Type: application/json`. At least one filter other than the state is required",
         ),
@@ -158,7 +165,7 @@ pub(super) const LETTERS: [Details; 17] = [
     },
     Details {
         route: ("POST", "/dead-letters/try"),
-        query: &[GROUP, SINCE, UNTIL, KIND, VERSION, KEY, GREP, STATE, LIMIT, ATTEMPTS],
+        query: &[GROUP, SOURCE, SINCE, UNTIL, KIND, VERSION, KEY, GREP, STATE, LIMIT, ATTEMPTS],
         body: PLUGIN,
         answers: &[
             (200, "[LetterTryOut](#lettertryout), when all letters are mapped. It ends if the client goes away"),
@@ -189,6 +196,7 @@ pub(super) const LETTERS: [Details; 17] = [
         route: ("POST", "/redrives"),
         query: &[
             GROUP,
+            SOURCE,
             SINCE,
             UNTIL,
             KIND,

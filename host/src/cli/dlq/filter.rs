@@ -16,7 +16,7 @@ pub(super) fn arguments() -> impl Iterator<Item = Arg> {
 }
 
 /// The same for commands whose `--version` is the version that maps the letters.
-pub(super) fn arguments_without_version() -> [Arg; 9] {
+pub(super) fn arguments_without_version() -> [Arg; 10] {
     let argument = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help).help_heading("Filters")
     };
@@ -27,6 +27,11 @@ pub(super) fn arguments_without_version() -> [Arg; 9] {
             "Letters of the group with this fingerprint, or its beginning, like the argument GROUP",
         )
         .long("group"),
+        argument(
+            "source",
+            "RANGE",
+            "Letters of these records: TOPIC/PARTITION@FROM..TO, such as visits/0@100..200; without TO, all from the offset FROM on",
+        ),
         argument(
             "since",
             "TIME",
@@ -67,6 +72,7 @@ pub(super) fn read(matches: &ArgMatches, sources: &Sources<'_>) -> Result<Letter
     let selected = selected.or_else(|| matches.get_one::<String>("of-group"));
     let texts = FilterTexts {
         selected: selected.map(String::as_str),
+        source: text("source"),
         since: text("since"),
         until: text("until"),
         kind: text("kind"),

@@ -2,6 +2,7 @@
 
 mod group;
 mod letter;
+mod list;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use crate::session::Session;
 
 pub(super) use group::page as group_page;
 pub(super) use letter::page as letter_page;
+pub(super) use list::page as list_page;
 
 /// The groups of a page.
 const MAX_GROUPS: usize = 100;
@@ -90,7 +92,10 @@ fn content(frame: &Frame<'_>, pipeline: &str, found: &LetterGroups, state: Optio
         @if found.hidden_groups.is_some_and(|hidden| hidden > 0) {
             p .quiet { (count(found.hidden_groups.unwrap_or_default())) " further groups have another state, or are beyond the first " (MAX_GROUPS) "." }
         }
-        p { a href=(frame.console.link_of(pipeline, "/redrives")) { "Redrives of this host" } }
+        p {
+            a href=(frame.console.link_of(pipeline, "/dead-letters/letters")) { "Search letters" } " · "
+            a href=(frame.console.link_of(pipeline, "/redrives")) { "Redrives of this host" }
+        }
         (frame.command("mapper-host dlq groups"))
     }
 }

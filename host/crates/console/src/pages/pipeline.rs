@@ -13,7 +13,7 @@ use maud::{Markup, html};
 use super::PageNumber;
 use super::spans::SpansByPartition;
 use crate::Console;
-use crate::api::{ApiError, Client, of_pipeline};
+use crate::api::{ApiError, Client, escaped, of_pipeline};
 use crate::chart::{Line, plot};
 use crate::format::{bytes, count, milliseconds, rate, safe, time, trigger_words};
 use crate::frame::{Frame, Tab, facts, pager};
@@ -58,12 +58,12 @@ pub(super) async fn page(
         events: None,
     };
     match View::read(&session.client(&console), &name).await {
-        Ok(view) => frame.page(&content(&console, &view, number)),
+        Ok(view) => frame.page(&content(&frame, &view, number)),
         Err(error) => frame.error(&error),
     }
 }
 
-fn content(console: &Console, view: &View, number: PageNumber) -> Markup {
+fn content(frame: &Frame<'_>, view: &View, number: PageNumber) -> Markup {
     let View { status, samples, timeline, history } = view;
     html! {
         (reasons(status))
@@ -72,7 +72,7 @@ fn content(console: &Console, view: &View, number: PageNumber) -> Markup {
             h2 { "Last hour" }
             div .plots { (plots(samples)) }
         }
-        (partitions(console, status, history, number))
+        (partitions(frame, status, history, number))
         (events(timeline, history))
     }
 }
@@ -148,7 +148,7 @@ fn plots(samples: &Samples) -> Markup {
     }
 }
 
-fn partitions(console: &Console, status: &Status, history: &[TermView], number: PageNumber) -> Markup {
+fn partitions(frame: &Frame<'_>, status: &Status, history: &[TermView], number: PageNumber) -> Markup {
     let (page, shown) = number.of(&status.partitions, PARTITIONS_PER_PAGE);
     let spans = SpansByPartition::new(history);
     html! {
@@ -164,16 +164,21 @@ fn partitions(console: &Console, status: &Status, history: &[TermView], number: 
                             th scope="col" .number { "Committed" } th scope="col" .number { "End" } th scope="col" .number { "Lag" }
                             th scope="col" { "Versions by offset" }
                         } }
-                        tbody { @for partition in shown { (row(partition, &spans)) } }
+                        tbody { @for partition in shown { (row(frame, partition, &spans)) } }
                     }
                 }
-                (pager(&console.link_of(&status.pipeline, ""), page, status.partitions.len(), PARTITIONS_PER_PAGE))
+                p .quiet { "A part of a bar leads to the dead letters of its records." }
+                (pager(&frame.console.link_of(frame.pipeline(), ""), page, status.partitions.len(), PARTITIONS_PER_PAGE))
             }
         }
     }
 }
 
-fn row(partition: &Partition, spans: &SpansByPartition<'_>) -> Markup {
+fn row(frame: &Frame<'_>, partition: &Partition, spans: &SpansByPartition<'_>) -> Markup {
+    let letters = |range: &str| {
+        let path = format!("/dead-letters/letters?state=all&source={}", escaped(range));
+        frame.console.link_of(frame.pipeline(), &path)
+    };
     let offset = |offset: Option<i64>| offset.map_or_else(|| "–".to_owned(), |offset| offset.to_string());
     html! {
         tr {
@@ -183,7 +188,7 @@ fn row(partition: &Partition, spans: &SpansByPartition<'_>) -> Markup {
             td .number { (offset(partition.committed)) }
             td .number { (offset(partition.end)) }
             td .number { (partition.lag.map_or_else(|| "–".to_owned(), count)) }
-            td { @match spans.bar(partition) { Some(bar) => (bar), None => span .quiet { "none yet" } } }
+            td { @match spans.bar(partition, letters) { Some(bar) => (bar), None => span .quiet { "none yet" } } }
         }
     }
 }

@@ -28,7 +28,8 @@ impl<'h> SpansByPartition<'h> {
     }
 
     /// The bar of a partition, from the first known offset to its end; `None` if no version has mapped a record of it.
-    pub(super) fn bar(&self, partition: &Partition) -> Option<Markup> {
+    /// `link` is the address of the letters of a range of records.
+    pub(super) fn bar(&self, partition: &Partition, link: impl Fn(&str) -> String) -> Option<Markup> {
         // With a single input topic, the keys have none.
         let keys = [(Some(partition.topic.as_str()), partition.partition), (None, partition.partition)];
         let spans = keys.iter().find_map(|key| self.0.get(key))?;
@@ -43,11 +44,18 @@ impl<'h> SpansByPartition<'h> {
                 to: (end_of(span) - first) as f64 / length,
                 colour: usize::try_from(term.number).unwrap_or_default(),
                 title: title(term, span.from, end_of(span)),
+                link: link(&range(partition, span)),
             })
             .collect();
-        let words: Vec<&str> = segments.iter().map(|segment| segment.title.as_str()).collect();
-        Some(bar(&segments, &words.join("; ")))
+        Some(bar(&segments, &format!("Versions of {}/{}", safe(&partition.topic), partition.partition)))
     }
+}
+
+/// The records of a span, as the filter of dead letters names them.
+fn range(partition: &Partition, span: &SpanView) -> String {
+    let Partition { topic, partition, .. } = partition;
+    let end = span.to.filter(|to| *to > span.from).map(|to| to.to_string()).unwrap_or_default();
+    format!("{topic}/{partition}@{}..{end}", span.from)
 }
 
 fn title(term: &TermView, from: i64, end: i64) -> String {
@@ -82,11 +90,14 @@ mod tests {
         let first = term(1, "1.0", &json!({"0": [{"from": 100, "to": 150, "reached": 150}]}));
         let second = term(2, "2.0", &json!({"0": [{"from": 150, "to": null, "reached": 160}]}));
         let history = [second, first];
-        let bar = SpansByPartition::new(&history).bar(&partition("visits", 0, 175, 200)).unwrap().into_string();
-        assert!(bar.contains("reduce 1.0: offsets 100 to 149; reduce 2.0: offsets 150 to 174"), "{bar}");
+        let of =
+            |partition: &Partition| Some(SpansByPartition::new(&history).bar(partition, str::to_owned)?.into_string());
+        let bar = of(&partition("visits", 0, 175, 200)).unwrap();
+        assert!(bar.contains("href=\"visits/0@100..150\" aria-label=\"reduce 1.0: offsets 100 to 149\""), "{bar}");
+        assert!(bar.contains("href=\"visits/0@150..\" aria-label=\"reduce 2.0: offsets 150 to 174\""), "{bar}");
         assert!(bar.contains("x=\"0.00\" y=\"0\" height=\"8\" width=\"50.00\""), "{bar}");
         assert!(bar.contains("x=\"50.00\" y=\"0\" height=\"8\" width=\"25.00\""), "{bar}");
-        assert!(SpansByPartition::new(&history).bar(&partition("visits", 1, 0, 0)).is_none());
+        assert!(of(&partition("visits", 1, 0, 0)).is_none());
     }
 
     #[test]
@@ -95,7 +106,8 @@ mod tests {
             json!({"a/0": [{"from": 0, "to": 10, "reached": 10}], "b/0": [{"from": 5, "to": null, "reached": 5}]});
         let history = [term(1, "1.0", &offsets)];
         let spans = SpansByPartition::new(&history);
-        let title = |topic, position| spans.bar(&partition(topic, 0, position, position)).unwrap().into_string();
+        let title =
+            |topic, position| spans.bar(&partition(topic, 0, position, position), str::to_owned).unwrap().into_string();
         assert!(title("a", 10).contains("offsets 0 to 9"));
         assert!(title("b", 5).contains("no offset yet"));
     }

@@ -5,17 +5,16 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use mapper_api::dead_letters::{Decision, Letter, LetterGroup, LetterGroupDetails};
+use mapper_api::dead_letters::{Decision, LetterGroup, LetterGroupDetails};
 use maud::{Markup, html};
 
 use super::frame;
+use super::list::table;
 use crate::Console;
 use crate::api::{escaped, of_pipeline};
-use crate::format::{count, excerpt, safe, share, short_digest, time};
+use crate::format::{count, safe, share, short_digest, time};
 use crate::frame::{Frame, facts};
 use crate::session::Session;
-
-const MAX_INPUT_CHARS: usize = 300;
 
 pub(in crate::pages) async fn page(
     State(console): State<Arc<Console>>,
@@ -42,12 +41,8 @@ fn content(frame: &Frame<'_>, pipeline: &str, details: &LetterGroupDetails) -> M
         }
         section {
             h2 { "Letters" }
-            div .scroll tabindex="0" role="group" aria-label="Table" {
-                table {
-                    thead { tr { th scope="col" { "Letter" } th scope="col" { "Record" } th scope="col" { "Failed" } th scope="col" { "Input" } } }
-                    tbody { @for letter in letters { (row(frame, pipeline, letter)) } }
-                }
-            }
+            (table(frame, letters))
+            p { a href=(frame.console.link_of(pipeline, &format!("/dead-letters/letters?group={}", group.fingerprint))) { "All letters of the group" } }
             (frame.command(&format!("mapper-host dlq show {}", group.fingerprint)))
         }
         (fix(frame, pipeline, group))
@@ -78,24 +73,6 @@ fn figures(group: &LetterGroup) -> Markup {
             } },
         ),
     ])
-}
-
-fn row(frame: &Frame<'_>, pipeline: &str, letter: &Letter) -> Markup {
-    let link = frame.console.link_of(pipeline, &format!("/dead-letters/letter?position={}", escaped(&letter.position)));
-    let input = letter.input.as_ref();
-    html! {
-        tr {
-            th scope="row" { a href=(link) { (safe(&letter.position)) } }
-            td { (letter.source.as_deref().map_or_else(|| "unknown".into(), safe)) }
-            td { @if let Some(at) = &letter.failed_at { (time(at)) } }
-            td {
-                @match input.and_then(|input| input.value.as_deref()) {
-                    Some(value) => pre { (excerpt(value, MAX_INPUT_CHARS)) },
-                    None => span .quiet { @if input.is_some_and(|input| input.value_base64.is_some()) { "binary" } @else { "no value" } },
-                }
-            }
-        }
-    }
 }
 
 /// Test cases, a try-out of a fix, and the redrive.
