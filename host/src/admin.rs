@@ -21,6 +21,7 @@ mod redrives;
 mod reference;
 mod samples;
 mod status;
+mod version_details;
 pub(crate) mod versions;
 
 use std::net::{SocketAddr, TcpListener};

@@ -3,11 +3,13 @@
 mod active;
 pub mod candidate;
 pub mod host;
+mod outlines;
 
 use mapper_runtime::PluginMapper;
 
 pub use active::ActivePlugin;
 pub use host::Versions;
+pub use outlines::Outlines;
 
 /// The versions of a running host.
 pub type Control = mapper_versions::Control<PluginMapper>;

@@ -9,7 +9,7 @@ use axum::routing::get;
 use super::accept::{self, Offer};
 
 /// The routes: method, path and purpose. `docs/http-api.md` has the same.
-pub(super) const ENDPOINTS: [(&str, &str, &str); 33] = [
+pub(super) const ENDPOINTS: [(&str, &str, &str); 34] = [
     ("GET", "/livez", "whether the host is alive, or must be restarted"),
     ("GET", "/readyz", "whether the host maps records; the reasons if it does not"),
     ("GET", "/metrics", "metrics for Prometheus"),
@@ -19,6 +19,7 @@ pub(super) const ENDPOINTS: [(&str, &str, &str); 33] = [
     ("GET", "/recent", "a sample of the latest records with their verdicts, as JSON"),
     ("POST", "/map", "maps a record with the active version or with another plugin, and produces nothing"),
     ("GET", "/history", "the versions of the plugin, as JSON"),
+    ("GET", "/versions", "what the versions of the history declare, cost and may use, as JSON"),
     ("POST", "/swap", "swaps to the plugin in the body (mapper-host swap FILE)"),
     ("GET", "/rollback", "the version that a rollback returns to, as JSON"),
     ("POST", "/rollback", "returns to that version (mapper-host rollback)"),

@@ -14,7 +14,7 @@ use mapper_api::pipelines::PipelineSummary;
 
 use super::json::Json;
 use super::versions::{Failed, failed};
-use super::{dead_letters, map, recent, redrives, samples, status, versions};
+use super::{dead_letters, map, recent, redrives, samples, status, version_details, versions};
 use crate::pipelines::{Entry, PipelineRegistry};
 
 pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
@@ -23,7 +23,7 @@ pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
 
 /// The routes that each pipeline has.
 fn of_one() -> Router<Arc<PipelineRegistry>> {
-    let routes = status::routes().merge(samples::routes()).merge(versions::routes());
+    let routes = status::routes().merge(samples::routes()).merge(versions::routes()).merge(version_details::routes());
     routes.merge(recent::routes()).merge(map::routes()).merge(dead_letters::routes()).merge(redrives::routes())
 }
 

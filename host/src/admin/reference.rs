@@ -22,6 +22,7 @@ use mapper_api::recent::RecentRecords;
 use mapper_api::redrives::{LetterTryOut, Redrive};
 use mapper_api::samples::{Samples, TimelineEvent};
 use mapper_api::status::Status;
+use mapper_api::version_details::VersionList;
 use mapper_api::versions::ErrorBody;
 use mapper_api::versions::RollbackPlan;
 use mapper_api::versions::TermView;
@@ -71,7 +72,7 @@ const STARTING: (u16, &str) = (503, "the host starts or ends, or newer plugins a
 const STARTING_OR_MAPPING: (u16, &str) =
     (503, "the host starts or ends, or another record has been mapped for 10 s; one is mapped at a time");
 
-const DETAILS: [Details; 16] = [
+const DETAILS: [Details; 17] = [
     Details {
         route: ("GET", "/livez"),
         query: &[],
@@ -155,6 +156,12 @@ const DETAILS: [Details; 16] = [
         answers: &[(200, "a list of [TermView](#termview), the latest first"), STARTING],
     },
     Details {
+        route: ("GET", "/versions"),
+        query: &[],
+        body: None,
+        answers: &[(200, "[VersionList](#versionlist)"), STARTING],
+    },
+    Details {
         route: ("POST", "/swap"),
         query: &[("dry-run=true", "try the version out, without a swap"), ("force=true", "skip the try-out")],
         body: PLUGIN,
@@ -236,7 +243,7 @@ fn page() -> String {
             page += &format!("| {status} | {meaning} |\n");
         }
     }
-    let types: [Schema; 23] = [
+    let types: [Schema; 24] = [
         schemars::schema_for!(Status),
         schemars::schema_for!(PipelineSummary),
         schemars::schema_for!(Samples),
@@ -245,6 +252,7 @@ fn page() -> String {
         schemars::schema_for!(MapRequest),
         schemars::schema_for!(MapResult),
         schemars::schema_for!(TermView),
+        schemars::schema_for!(VersionList),
         schemars::schema_for!(Report),
         schemars::schema_for!(RollbackPlan),
         schemars::schema_for!(ShadowStatus),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mapper_core::shutdown::{Halt, Shutdown};
-use mapper_runtime::{Effort, Engine, Plugin};
+use mapper_runtime::{Effort, Engine, Grants, Plugin};
 use mapper_state::claim::host_name;
 use mapper_versions::uploads::Uploads;
 
@@ -58,6 +58,11 @@ impl PipelineLetters {
     /// How long an ending host waits for the open transaction of a redrive.
     pub(crate) fn drain_timeout(&self) -> Duration {
         self.spec.drain_timeout
+    }
+
+    /// What plugins of the pipeline may use.
+    pub(crate) fn grants(&self) -> &Grants {
+        &self.spec.grants
     }
 
     /// Loads a plugin with the settings and limits of the pipeline.

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 
 use crate::admin::Subscribers;
 use crate::dlq::{PipelineLetters, RedriveJobs, Scans};
-use crate::swap::{ActivePlugin, Control};
+use crate::swap::{ActivePlugin, Control, Outlines};
 use mapper_runtime::Plugin;
 use mapper_telemetry::alerts::AlertCounts;
 use mapper_telemetry::{Telemetry, Threads};
@@ -32,6 +32,10 @@ pub struct PipelineRegistry {
     pub scans: Scans,
     /// The requests that map a record.
     pub mappings: Scans,
+    /// The requests that read plugin files.
+    pub plugin_files: Scans,
+    /// What these files declare.
+    pub outlines: Outlines,
     /// The redrives that the admin API has started.
     pub redrives: RedriveJobs,
     /// The clients that follow them.
@@ -49,6 +53,8 @@ impl Default for PipelineRegistry {
             alerts: Arc::default(),
             scans: Scans::default(),
             mappings: Scans::new(1, "map-record"),
+            plugin_files: Scans::new(1, "plugin-files"),
+            outlines: Outlines::default(),
             redrives: RedriveJobs::default(),
             subscribers: Subscribers::default(),
         }

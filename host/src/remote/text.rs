@@ -123,8 +123,11 @@ pub(super) fn history(terms: &[TermView]) -> Vec<Line> {
         let kinds: Vec<String> = tally.dead_letters.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         let kinds = if kinds.is_empty() { String::new() } else { format!(" ({})", kinds.join(", ")) };
         let counts = format!(
-            "    {} in, {} out, {letters} dead letters{kinds}, {} skipped",
-            tally.records_in, tally.records_out, tally.skipped
+            "    {} in, {} out, {letters} dead letters{kinds}, {} skipped{}",
+            tally.records_in,
+            tally.records_out,
+            tally.skipped,
+            tally.mapping_us_per_record().map(|us| format!(", {us:.1} µs per record")).unwrap_or_default()
         );
         lines.push(counts.into());
         for recreation in &view.recreations {

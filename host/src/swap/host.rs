@@ -85,10 +85,10 @@ impl Versions {
         let requests = Arc::new(RequestQueue::new(slot.wakeup.clone()));
         let policy = Policy { max_broken: spec.swap.max_regressions, probation, answer_timeout: SWITCH_ANSWER_TIMEOUT };
         let first = LoadedVersion { plugin, active: active_version.clone() };
-        let context = SwapContext { routes: routes.clone(), policy, store };
+        let context = SwapContext { routes: routes.clone(), policy, store: store.clone() };
         let swapper = Swapper::new(loader, first, slot.clone(), requests.clone(), context);
         let watch = Watch::new(&spec.plugin, digest, requests.clone(), reload.clone(), spec.swap.watch);
-        let control = Arc::new(Control::new(requests, slot.clone(), routes));
+        let control = Arc::new(Control::new(requests, slot.clone(), routes, store));
         let plugin = (spec.plugin.clone(), digest);
         Self { slot, active_version, control, swapper, watch, reload, plugin, claim }
     }

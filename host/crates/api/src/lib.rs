@@ -12,6 +12,7 @@ pub mod recent;
 pub mod redrives;
 pub mod samples;
 pub mod status;
+pub mod version_details;
 pub mod versions;
 
 /// The route of the list of pipelines. The routes of one pipeline are below it, after its name.

@@ -55,19 +55,12 @@ fn stage_name(stage: Stage) -> &'static str {
     }
 }
 
-fn access_name(access: Access) -> &'static str {
-    match access {
-        Access::Provided => "provided",
-        Access::Restricted => "restricted",
-        Access::Unsupported => "unsupported",
-    }
-}
-
 fn to_json(path: &Path, description: &Description) -> Value {
     let millis = |duration: Option<std::time::Duration>| duration.map(|duration| duration.as_secs_f64() * 1e3);
-    let imports = description.imports.iter().map(
-        |import| json!({ "name": import.name, "access": access_name(import.access), "description": import.about }),
-    );
+    let imports = description
+        .imports
+        .iter()
+        .map(|import| json!({ "name": import.name, "access": import.access.name(), "description": import.about }));
     json!({
         "file": path.display().to_string(),
         "valid": description.plugin.is_ok(),
@@ -112,7 +105,7 @@ fn to_text(path: &Path, description: &Description, guest: &GuestConfig) -> Vec<L
         line("  instance", format!("{:.2} ms, {memory}", duration.as_secs_f64() * 1e3));
     }
     for (index, import) in description.imports.iter().enumerate() {
-        let text = format!("{:<13}{}: {}", access_name(import.access), import.name, import.about);
+        let text = format!("{:<13}{}: {}", import.access.name(), import.name, import.about);
         let line = Line::from(format!("{:<12}", if index == 0 { "  imports" } else { "" }));
         lines.push(if import.access == Access::Unsupported {
             line.coloured(Colour::Red, text)

@@ -56,6 +56,11 @@ async function reload(main) {
     const page = new DOMParser().parseFromString(await response.text(), "text/html");
     const fresh = page.querySelector("main");
     if (!fresh) return;
+    // What the viewer has unfolded stays so.
+    for (const open of main.querySelectorAll("details[open][id]")) {
+      const same = fresh.querySelector(`#${CSS.escape(open.id)}`);
+      if (same) same.open = true;
+    }
     main.replaceChildren(...fresh.childNodes);
     enable(main);
     main.removeAttribute("data-stale");

@@ -8,6 +8,7 @@ mod pipeline;
 pub(crate) mod playground;
 mod redrives;
 mod spans;
+mod version_details;
 pub(crate) mod versions;
 
 use std::sync::Arc;

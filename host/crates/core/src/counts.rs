@@ -1,6 +1,7 @@
 //! Counts of processed records.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,8 @@ pub struct Counts {
     pub records_out: u64,
     /// Input records without an output.
     pub skipped: u64,
+    /// The time of the calls of the plugin.
+    pub mapping: Duration,
     by_kind: [u64; KINDS],
 }
 
@@ -24,6 +27,7 @@ impl Counts {
         self.records_in += counts.records_in;
         self.records_out += counts.records_out;
         self.skipped += counts.skipped;
+        self.mapping += counts.mapping;
         for (sum, count) in self.by_kind.iter_mut().zip(counts.by_kind) {
             *sum += count;
         }
@@ -58,6 +62,9 @@ pub struct Tally {
     pub records_out: u64,
     /// Input records without an output.
     pub skipped: u64,
+    /// The time of the calls of the plugin, in microseconds; 0 if it was not measured.
+    #[serde(default)]
+    pub mapping_us: u64,
     /// Dead letters by kind of failure.
     pub dead_letters: BTreeMap<String, u64>,
 }
@@ -68,8 +75,14 @@ impl Tally {
         self.records_in += counts.records_in;
         self.records_out += counts.records_out;
         self.skipped += counts.skipped;
+        self.mapping_us += u64::try_from(counts.mapping.as_micros()).unwrap_or(u64::MAX);
         for (kind, count) in counts.by_kind() {
             *self.dead_letters.entry(kind.name().to_owned()).or_default() += count;
         }
+    }
+
+    /// The mean time of the plugin for a record, in microseconds; `None` without records, or if the time is not known.
+    pub fn mapping_us_per_record(&self) -> Option<f64> {
+        (self.records_in > 0 && self.mapping_us > 0).then(|| self.mapping_us as f64 / self.records_in as f64)
     }
 }

@@ -216,6 +216,7 @@ impl Rules {
     /// The mapper has returned verdicts on so many records.
     pub(crate) fn mapped(&mut self, records: usize, took: Duration) {
         self.batch_size.took(records, took);
+        self.transaction.counts.mapping += took;
     }
 
     /// Verdicts are carried out. Returns whether the next action judges more records of the batch.

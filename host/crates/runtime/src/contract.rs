@@ -51,7 +51,7 @@ impl Exports {
         Self::from_names(component.exports(engine).map(|(name, _)| name.to_owned()).collect())
     }
 
-    fn from_names(names: Vec<String>) -> Self {
+    pub(super) fn from_names(names: Vec<String>) -> Self {
         let version = |interface: &str| {
             let found = names.iter().filter_map(|name| name.strip_prefix(PACKAGE)?.strip_prefix('/')?.split_once('@'));
             found.filter(|(name, _)| *name == interface).map(|(_, version)| version.to_owned()).next()

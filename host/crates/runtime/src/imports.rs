@@ -21,6 +21,17 @@ pub enum Access {
     Unsupported,
 }
 
+impl Access {
+    /// Its name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Provided => "provided",
+            Self::Restricted => "restricted",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
+
 /// Prefix, access and description. The first matching prefix applies.
 const RULES: &[(&str, Access, &str)] = &[
     ("mapper-host:mapper/types", Access::Provided, "the types of the contract"),

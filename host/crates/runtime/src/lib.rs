@@ -24,6 +24,7 @@ mod line_budget;
 mod load;
 mod mapper;
 mod open_files;
+mod outline;
 mod pool;
 mod symbols;
 
@@ -38,6 +39,7 @@ use instance::Instance;
 pub use limits::Limits;
 pub use load::{Effort, LoadError, Plugin, PluginFileError, Stage};
 pub use mapper::PluginMapper;
+pub use outline::Outline;
 // Tools for authors call mappers and do not depend on the loop.
 pub use mapper_pipeline::contracts::Mapper;
 pub use mapper_pipeline::guest::{GuestObserver, Renewal};

@@ -15,6 +15,7 @@ use super::imports::{self, Import};
 use super::instance::{GuestState, Instance};
 use super::line_budget::LineBudget;
 use super::open_files::HasFiles;
+use super::outline::Outline;
 use super::symbols::Symbols;
 use super::{Engine, complexity};
 use mapper_core::identity::{Digest, Identity, MAX_NAME_BYTES};
@@ -102,6 +103,7 @@ pub struct Plugin {
     pub(super) line_budget: Arc<LineBudget>,
     pub(super) symbols: Arc<Symbols>,
     pub identity: Identity,
+    pub outline: Arc<Outline>,
 }
 
 impl Plugin {
@@ -154,6 +156,7 @@ impl Plugin {
             line_budget: Arc::default(),
             symbols: Arc::new(Symbols::from_component(file.bytes)),
             identity,
+            outline: Arc::new(Outline::from_component(engine, component)),
         })
     }
 
@@ -170,6 +173,7 @@ impl Plugin {
             line_budget: self.line_budget.clone(),
             symbols: self.symbols.clone(),
             identity: self.identity.clone(),
+            outline: self.outline.clone(),
         })
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use harness::components::{BATCH, WIT, component};
 
-use super::{Effort, Engine, Limits, LoadError, Plugin, PluginMapper, Stage};
+use super::{CONTRACT_VERSION, Effort, Engine, Limits, LoadError, Outline, Plugin, PluginMapper, Stage, World};
 use mapper_core::record::Batch;
 use mapper_core::verdict::{Verdict, Verdicts};
 use mapper_pipeline::contracts::Mapper;
@@ -76,4 +76,20 @@ fn verdicts(mapper: &mut PluginMapper, records: usize) -> Vec<String> {
 fn mapper(limits: Limits, world: &str, body: &str) -> PluginMapper {
     let plugin = load(limits, &guest(world, body)).unwrap_or_else(|error| panic!("{error}\n{body}"));
     PluginMapper::new(Arc::new(plugin))
+}
+
+#[test]
+fn outline_of_a_file_is_that_of_the_compiled_component() {
+    for (bytes, world) in
+        [(guest(BATCH, "(i32.const 2048)"), "mapper-batch"), (guest(RECORD, "(i32.const 2048)"), "mapper")]
+    {
+        let outline = Outline::read(&bytes).unwrap();
+        assert_eq!(Some(outline.clone()), load(Limits::default(), &bytes).ok().map(|plugin| (*plugin.outline).clone()));
+        assert_eq!(
+            (outline.contract.as_deref(), outline.world.map(World::name)),
+            (Some(CONTRACT_VERSION), Some(world))
+        );
+    }
+    let module = wat::parse_str("(module)").unwrap();
+    assert_eq!([&b""[..], b"text", &module, b"\0asm\x0d\0\x01\0\xff"].map(Outline::read), [None, None, None, None]);
 }

@@ -15,6 +15,7 @@ use super::recent::{RecentFilter, recent_records};
 use super::rollback::plan_rollback;
 use super::sample::{Sampled, position};
 use super::slot::Slot;
+use super::store::Store;
 use super::swapper::RequestQueue;
 use super::uploads::Uploads;
 
@@ -24,6 +25,8 @@ pub struct Control<M> {
     pub uploads: Uploads,
     pub(super) slot: Arc<Slot<M>>,
     pub(super) routes: Arc<Routes>,
+    /// The plugins that are kept for rollbacks; `None` without a state folder.
+    pub store: Option<Store>,
 }
 
 impl<M> fmt::Debug for Control<M> {
@@ -33,8 +36,8 @@ impl<M> fmt::Debug for Control<M> {
 }
 
 impl<M> Control<M> {
-    pub fn new(requests: Arc<RequestQueue>, slot: Arc<Slot<M>>, routes: Arc<Routes>) -> Self {
-        Self { requests, uploads: Uploads::default(), slot, routes }
+    pub fn new(requests: Arc<RequestQueue>, slot: Arc<Slot<M>>, routes: Arc<Routes>, store: Option<Store>) -> Self {
+        Self { requests, uploads: Uploads::default(), slot, routes, store }
     }
 
     pub fn status(&self) -> Option<Versions> {

@@ -14,6 +14,7 @@ pub const MAX_FILES: usize = 8;
 const EXTENSION: &str = ".wasm";
 
 /// A folder of plugin files.
+#[derive(Debug, Clone)]
 pub struct Store {
     dir: PathBuf,
 }

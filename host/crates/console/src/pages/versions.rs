@@ -6,11 +6,13 @@ use axum::Extension;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use mapper_api::status::{Plugin, Status};
+use mapper_api::version_details::VersionList;
 use mapper_api::versions::{
     Difference, ProbationStatus, Report, ShadowStatus, SwapOutcome, TermView, TryOut, Version, Versions,
 };
 use maud::{Markup, html};
 
+use super::version_details;
 use crate::Console;
 use crate::api::of_pipeline;
 use crate::format::{bytes, count, excerpt, safe, share, short_digest, time, trigger_words};
@@ -34,14 +36,15 @@ pub(super) async fn page(
         Err(error) => return frame.error(&error),
     };
     let history: Vec<TermView> = client.get(of_pipeline(&name, "/history")).await.unwrap_or_default();
-    frame.page(&content(&frame, &status, &history))
+    let details: Option<VersionList> = client.get(of_pipeline(&name, "/versions")).await.ok();
+    frame.page(&content(&frame, &status, &history, details.as_ref()))
 }
 
 pub(crate) fn frame<'a>(console: &'a Console, session: &'a Session, pipeline: &'a str, is_live: bool) -> Frame<'a> {
     Frame { console, session, title: "Versions", tab: Some((pipeline, Tab::Versions)), is_live, events: None }
 }
 
-fn content(frame: &Frame<'_>, status: &Status, history: &[TermView]) -> Markup {
+fn content(frame: &Frame<'_>, status: &Status, history: &[TermView], details: Option<&VersionList>) -> Markup {
     let versions = status.versions.as_ref();
     html! {
         @match &status.plugin { Some(plugin) => (active(plugin, versions)), None => p .message { "The plugin is being loaded." } }
@@ -54,6 +57,7 @@ fn content(frame: &Frame<'_>, status: &Status, history: &[TermView]) -> Markup {
         }
         (upload(frame))
         (terms(frame, history))
+        @if let Some(details) = details { (version_details::section(details)) }
     }
 }
 
