@@ -2,9 +2,11 @@
 
 mod browser;
 mod every_page;
+mod keyboard;
 mod letters;
 mod live;
 mod playground;
+mod reference_data;
 mod versions;
 
 use std::fs;
@@ -32,17 +34,22 @@ struct Stage<'k> {
 impl Stage<'_> {
     /// Starts a host with the version of this word, which maps these records.
     fn new(name: &str, word: &str, records: &[&[u8]], args: &[&str]) -> Self {
+        let stage = Self::with_plugin(name, &version(word), args);
+        stage.produce(records, records.len() as u64);
+        stage
+    }
+
+    /// Starts a host with this plugin.
+    fn with_plugin(name: &str, bytes: &[u8], args: &[&str]) -> Self {
         let dir = TempDir::new().expect("a folder");
         let plugin = dir.path().join("plugin.wasm");
-        fs::write(&plugin, version(word)).expect("a file");
+        fs::write(&plugin, bytes).expect("a file");
         let job = Job::new(Kafka::shared(), name, HOST, &plugin);
         let all: Vec<&str> = [&["--admin", "127.0.0.1:0", "--watch", "off", "--log-level", "info"][..], args].concat();
         let mut host = job.start(&all);
         let address = crate::admin::address(&mut host);
         crate::admin::wait_until_ready(&address);
-        let stage = Self { job, host, url: format!("http://{address}/console"), dir, driver: Driver::start() };
-        stage.produce(records, records.len() as u64);
-        stage
+        Self { job, host, url: format!("http://{address}/console"), dir, driver: Driver::start() }
     }
 
     /// Produces records, and waits until the host has committed this number of records in all.

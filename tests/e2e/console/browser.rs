@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::elements::Element;
+use fantoccini::key::Key;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
 use http::Method;
@@ -104,6 +106,39 @@ impl Tab {
         }
     }
 
+    /// Presses a key; the browser sends it to the element with the focus.
+    pub(super) async fn press(&self, key: Key) {
+        let value = char::from(key);
+        let stroke =
+            KeyActions::new("keyboard".to_owned()).then(KeyAction::Down { value }).then(KeyAction::Up { value });
+        self.client.perform_actions(stroke).await.expect("a key");
+    }
+
+    /// Types where the focus is.
+    pub(super) async fn type_text(&self, text: &str) {
+        self.client.active_element().await.expect("an element has the focus").send_keys(text).await.expect("keys");
+    }
+
+    /// Presses Tab until an element that the selector selects and that has this text has the focus. The focus is visible on the way.
+    pub(super) async fn tab_to(&self, css: &str, text: &str) {
+        const MAX_STOPS: usize = 150;
+        let mut seen = Vec::new();
+        for _ in 0..MAX_STOPS {
+            self.press(Key::Tab).await;
+            let script = "const at = document.activeElement; const style = getComputedStyle(at); \
+                          arguments[1]([at.matches(arguments[0]), (at.getAttribute('aria-label') || at.textContent).trim().slice(0, 60), \
+                          style.outlineStyle !== 'none' && style.outlineWidth !== '0px', at.tagName]);";
+            let found = self.run(script, vec![json!(css)]).await;
+            let name = found[1].as_str().unwrap_or_default().to_owned();
+            assert!(found[2] == true || found[3] == "BODY", "the focus on {:?} {name:?} is not visible", found[3]);
+            if found[0] == true && name.contains(text) {
+                return;
+            }
+            seen.push(name);
+        }
+        panic!("Tab never reaches {css} {text:?}: {seen:?}");
+    }
+
     /// Waits for an element of this page.
     pub(super) async fn element(&self, css: &str) -> Element {
         match self.client.wait().at_most(SOON).for_element(Locator::Css(css)).await {
@@ -123,6 +158,22 @@ impl Tab {
             Ok(element) => element.click().await.unwrap_or_else(|error| panic!("{text}: {error}")),
             Err(error) => panic!("{text}: {error}:\n{}", self.text().await),
         }
+    }
+
+    /// Clicks the first element of an XPath.
+    pub(super) async fn click_on_path(&self, path: &str) {
+        match self.client.wait().at_most(SOON).for_element(Locator::XPath(path)).await {
+            Ok(element) => element.click().await.unwrap_or_else(|error| panic!("{path}: {error}")),
+            Err(error) => panic!("{path}: {error}:\n{}", self.text().await),
+        }
+    }
+
+    /// What the link with this text leads to, as the browser would save it.
+    pub(super) async fn download(&self, text: &str) -> String {
+        let link = self.client.find(Locator::LinkText(text)).await.unwrap_or_else(|error| panic!("{text}: {error}"));
+        let url = link.prop("href").await.expect("a page").expect("a link");
+        let script = "fetch(arguments[0]).then((answer) => answer.text()).then(arguments[1]);";
+        self.run(script, vec![json!(url)]).await.as_str().expect("a text").to_owned()
     }
 
     /// Clicks the first element.

@@ -31,7 +31,11 @@ fn pages(stage: &Stage<'_>) -> Vec<String> {
         "/pipelines/default/live",
         "/pipelines/default/playground",
         "/pipelines/default/dead-letters",
+        "/pipelines/default/dead-letters/letters?state=all",
         "/pipelines/default/redrives",
+        "/docs",
+        "/docs/console.md",
+        "/docs/hot-swap.md",
     ];
     let paths = fixed.into_iter().chain(more).map(ToOwned::to_owned);
     let paths = paths.chain([format!("/pipelines/default/dead-letters/groups/{group}")]).chain(letters.map(letter));

@@ -67,6 +67,31 @@ fn swap_is_refused_accepted_and_rolled_back_without_javascript() {
 }
 
 #[test]
+fn version_runs_as_a_shadow_with_clicks() {
+    let stage = Stage::new("console-shadow", "one", &RECORDS, &[]);
+    let versions = stage.page("/pipelines/default/versions");
+    in_browser(&stage.driver, true, async |tab| {
+        tab.goto(&versions).await;
+        let text = tab.text().await;
+        for part in ["What the versions are", "No directory is granted", "world mapper", " µs", " imports"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        tab.fill("#plugin", &stage.plugin("two")).await;
+        tab.click("Upload and try out").await;
+        tab.click("Run as a shadow").await;
+        tab.wait_for("End the shadow").await;
+        stage.produce(&RECORDS[..5], 25);
+        tab.goto(&versions).await;
+        tab.wait_and_reload_for("5 records seen, 0 not: 0 the same, 5 different").await;
+        tab.click("End the shadow").await;
+        tab.accept().await;
+        tab.wait_for("ended: ").await;
+    });
+    let outputs = topics::read_all(stage.job.kafka, &stage.job.output);
+    assert!(outputs.iter().all(|record| record.value.as_ref().is_some_and(|value| value.starts_with(b"one "))));
+}
+
+#[test]
 fn console_without_the_token_changes_nothing_and_with_it_all() {
     const TOKEN: &str = "0123456789abcdef0123456789abcdef";
     let dir = TempDir::new().expect("a folder");
