@@ -13,6 +13,7 @@ mod local_api;
 mod map;
 mod metrics;
 mod parameters;
+mod payloads;
 pub(crate) mod pipelines;
 mod probes;
 mod recent;
@@ -39,8 +40,10 @@ use connection::Deadlines;
 pub(crate) use events::Subscribers;
 pub use guard::{Guard, read_token};
 use local_api::LocalApi;
+use mapper_api::payloads::Payloads;
 use mapper_core::shutdown::Halt;
 use mapper_telemetry::EVERY;
+use payloads::PayloadFilter;
 
 /// A bound address without a server yet. It is bound first: a host whose admin server cannot start as configured
 /// fails before it does anything else.
@@ -119,23 +122,34 @@ impl Drop for Server {
     }
 }
 
-/// All routes, behind the guard: the API and the console. Below `base_path` there are the same, for a proxy that passes it on.
-pub fn routes(registry: &Arc<PipelineRegistry>, guard: Guard, base_path: &str) -> Router {
-    let api = api_routes(registry, &guard);
+/// What the server shows, and where.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The path of a proxy before the server; empty for none.
+    pub base_path: String,
+    /// What the API gives out of records, and so the console shows.
+    pub payloads: Payloads,
+}
+
+/// All routes, behind the guard: the API and the console. Below the base path there are the same, for a proxy that passes it on.
+pub fn routes(registry: &Arc<PipelineRegistry>, guard: Guard, options: Options) -> Router {
+    let Options { base_path, payloads } = options;
+    let api = api_routes(registry, &guard, payloads);
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    let options = mapper_console::Options { base_path: base_path.to_owned(), version };
+    let options = mapper_console::Options { base_path: base_path.clone(), version };
     let console = mapper_console::routes(Arc::new(LocalApi::new(api.clone(), guard.clone())), options);
     let index = index::routes(format!("{base_path}{}", mapper_console::CONSOLE_PATH));
     let mut routes = api.merge(console).merge(index);
     if !base_path.is_empty() {
-        routes = Router::new().nest(base_path, routes.clone()).merge(routes);
+        routes = Router::new().nest(&base_path, routes.clone()).merge(routes);
     }
     routes.layer(from_fn_with_state(guard, guard::check_origin))
 }
 
 /// The routes of the API.
-fn api_routes(registry: &Arc<PipelineRegistry>, guard: &Guard) -> Router {
+fn api_routes(registry: &Arc<PipelineRegistry>, guard: &Guard, payloads: Payloads) -> Router {
     let routes = probes::routes().merge(metrics::routes()).merge(pipelines::routes()).with_state(registry.clone());
+    let routes = routes.layer(from_fn_with_state(PayloadFilter::new(payloads), payloads::apply));
     routes.layer(from_fn_with_state(guard.clone(), guard::check_token))
 }
 

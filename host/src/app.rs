@@ -40,7 +40,8 @@ pub fn run(
     let token = token.map_err(|error| Halt::new(Cause::Configuration, error))?;
     let serve = |bound: admin::Bound| {
         let guard = admin::Guard::new(bound.address()?, token);
-        bound.serve(admin::routes(&registry, guard, &config.admin_base_path), &registry)
+        let options = admin::Options { base_path: config.admin_base_path.clone(), payloads: config.admin_payloads };
+        bound.serve(admin::routes(&registry, guard, options), &registry)
     };
     // The server runs until the end of this function.
     let _server =

@@ -43,6 +43,7 @@ pub use remote::{RemoteCommand, RemoteConfig};
 pub use swap::SwapConfig;
 pub use webhook::WebhookUrl;
 
+use mapper_api::payloads::Payloads;
 use mapper_visits::Profile;
 
 /// The command and its settings.
@@ -87,6 +88,8 @@ pub struct RunConfig {
     pub admin: Option<AdminConfig>,
     /// The path of a proxy before the admin server; empty for none.
     pub admin_base_path: String,
+    /// What the admin server gives out of records.
+    pub admin_payloads: Payloads,
     /// The destination of spans; `None` without spans.
     pub tracing: Option<mapper_telemetry::spans::TracingConfig>,
     /// The URL that gets new groups of failures; `None` without one.

@@ -27,6 +27,7 @@ mod input_topics;
 mod ledger;
 mod map;
 mod output;
+mod payloads;
 mod permissions;
 mod pipelines;
 mod reference;

@@ -21,6 +21,7 @@ use serde::de::DeserializeOwned;
 
 use super::json::Json;
 use super::parameters::{FINGERPRINT, Parameters, PathParts, bad};
+use super::payloads::WholeRecords;
 use super::pipelines::OfPipeline;
 use super::versions::{Failed, failed};
 use crate::config::letter_filter::PARAMETERS;
@@ -187,6 +188,7 @@ async fn show_letter(
 }
 
 async fn list_cases(
+    _: WholeRecords,
     State(registry): State<Arc<PipelineRegistry>>,
     OfPipeline(entry): OfPipeline,
     mut parameters: Parameters,

@@ -16,6 +16,8 @@ use mapper_terminal::output::escape;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::sleep;
 
+use super::payloads::{IsFiltered, PayloadFilter};
+
 pub(super) const MEDIA_TYPE: &str = "text/event-stream";
 /// The most clients that follow redrives at a time.
 pub(super) const MAX_SUBSCRIBERS: usize = 16;
@@ -42,24 +44,27 @@ impl Default for Subscribers {
 
 impl Subscribers {
     /// The answer that follows a redrive; `None` if too many clients do.
-    pub(super) fn follow(&self, view: watch::Receiver<Redrive>) -> Option<Response> {
+    pub(super) fn follow(&self, view: watch::Receiver<Redrive>, filter: PayloadFilter) -> Option<Response> {
         let place = self.0.clone().try_acquire_owned().ok()?;
         let (sender, events) = mpsc::channel(1);
-        tokio::spawn(send(view, sender, INTERVALS, place));
-        Some(([(CONTENT_TYPE, MEDIA_TYPE), (CACHE_CONTROL, "no-store")], Body::new(Events(events))).into_response())
+        tokio::spawn(send((view, filter), sender, INTERVALS, place));
+        let mut response =
+            ([(CONTENT_TYPE, MEDIA_TYPE), (CACHE_CONTROL, "no-store")], Body::new(Events(events))).into_response();
+        response.extensions_mut().insert(IsFiltered);
+        Some(response)
     }
 }
 
 /// Sends the present state and each change, until the redrive ends or the client is gone.
 async fn send(
-    mut view: watch::Receiver<Redrive>,
+    (mut view, filter): (watch::Receiver<Redrive>, PayloadFilter),
     events: mpsc::Sender<Bytes>,
     Intervals { min, heartbeat }: Intervals,
     _place: OwnedSemaphorePermit,
 ) {
     loop {
         let now = view.borrow_and_update().clone();
-        if events.send(event(&now)).await.is_err() || now.state.is_ended() {
+        if events.send(event(&now, &filter)).await.is_err() || now.state.is_ended() {
             return;
         }
         sleep(min).await;
@@ -81,9 +86,9 @@ async fn send(
 }
 
 /// The state as an event: `progress`, or `ended` as the last one.
-fn event(redrive: &Redrive) -> Bytes {
+fn event(redrive: &Redrive, filter: &PayloadFilter) -> Bytes {
     let name = if redrive.state.is_ended() { "ended" } else { "progress" };
-    let json = serde_json::to_string(redrive).expect("a redrive has string keys");
+    let json = filter.json(redrive).expect("a redrive has string keys");
     format!("event: {name}\ndata: {}\n\n", escape::json(&json)).into()
 }
 
@@ -148,7 +153,8 @@ mod tests {
         let place = Subscribers::default().0.acquire_owned().await.unwrap();
         let (sender, events) = mpsc::channel(1);
         let interval = Duration::from_millis(1);
-        tokio::spawn(send(view.subscribe(), sender, Intervals { min: interval, heartbeat: interval }, place));
+        let view_of_all = (view.subscribe(), PayloadFilter::default());
+        tokio::spawn(send(view_of_all, sender, Intervals { min: interval, heartbeat: interval }, place));
         let mut body = Body::new(Events(events));
         let first = next(&mut body).await.unwrap();
         assert!(first.starts_with("event: progress\ndata: {") && first.ends_with("}\n\n"), "{first}");
@@ -169,9 +175,9 @@ mod tests {
     async fn clients_beyond_the_limit_are_refused_until_one_is_gone() {
         let view = watch::Sender::new(redrive(RedriveState::Running, 1));
         let subscribers = Subscribers::default();
-        let mut all: Vec<Response> =
-            (0..MAX_SUBSCRIBERS).map(|_| subscribers.follow(view.subscribe()).unwrap()).collect();
-        assert!(subscribers.follow(view.subscribe()).is_none());
+        let follow = || subscribers.follow(view.subscribe(), PayloadFilter::default());
+        let mut all: Vec<Response> = (0..MAX_SUBSCRIBERS).map(|_| follow().unwrap()).collect();
+        assert!(follow().is_none());
         all.pop();
         let free = subscribers.0.acquire();
         assert!(tokio::time::timeout(Duration::from_secs(60), free).await.is_ok_and(|place| place.is_ok()));

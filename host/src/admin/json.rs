@@ -3,19 +3,23 @@
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::payloads::AnswerType;
 use mapper_terminal::output::escape;
 
-/// Like the type of axum, but escapes control characters.
+/// Like the type of axum, but escapes control characters, and says what its fields are.
 pub(super) struct Json<T>(pub(super) T);
 
-impl<T: Serialize> IntoResponse for Json<T> {
+impl<T: Serialize + JsonSchema> IntoResponse for Json<T> {
     fn into_response(self) -> Response {
         match serde_json::to_string(&self.0) {
             Ok(json) => {
                 let json_type = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-                (json_type, escape::json(&json).into_owned()).into_response()
+                let mut response = (json_type, escape::json(&json).into_owned()).into_response();
+                response.extensions_mut().insert(AnswerType::of::<T>());
+                response
             }
             Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
         }

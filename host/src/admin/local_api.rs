@@ -7,6 +7,7 @@ use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{Request, StatusCode};
 use axum::response::Response;
 use bytes::Bytes;
+use mapper_api::payloads::{PAYLOADS_HEADER, Payloads};
 use mapper_api::versions::ErrorBody;
 use mapper_console::{Api, ApiRequest, ApiResponse};
 use tower::ServiceExt;
@@ -39,9 +40,11 @@ impl LocalApi {
             Err(never) => match never {},
         };
         let status = response.status();
+        let payloads = response.headers().get(PAYLOADS_HEADER).and_then(|name| Payloads::named(name.to_str().ok()?));
+        let payloads = payloads.unwrap_or_default();
         // The API bounds its own answers.
         let body = to_bytes(response.into_body(), usize::MAX).await.map_err(|error| error.to_string())?;
-        Ok(ApiResponse { status, body })
+        Ok(ApiResponse { status, payloads, body })
     }
 }
 
@@ -51,7 +54,7 @@ impl Api for LocalApi {
         self.answer(request).await.unwrap_or_else(|reason| {
             let body = ErrorBody { step: None, reason: format!("the request can't be made: {reason}") };
             let body = serde_json::to_vec(&body).map(Bytes::from).unwrap_or_default();
-            ApiResponse { status: StatusCode::BAD_REQUEST, body }
+            ApiResponse { status: StatusCode::BAD_REQUEST, payloads: Payloads::Show, body }
         })
     }
 

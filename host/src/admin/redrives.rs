@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
@@ -17,6 +18,7 @@ use super::dead_letters::letters_of;
 use super::events::MAX_SUBSCRIBERS;
 use super::json::Json;
 use super::parameters::{ID, Parameters, PathParts, bad};
+use super::payloads::PayloadFilter;
 use super::pipelines::OfPipeline;
 use super::versions::{Failed, failed, read_plugin};
 use crate::config::StaleKeys;
@@ -243,9 +245,10 @@ async fn follow(
     State(registry): State<Arc<PipelineRegistry>>,
     OfPipeline(entry): OfPipeline,
     parts: PathParts,
+    Extension(filter): Extension<PayloadFilter>,
 ) -> Result<Response, Failed> {
     let job = job_in(&registry, &entry, &parts)?;
-    registry.subscribers.follow(job.subscribe()).ok_or_else(|| {
+    registry.subscribers.follow(job.subscribe(), filter).ok_or_else(|| {
         let why = format!(
             "{MAX_SUBSCRIBERS} clients follow redrives already. Ask for the state instead: GET redrives/{}",
             job.view().id

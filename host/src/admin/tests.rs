@@ -13,9 +13,13 @@ use mapper_telemetry::Telemetry;
 const ANYWHERE: AdminConfig = AdminConfig { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), asked: true };
 
 pub(super) fn serve(registry: &Arc<PipelineRegistry>) -> (Server, SocketAddr) {
+    serve_with(registry, Options::default())
+}
+
+pub(super) fn serve_with(registry: &Arc<PipelineRegistry>, options: Options) -> (Server, SocketAddr) {
     let bound = bind(Some(ANYWHERE)).unwrap().unwrap();
     let address = bound.address().unwrap();
-    (bound.serve(routes(registry, Guard::new(address, None), ""), registry).unwrap(), address)
+    (bound.serve(routes(registry, Guard::new(address, None), options), registry).unwrap(), address)
 }
 
 /// A host with these pipelines.

@@ -8,6 +8,8 @@ use super::sources::{Environment, Given, Sources};
 use crate::config::AdminConfig;
 use crate::config::admin::{self, address};
 use crate::config::tracing::{base, whole};
+use crate::config::values;
+use mapper_api::payloads::Payloads;
 use mapper_telemetry::spans::TracingConfig;
 
 /// The default service name of spans.
@@ -33,6 +35,13 @@ pub(super) fn config(sources: &Sources<'_>) -> Result<(Option<AdminConfig>, Opti
 /// The path of a proxy before the server; empty for none.
 pub(super) fn base_path(sources: &Sources<'_>) -> Result<String, CliError> {
     Ok(sources.optional("admin-base-path", admin::base_path)?.unwrap_or_default())
+}
+
+/// What the server gives out of records. By default all if only this machine can reach it.
+pub(super) fn payloads(sources: &Sources<'_>, admin: Option<AdminConfig>) -> Result<Payloads, CliError> {
+    let is_public = admin.is_some_and(|admin| !admin.address.ip().is_loopback());
+    let given = sources.optional("admin-payloads", |text| values::one_of(text, &Payloads::ALL))?;
+    Ok(given.unwrap_or(if is_public { Payloads::Mask } else { Payloads::Show }))
 }
 
 /// The destination of spans, from the setting or from the variables of OpenTelemetry.

@@ -66,6 +66,7 @@ fn process(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
         state_dir: state_dir(sources)?,
         admin,
         admin_base_path: admin::base_path(sources)?,
+        admin_payloads: admin::payloads(sources, admin)?,
         tracing: admin::tracing(sources)?,
         alert_webhook: sources.find("alert-webhook").map(|given| given.read_secret(webhook::url)).transpose()?,
         admin_token_file,

@@ -128,12 +128,14 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Setting> + Clone {
 }
 
 /// Settings that the pipelines of a process share: no `[[pipeline]]` table has them.
-pub(crate) const OF_PROCESS: [&str; 10] = [
+pub(crate) const OF_PROCESS: [&str; 12] = [
     "fail-fast",
     "cache-dir",
     "state-dir",
     "admin",
     "admin-token-file",
+    "admin-base-path",
+    "admin-payloads",
     "otlp-endpoint",
     "alert-webhook",
     "log-format",

@@ -88,6 +88,7 @@ mod tests {
             state_dir: None,
             admin: None,
             admin_base_path: String::new(),
+            admin_payloads: Default::default(),
             tracing: None,
             alert_webhook: None,
             admin_token_file: None,

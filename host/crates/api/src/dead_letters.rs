@@ -79,6 +79,8 @@ pub struct LetterGroup {
     /// The kind of failure, or the class of an exception.
     pub kind: String,
     /// The message of the first letter.
+    #[serde(default)]
+    #[schemars(extend("x-payload" = "message"))]
     pub message: String,
     /// The number of open letters.
     pub count: u64,
@@ -146,8 +148,11 @@ pub struct Letter {
     pub format: String,
     pub kind: String,
     pub fingerprint: String,
+    #[serde(default)]
+    #[schemars(extend("x-payload" = "message"))]
     pub message: String,
     /// The backtrace and the last log lines of the plugin, or the stack trace of an exception.
+    #[schemars(extend("x-payload" = "message"))]
     pub backtrace: Option<String>,
     pub plugin: Option<Version>,
     /// How many times the record has failed.
@@ -162,14 +167,20 @@ pub struct Letter {
 /// The record that failed.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LetterInput {
+    #[schemars(extend("x-payload" = "key"))]
     pub key: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-payload" = "key-base64"))]
     pub key_base64: Option<String>,
     /// Null is a tombstone, if there is no `value_base64`.
+    #[schemars(extend("x-payload" = "value"))]
     pub value: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-payload" = "value-base64"))]
     pub value_base64: Option<String>,
     /// Names with values; a value that is not UTF-8 is in base64 after `base64:`.
+    #[serde(default)]
+    #[schemars(extend("x-payload" = "headers"))]
     pub headers: Vec<(String, Option<String>)>,
     /// Milliseconds since 1970.
     pub timestamp_ms: Option<i64>,

@@ -7,6 +7,7 @@
 pub mod alerts;
 pub mod dead_letters;
 pub mod map;
+pub mod payloads;
 pub mod pipelines;
 pub mod recent;
 pub mod redrives;

@@ -54,12 +54,15 @@ pub struct MapResult {
     /// The number of further outputs.
     pub more_outputs: u64,
     /// The last lines that the plugin wrote; those before a crash are in the details of the failure.
+    #[serde(default)]
+    #[schemars(extend("x-payload" = "message"))]
     pub log: String,
     /// The time of the call in microseconds, with the creation of the instance.
     pub mapping_us: u64,
     /// Linear memory of the instance after the call; null after a crash.
     pub memory_bytes: Option<u64>,
     /// The record and this result as a line for a file of [cases](cases.md); null if it is longer than 1 MiB.
+    #[schemars(extend("x-payload" = "whole"))]
     pub case: Option<String>,
 }
 
@@ -67,16 +70,22 @@ pub struct MapResult {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MapFailure {
     pub kind: String,
+    #[serde(default)]
+    #[schemars(extend("x-payload" = "message"))]
     pub message: Excerpt,
     /// The backtrace, and the last lines that the plugin wrote.
+    #[serde(default)]
+    #[schemars(extend("x-payload" = "message"))]
     pub details: Excerpt,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MapOutput {
     pub topic: String,
+    #[schemars(extend("x-payload" = "key"))]
     pub key: Option<Excerpt>,
     /// Null is a tombstone.
+    #[schemars(extend("x-payload" = "value"))]
     pub value: Option<Excerpt>,
     pub headers: Vec<MapHeader>,
     pub timestamp_ms: Option<i64>,
@@ -85,5 +94,6 @@ pub struct MapOutput {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MapHeader {
     pub name: Excerpt,
+    #[schemars(extend("x-payload" = "value"))]
     pub value: Option<Excerpt>,
 }

@@ -17,6 +17,7 @@ pub struct PipelineSummary {
     /// Whether it is ready.
     pub ready: bool,
     /// Why not: `who: why`.
+    #[schemars(extend("x-payload" = "sentence"))]
     pub not_ready: Vec<String>,
     /// The name and the version of its plugin; null while it is being loaded.
     pub plugin: Option<String>,

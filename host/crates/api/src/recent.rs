@@ -24,8 +24,10 @@ pub struct RecentRecord {
     pub plugin: Version,
     /// The timestamp of the record, in milliseconds since 1970.
     pub timestamp_ms: Option<i64>,
+    #[schemars(extend("x-payload" = "key"))]
     pub key: Option<Excerpt>,
     /// Null is a tombstone.
+    #[schemars(extend("x-payload" = "value"))]
     pub value: Option<Excerpt>,
     /// The number of its headers.
     pub headers: u64,
@@ -66,19 +68,23 @@ impl RecentVerdict {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecentFailure {
     pub kind: String,
+    #[serde(default)]
+    #[schemars(extend("x-payload" = "message"))]
     pub message: Excerpt,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecentOutput {
     pub topic: String,
+    #[schemars(extend("x-payload" = "key"))]
     pub key: Option<Excerpt>,
     /// Null is a tombstone.
+    #[schemars(extend("x-payload" = "value"))]
     pub value: Option<Excerpt>,
 }
 
 /// The first bytes of a key, a value or a message, as text or, if they are not UTF-8, in base64.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Excerpt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,

@@ -37,6 +37,8 @@ pub struct LetterTryOut {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NewFailure {
     pub kind: String,
+    #[serde(default)]
+    #[schemars(extend("x-payload" = "message"))]
     pub message: String,
     pub count: u64,
     pub samples: Vec<TriedLetter>,
@@ -47,7 +49,11 @@ pub struct NewFailure {
 pub struct TriedLetter {
     /// `TOPIC/PARTITION@OFFSET` of the record.
     pub record: String,
+    #[serde(default)]
+    #[schemars(extend("x-payload" = "result"))]
     pub before: String,
+    #[serde(default)]
+    #[schemars(extend("x-payload" = "result"))]
     pub now: String,
 }
 
@@ -135,9 +141,12 @@ pub struct Redrive {
     pub to_input: bool,
     pub progress: RedriveProgress,
     /// The failures of groups that no letter had before: the first one of each, by its fingerprint; 100 groups at most.
+    #[serde(default)]
+    #[schemars(extend("x-payload" = "result"))]
     pub new_groups: BTreeMap<String, String>,
     /// Letters that were left out; null until the end.
     pub left_out: Option<LeftOutLetters>,
     /// Why it failed, and how to fix it.
+    #[schemars(extend("x-payload" = "sentence"))]
     pub error: Option<String>,
 }

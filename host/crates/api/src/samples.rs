@@ -35,6 +35,7 @@ pub struct TimelineEvent {
     pub at: String,
     pub worker: usize,
     /// Why, in words.
+    #[schemars(extend("x-payload" = "sentence"))]
     pub reason: String,
     /// The number of equal events.
     pub count: u64,

@@ -24,6 +24,7 @@ pub struct Status {
     /// Why the file of settings, as it is now, was not applied; null if it was, or there is none.
     pub config_error: Option<String>,
     /// Why the process must be restarted, as in `/livez`; usually empty.
+    #[schemars(extend("x-payload" = "sentence"))]
     pub stuck: Vec<String>,
     /// The process.
     pub host: Host,
@@ -86,6 +87,7 @@ pub struct Reason {
     /// The part that is not ready, such as `group` or `kafka`.
     pub component: String,
     /// The reason.
+    #[schemars(extend("x-payload" = "sentence"))]
     pub reason: String,
 }
 
@@ -182,6 +184,7 @@ pub struct WorkerStatus {
     /// Linear memory of its instance, after the last batch; null before the first.
     pub guest_memory_bytes: Option<u64>,
     /// Why its breaker is open, so that it maps nothing; null if the breaker is closed.
+    #[schemars(extend("x-payload" = "sentence"))]
     pub breaker_open: Option<String>,
 }
 
@@ -222,7 +225,10 @@ pub struct Example {
     pub partition: i32,
     pub offset: i64,
     /// The message, cut after some hundred bytes.
+    #[serde(default)]
+    #[schemars(extend("x-payload" = "message"))]
     pub message: String,
     /// The value of the record, cut likewise; null is a tombstone.
+    #[schemars(extend("x-payload" = "value"))]
     pub input: Option<String>,
 }

@@ -87,10 +87,16 @@ pub struct Difference {
     /// The record, as `visits, partition 0, offset 12`, or the name of a case.
     pub record: String,
     /// Its value, cut after some hundred bytes.
+    #[serde(default)]
+    #[schemars(extend("x-payload" = "value"))]
     pub input: String,
     /// The result of the old version, or the expected result of the case.
+    #[serde(default)]
+    #[schemars(extend("x-payload" = "result"))]
     pub old: String,
     /// The result of the new version.
+    #[serde(default)]
+    #[schemars(extend("x-payload" = "result"))]
     pub new: String,
 }
 
@@ -121,6 +127,7 @@ pub struct Report {
     /// The step that refused the version; null if none did.
     pub step: Option<Step>,
     /// Why it was refused, and how to fix it.
+    #[schemars(extend("x-payload" = "sentence"))]
     pub reason: Option<String>,
     /// What started the swap.
     pub by: Trigger,
@@ -168,6 +175,7 @@ pub struct ShadowStatus {
     /// Whether it is running.
     pub running: bool,
     /// Why it ended; null while it runs.
+    #[schemars(extend("x-payload" = "sentence"))]
     pub ended: Option<String>,
     /// The number of records it has mapped.
     pub seen: u64,
@@ -229,6 +237,7 @@ pub struct TermView {
     pub before: Option<String>,
     /// Why the version failed its probation in this term; null if it did not.
     #[serde(default)]
+    #[schemars(extend("x-payload" = "sentence"))]
     pub probation_failure: Option<String>,
     /// The results of its records; after a crash, as of shortly before it.
     #[serde(default)]
@@ -263,6 +272,7 @@ pub struct RollbackPlan {
     /// Since when that version was active the last time, UTC in RFC 3339; null if the history has no entry of it.
     pub last_active: Option<String>,
     /// Why it failed its probation then; null if it did not. Only a version that is named in the request may have failed.
+    #[schemars(extend("x-payload" = "sentence"))]
     pub probation_failure: Option<String>,
 }
 
@@ -272,5 +282,6 @@ pub struct ErrorBody {
     /// The step that refused it; null if there was no such step.
     pub step: Option<Step>,
     /// Why, and how to fix it.
+    #[schemars(extend("x-payload" = "sentence"))]
     pub reason: String,
 }

@@ -1,9 +1,12 @@
 //! Calls of the HTTP API, in this process or of another host.
 
+use std::sync::OnceLock;
+
 use async_trait::async_trait;
 use axum::http::{Method, StatusCode};
 use bytes::Bytes;
 use mapper_api::PLUGIN_MEDIA_TYPE;
+use mapper_api::payloads::Payloads;
 use mapper_api::versions::ErrorBody;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
@@ -29,6 +32,8 @@ pub struct ApiRequest {
 #[derive(Debug, Clone)]
 pub struct ApiResponse {
     pub status: StatusCode,
+    /// What of the record data is hidden: the value of the header [`PAYLOADS_HEADER`](mapper_api::payloads::PAYLOADS_HEADER), else all is shown.
+    pub payloads: Payloads,
     pub body: Bytes,
 }
 
@@ -69,6 +74,8 @@ pub(crate) struct ApiError {
 pub(crate) struct Client<'a> {
     pub(crate) api: &'a dyn Api,
     pub(crate) token: Option<&'a str>,
+    /// Set if an answer has hidden record data.
+    pub(crate) hidden: &'a OnceLock<Payloads>,
 }
 
 impl Client<'_> {
@@ -120,7 +127,12 @@ impl Client<'_> {
 
     async fn call(&self, method: Method, path: String, content_type: Option<&'static str>, body: Bytes) -> ApiResponse {
         let token = self.token.map(ToOwned::to_owned);
-        self.api.call(ApiRequest { method, path, token, content_type, body }).await
+        let response = self.api.call(ApiRequest { method, path, token, content_type, body }).await;
+        if response.payloads != Payloads::Show {
+            // All answers of a host have the same mode.
+            let _ = self.hidden.set(response.payloads);
+        }
+        response
     }
 }
 

@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
+use mapper_api::payloads::Payloads;
 use maud::{DOCTYPE, Markup, html};
 
 use super::api::{ApiError, escaped};
@@ -102,6 +103,7 @@ impl Frame<'_> {
                     (self.header())
                     main #main tabindex="-1" data-live=[self.is_live.then_some("5")] data-events=[self.events.as_deref()] {
                         h1 { (safe(title)) }
+                        @if let Some(mode) = session.hidden() { (hidden(mode)) }
                         (content)
                     }
                     (self.footer())
@@ -199,6 +201,16 @@ impl Frame<'_> {
                     " " a href=(self.console.link(&format!("/docs/{page}"))) { "Documentation" }
                 }
             }
+        }
+    }
+}
+
+/// What is not shown of records.
+fn hidden(mode: Payloads) -> Markup {
+    html! {
+        p .message.doubtful {
+            "Record data is " @if mode == Payloads::Off { "left out" } @else { "masked" } ": the host runs with "
+            code { "--admin-payloads " (mode.name()) } ". Redrives and other actions use the records as they are."
         }
     }
 }

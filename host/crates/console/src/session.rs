@@ -1,6 +1,6 @@
 //! The session of a viewer: a random id, the token of the API if it was given, and the key that forms must carry.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::{Request, State};
 use axum::http::header::{COOKIE, SET_COOKIE};
@@ -10,6 +10,7 @@ use axum::response::Response;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
+use mapper_api::payloads::Payloads;
 use sha2::Sha256;
 
 use super::Console;
@@ -80,12 +81,14 @@ pub(crate) struct Session {
     pub(crate) theme: Theme,
     /// The hidden field of each form.
     pub(crate) form_key: String,
+    /// Set if an answer of this request has hidden record data.
+    hidden: Arc<OnceLock<Payloads>>,
 }
 
 impl Session {
     /// The API as this viewer.
     pub(crate) fn client<'a>(&'a self, console: &'a Console) -> Client<'a> {
-        Client { api: &*console.api, token: self.token.as_deref() }
+        Client { api: &*console.api, token: self.token.as_deref(), hidden: &self.hidden }
     }
 
     /// Whether a form is one of this session.
@@ -96,6 +99,16 @@ impl Session {
     /// Whether the viewer may change something.
     pub(crate) fn may_change(&self, console: &Console) -> bool {
         !console.api.needs_token() || self.token.is_some()
+    }
+
+    /// How record data of the page is hidden, if any is.
+    pub(crate) fn hidden(&self) -> Option<Payloads> {
+        self.hidden.get().copied()
+    }
+
+    /// What a page shows in place of data that is not there.
+    pub(crate) fn absent(&self, none: &'static str) -> &'static str {
+        if self.hidden() == Some(Payloads::Off) { "left out" } else { none }
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -112,7 +125,7 @@ pub(crate) async fn open(State(console): State<Arc<Console>>, mut request: Reque
     let token = cookie(headers, TOKEN).and_then(decode);
     let theme = cookie(headers, THEME).map(Theme::parse).unwrap_or_default();
     let form_key = console.keys.form_key(&id);
-    request.extensions_mut().insert(Session { id: id.clone(), token, theme, form_key });
+    request.extensions_mut().insert(Session { id: id.clone(), token, theme, form_key, hidden: Arc::default() });
     let mut response = next.run(request).await;
     if is_new {
         response.headers_mut().append(SET_COOKIE, set_cookie(&console, SESSION, &id, None));

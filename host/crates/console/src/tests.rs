@@ -10,6 +10,7 @@ use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE, LOCATION
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use mapper_api::payloads::Payloads;
 use mapper_api::pipelines::PipelineSummary;
 use mapper_api::status::Rates;
 use serde_json::{Value, json};
@@ -51,6 +52,7 @@ pub(crate) fn summary(name: &str) -> PipelineSummary {
 struct TableApi {
     answers: BTreeMap<String, (u16, Value)>,
     needs_token: bool,
+    payloads: Payloads,
     changes: Mutex<Vec<ApiRequest>>,
 }
 
@@ -61,12 +63,14 @@ impl Api for TableApi {
         if request.method != Method::GET {
             self.changes.lock().unwrap().push(request.clone());
             if self.needs_token && request.token.as_deref() != Some(TOKEN) {
-                return ApiResponse { status: StatusCode::UNAUTHORIZED, body: Bytes::from_static(b"needs the token") };
+                let body = Bytes::from_static(b"needs the token");
+                return ApiResponse { status: StatusCode::UNAUTHORIZED, payloads: Payloads::Show, body };
             }
         }
         let missing = || (404, json!({"step": null, "reason": format!("no answer for {key}")}));
         let (status, body) = self.answers.get(&key).cloned().unwrap_or_else(missing);
-        ApiResponse { status: StatusCode::from_u16(status).unwrap(), body: body.to_string().into() }
+        let status = StatusCode::from_u16(status).unwrap();
+        ApiResponse { status, payloads: self.payloads, body: body.to_string().into() }
     }
 
     fn needs_token(&self) -> bool {
@@ -371,4 +375,45 @@ async fn playground_maps_the_record_of_the_form_and_shows_hostile_results_as_tex
     let sent: Vec<Value> = changes.iter().map(|change| serde_json::from_slice(&change.body).unwrap()).collect();
     let record = json!({"value": "</textarea>\nb", "key": "k", "headers": [["h", "1"]]});
     assert_eq!(sent, [json!({"record": record, "plugin_base64": "cGx1Z2lu"}), json!({"position": "visits/0@7"})]);
+}
+
+#[tokio::test]
+async fn page_with_hidden_record_data_says_so_and_names_the_setting() {
+    let record = json!({
+        "position": "visits/0@12", "mapped_at": "2026-11-27T10:00:00.000Z", "timestamp_ms": null, "headers": 0,
+        "plugin": {"name": "reduce_visit", "version": "0.1.0", "digest": "aa"}, "verdict": "failed", "failure": {"kind": "trap"},
+        "outputs": [{"topic": "reduced"}], "more_outputs": 0,
+    });
+    for (payloads, notice) in [
+        (Payloads::Mask, Some("Record data is masked")),
+        (Payloads::Off, Some("Record data is left out")),
+        (Payloads::Show, None),
+    ] {
+        let table = api(vec![
+            ("GET /v1/pipelines/orders/recent", 200, json!({"records": [record], "sampled": 1})),
+            (
+                "GET /v1/pipelines/orders/dead-letters/cases?group=ab",
+                403,
+                json!({"step": null, "reason": "the request is refused: --admin-payloads is mask"}),
+            ),
+        ]);
+        let mut browser = Browser::new(TableApi { payloads, ..table });
+        let page = browser.get("/pipelines/orders/live").await;
+        assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+        assert_eq!(
+            page.text.contains(&format!("--admin-payloads {}", payloads.name())),
+            notice.is_some(),
+            "{}",
+            page.text
+        );
+        assert!(notice.is_none_or(|notice| page.text.contains(notice)), "{}", page.text);
+        // Of the key and the value of the record, and the value of its output.
+        let (absent, times) = if payloads == Payloads::Off { ("left out</span>", 3) } else { ("no value</span>", 2) };
+        assert_eq!(page.text.matches(absent).count(), times, "{}", page.text);
+        let cases = browser.get("/pipelines/orders/dead-letters/groups/ab/cases").await;
+        assert_eq!(cases.status, StatusCode::FORBIDDEN);
+        assert!(cases.text.contains("--admin-payloads is mask"), "{}", cases.text);
+        // Only the page that has such an answer.
+        assert!(!browser.get("/login").await.text.contains("--admin-payloads"));
+    }
 }

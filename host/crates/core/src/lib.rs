@@ -13,6 +13,7 @@ pub mod input_topics;
 pub mod ledger;
 pub mod pairs;
 pub mod partition_key;
+pub mod quotation;
 pub mod record;
 pub mod rejection;
 pub mod shutdown;

@@ -39,6 +39,7 @@ use transaction_limit::TransactionLimit;
 
 use crate::error::SinkError;
 use crate::settings::{CommitPolicy, Settings};
+use mapper_core::quotation::LAST_FAILURE;
 use mapper_core::record::Batch;
 use mapper_core::shutdown::Halt;
 use mapper_core::verdict::FailureKind;
@@ -243,7 +244,7 @@ impl Rules {
                     _ => "they are read again later".to_owned(),
                 };
                 let reason = format!(
-                    "{run} records in a row trapped, timed out or ran out of memory; {fate}. The last: {last_failure}"
+                    "{run} records in a row trapped, timed out or ran out of memory; {fate}{LAST_FAILURE}{last_failure}"
                 );
                 // What was judged before is committed, and the rest waits. Letters of a broken plugin stay invisible if nothing
                 // else depends on their transaction.

@@ -7,6 +7,7 @@ use super::outcome::{Outcome, describe_both, excerpt};
 use super::sample::Sampled;
 use mapper_api::versions::{Difference, TryOut};
 use mapper_core::decision::Routes;
+use mapper_core::quotation::CRASH;
 use mapper_core::record::Record;
 use mapper_core::verdict::Verdicts;
 use mapper_pipeline::contracts::Mapper;
@@ -134,7 +135,7 @@ impl Trial {
         self.found.differences = [self.first, self.others].concat();
         let TryOut { records, cases, broken, .. } = self.found;
         let refused = match self.crash {
-            Some(crash) => Some(format!("the new version does not return from a record: {crash}")),
+            Some(crash) => Some(format!("the new version {CRASH}{crash}")),
             None if broken > max_broken => Some(format!(
                 "{broken} of {} that should pass fail with the new version; {max_broken} are allowed \
                  (--swap-max-regressions). If that is meant, swap it with --force",

@@ -69,5 +69,11 @@ fn text(schema: &Value, key: &str) -> String {
 }
 
 fn cell(schema: &Value) -> String {
-    text(schema, "description").replace('\n', " ").replace('|', "\\|")
+    let text = text(schema, "description").replace('\n', " ").replace('|', "\\|");
+    match schema["x-payload"].as_str() {
+        // Only the end of a sentence is record data.
+        None | Some("sentence") => text,
+        Some(_) if text.is_empty() => "Record data.".to_owned(),
+        Some(_) => format!("{text} Record data."),
+    }
 }

@@ -28,6 +28,15 @@ pub(super) const SETTINGS: &[Setting] = &[
     ),
     setting(
         HEADING,
+        "admin-payloads",
+        "MODE",
+        Text,
+        Described("show; mask if other machines can reach the server"),
+        "What the admin server and its console give out of records, of failure messages and of logs of plugins: show, all; mask, \
+         lengths, types and names of JSON fields; off, nothing",
+    ),
+    setting(
+        HEADING,
         "otlp-endpoint",
         "URL",
         Text,

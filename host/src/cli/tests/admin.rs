@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::RemoteCommand;
+use mapper_api::payloads::Payloads;
 
 #[test]
 fn configured_admin_address_is_required() {
@@ -20,6 +21,20 @@ fn public_admin_address_needs_a_token_file() {
         assert_eq!(config.admin_token_file.as_deref(), Some(std::path::Path::new("t")));
     }
     assert_eq!(run_config(&[PLUGIN, &["--admin", "[::1]:8080"]], &[]).admin_token_file, None);
+}
+
+#[test]
+fn payloads_are_masked_by_default_if_other_machines_can_reach_the_server() {
+    let public = &["--admin", "0.0.0.0:8080", "--admin-token-file", "t"];
+    let mode = |arguments: &[&str], variables: &[_]| run_config(&[PLUGIN, arguments], variables).admin_payloads;
+    assert_eq!(mode(&[], &[]), Payloads::Show);
+    assert_eq!(mode(&["--admin", "[::1]:8080"], &[]), Payloads::Show);
+    assert_eq!(mode(&["--admin", "off"], &[]), Payloads::Show);
+    assert_eq!(mode(public, &[]), Payloads::Mask);
+    assert_eq!(mode(public, &[("MAPPER_ADMIN_PAYLOADS", "show")]), Payloads::Show);
+    assert_eq!(mode(&["--admin-payloads", "off"], &[]), Payloads::Off);
+    let message = wrong(&[PLUGIN, &["--admin-payloads", "hide"]], &[]);
+    assert_eq!(message, "flag --admin-payloads: \"hide\" is not allowed: give show, mask or off");
 }
 
 #[test]

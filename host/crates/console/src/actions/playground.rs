@@ -52,7 +52,7 @@ async fn map(
     let mapped: Result<MapResult, _> =
         session.client(&console).send(Method::POST, path, Payload::json(&request), &[]).await;
     match mapped {
-        Ok(mapped) => frame.page(&html! { (result(&mapped)) (form(&frame, &name, &draft)) }),
+        Ok(mapped) => frame.page(&html! { (result(&session, &mapped)) (form(&frame, &name, &draft)) }),
         Err(error) => frame.error(&error),
     }
 }

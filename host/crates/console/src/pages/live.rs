@@ -166,26 +166,26 @@ fn row(frame: &Frame<'_>, pipeline: &str, record: &RecentRecord) -> Markup {
                 p { a href=(again()) { "Map it again" } }
                 @if record.verdict == RecentVerdict::Failed { p { a href=(letter()) { "Dead letter" } } }
             }
-            td { (excerpt(record.key.as_ref(), "no key")) }
+            td { (excerpt(record.key.as_ref(), frame.session.absent("no key"))) }
             td {
-                (excerpt(record.value.as_ref(), "no value"))
+                (excerpt(record.value.as_ref(), frame.session.absent("no value")))
                 @if record.headers > 0 { p .quiet { (count(record.headers)) " headers" } }
             }
             td {
                 @if let Some(failure) = &record.failure { strong { (safe(&failure.kind)) } (excerpt(Some(&failure.message), "")) }
-                @for output in &record.outputs { (made(output)) }
+                @for output in &record.outputs { (made(frame.session, output)) }
                 @if record.more_outputs > 0 { p .quiet { (count(record.more_outputs)) " further outputs" } }
             }
         }
     }
 }
 
-fn made(output: &RecentOutput) -> Markup {
+fn made(session: &Session, output: &RecentOutput) -> Markup {
     html! {
         div {
             span .quiet { "to " (safe(&output.topic)) @if output.key.is_some() { " with the key" } }
             @if output.key.is_some() { (excerpt(output.key.as_ref(), "")) }
-            (excerpt(output.value.as_ref(), "no value"))
+            (excerpt(output.value.as_ref(), session.absent("no value")))
         }
     }
 }

@@ -84,7 +84,7 @@ pub(crate) fn form(frame: &Frame<'_>, pipeline: &str, draft: &Draft) -> Markup {
     }
 }
 
-pub(crate) fn result(result: &MapResult) -> Markup {
+pub(crate) fn result(session: &Session, result: &MapResult) -> Markup {
     let (class, words) = match result.verdict {
         RecentVerdict::Produced => ("good", "The record has outputs"),
         RecentVerdict::Skipped => ("doubtful", "The record is skipped: it has no output"),
@@ -102,7 +102,7 @@ pub(crate) fn result(result: &MapResult) -> Markup {
                 ("Memory of the instance", html! { (result.memory_bytes.map_or_else(|| "gone after the crash".to_owned(), bytes)) }),
             ]))
             @if let Some(failure) = &result.failure { (failed(failure)) }
-            @for (number, output) in (1..).zip(&result.outputs) { (made(number, output)) }
+            @for (number, output) in (1..).zip(&result.outputs) { (made(session, number, output)) }
             @if result.more_outputs > 0 { p .quiet { (count(result.more_outputs)) " further outputs" } }
             @if !result.log.is_empty() { h3 { "Log of the plugin, the last lines" } pre .value tabindex="0" { (safe(&result.log)) } }
             h3 { "Test case" }
@@ -112,6 +112,7 @@ pub(crate) fn result(result: &MapResult) -> Markup {
                         ": a line for a file of cases. Its result is the present one." }
                     pre .value tabindex="0" { (crate::format::excerpt(case, MAX_CASE_CHARS)) }
                 }
+                None if session.hidden().is_some() => p .quiet { "A test case has the record and its result, which are not shown." }
                 None => p .quiet { "The record and its result are too large for a test case." },
             }
         }
@@ -129,16 +130,16 @@ fn failed(failure: &MapFailure) -> Markup {
     }
 }
 
-fn made(number: usize, output: &MapOutput) -> Markup {
+fn made(session: &Session, number: usize, output: &MapOutput) -> Markup {
     html! {
         h3 { "Output " (number) " to " (safe(&output.topic)) }
         (facts(&[
-            ("Value", excerpt(output.value.as_ref(), "tombstone: no value")),
-            ("Key", excerpt(output.key.as_ref(), "no key")),
+            ("Value", excerpt(output.value.as_ref(), session.absent("tombstone: no value"))),
+            ("Key", excerpt(output.key.as_ref(), session.absent("no key"))),
             ("Timestamp", html! { @match output.timestamp_ms { Some(ms) => (time_of_ms(ms)), None => span .quiet { "none" } } }),
             ("Headers", html! {
                 @if output.headers.is_empty() { span .quiet { "none" } }
-                @for MapHeader { name, value } in &output.headers { (excerpt(Some(name), "")) (excerpt(value.as_ref(), "null")) }
+                @for MapHeader { name, value } in &output.headers { (excerpt(Some(name), "")) (excerpt(value.as_ref(), session.absent("null"))) }
             }),
         ]))
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use mapper_core::quotation::COMMON_FAILURE;
 use mapper_core::shutdown::Halt;
 use mapper_core::verdict::Failure;
 
@@ -33,7 +34,7 @@ impl Exceeded {
         let Self { failed, of, limit, commonest: (times, words) } = self;
         Halt::failing(format!(
             "{failed} of the last {of} records failed, and {limit} of them are too many (--halt-on-error-ratio, \
-             --error-ratio-window). The most common failure, {times} times: {words}. Nothing beyond the last commit is done. \
+             --error-ratio-window){COMMON_FAILURE}{times} times: {words}. Nothing beyond the last commit is done. \
              Repair the plugin or the input, or give another ratio, and start again"
         ))
     }

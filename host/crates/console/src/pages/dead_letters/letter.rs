@@ -65,17 +65,17 @@ fn content(frame: &Frame<'_>, pipeline: &str, letter: &Letter) -> Markup {
             ]))
             @if let Some(cut) = &letter.cut { p .message { "Parts of the record did not fit into the letter: " (safe(cut)) } }
             @if let Some(backtrace) = &letter.backtrace { h3 { "Backtrace and log" } pre { (safe(backtrace)) } }
-            @match &letter.input { Some(input) => (record(input)), None => p { "The letter does not contain its record." } }
+            @match &letter.input { Some(input) => (record(frame.session, input)), None => p { "The letter does not contain its record." } }
         }
     }
 }
 
-fn record(input: &LetterInput) -> Markup {
+fn record(session: &Session, input: &LetterInput) -> Markup {
     html! {
         h3 { "Input" }
-        (bytes(input.value.as_deref(), input.value_base64.as_deref(), "tombstone: no value"))
+        (bytes(input.value.as_deref(), input.value_base64.as_deref(), session.absent("tombstone: no value")))
         h3 { "Key" }
-        (bytes(input.key.as_deref(), input.key_base64.as_deref(), "no key"))
+        (bytes(input.key.as_deref(), input.key_base64.as_deref(), session.absent("no key")))
         @if let Some(ms) = input.timestamp_ms { p { "Timestamp: " (time_of_ms(ms)) } }
         @if !input.headers.is_empty() {
             h3 { "Headers" }

@@ -170,7 +170,7 @@ fn row(frame: &Frame<'_>, letter: &Letter) -> Markup {
             td {
                 @match input.and_then(|input| input.value.as_deref()) {
                     Some(value) => pre { (excerpt(value, MAX_INPUT_CHARS)) },
-                    None => span .quiet { @if input.is_some_and(|input| input.value_base64.is_some()) { "binary" } @else { "no value" } },
+                    None => span .quiet { @if input.is_some_and(|input| input.value_base64.is_some()) { "binary" } @else { (frame.session.absent("no value")) } },
                 }
             }
         }
