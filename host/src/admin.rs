@@ -21,6 +21,7 @@ mod redrives;
 #[cfg(test)]
 mod reference;
 mod samples;
+mod settings;
 mod status;
 mod version_details;
 pub(crate) mod versions;

@@ -29,6 +29,7 @@ pub fn run(
     reread: Reread<'_>,
 ) -> Result<(), Halt> {
     let registry = Arc::new(PipelineRegistry::default());
+    registry.set_settings(config.settings.clone());
     for spec in &config.pipelines {
         let entry = Entry::new(&spec.name, 1);
         entry.telemetry.health.not_ready("start", "loading the plugin and connecting to Kafka");

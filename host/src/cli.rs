@@ -10,6 +10,7 @@ mod dlq;
 mod failures;
 mod file;
 mod generate;
+mod in_force;
 mod pages;
 mod pairs;
 mod pipelines;

@@ -17,6 +17,7 @@ pub(crate) mod webhook;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,6 +45,7 @@ pub use swap::SwapConfig;
 pub use webhook::WebhookUrl;
 
 use mapper_api::payloads::Payloads;
+use mapper_api::settings::SettingInForce;
 use mapper_visits::Profile;
 
 /// The command and its settings.
@@ -76,6 +78,8 @@ pub enum Command {
 pub struct RunConfig {
     /// The pipelines, at least one; their names are unique.
     pub pipelines: Vec<PipelineSpec>,
+    /// The settings in force, with their sources and without secrets.
+    pub settings: RunSettings,
     /// The settings file with their tables, which the host reads again when it changes; `None` if flags describe the only pipeline.
     pub file: Option<PathBuf>,
     /// Whether the first pipeline that halts ends the process. It always does if flags describe it.
@@ -98,6 +102,15 @@ pub struct RunConfig {
     pub admin_token_file: Option<PathBuf>,
     /// The level and the format of the log.
     pub log: LogConfig,
+}
+
+/// The settings in force, for the admin API.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RunSettings {
+    /// Those of the process.
+    pub process: Vec<SettingInForce>,
+    /// Those of each pipeline, by its name.
+    pub pipelines: BTreeMap<String, Vec<SettingInForce>>,
 }
 
 /// The mistakes that `mapper-host check --config` found in a settings file, and the pipelines to check further.

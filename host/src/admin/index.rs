@@ -9,13 +9,14 @@ use axum::routing::get;
 use super::accept::{self, Offer};
 
 /// The routes: method, path and purpose. `docs/http-api.md` has the same.
-pub(super) const ENDPOINTS: [(&str, &str, &str); 34] = [
+pub(super) const ENDPOINTS: [(&str, &str, &str); 36] = [
     ("GET", "/livez", "whether the host is alive, or must be restarted"),
     ("GET", "/readyz", "whether the host maps records; the reasons if it does not"),
     ("GET", "/metrics", "metrics for Prometheus"),
     ("GET", "/status", "the state of the host, as JSON"),
     ("GET", "/samples", "rates, lag, mapping time and memory of the last hour, as JSON"),
     ("GET", "/timeline", "aborted transactions, rebalances and breakers, as JSON"),
+    ("GET", "/settings", "the settings in force of a pipeline and where each came from, as JSON"),
     ("GET", "/recent", "a sample of the latest records with their verdicts, as JSON"),
     ("POST", "/map", "maps a record with the active version or with another plugin, and produces nothing"),
     ("GET", "/history", "the versions of the plugin, as JSON"),
@@ -52,6 +53,7 @@ pub(super) const ENDPOINTS: [(&str, &str, &str); 34] = [
     ("POST", "/redrives/{id}/continue", "begins the next batch of a redrive"),
     ("DELETE", "/redrives/{id}", "stops a redrive after its open transaction"),
     ("GET", "/v1/pipelines", "the pipelines, as JSON; /v1/pipelines/NAME has the routes from /status on of one"),
+    ("GET", "/v1/settings", "the settings in force of the process and where each came from, as JSON"),
 ];
 const OFFERS: [Offer; 2] =
     [Offer { media_type: "text/plain", versions: &[] }, Offer { media_type: "text/html", versions: &[] }];

@@ -14,16 +14,18 @@ use mapper_api::pipelines::PipelineSummary;
 
 use super::json::Json;
 use super::versions::{Failed, failed};
-use super::{dead_letters, map, recent, redrives, samples, status, version_details, versions};
+use super::{dead_letters, map, recent, redrives, samples, settings, status, version_details, versions};
 use crate::pipelines::{Entry, PipelineRegistry};
 
 pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
-    Router::new().route(PIPELINES_PATH, get(list)).nest(&format!("{PIPELINES_PATH}/{{name}}"), of_one()).merge(of_one())
+    let routes = Router::new().route(PIPELINES_PATH, get(list)).merge(settings::routes_of_process());
+    routes.nest(&format!("{PIPELINES_PATH}/{{name}}"), of_one()).merge(of_one())
 }
 
 /// The routes that each pipeline has.
 fn of_one() -> Router<Arc<PipelineRegistry>> {
-    let routes = status::routes().merge(samples::routes()).merge(versions::routes()).merge(version_details::routes());
+    let routes = status::routes().merge(samples::routes()).merge(settings::routes()).merge(versions::routes());
+    let routes = routes.merge(version_details::routes());
     routes.merge(recent::routes()).merge(map::routes()).merge(dead_letters::routes()).merge(redrives::routes())
 }
 

@@ -22,6 +22,7 @@ use mapper_api::pipelines::PipelineSummary;
 use mapper_api::recent::RecentRecords;
 use mapper_api::redrives::{LetterTryOut, Redrive};
 use mapper_api::samples::{Samples, TimelineEvent};
+use mapper_api::settings::SettingInForce;
 use mapper_api::status::Status;
 use mapper_api::version_details::VersionList;
 use mapper_api::versions::ErrorBody;
@@ -75,7 +76,9 @@ const STARTING: (u16, &str) = (503, "the host starts or ends, or newer plugins a
 const STARTING_OR_MAPPING: (u16, &str) =
     (503, "the host starts or ends, or another record has been mapped for 10 s; one is mapped at a time");
 
-const DETAILS: [Details; 17] = [
+const SETTINGS: &str = "a list of [SettingInForce](#settinginforce), in the order of [settings](settings.md). Values that may be secret are hidden";
+
+const DETAILS: [Details; 19] = [
     Details {
         route: ("GET", "/livez"),
         query: &[],
@@ -118,6 +121,8 @@ const DETAILS: [Details; 17] = [
         body: None,
         answers: &[(200, "a list of [TimelineEvent](#timelineevent), the latest first")],
     },
+    Details { route: ("GET", "/settings"), query: &[], body: None, answers: &[(200, SETTINGS)] },
+    Details { route: ("GET", "/v1/settings"), query: &[], body: None, answers: &[(200, SETTINGS)] },
     Details {
         route: ("GET", "/recent"),
         query: &[
@@ -246,11 +251,12 @@ fn page() -> String {
             page += &format!("| {status} | {meaning} |\n");
         }
     }
-    let types: [Schema; 24] = [
+    let types: [Schema; 25] = [
         schemars::schema_for!(Status),
         schemars::schema_for!(PipelineSummary),
         schemars::schema_for!(Samples),
         schemars::schema_for!(TimelineEvent),
+        schemars::schema_for!(SettingInForce),
         schemars::schema_for!(RecentRecords),
         schemars::schema_for!(MapRequest),
         schemars::schema_for!(MapResult),

@@ -1,6 +1,7 @@
 //! Settings of keys and values: `--set` and `--kafka`. Messages never show a value, because it may be a password. They show a key only if
 //! it cannot be a part of one: a secret with a ';' or a line break is split into entries.
 
+mod in_force;
 mod kafka;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use super::settings::Kind;
 use super::sources::Sources;
 use crate::config::Pairs;
 
+pub(super) use in_force::in_force;
 pub(super) use kafka::kafka;
 
 /// What the message about a bad entry of a one-line variable ends with.

@@ -6,8 +6,10 @@ use std::time::Duration;
 use super::readers::{HOUR, MOST_PARTITIONS, batch_records, cache_dir, connect_timeout, log, path, state_dir, within};
 use super::sources::Sources;
 use super::topics::{self, Topics};
-use super::{CliError, admin, pairs, pipelines, readers, sandbox, swap};
-use crate::config::{DEFAULT_PIPELINE, Delivery, MemoryBound, Pairs, PipelineSpec, RunConfig, values, webhook};
+use super::{CliError, admin, in_force, pairs, pipelines, readers, sandbox, swap};
+use crate::config::{
+    DEFAULT_PIPELINE, Delivery, MemoryBound, Pairs, PipelineSpec, RunConfig, RunSettings, values, webhook,
+};
 
 /// The default of `max.poll.interval.ms` in librdkafka.
 const POLL_INTERVAL_MS: u64 = 300_000;
@@ -37,10 +39,12 @@ pub(super) fn config(sources: &Sources<'_>, mistakes: Vec<CliError>) -> Result<R
             return Err(mistake);
         }
         let spec = pipeline(sources)?;
-        return Ok(RunConfig { pipelines: vec![spec], ..process(sources)? });
+        return in_force::add(sources, RunConfig { pipelines: vec![spec], ..process(sources)? });
     };
     match everything(sources, mistakes) {
-        (Some(config), mistakes) => pipelines::as_error(&file.path, mistakes).map_or(Ok(config), Err),
+        (Some(config), mistakes) => {
+            pipelines::as_error(&file.path, mistakes).map_or_else(|| in_force::add(sources, config), Err)
+        }
         (None, mistakes) => Err(pipelines::as_error(&file.path, mistakes).unwrap_or_else(|| unreachable!("a mistake"))),
     }
 }
@@ -60,6 +64,7 @@ fn process(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
     let file = sources.file().filter(|file| !file.pipelines.is_empty());
     Ok(RunConfig {
         pipelines: Vec::new(),
+        settings: RunSettings::default(),
         file: file.map(|file| PathBuf::from(&file.path)),
         fail_fast: sources.value("fail-fast", values::switch)?,
         cache_dir: cache_dir(sources)?,

@@ -4,6 +4,7 @@ mod admin;
 mod audit;
 mod author;
 mod help;
+mod in_force;
 mod kafka;
 mod pages;
 mod refused;

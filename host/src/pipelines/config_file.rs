@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::config::RunConfig;
+use crate::config::{RunConfig, RunSettings};
 use mapper_state::files::{self, Limit};
 
 /// The interval in which the host checks the file for a change. Two checks must agree, because a program may still write the file.
@@ -35,7 +35,7 @@ impl<'a> ConfigFile<'a> {
     pub(super) fn of(config: &RunConfig, reread: Reread<'a>) -> Option<Self> {
         let path = config.file.clone()?;
         let content = content(&path);
-        let process = RunConfig { pipelines: Vec::new(), ..config.clone() };
+        let process = of_process(config);
         Some(Self { path, reread, process, read: content.clone(), seen: content, next_look: Instant::now() + LOOK })
     }
 
@@ -63,11 +63,16 @@ impl<'a> ConfigFile<'a> {
         if config.file.is_none() {
             return Err(format!("no [[pipeline]] table any more: {path}. Add one, or end the host"));
         }
-        if (RunConfig { pipelines: Vec::new(), ..config.clone() }) != self.process {
+        if of_process(&config) != self.process {
             tracing::warn!(%path, "changed settings of the process take effect at the next start");
         }
         Ok(config)
     }
+}
+
+/// What does not change until the process ends.
+fn of_process(config: &RunConfig) -> RunConfig {
+    RunConfig { pipelines: Vec::new(), settings: RunSettings::default(), ..config.clone() }
 }
 
 fn content(path: &std::path::Path) -> Content {
@@ -82,6 +87,7 @@ mod tests {
         let log = crate::config::LogConfig { format: crate::config::LogFormat::Text, filter: "info".into() };
         RunConfig {
             pipelines: Vec::new(),
+            settings: RunSettings::default(),
             file: path,
             fail_fast: false,
             cache_dir: None,

@@ -203,6 +203,7 @@ impl Manager {
         match file.read() {
             Ok(config) => {
                 self.registry.set_config_error(None);
+                self.registry.set_pipeline_settings(config.settings.pipelines);
                 self.reconcile(config.pipelines, is_asked);
             }
             Err(error) => {

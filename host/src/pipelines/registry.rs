@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use crate::admin::Subscribers;
+use crate::config::RunSettings;
 use crate::dlq::{PipelineLetters, RedriveJobs, Scans};
 use crate::swap::{ActivePlugin, Control, Outlines};
+use mapper_api::settings::SettingInForce;
 use mapper_runtime::Plugin;
 use mapper_telemetry::alerts::AlertCounts;
 use mapper_telemetry::{Telemetry, Threads};
@@ -24,6 +26,7 @@ pub struct PipelineRegistry {
     begun: Instant,
     entries: Mutex<BTreeMap<String, Arc<Entry>>>,
     config_error: Mutex<Option<String>>,
+    settings: Mutex<Arc<RunSettings>>,
     /// Threads of the process that panicked; those of a pipeline are in its telemetry.
     pub threads: Threads,
     /// The posts to the alert webhook.
@@ -49,6 +52,7 @@ impl Default for PipelineRegistry {
             begun: Instant::now(),
             entries: Mutex::default(),
             config_error: Mutex::default(),
+            settings: Mutex::default(),
             threads: Threads::default(),
             alerts: Arc::default(),
             scans: Scans::default(),
@@ -84,6 +88,22 @@ impl PipelineRegistry {
     /// Sets the reason why the settings file was not applied.
     pub fn set_config_error(&self, error: Option<String>) {
         *self.config_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<RunSettings> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sets the settings in force.
+    pub fn set_settings(&self, settings: RunSettings) {
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    }
+
+    /// Sets those of the pipelines. Those of the process are the same to its end.
+    pub fn set_pipeline_settings(&self, pipelines: BTreeMap<String, Vec<SettingInForce>>) {
+        let process = self.settings().process.clone();
+        self.set_settings(RunSettings { process, pipelines });
     }
 
     /// Adds a pipeline, or replaces the entry of its generation before.

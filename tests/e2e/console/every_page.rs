@@ -26,7 +26,8 @@ fn pages(stage: &Stage<'_>) -> Vec<String> {
         let position = letter["position"].as_str().expect("a position").replace('/', "%2F").replace('@', "%40");
         format!("/pipelines/default/dead-letters/letter?position={position}")
     };
-    let fixed = ["", "/login", "/pipelines/default", "/pipelines/default/versions", "/pipelines/none", "/nothing"];
+    let fixed =
+        ["", "/login", "/pipelines/default", "/pipelines/default/versions", "/pipelines/none", "/nothing", "/settings"];
     let more = [
         "/pipelines/default/live",
         "/pipelines/default/playground",
@@ -36,6 +37,7 @@ fn pages(stage: &Stage<'_>) -> Vec<String> {
         "/docs",
         "/docs/console.md",
         "/docs/hot-swap.md",
+        "/pipelines/default/settings",
     ];
     let paths = fixed.into_iter().chain(more).map(ToOwned::to_owned);
     let paths = paths.chain([format!("/pipelines/default/dead-letters/groups/{group}")]).chain(letters.map(letter));

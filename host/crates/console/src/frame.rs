@@ -24,10 +24,12 @@ pub(crate) enum Tab {
     Versions,
     DeadLetters,
     Playground,
+    Settings,
 }
 
 impl Tab {
-    const ALL: [Self; 5] = [Self::Pipeline, Self::Live, Self::Versions, Self::DeadLetters, Self::Playground];
+    const ALL: [Self; 6] =
+        [Self::Pipeline, Self::Live, Self::Versions, Self::DeadLetters, Self::Playground, Self::Settings];
 
     fn title(self) -> &'static str {
         match self {
@@ -36,6 +38,7 @@ impl Tab {
             Self::Versions => "Versions",
             Self::DeadLetters => "Dead letters",
             Self::Playground => "Playground",
+            Self::Settings => "Settings",
         }
     }
 
@@ -46,6 +49,7 @@ impl Tab {
             Self::Versions => "/versions",
             Self::DeadLetters => "/dead-letters",
             Self::Playground => "/playground",
+            Self::Settings => "/settings",
         }
     }
 }

@@ -7,6 +7,7 @@ mod overview;
 mod pipeline;
 pub(crate) mod playground;
 mod redrives;
+mod settings;
 mod spans;
 mod version_details;
 pub(crate) mod versions;
@@ -29,6 +30,7 @@ use super::session::Session;
 pub(crate) fn routes() -> Router<Arc<Console>> {
     Router::new()
         .route("/", get(overview::page))
+        .route("/settings", get(settings::page_of_host))
         .route("/pipelines/{name}", get(pipeline::page))
         .route("/pipelines/{name}/live", get(live::page))
         .route("/pipelines/{name}/playground", get(playground::page))
@@ -42,6 +44,7 @@ pub(crate) fn routes() -> Router<Arc<Console>> {
         .route("/docs", get(docs::index))
         .route("/docs/{page}", get(docs::page))
         .route("/docs/images/{image}", get(docs::image))
+        .route("/pipelines/{name}/settings", get(settings::page))
         .route("/{*path}", get(not_found))
 }
 

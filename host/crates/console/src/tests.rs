@@ -417,3 +417,42 @@ async fn page_with_hidden_record_data_says_so_and_names_the_setting() {
         assert!(!browser.get("/login").await.text.contains("--admin-payloads"));
     }
 }
+
+#[tokio::test]
+async fn settings_pages_show_sources_hide_secrets_and_can_leave_out_defaults() {
+    let setting = |name: &str, key: Value, value: Value, is_hidden: bool, origin: Value| {
+        let source = if origin.is_null() { "default" } else { "flag" };
+        json!({"group": "Kafka", "name": name, "key": key, "value": value, "is_hidden": is_hidden, "source": source, "origin": origin})
+    };
+    let settings = json!([
+        setting("brokers", Value::Null, json!("…@k:9092<b>\u{202e}"), true, json!("flag --brokers")),
+        setting("kafka", json!("sasl.<i>"), Value::Null, true, json!("host.toml, key kafka")),
+        setting("group", Value::Null, json!("visits_reader"), false, Value::Null),
+    ]);
+    let mut browser = Browser::new(api(vec![
+        ("GET /v1/settings", 200, json!([setting("log-level", Value::Null, json!("info"), false, Value::Null)])),
+        ("GET /v1/pipelines/a%2Fb/settings", 200, settings),
+        ("GET /v1/pipelines", 200, json!([])),
+    ]));
+    let page = browser.get("/pipelines/a%2Fb/settings").await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    for shown in [
+        "2 given",
+        "@k:9092&lt;b&gt;\\u{202e}",
+        "(a part is hidden)",
+        "sasl.&lt;i&gt;",
+        "hidden: it may be secret",
+        "host.toml, key kafka",
+        "visits_reader",
+        ">default<",
+        "href=\"/base/console/settings\"",
+        "href=\"/base/console/pipelines/a%2Fb/settings?given=true\"",
+    ] {
+        assert!(page.text.contains(shown), "{shown}: {}", page.text);
+    }
+    let page = browser.get("/pipelines/a%2Fb/settings?given=true").await;
+    assert!(page.text.contains("@k:9092") && !page.text.contains("visits_reader"), "{}", page.text);
+    let page = browser.get("/settings").await;
+    assert!(page.text.contains("log-level") && page.text.contains("0 given"), "{}", page.text);
+    assert!(browser.get("").await.text.contains("href=\"/base/console/settings\""));
+}

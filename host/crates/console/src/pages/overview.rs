@@ -57,6 +57,7 @@ fn content(console: &Console, mut pipelines: Vec<PipelineSummary>, number: PageN
             }
         }
         (pager(&console.link(""), page, pipelines.len(), PER_PAGE))
+        p { a href=(console.link("/settings")) { "Settings of the host" } }
     }
 }
 
