@@ -10,7 +10,7 @@ use serde_json::Value;
 const LAYERS: [(&str, &[&str]); 15] = [
     ("mapper-core", &[]),
     ("mapper-api", &["mapper-core"]),
-    ("mapper-audit", &["mapper-core"]),
+    ("mapper-audit", &["mapper-core", "mapper-api"]),
     ("mapper-terminal", &[]),
     ("mapper-visits", &[]),
     ("mapper-state", &["mapper-core"]),

@@ -2,6 +2,7 @@
 
 mod accept;
 mod admission;
+mod audit;
 mod connection;
 mod dead_letters;
 mod events;

@@ -1,4 +1,5 @@
-//! `mapper-host audit`: reads the ledger, the committed offsets and the topics, and prints what does not agree.
+//! Reads the ledger, the committed offsets and the topics of a pipeline, and says what does not agree: `mapper-host audit`, and the audits of the
+//! admin API.
 //!
 //! The order of the reads decides what can be compared while hosts run. The ledger records and the resolutions up to the first end are of
 //! transactions that are complete in the topics when these are read. What the topics have beyond is in the ledger and in the state topic up
@@ -7,7 +8,8 @@
 use std::time::Duration;
 
 use crate::config::AuditConfig;
-use mapper_audit::{Audit, AuditSettings, CommittedOffsets, Extents, Report, ResolutionOutcome, TopicExtent};
+use mapper_api::audit::AuditReport;
+use mapper_audit::{Audit, AuditSettings, CommittedOffsets, Extents, ResolutionOutcome, TopicExtent};
 use mapper_core::dead_letter::letter_source;
 use mapper_core::delivery::Delivery;
 use mapper_core::ledger::LedgerRecord;
@@ -45,7 +47,7 @@ pub fn run(config: &AuditConfig, shutdown: &Shutdown) -> Result<(), Halt> {
     ))
 }
 
-fn print(report: &Report) {
+fn print(report: &AuditReport) {
     report.partitions.iter().for_each(|partition| output::print_line(partition.to_string()));
     report.topics.iter().for_each(|topic| output::print_line(topic.to_string()));
     report.redrives.iter().for_each(|redrives| output::print_line(redrives.to_string()));
@@ -58,7 +60,11 @@ fn print(report: &Report) {
     }
 }
 
-fn read(config: &AuditConfig, shutdown: &Shutdown) -> Result<Report, Halt> {
+/// Audits a pipeline. A shutdown ends it.
+///
+/// # Errors
+/// If Kafka cannot be read, or the topics have more records than the configuration allows.
+pub(crate) fn read(config: &AuditConfig, shutdown: &Shutdown) -> Result<AuditReport, Halt> {
     let settings = KafkaSettings {
         brokers: config.brokers.clone(),
         group: config.group.clone(),
@@ -83,8 +89,9 @@ fn read(config: &AuditConfig, shutdown: &Shutdown) -> Result<Report, Halt> {
     let settled = scanner.offset_ranges(&config.ledger_topic)?;
     scanner.wait_for_stable(&config.ledger_topic, &settled)?;
     let states = StateRead::begin(&config.state_topic, &scanner, &setup)?;
-    read_topics(config, &scanner, &setup, &mut audit, &mut extents)?;
-    states.finish(&scanner, &setup, &mut audit)?;
+    let mut memory = Memory { records: 0, max_records: config.max_kept_records };
+    read_topics(config, (&scanner, &setup), &mut memory, &mut audit, &mut extents)?;
+    states.finish((&scanner, &setup), &mut memory, &mut audit)?;
     let ledger = scanner.offset_ranges(&config.ledger_topic)?;
     extents.ledger = TopicExtent { removed: removed(&ledger), is_compacted: false };
     let ends = read_ledger(config, &scanner, (&settled, &ledger), &mut audit)?;
@@ -92,11 +99,33 @@ fn read(config: &AuditConfig, shutdown: &Shutdown) -> Result<Report, Halt> {
     Ok(audit.finish(&extents))
 }
 
+/// The records of which the audit keeps some bytes each.
+struct Memory {
+    records: u64,
+    max_records: Option<u64>,
+}
+
+impl Memory {
+    /// # Errors
+    /// If there are too many with these.
+    fn reserve(&mut self, topic: &str, ranges: &[OffsetRange]) -> Result<(), Halt> {
+        self.records += ranges.iter().map(|range| (range.end - range.first).unsigned_abs()).sum::<u64>();
+        match self.max_records {
+            Some(max) if self.records > max => Err(Halt::configuration(format!(
+                "the audit would need too much memory of the host: up to the topic '{topic}' there are {} records to keep, and {max} are \
+                 allowed. Run it at a terminal, with mapper-host audit",
+                self.records
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Reads the output topics and the dead-letter topic.
 fn read_topics(
     config: &AuditConfig,
-    scanner: &TopicScanner,
-    setup: &Setup,
+    (scanner, setup): (&TopicScanner, &Setup),
+    memory: &mut Memory,
     audit: &mut Audit,
     extents: &mut Extents,
 ) -> Result<(), Halt> {
@@ -107,6 +136,9 @@ fn read_topics(
         let ranges = scanner.offset_ranges(topic)?;
         extents.topics.push(TopicExtent { removed: removed(&ranges), is_compacted });
         let is_output = index < config.output_topics.len();
+        if !is_output || config.provenance {
+            memory.reserve(topic, &ranges)?;
+        }
         scanner.scan(topic, &ranges, |record| {
             if !is_output {
                 audit.add_letter(letter_source(record.headers()));
@@ -137,30 +169,35 @@ impl<'a> StateRead<'a> {
     }
 
     /// Reads the resolutions, after the other topics.
-    fn finish(self, scanner: &TopicScanner, setup: &Setup, audit: &mut Audit) -> Result<(), Halt> {
+    fn finish(
+        self,
+        (scanner, setup): (&TopicScanner, &Setup),
+        memory: &mut Memory,
+        audit: &mut Audit,
+    ) -> Result<(), Halt> {
         let Self { topic, settled } = self;
         if !setup.has_topic(topic)? {
             return Ok(());
         }
         let mut result = Ok(());
-        scanner.scan(topic, &scanner.offset_ranges(topic)?, |record| {
-            match StateChange::parse(record.key(), record.value()) {
-                Ok(StateChange::Letter(source, Some(resolution))) => {
-                    let at = RecordSource {
-                        topic: &source.topic,
-                        partition: source.partition,
-                        offset: source.offset,
-                        output: 0,
-                    };
-                    let is_settled = is_settled(&settled, record);
-                    audit.add_resolution(at, outcome(resolution.outcome), &resolution.outputs, is_settled);
-                }
-                Ok(_) => {}
-                Err(StateError::Foreign { .. }) => audit.add_foreign_state(),
-                Err(newer @ StateError::Newer { .. }) => {
-                    let error = format!("the state topic '{topic}' can't be used: {newer}");
-                    result = Err(Halt::configuration(error));
-                }
+        let ranges = scanner.offset_ranges(topic)?;
+        memory.reserve(topic, &ranges)?;
+        scanner.scan(topic, &ranges, |record| match StateChange::parse(record.key(), record.value()) {
+            Ok(StateChange::Letter(source, Some(resolution))) => {
+                let at = RecordSource {
+                    topic: &source.topic,
+                    partition: source.partition,
+                    offset: source.offset,
+                    output: 0,
+                };
+                let is_settled = is_settled(&settled, record);
+                audit.add_resolution(at, outcome(resolution.outcome), &resolution.outputs, is_settled);
+            }
+            Ok(_) => {}
+            Err(StateError::Foreign { .. }) => audit.add_foreign_state(),
+            Err(newer @ StateError::Newer { .. }) => {
+                let error = format!("the state topic '{topic}' can't be used: {newer}");
+                result = Err(Halt::configuration(error));
             }
         })?;
         result

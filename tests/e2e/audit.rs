@@ -319,3 +319,32 @@ fn audit_without_a_ledger_names_what_is_missing() {
     let (code, errors) = run(&["--brokers", brokers, "--input-topic", &audited.job.input, "--ledger-topic", &missing]);
     assert!(code == Some(2) && errors.contains(&format!("the topic '{missing}' doesn't exist")), "{errors}");
 }
+
+#[test]
+fn audit_over_http_is_that_of_the_command_and_ends_in_time() {
+    let audited = Audited::new("audit-http", "headers");
+    audited.produce(0..300);
+    let mut host = audited.job.start(&audited.args(&["--admin", "127.0.0.1:0"]));
+    let address = crate::admin::address(&mut host);
+    crate::admin::wait_until_ready(&address);
+    crate::admin::wait_until_committed(&address, 300);
+    let get = |path: &str| {
+        let (status, body) = crate::admin::get(&address, &format!("/v1/pipelines/default{path}"));
+        (status, serde_json::from_str::<Value>(&body).unwrap_or_else(|error| panic!("{status} {error}: {body}")))
+    };
+    let (status, report) = get("/audit");
+    assert_eq!((status, &report["findings"]["total"]), (200, &0.into()), "{report:#}");
+    assert_eq!(report, audited.audit(&[]).report);
+    let (status, later) = get("/audit?since=1ms");
+    assert_eq!((status, &later["partitions"][0]["ranges"]), (200, &0.into()), "{later:#}");
+    let output = topics::read_all(audited.job.kafka, &audited.job.output).remove(0);
+    audited.repeat(&audited.job.output, &output);
+    let (_, report) = get("/audit");
+    assert_eq!(report["findings"]["listed"][0]["kind"], "duplicated", "{report:#}");
+    let (status, late) = get("/audit?timeout=1ms");
+    assert!(status == 504 && late["reason"].as_str().is_some_and(|why| why.contains("ended after 1ms")), "{late}");
+    // The audit before has ended, so the next one has its turn.
+    assert_eq!(get("/audit").0, 200);
+    assert_eq!(get("/audit?timeout=1h").0, 400);
+    assert_eq!(host.stop().code, Some(0));
+}

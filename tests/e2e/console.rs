@@ -1,5 +1,6 @@
 //! The console in a real browser: stories with clicks, with and without JavaScript, and what must be true of every page.
 
+mod audit;
 mod browser;
 mod every_page;
 mod keyboard;

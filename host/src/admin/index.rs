@@ -9,7 +9,7 @@ use axum::routing::get;
 use super::accept::{self, Offer};
 
 /// The routes: method, path and purpose. `docs/http-api.md` has the same.
-pub(super) const ENDPOINTS: [(&str, &str, &str); 36] = [
+pub(super) const ENDPOINTS: [(&str, &str, &str); 37] = [
     ("GET", "/livez", "whether the host is alive, or must be restarted"),
     ("GET", "/readyz", "whether the host maps records; the reasons if it does not"),
     ("GET", "/metrics", "metrics for Prometheus"),
@@ -52,6 +52,7 @@ pub(super) const ENDPOINTS: [(&str, &str, &str); 36] = [
     ("GET", "/redrives/{id}/events", "a redrive, as server-sent events until its end"),
     ("POST", "/redrives/{id}/continue", "begins the next batch of a redrive"),
     ("DELETE", "/redrives/{id}", "stops a redrive after its open transaction"),
+    ("GET", "/audit", "compares the ledger with the offsets and the topics, as JSON (mapper-host audit)"),
     ("GET", "/v1/pipelines", "the pipelines, as JSON; /v1/pipelines/NAME has the routes from /status on of one"),
     ("GET", "/v1/settings", "the settings in force of the process and where each came from, as JSON"),
 ];

@@ -228,7 +228,11 @@ impl PayloadFilter {
                 has_hidden
             }
             Value::Array(items) => {
-                items.iter_mut().fold(false, |has_hidden, item| self.hide_quotation(item) || has_hidden)
+                let mut has_hidden = false;
+                for item in items {
+                    has_hidden |= self.hide_quotation(item);
+                }
+                has_hidden
             }
             _ => false,
         }

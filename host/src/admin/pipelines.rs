@@ -14,7 +14,7 @@ use mapper_api::pipelines::PipelineSummary;
 
 use super::json::Json;
 use super::versions::{Failed, failed};
-use super::{dead_letters, map, recent, redrives, samples, settings, status, version_details, versions};
+use super::{audit, dead_letters, map, recent, redrives, samples, settings, status, version_details, versions};
 use crate::pipelines::{Entry, PipelineRegistry};
 
 pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
@@ -25,8 +25,9 @@ pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
 /// The routes that each pipeline has.
 fn of_one() -> Router<Arc<PipelineRegistry>> {
     let routes = status::routes().merge(samples::routes()).merge(settings::routes()).merge(versions::routes());
-    let routes = routes.merge(version_details::routes());
-    routes.merge(recent::routes()).merge(map::routes()).merge(dead_letters::routes()).merge(redrives::routes())
+    let routes =
+        routes.merge(version_details::routes()).merge(recent::routes()).merge(map::routes()).merge(audit::routes());
+    routes.merge(dead_letters::routes()).merge(redrives::routes())
 }
 
 /// The pipeline that a request is about: the one that its path names, or the only one.

@@ -12,6 +12,7 @@ use super::index::ENDPOINTS;
 use super::tests::{answer, ask, serve, single};
 use letters::{BUSY, LETTERS};
 use mapper_api::alerts::AlertPost;
+use mapper_api::audit::AuditReport;
 use mapper_api::dead_letters::{
     DecisionRequest, DiscardRequest, DiscardedLetters, Letter, LetterGroupDetails, LetterGroups, LetterPage,
     RecordedDecision,
@@ -251,7 +252,7 @@ fn page() -> String {
             page += &format!("| {status} | {meaning} |\n");
         }
     }
-    let types: [Schema; 25] = [
+    let types: [Schema; 26] = [
         schemars::schema_for!(Status),
         schemars::schema_for!(PipelineSummary),
         schemars::schema_for!(Samples),
@@ -276,6 +277,7 @@ fn page() -> String {
         schemars::schema_for!(DiscardRequest),
         schemars::schema_for!(DiscardedLetters),
         schemars::schema_for!(LetterTryOut),
+        schemars::schema_for!(AuditReport),
         schemars::schema_for!(Redrive),
     ];
     page += &format!("\n## Alert webhook\n\n{WEBHOOK}\n");

@@ -53,6 +53,7 @@ pub(super) fn config(matches: &ArgMatches, sources: &Sources<'_>) -> Result<Audi
         ledger_topic: topics.ledger.ok_or_else(|| CliError::Wrong(NO_LEDGER.to_owned()))?,
         provenance: readers::provenance(sources)?,
         since_ms: since.transpose()?.map(|since| since.timestamp_millis()),
+        max_kept_records: None,
         json: matches.get_flag("json"),
         log: log(sources)?,
     })

@@ -30,6 +30,8 @@ pub struct AuditConfig {
     pub provenance: bool,
     /// Only ranges whose ledger records are not older, in milliseconds since 1970.
     pub since_ms: Option<i64>,
+    /// The most records that are kept in memory; `None` without a limit.
+    pub max_kept_records: Option<u64>,
     /// Whether to print JSON.
     pub json: bool,
     /// The level and the format of the log.

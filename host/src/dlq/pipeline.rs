@@ -13,8 +13,8 @@ use mapper_versions::uploads::Uploads;
 use super::error::LetterError;
 use super::states::Access;
 use crate::config::{
-    DEFAULT_MAX_ATTEMPTS, DlqTopics, GuestConfig, LetterFilter, LogConfig, LogFormat, PipelineSpec, RedriveConfig,
-    StaleKeys,
+    AuditConfig, DEFAULT_MAX_ATTEMPTS, DlqTopics, GuestConfig, LetterFilter, LogConfig, LogFormat, PipelineSpec,
+    RedriveConfig, StaleKeys,
 };
 use crate::pipelines::Cluster;
 use crate::swap::candidate::refusal;
@@ -85,8 +85,7 @@ impl PipelineLetters {
             limits: spec.limits,
             grants: spec.grants.clone(),
             batch_records: spec.batch_records,
-            // The host has its own.
-            log: LogConfig { format: LogFormat::Text, filter: String::new() },
+            log: host_log(),
         };
         RedriveConfig {
             filter: options.filter,
@@ -112,6 +111,27 @@ impl PipelineLetters {
             takes_over: options.takes_over,
             json: false,
         }
+    }
+
+    /// The configuration of an audit; `None` for a pipeline without a ledger. It keeps so many records in memory at most.
+    pub(crate) fn audit_config(&self, since_ms: Option<i64>, max_kept_records: u64) -> Option<AuditConfig> {
+        let spec = &self.spec;
+        Some(AuditConfig {
+            brokers: self.cluster.brokers.clone(),
+            kafka: spec.kafka.clone(),
+            connect_timeout: spec.connect_timeout,
+            group: spec.group.clone(),
+            input_topics: spec.input_topics.clone(),
+            output_topics: spec.output_topics().into_iter().map(str::to_owned).collect(),
+            dead_letter_topic: spec.dead_letter_topic.clone(),
+            state_topic: spec.state_topic.clone(),
+            ledger_topic: spec.ledger_topic.clone()?,
+            provenance: spec.swap.provenance,
+            since_ms,
+            max_kept_records: Some(max_kept_records),
+            json: false,
+            log: host_log(),
+        })
     }
 
     /// Connects to Kafka, and reads what has been done about the letters. `cancel` ends this and the scans.
@@ -159,6 +179,11 @@ impl PipelineLetters {
             states: self.spec.state_topic.clone(),
         }
     }
+}
+
+/// The host has its own log.
+fn host_log() -> LogConfig {
+    LogConfig { format: LogFormat::Text, filter: String::new() }
 }
 
 /// Who decides and redrives over HTTP. The API knows no users.

@@ -39,6 +39,8 @@ pub struct PipelineRegistry {
     pub plugin_files: Scans,
     /// What these files declare.
     pub outlines: Outlines,
+    /// The requests that audit a pipeline.
+    pub audits: Scans,
     /// The redrives that the admin API has started.
     pub redrives: RedriveJobs,
     /// The clients that follow them.
@@ -59,6 +61,7 @@ impl Default for PipelineRegistry {
             mappings: Scans::new(1, "map-record"),
             plugin_files: Scans::new(1, "plugin-files"),
             outlines: Outlines::default(),
+            audits: Scans::new(1, "audit"),
             redrives: RedriveJobs::default(),
             subscribers: Subscribers::default(),
         }

@@ -38,6 +38,7 @@ fn pages(stage: &Stage<'_>) -> Vec<String> {
         "/docs/console.md",
         "/docs/hot-swap.md",
         "/pipelines/default/settings",
+        "/pipelines/default/audit",
     ];
     let paths = fixed.into_iter().chain(more).map(ToOwned::to_owned);
     let paths = paths.chain([format!("/pipelines/default/dead-letters/groups/{group}")]).chain(letters.map(letter));
@@ -96,7 +97,7 @@ async fn check(tab: &Tab, page: &str, theme: &str, axe: &str) {
     assert_eq!(tab.run(overflow, vec![]).await, 0, "{what}");
 }
 
-async fn check_axe(tab: &Tab, what: &str, axe: &str) {
+pub(super) async fn check_axe(tab: &Tab, what: &str, axe: &str) {
     let script = format!(
         "{axe}; const done = arguments[0]; \
          const short = (found) => [found.id, found.nodes.map((node) => node.html)]; \

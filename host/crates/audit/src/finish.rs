@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::audit::{Audit, ByRecord, TopicCounts};
 use crate::entries::Entry;
-use crate::report::{FindingKind, Report, TopicReport};
+use crate::report::AddFindings;
+use mapper_api::audit::{AuditReport, AuditedTopic, FindingKind};
 
 /// The committed offsets of the group, by input topic and partition; `None` where nothing is committed.
 pub type CommittedOffsets = BTreeMap<(String, i32), Option<i64>>;
@@ -32,7 +33,7 @@ pub struct TopicExtent {
 
 impl Audit {
     /// Compares all sums.
-    pub fn finish(mut self, extents: &Extents) -> Report {
+    pub fn finish(mut self, extents: &Extents) -> AuditReport {
         for (topic, partition) in extents.committed_before.keys().chain(extents.committed_after.keys()) {
             self.number(topic, *partition);
         }
@@ -76,7 +77,7 @@ impl Audit {
             topics.push(self.report_topic(index, extent, older));
         }
         let redrives = self.compare_redrives(extents, &mut notes);
-        Report { partitions, topics, redrives, findings: self.findings, notes }
+        AuditReport { partitions, topics, redrives, findings: self.findings, notes }
     }
 
     /// Whether the ledger has a range for all that the group has ever read.
@@ -265,9 +266,9 @@ impl Audit {
         }
     }
 
-    fn report_topic(&self, topic: usize, extent: TopicExtent, older: u64) -> TopicReport {
+    fn report_topic(&self, topic: usize, extent: TopicExtent, older: u64) -> AuditedTopic {
         let TopicCounts { records, settled, recent, redriven, redriven_recently, .. } = self.topics[topic];
-        TopicReport {
+        AuditedTopic {
             topic: self.name(topic),
             records: records - older,
             counted: settled + redriven,

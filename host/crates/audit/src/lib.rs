@@ -20,5 +20,4 @@ mod tests;
 
 pub use audit::{Audit, AuditSettings};
 pub use finish::{CommittedOffsets, Extents, TopicExtent};
-pub use report::{Finding, FindingKind, Findings, PartitionReport, RedriveReport, Report, TopicReport};
 pub use resolutions::ResolutionOutcome;

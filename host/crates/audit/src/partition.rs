@@ -1,7 +1,8 @@
 //! What the ledger says of one input partition.
 
 use crate::coverage::Coverage;
-use crate::report::{FindingKind, Findings, PartitionReport};
+use crate::report::AddFindings;
+use mapper_api::audit::{AuditedPartition, FindingKind, Findings};
 use mapper_core::ledger::{LedgerRange, RangeStart};
 
 /// The ranges of an input partition so far.
@@ -109,8 +110,8 @@ impl Partition {
         }
     }
 
-    pub(crate) fn report(&self, committed: Option<i64>) -> PartitionReport {
-        PartitionReport {
+    pub(crate) fn report(&self, committed: Option<i64>) -> AuditedPartition {
+        AuditedPartition {
             topic: self.topic.clone(),
             partition: self.number,
             first: self.coverage.start(),

@@ -2,8 +2,9 @@
 
 use crate::audit::Audit;
 use crate::finish::{Extents, TopicExtent};
-use crate::report::{FindingKind, RedriveReport};
+use crate::report::AddFindings;
 use crate::resolutions::ResolutionOutcome;
+use mapper_api::audit::{AuditedRedrives, FindingKind};
 
 /// What the ledger says of the redrives of a dead-letter topic.
 #[derive(Debug, Default)]
@@ -29,7 +30,7 @@ const MAX_MISSING: usize = 1000;
 
 impl Audit {
     /// Compares the resolutions of redrives. `None` if there has been no redrive.
-    pub(crate) fn compare_redrives(&mut self, extents: &Extents, notes: &mut Vec<String>) -> Option<RedriveReport> {
+    pub(crate) fn compare_redrives(&mut self, extents: &Extents, notes: &mut Vec<String>) -> Option<AuditedRedrives> {
         let letters = extents.topics.get(self.letters_index()).copied().unwrap_or_default();
         let lost = self.compare_resolved_letters(letters);
         let counted = self.redrives.total;
@@ -46,7 +47,7 @@ impl Audit {
         } else {
             self.compare_resolution_sums(lost, extents, notes);
         }
-        Some(RedriveReport { topic: self.settings.states.clone(), resolutions, counted })
+        Some(AuditedRedrives { topic: self.settings.states.clone(), resolutions, counted })
     }
 
     /// Compares the resolutions of each record with its letters. Returns the most resolutions that compaction can have removed: each

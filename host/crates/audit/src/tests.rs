@@ -4,7 +4,8 @@ mod redrives;
 
 use std::collections::BTreeMap;
 
-use crate::{Audit, AuditSettings, Extents, Report, ResolutionOutcome, TopicExtent};
+use crate::{Audit, AuditSettings, Extents, ResolutionOutcome, TopicExtent};
+use mapper_api::audit::AuditReport;
 use mapper_core::ledger::{LedgerCounts, LedgerRange, LedgerRecord, RangeStart};
 use mapper_core::source::RecordSource;
 
@@ -87,7 +88,7 @@ impl Case {
         }
     }
 
-    fn report(self) -> Report {
+    fn report(self) -> AuditReport {
         let source = |offset, output| RecordSource { topic: "visits", partition: 0, offset, output };
         let mut audit = Audit::new(self.settings);
         self.letters.iter().for_each(|(offset, kind)| audit.add_letter(Some((source(*offset, 0), kind))));

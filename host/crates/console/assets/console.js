@@ -32,10 +32,11 @@ function enableForms(root) {
       for (const button of form.querySelectorAll("button")) {
         setTimeout(() => { button.disabled = true; }, 0);
       }
-      if ("upload" in form.dataset) {
+      const text = "upload" in form.dataset ? "The plugin is being uploaded, compiled and tried out." : form.dataset.note;
+      if (text) {
         const note = document.createElement("p");
         note.setAttribute("role", "status");
-        note.textContent = "The plugin is being uploaded, compiled and tried out.";
+        note.textContent = text;
         form.append(note);
       }
     });

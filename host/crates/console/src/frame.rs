@@ -24,12 +24,13 @@ pub(crate) enum Tab {
     Versions,
     DeadLetters,
     Playground,
+    Audit,
     Settings,
 }
 
 impl Tab {
-    const ALL: [Self; 6] =
-        [Self::Pipeline, Self::Live, Self::Versions, Self::DeadLetters, Self::Playground, Self::Settings];
+    const ALL: [Self; 7] =
+        [Self::Pipeline, Self::Live, Self::Versions, Self::DeadLetters, Self::Playground, Self::Audit, Self::Settings];
 
     fn title(self) -> &'static str {
         match self {
@@ -38,6 +39,7 @@ impl Tab {
             Self::Versions => "Versions",
             Self::DeadLetters => "Dead letters",
             Self::Playground => "Playground",
+            Self::Audit => "Audit",
             Self::Settings => "Settings",
         }
     }
@@ -49,6 +51,7 @@ impl Tab {
             Self::Versions => "/versions",
             Self::DeadLetters => "/dead-letters",
             Self::Playground => "/playground",
+            Self::Audit => "/audit",
             Self::Settings => "/settings",
         }
     }

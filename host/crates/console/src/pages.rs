@@ -1,5 +1,6 @@
 //! The pages.
 
+mod audit;
 pub(crate) mod dead_letters;
 mod docs;
 mod live;
@@ -44,6 +45,7 @@ pub(crate) fn routes() -> Router<Arc<Console>> {
         .route("/docs", get(docs::index))
         .route("/docs/{page}", get(docs::page))
         .route("/docs/images/{image}", get(docs::image))
+        .route("/pipelines/{name}/audit", get(audit::page))
         .route("/pipelines/{name}/settings", get(settings::page))
         .route("/{*path}", get(not_found))
 }

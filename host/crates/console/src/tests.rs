@@ -456,3 +456,63 @@ async fn settings_pages_show_sources_hide_secrets_and_can_leave_out_defaults() {
     assert!(page.text.contains("log-level") && page.text.contains("0 given"), "{}", page.text);
     assert!(browser.get("").await.text.contains("href=\"/base/console/settings\""));
 }
+
+fn settings_with_ledger(source: &str) -> Value {
+    let setting = |name: &str, value: &str| json!({"group": "Topics", "name": name, "key": null, "value": value, "is_hidden": false, "source": source, "origin": null});
+    json!([setting("ledger-topic", "led<g>er"), setting("group", "visits_reader")])
+}
+
+#[tokio::test]
+async fn audit_page_runs_only_after_a_click_and_shows_findings_as_text() {
+    let partition = |number: i32, ranges: u64| {
+        json!({
+            "topic": "vis<i>ts", "partition": number, "first": 0, "last": 41, "committed": 42, "ranges": ranges, "records": 40, "outputs": 30,
+            "dead_letters": 4, "skipped": 6, "without_record": 2, "missed": 0,
+        })
+    };
+    let finding = json!({"kind": "missing", "at": "vis<i>ts/1@7..9", "count": 3, "reason": "3 offsets \u{202e}"});
+    let report = json!({
+        "partitions": [partition(0, 2), partition(1, 2), partition(2, 0)],
+        "topics": [{"topic": "out", "records": 30, "counted": 31, "recent": 0, "removed": 0}],
+        "redrives": {"topic": "dlq.state", "resolutions": 5, "counted": 5}, "findings": {"total": 1, "listed": [finding]}, "notes": ["a <note>"],
+    });
+    let clean = json!({"partitions": [], "topics": [], "findings": {"total": 0, "listed": []}, "notes": []});
+    let late = json!({"step": null, "reason": "the audit was ended after 1m"});
+    let mut browser = Browser::new(api(vec![
+        ("GET /v1/pipelines/orders/settings", 200, settings_with_ledger("flag")),
+        ("GET /v1/pipelines/orders/audit", 200, report),
+        ("GET /v1/pipelines/orders/audit?since=2h", 200, clean),
+        ("GET /v1/pipelines/orders/audit?since=3h", 504, late),
+        ("GET /v1/pipelines/none/settings", 200, settings_with_ledger("default")),
+    ]));
+    let page = browser.get("/pipelines/orders/audit").await;
+    assert_eq!(page.status, StatusCode::OK, "{}", page.text);
+    assert!(page.text.contains("Run the audit") && !page.text.contains("findings"), "{}", page.text);
+    assert!(
+        page.text.contains("mapper-host audit --ledger-topic 'led&lt;g&gt;er' --group visits_reader"),
+        "{}",
+        page.text
+    );
+    let page = browser.get("/pipelines/orders/audit?run=true&since=").await;
+    for shown in [
+        "1 findings",
+        "vis&lt;i&gt;ts/1@7..9",
+        "3 missing",
+        "complete, each offset once",
+        "the ledger has nothing of it",
+        "3 offsets \\u{202e}",
+        "a &lt;note&gt;",
+        "5 in dlq.state",
+        "0–41",
+    ] {
+        assert!(page.text.contains(shown), "{shown}: {}", page.text);
+    }
+    let page = browser.get("/pipelines/orders/audit?run=true&since=2h").await;
+    assert!(page.text.contains("Nothing is missing, duplicated or unexplained"), "{}", page.text);
+    assert!(page.text.contains("value=\"2h\"") && page.text.contains("--since 2h"), "{}", page.text);
+    let page = browser.get("/pipelines/orders/audit?run=true&since=3h").await;
+    assert_eq!(page.status, StatusCode::GATEWAY_TIMEOUT);
+    assert!(page.text.contains("the audit was ended after 1m"), "{}", page.text);
+    let page = browser.get("/pipelines/none/audit?run=true").await;
+    assert!(page.text.contains("has no ledger") && page.text.contains("--ledger-topic TOPIC"), "{}", page.text);
+}

@@ -59,7 +59,7 @@ const REFUSED: (u16, &str) =
     (422, "[ErrorBody](#errorbody): the plugin or the state topic can't be used; `step` is that of the plugin");
 const NO_REDRIVE: (u16, &str) = (404, "[ErrorBody](#errorbody): no such pipeline or redrive");
 
-pub(super) const LETTERS: [Details; 17] = [
+pub(super) const LETTERS: [Details; 18] = [
     Details {
         route: ("GET", "/dead-letters/groups"),
         query: &[
@@ -177,6 +177,32 @@ pub(super) const LETTERS: [Details; 17] = [
             REFUSED,
             KAFKA,
             BUSY,
+        ],
+    },
+    Details {
+        route: ("GET", "/audit"),
+        query: &[
+            (
+                "since=TIME",
+                "only what was committed since this time: `2026-11-27T10:00:00Z`, or `2h` for two hours ago",
+            ),
+            ("timeout=DURATION", "end the audit after this time: 1m by default, 10m at most"),
+        ],
+        body: None,
+        answers: &[
+            (
+                200,
+                "[AuditReport](#auditreport), when all is read. The audit ends if the client goes away. One runs at a time",
+            ),
+            PARAMETERS,
+            (
+                422,
+                "[ErrorBody](#errorbody): the pipeline has no ledger, or there are more than 4 000 000 records that the audit must keep: dead letters, \
+                 resolutions, and with `--provenance headers` outputs",
+            ),
+            KAFKA,
+            BUSY,
+            (504, "[ErrorBody](#errorbody): the time is over"),
         ],
     },
     Details {

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::frame;
 use crate::Console;
 use crate::api::{escaped, of_pipeline};
-use crate::format::{count, excerpt, safe, time};
+use crate::format::{count, excerpt, safe, shell_word, time};
 use crate::frame::Frame;
 use crate::session::Session;
 
@@ -71,16 +71,10 @@ impl Filter {
         let flag = |(name, value): (&str, &str)| {
             let name = if name == "version" { "failed-in" } else { name };
             let separator = if value.starts_with('-') { '=' } else { ' ' };
-            format!(" --{name}{separator}{}", quoted(value))
+            format!(" --{name}{separator}{}", shell_word(value))
         };
         format!("mapper-host dlq list{}", self.given().map(flag).collect::<String>())
     }
-}
-
-/// A word of a POSIX shell.
-fn quoted(word: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./@:".contains(&byte);
-    if word.bytes().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 pub(in crate::pages) async fn page(
