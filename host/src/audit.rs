@@ -261,3 +261,20 @@ fn read_committed(
 fn removed(ranges: &[OffsetRange]) -> u64 {
     ranges.iter().map(|range| range.first.unsigned_abs()).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn audit_that_would_keep_too_many_records_is_refused_with_the_way_out() {
+        let ranges = [OffsetRange { first: 10, end: 70 }, OffsetRange { first: 0, end: 40 }];
+        let mut memory = Memory { records: 0, max_records: Some(199) };
+        assert!(memory.reserve("dlq", &ranges).is_ok());
+        let refused = memory.reserve("dlq.state", &ranges).unwrap_err();
+        let expected =
+            "up to the topic 'dlq.state' there are 200 records to keep, and 199 are allowed. Run it at a terminal";
+        assert!(refused.reason().contains(expected), "{refused}");
+        assert!(Memory { records: 0, max_records: None }.reserve("dlq", &ranges).is_ok());
+    }
+}

@@ -287,4 +287,25 @@ mod tests {
         registry.remove("a");
         assert!(registry.get("a").is_none());
     }
+    #[test]
+    fn settings_of_the_process_stay_when_those_of_the_pipelines_change() {
+        let settings = |name: &str| {
+            let (group, source) = (String::new(), mapper_api::settings::SettingSource::Flag);
+            vec![SettingInForce {
+                group,
+                name: name.into(),
+                key: None,
+                value: None,
+                is_hidden: false,
+                source,
+                origin: None,
+            }]
+        };
+        let registry = PipelineRegistry::default();
+        let pipelines = BTreeMap::from([("old".to_owned(), settings("b"))]);
+        registry.set_settings(RunSettings { process: settings("a"), pipelines });
+        let pipelines = BTreeMap::from([("new".to_owned(), settings("c"))]);
+        registry.set_pipeline_settings(pipelines.clone());
+        assert_eq!(*registry.settings(), RunSettings { process: settings("a"), pipelines });
+    }
 }
