@@ -1,9 +1,11 @@
 //! Chromium and its driver, for tests of pages; and axe-core, which finds barriers.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -14,6 +16,9 @@ use crate::kafka::run;
 const PACKAGES: [&str; 2] = ["chromium", "chromium-driver"];
 /// The package of npm, with its version: a newer one could find more in the same page.
 const AXE: &str = "axe-core@4.11.0";
+
+/// How long chromedriver may take to end its browsers.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running chromedriver. Dropping it ends it, and the browsers that it has started.
 pub struct Driver {
@@ -49,8 +54,23 @@ impl Driver {
     }
 }
 
+impl Driver {
+    /// Asks it to end its browsers and itself. A killed one leaves its browsers behind.
+    fn request_shutdown(&self) -> std::io::Result<()> {
+        let address = self.url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address)?;
+        write!(stream, "GET /shutdown HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
+    }
+}
+
 impl Drop for Driver {
     fn drop(&mut self) {
+        let deadline = Instant::now() + SHUTDOWN_TIMEOUT;
+        if self.request_shutdown().is_ok() {
+            while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
