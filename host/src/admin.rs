@@ -133,10 +133,16 @@ pub struct Options {
     pub payloads: Payloads,
 }
 
-/// All routes, behind the guard: the API and the console. Below the base path there are the same, for a proxy that passes it on.
+/// All routes of a host.
 pub fn routes(registry: &Arc<PipelineRegistry>, guard: Guard, options: Options) -> Router {
+    with_console(api_routes(registry), guard, options)
+}
+
+/// The API and the console, behind the guard. Below the base path there are the same, for a proxy that passes it on.
+fn with_console(api: Router, guard: Guard, options: Options) -> Router {
     let Options { base_path, payloads } = options;
-    let api = api_routes(registry, &guard, payloads);
+    let api = api.layer(from_fn_with_state(PayloadFilter::new(payloads), payloads::apply));
+    let api = api.layer(from_fn_with_state(guard.clone(), guard::check_token));
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let options = mapper_console::Options { base_path: base_path.clone(), version };
     let console = mapper_console::routes(Arc::new(LocalApi::new(api.clone(), guard.clone())), options);
@@ -149,10 +155,8 @@ pub fn routes(registry: &Arc<PipelineRegistry>, guard: Guard, options: Options) 
 }
 
 /// The routes of the API.
-fn api_routes(registry: &Arc<PipelineRegistry>, guard: &Guard, payloads: Payloads) -> Router {
-    let routes = probes::routes().merge(metrics::routes()).merge(pipelines::routes()).with_state(registry.clone());
-    let routes = routes.layer(from_fn_with_state(PayloadFilter::new(payloads), payloads::apply));
-    routes.layer(from_fn_with_state(guard.clone(), guard::check_token))
+fn api_routes(registry: &Arc<PipelineRegistry>) -> Router {
+    probes::routes().merge(metrics::routes()).merge(pipelines::routes()).with_state(registry.clone())
 }
 
 /// Samples the counts every second for the rates, and less often for the charts. It never ends.
