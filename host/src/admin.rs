@@ -7,6 +7,7 @@ mod connection;
 mod dead_letters;
 mod events;
 mod guard;
+mod hosts;
 mod index;
 mod json;
 mod listener;
@@ -41,6 +42,7 @@ use crate::pipelines::PipelineRegistry;
 use connection::Deadlines;
 pub(crate) use events::Subscribers;
 pub use guard::{Guard, read_token};
+pub(crate) use hosts::Hosts;
 use local_api::LocalApi;
 use mapper_api::payloads::Payloads;
 use mapper_core::shutdown::Halt;
@@ -75,6 +77,18 @@ pub fn bind(config: Option<AdminConfig>) -> Result<Option<Bound>, Halt> {
     }
     tracing::warn!(%address, %error, "running without the admin server; give another address with --admin ADDRESS");
     Ok(None)
+}
+
+/// Binds the address of a console. Without a server there is nothing to do.
+///
+/// # Errors
+/// If the address cannot be bound.
+pub(crate) fn bind_console(address: SocketAddr) -> Result<Bound, Halt> {
+    TcpListener::bind(address).map(Bound).map_err(|error| {
+        Halt::configuration(format!(
+            "the console cannot listen: {address}: {error}. Give another address with --admin ADDRESS, such as 127.0.0.1:8090"
+        ))
+    })
 }
 
 impl Bound {
@@ -135,19 +149,32 @@ pub struct Options {
 
 /// All routes of a host.
 pub fn routes(registry: &Arc<PipelineRegistry>, guard: Guard, options: Options) -> Router {
-    with_console(api_routes(registry), guard, options)
+    with_console(api_routes(registry), None, guard, options)
+}
+
+/// All routes of a console whose pipelines run in other hosts.
+pub(crate) fn console_routes(
+    registry: &Arc<PipelineRegistry>,
+    hosts: &Arc<Hosts>,
+    guard: Guard,
+    options: Options,
+) -> Router {
+    let api = hosts::routes(api_routes(registry), registry, hosts);
+    with_console(api, Some(hosts.clone()), guard, options)
 }
 
 /// The API and the console, behind the guard. Below the base path there are the same, for a proxy that passes it on.
-fn with_console(api: Router, guard: Guard, options: Options) -> Router {
+fn with_console(api: Router, hosts: Option<Arc<Hosts>>, guard: Guard, options: Options) -> Router {
     let Options { base_path, payloads } = options;
     let api = api.layer(from_fn_with_state(PayloadFilter::new(payloads), payloads::apply));
     let api = api.layer(from_fn_with_state(guard.clone(), guard::check_token));
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let options = mapper_console::Options { base_path: base_path.clone(), version };
-    let console = mapper_console::routes(Arc::new(LocalApi::new(api.clone(), guard.clone())), options);
-    let index = index::routes(format!("{base_path}{}", mapper_console::CONSOLE_PATH));
-    let mut routes = api.merge(console).merge(index);
+    // A console has no pipeline of its own, so each must be named.
+    let of_pipeline = if hosts.is_some() { "/v1/pipelines/NAME" } else { "" };
+    let index = index::routes(format!("{base_path}{}", mapper_console::CONSOLE_PATH), of_pipeline);
+    let local = LocalApi { routes: api.clone(), guard: guard.clone(), hosts };
+    let mut routes = api.merge(mapper_console::routes(Arc::new(local), options)).merge(index);
     if !base_path.is_empty() {
         routes = Router::new().nest(&base_path, routes.clone()).merge(routes);
     }

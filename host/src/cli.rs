@@ -5,6 +5,7 @@ mod arguments;
 mod audit;
 mod author;
 mod check_file;
+mod console;
 mod definition;
 mod dlq;
 mod failures;
@@ -77,6 +78,9 @@ pub fn parse(
         Some(("audit", matches)) => {
             let sources = Sources::new(&settings::AUDIT, matches, &environment)?;
             audit::config(matches, &sources).map(|config| Command::Audit(Box::new(config)))
+        }
+        Some(("console", matches)) => {
+            console::config(matches, &environment).map(|config| Command::Console(Box::new(config)))
         }
         Some(("check", matches)) if check_file::is_meant(matches) => {
             check_file::config(matches, &environment).map(|config| Command::CheckFile(Box::new(config)))

@@ -3,6 +3,7 @@
 pub(crate) mod admin;
 mod audit;
 pub(crate) mod brokers;
+mod console;
 mod dlq;
 mod failures;
 pub(crate) mod letter_filter;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 pub use admin::AdminConfig;
 pub use audit::AuditConfig;
+pub use console::ConsoleConfig;
 pub use mapper_author::config::{
     AuthorCommand, BenchConfig, BuildConfig, CheckConfig, GuestConfig, MapConfig, MapFormat, MapInput, NewConfig,
     OutputFormat, TestConfig, TopicInput, WatchConfig,
@@ -61,6 +63,8 @@ pub enum Command {
     Audit(Box<AuditConfig>),
     /// Work with dead letters.
     Dlq(Box<DlqConfig>),
+    /// Serve the console of other hosts.
+    Console(Box<ConsoleConfig>),
     /// Call a running host.
     Remote(RemoteConfig),
     /// Build a plugin project.

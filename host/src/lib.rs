@@ -12,6 +12,7 @@ pub mod check_file;
 pub mod cli;
 pub mod committed;
 pub mod config;
+pub mod console;
 pub mod demo;
 pub mod dlq;
 pub mod letter_watch;

@@ -22,6 +22,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The message of a second signal during a redrive.
 const REDRIVE_AGAIN: &str = "ended immediately; the same command continues after the last committed transaction";
+/// The message of a second signal while the console ends.
+const CONSOLE_AGAIN: &str = "ended immediately; a redrive of this console continues after its last committed transaction when it is started again";
 /// The message of a second signal during a run.
 const AGAIN: &str = "ended immediately; the next start processes uncommitted records again";
 
@@ -44,8 +46,8 @@ fn main() -> ExitCode {
         }
         Err(wrong) => return fail(&Halt::configuration(wrong.to_string())),
     };
-    // The results of these two are in Kafka; their stdout only shows the progress.
-    let is_output_optional = matches!(command, Command::Run(_) | Command::Generate(_));
+    // The results of these are not on stdout, which only shows the progress.
+    let is_output_optional = matches!(command, Command::Run(_) | Command::Generate(_) | Command::Console(_));
     match run(command) {
         Ok(outcome) => match output_error().filter(|_| !is_output_optional) {
             Some(halt) => fail(&halt),
@@ -83,6 +85,10 @@ fn run(command: Command) -> Result<Outcome, Halt> {
         Command::Audit(config) => {
             Console::log_only(config.log.format, &config.log.filter).map_err(Halt::configuration)?;
             audit::run(&config, &on_signal(None, "ended immediately")?)?;
+        }
+        Command::Console(config) => {
+            let console = start_console(&config.run.log)?;
+            mapper_host::console::run(&config, &console, &on_signal(None, CONSOLE_AGAIN)?)?;
         }
         Command::Remote(config) => {
             // Only a shadow needs a clean shutdown.

@@ -11,6 +11,7 @@ mod supervise;
 
 pub use cluster::{CheckedTopics, Cluster, check as check_cluster, settings};
 pub use config_file::Reread;
+pub(crate) use generation::work;
 pub use generation::{Shared, Signals};
 pub use manager::{Manager, Policy};
 pub use registry::{Entry, PipelineRegistry, State};

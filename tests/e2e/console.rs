@@ -6,6 +6,7 @@ mod every_page;
 mod keyboard;
 mod letters;
 mod live;
+mod other_hosts;
 mod playground;
 mod reference_data;
 mod versions;

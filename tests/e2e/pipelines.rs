@@ -22,7 +22,7 @@ fn plugin() -> PathBuf {
 }
 
 /// The file of several pipelines, and the folders of the host.
-struct Several {
+pub(crate) struct Several {
     kafka: &'static Kafka,
     dir: TempDir,
     /// Keys above the tables.
@@ -66,7 +66,7 @@ impl Pipeline {
 }
 
 impl Several {
-    fn new(names: &[&'static str]) -> Self {
+    pub(crate) fn new(names: &[&'static str]) -> Self {
         let kafka = Kafka::shared();
         let pipelines = names.iter().map(|name| Pipeline::new(kafka, name)).collect();
         Self { kafka, dir: TempDir::new().expect("a folder"), top: String::new(), pipelines }
@@ -87,7 +87,7 @@ impl Several {
         text
     }
 
-    fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.dir.path().join("host.toml")
     }
 
@@ -104,12 +104,12 @@ impl Several {
         command
     }
 
-    fn start(&self) -> Host {
+    pub(crate) fn start(&self) -> Host {
         self.write();
         Host::spawn(&mut self.command())
     }
 
-    fn put(&self, name: &str, values: &[&str]) {
+    pub(crate) fn put(&self, name: &str, values: &[&str]) {
         let topic = self.pipeline(name).topic("in");
         topics::produce(self.kafka, &topic, values.iter().map(|value| NewRecord::value(*value)));
     }

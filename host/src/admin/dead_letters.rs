@@ -38,7 +38,7 @@ const MAX_CASE_BYTES: usize = 16 << 20;
 /// The largest body with JSON.
 const MAX_JSON_BYTES: usize = 64 << 10;
 /// How many selected letters have no test case, because parts of their records were cut.
-const LEFT_OUT: HeaderName = HeaderName::from_static("mapper-host-left-out");
+pub(super) const LEFT_OUT: HeaderName = HeaderName::from_static("mapper-host-left-out");
 
 pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
     let group = format!("/dead-letters/groups/{{{FINGERPRINT}}}");

@@ -5,6 +5,7 @@ use axum::http::header::{CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+use mapper_api::PIPELINES_PATH;
 
 use super::accept::{self, Offer};
 
@@ -59,27 +60,33 @@ pub(super) const ENDPOINTS: [(&str, &str, &str); 37] = [
 const OFFERS: [Offer; 2] =
     [Offer { media_type: "text/plain", versions: &[] }, Offer { media_type: "text/html", versions: &[] }];
 
-/// A browser is sent to the console. Other clients get the list.
-pub(super) fn routes(console: String) -> Router {
+/// Routes that are not those of one pipeline.
+const OF_PROCESS: [&str; 4] = ["/livez", "/readyz", "/metrics", PIPELINES_PATH];
+
+/// A browser is sent to the console. Other clients get the list. `of_pipeline` is the path before the routes of a pipeline.
+pub(super) fn routes(console: String, of_pipeline: &'static str) -> Router {
     let index = move |headers: HeaderMap| {
         let answer: Response = match accept::preferred(&headers, &OFFERS) {
             Some(1) => ([(VARY, "accept")], Redirect::to(&console)).into_response(),
-            _ => ([(CONTENT_TYPE, "text/plain; charset=utf-8"), (VARY, "accept")], text()).into_response(),
+            _ => ([(CONTENT_TYPE, "text/plain; charset=utf-8"), (VARY, "accept")], text(of_pipeline)).into_response(),
         };
         async move { answer }
     };
-    Router::new().route("/", get(index)).fallback(not_found)
+    Router::new().route("/", get(index)).fallback(move || async { not_found(of_pipeline) })
 }
 
-async fn not_found() -> Response {
-    (StatusCode::NOT_FOUND, format!("not found: there is no route at this path. The routes are:\n\n{}", text()))
+fn not_found(of_pipeline: &str) -> Response {
+    let routes = text(of_pipeline);
+    (StatusCode::NOT_FOUND, format!("not found: there is no route at this path. The routes are:\n\n{routes}"))
         .into_response()
 }
 
-fn text() -> String {
+fn text(of_pipeline: &str) -> String {
     let mut page = format!("mapper-host {}\n\n", env!("CARGO_PKG_VERSION"));
-    let width = ENDPOINTS.iter().map(|(_, path, _)| path.len()).max().unwrap_or_default();
-    for (method, path, what) in ENDPOINTS {
+    let path = |path: &str| if OF_PROCESS.contains(&path) { path.to_owned() } else { format!("{of_pipeline}{path}") };
+    let endpoints = ENDPOINTS.map(|(method, route, what)| (method, path(route), what));
+    let width = endpoints.iter().map(|(_, path, _)| path.len()).max().unwrap_or_default();
+    for (method, path, what) in endpoints {
         page += &format!("{method:<6} {path:<width$} {what}\n");
     }
     page

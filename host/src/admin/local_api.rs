@@ -1,5 +1,7 @@
 //! The API of this process, for the console: the same routes with the same access control, without a connection.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -13,18 +15,17 @@ use mapper_console::{Api, ApiRequest, ApiResponse};
 use tower::ServiceExt;
 
 use super::guard::Guard;
+use super::hosts::Hosts;
 
 /// The routes of the API, behind the check of the token.
 pub(super) struct LocalApi {
-    routes: Router,
-    guard: Guard,
+    pub(super) routes: Router,
+    pub(super) guard: Guard,
+    /// The hosts to which the routes forward requests; `None` in a host.
+    pub(super) hosts: Option<Arc<Hosts>>,
 }
 
 impl LocalApi {
-    pub(super) fn new(routes: Router, guard: Guard) -> Self {
-        Self { routes, guard }
-    }
-
     async fn answer(&self, request: ApiRequest) -> Result<ApiResponse, String> {
         let ApiRequest { method, path, token, content_type, body } = request;
         let mut builder = Request::builder().method(method).uri(path);
@@ -56,6 +57,10 @@ impl Api for LocalApi {
             let body = serde_json::to_vec(&body).map(Bytes::from).unwrap_or_default();
             ApiResponse { status: StatusCode::BAD_REQUEST, payloads: Payloads::Show, body }
         })
+    }
+
+    fn host_of(&self, pipeline: &str) -> Option<String> {
+        self.hosts.as_ref()?.url_of(pipeline)
     }
 
     fn needs_token(&self) -> bool {

@@ -67,7 +67,13 @@ fn refused(what: &str, mode: Payloads) -> Response {
 }
 
 /// Hides the record data of an answer, and rejects requests whose answers would tell what records contain. For the routes of the API.
-pub(super) async fn apply(State(filter): State<PayloadFilter>, mut request: Request, next: Next) -> Response {
+/// A console of this host can ask for a stricter mode than that of the host.
+pub(super) async fn apply(State(mut filter): State<PayloadFilter>, mut request: Request, next: Next) -> Response {
+    if let Some(asked) = request.headers().get(PAYLOADS_HEADER) {
+        // A mode of a later version may hide more.
+        let asked = asked.to_str().ok().and_then(Payloads::named).unwrap_or(Payloads::Off);
+        filter.mode = filter.mode.max(asked);
+    }
     let mode = filter.mode;
     if mode != Payloads::Show
         && request.method().is_safe()
@@ -89,6 +95,11 @@ fn searching_parameter(uri: &Uri, mode: Payloads) -> Option<String> {
 }
 
 impl PayloadFilter {
+    /// What is given out.
+    pub(super) fn mode(&self) -> Payloads {
+        self.mode
+    }
+
     pub(super) fn new(mode: Payloads) -> Self {
         Self { mode, masks: Masks::default() }
     }

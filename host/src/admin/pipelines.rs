@@ -30,13 +30,17 @@ fn of_one() -> Router<Arc<PipelineRegistry>> {
     routes.merge(dead_letters::routes()).merge(redrives::routes())
 }
 
-/// The pipeline that a request is about: the one that its path names, or the only one.
+/// The pipeline that a request is about: the one that a layer has found, the one that its path names, or the only one.
+#[derive(Clone)]
 pub(super) struct OfPipeline(pub(super) Arc<Entry>);
 
 impl FromRequestParts<Arc<PipelineRegistry>> for OfPipeline {
     type Rejection = Failed;
 
     async fn from_request_parts(parts: &mut Parts, registry: &Arc<PipelineRegistry>) -> Result<Self, Failed> {
+        if let Some(found) = parts.extensions.get::<Self>() {
+            return Ok(found.clone());
+        }
         let params = RawPathParams::from_request_parts(parts, registry).await;
         let params = params.map_err(|error| failed(StatusCode::BAD_REQUEST, error.to_string()))?;
         let name = params.iter().find(|(key, _)| *key == "name").map(|(_, name)| name.to_owned());
@@ -50,6 +54,13 @@ impl FromRequestParts<Arc<PipelineRegistry>> for OfPipeline {
                 )
             }),
             (None, [entry]) => Ok(Self(entry.clone())),
+            (None, []) => {
+                let path = parts.uri.path();
+                let why = format!(
+                    "no pipeline runs in this process. Name one of the list of {PIPELINES_PATH} in the path, {PIPELINES_PATH}/NAME{path}"
+                );
+                Err(failed(StatusCode::CONFLICT, why))
+            }
             (None, _) => {
                 let path = parts.uri.path();
                 let why = format!(
@@ -66,7 +77,7 @@ async fn list(State(registry): State<Arc<PipelineRegistry>>) -> Json<Vec<Pipelin
     Json(registry.all().iter().map(|entry| summary(entry)).collect())
 }
 
-fn summary(entry: &Entry) -> PipelineSummary {
+pub(super) fn summary(entry: &Entry) -> PipelineSummary {
     let (telemetry, reasons) = (&entry.telemetry, entry.not_ready());
     let (work, counts) = (telemetry.about.work(), telemetry.counts());
     let (plugin, positions) = (telemetry.about.plugin(), telemetry.workers.positions());

@@ -74,9 +74,17 @@ async fn version(
     body: Body,
 ) -> Result<RedriveVersion, Failed> {
     if is_empty(headers) {
-        let why = "the pipeline is still starting: no version is active yet";
-        let starting = || failed(StatusCode::SERVICE_UNAVAILABLE, why);
-        return entry.active_plugin().map(RedriveVersion::Active).ok_or_else(starting);
+        return entry.active_plugin().map(RedriveVersion::Active).ok_or_else(|| match entry.is_elsewhere() {
+            true => failed(
+                StatusCode::CONFLICT,
+                "no version is active in the console: the pipeline runs in other processes. Upload the plugin that maps the letters, or \
+                 start the console with --host URL to redrive them with the active version of that host",
+            ),
+            false => failed(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the pipeline is still starting: no version is active yet",
+            ),
+        });
     }
     read_plugin(&letters.uploads, headers, body).await.map(RedriveVersion::Uploaded)
 }

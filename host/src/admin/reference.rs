@@ -17,7 +17,6 @@ use mapper_api::dead_letters::{
     RecordedDecision,
 };
 use mapper_api::map::{MapRequest, MapResult};
-use mapper_api::payloads::Payloads;
 use mapper_api::pipelines::PipelineSummary;
 use mapper_api::recent::RecentRecords;
 use mapper_api::redrives::{LetterTryOut, Redrive};
@@ -42,7 +41,7 @@ browser to the [console](console.md). `mapper-host swap`,
 - Anyone who reaches the server can read your dead letters, and examples of your data in `/status` and `/recent`. If it listens on an address that other machines can reach,
   requests that change something need the token of `--admin-token-file`: `Authorization: Bearer TOKEN`, else 401.
 - `--admin-payloads mask` or `off` hides record data, which is marked below, in all answers ([record data](security.md#record-data)). An answer with something hidden has the
-  header `mapper-host-payloads` with the mode. `off` leaves the fields out. Messages quote no failure. `grep`, with `off` also `key`, and test cases get 403.
+  header `mapper-host-payloads` with the mode. A request with this header asks for a stricter mode than that of the host. `off` leaves the fields out. Messages quote no failure. `grep`, with `off` also `key`, and test cases get 403.
 - A request from a web page of another origin gets 403. So does a request by another name than that of this machine, if the server
   listens on this machine only.
 - Write values instead of the braces: `{fingerprint}` is the fingerprint of a group or its beginning, `{id}` is the `id` of a redrive.

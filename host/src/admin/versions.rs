@@ -75,7 +75,19 @@ impl From<Busy> for Failed {
 }
 
 pub(super) fn control(entry: &Entry) -> Result<&Arc<Control>, Failed> {
-    entry.versions().ok_or_else(|| failed(StatusCode::SERVICE_UNAVAILABLE, "the pipeline is still starting"))
+    entry.versions().ok_or_else(|| match entry.is_elsewhere() {
+        true => no_host(),
+        false => failed(StatusCode::SERVICE_UNAVAILABLE, "the pipeline is still starting"),
+    })
+}
+
+/// The answer of a console to a request that only a host can answer.
+pub(super) fn no_host() -> Failed {
+    failed(
+        StatusCode::CONFLICT,
+        "only a host of the pipeline can answer this, and the console knows none. Start the console with --host URL, the address \
+         that a host of the pipeline has as --admin",
+    )
 }
 
 /// Reads a plugin for the swap thread. Other clients can swap at the same time.

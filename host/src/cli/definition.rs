@@ -4,7 +4,7 @@ use clap::Command;
 
 use super::arguments::{AFTER, argument};
 use super::settings::{GENERATE, RUN};
-use super::{audit, author, dlq, pages, remote};
+use super::{audit, author, console, dlq, pages, remote};
 
 /// Wider than this, help is hard to read.
 const HELP_COLUMNS: usize = 110;
@@ -21,7 +21,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Run", &["run", "generate"]),
     ("Develop plugins", &["new", "build", "test", "map", "check", "bench"]),
     ("Check what was delivered", &["audit"]),
-    ("Operate a running host", &["status", "swap", "rollback", "history", "shadow"]),
+    ("Operate a running host", &["status", "swap", "rollback", "history", "shadow", "console"]),
     ("Work with dead letters", &["dlq"]),
     ("Set up the shell", &["completions", "man"]),
 ];
@@ -57,6 +57,7 @@ pub(super) fn command() -> Command {
         )
         .subcommand(audit::command())
         .subcommands(remote::commands())
+        .subcommand(console::command())
         .subcommand(dlq::command())
         .subcommands(pages::commands());
     let overview = overview(&command);

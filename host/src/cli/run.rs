@@ -59,7 +59,7 @@ pub(super) fn everything(sources: &Sources<'_>, mut mistakes: Vec<CliError>) -> 
 }
 
 /// The settings of the process, without its pipelines.
-fn process(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
+pub(super) fn process(sources: &Sources<'_>) -> Result<RunConfig, CliError> {
     let (admin, admin_token_file) = admin::config(sources)?;
     let file = sources.file().filter(|file| !file.pipelines.is_empty());
     Ok(RunConfig {

@@ -3,6 +3,7 @@
 mod admin;
 mod audit;
 mod author;
+mod console;
 mod delivery;
 mod dlq;
 mod failures;
@@ -111,6 +112,7 @@ pub(crate) static RUN: LazyLock<Vec<Setting>> = LazyLock::new(|| {
 
 pub(crate) use audit::AUDIT;
 pub(crate) use author::{BENCH, MAP, TEST, WATCH};
+pub(crate) use console::CONSOLE;
 pub(crate) use dlq::{DLQ, REDRIVE};
 pub(crate) use output::CONFIG;
 

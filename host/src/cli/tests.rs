@@ -3,6 +3,7 @@
 mod admin;
 mod audit;
 mod author;
+mod console;
 mod help;
 mod in_force;
 mod kafka;

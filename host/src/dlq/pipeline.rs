@@ -113,6 +113,11 @@ impl PipelineLetters {
         }
     }
 
+    /// Whether the pipeline has a ledger topic.
+    pub(crate) fn has_ledger(&self) -> bool {
+        self.spec.ledger_topic.is_some()
+    }
+
     /// The configuration of an audit; `None` for a pipeline without a ledger. It keeps so many records in memory at most.
     pub(crate) fn audit_config(&self, since_ms: Option<i64>, max_kept_records: u64) -> Option<AuditConfig> {
         let spec = &self.spec;

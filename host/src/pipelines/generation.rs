@@ -287,15 +287,20 @@ fn transactional_id(spec: &PipelineSpec, claim: Option<&StateClaim>) -> String {
     })
 }
 
-/// Describes the pipeline in its telemetry. It is not ready yet.
-fn describe(spec: &PipelineSpec, telemetry: &Telemetry, plugin: &Identity) {
-    telemetry.about.set_work(Work {
+/// What a pipeline works on.
+pub(crate) fn work(spec: &PipelineSpec) -> Work {
+    Work {
         delivery: spec.delivery.to_string(),
         group: spec.group.clone(),
         input_topic: spec.input_topics.to_string(),
         output_topics: spec.output_topics().into_iter().map(str::to_owned).collect(),
         dead_letter_topic: spec.dead_letter_topic.clone(),
-    });
+    }
+}
+
+/// Describes the pipeline in its telemetry. It is not ready yet.
+fn describe(spec: &PipelineSpec, telemetry: &Telemetry, plugin: &Identity) {
+    telemetry.about.set_work(work(spec));
     telemetry.about.set_plugin(plugin.clone(), spec.plugin.clone());
     let mapping = spec.limits.record_timeout * spec.batch_records as u32 * ATTEMPTS;
     telemetry.workers.set_limits(step_limits(spec.connect_timeout, mapping, spec.transaction_timeout));

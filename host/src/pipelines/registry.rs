@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use mapper_api::pipelines::ELSEWHERE;
 
 use crate::admin::Subscribers;
 use crate::config::RunSettings;
@@ -14,7 +15,7 @@ use crate::swap::{ActivePlugin, Control, Outlines};
 use mapper_api::settings::SettingInForce;
 use mapper_runtime::Plugin;
 use mapper_telemetry::alerts::AlertCounts;
-use mapper_telemetry::{Telemetry, Threads};
+use mapper_telemetry::{Telemetry, Threads, Work};
 
 /// The component of the reason of a halted pipeline.
 const COMPONENT: &str = "pipeline";
@@ -146,6 +147,8 @@ pub enum State {
         /// The start of the next generation; `None` if it does not restart by itself.
         restart_at: Option<Instant>,
     },
+    /// It runs in other processes; this one has access to its dead letters.
+    Elsewhere,
 }
 
 impl State {
@@ -157,6 +160,7 @@ impl State {
             Self::Ended => "ended",
             Self::Halted { restart_at: Some(_), .. } => "restarting",
             Self::Halted { restart_at: None, .. } => "halted",
+            Self::Elsewhere => ELSEWHERE,
         }
     }
 }
@@ -195,6 +199,15 @@ impl Entry {
         Arc::new(entry)
     }
 
+    /// A pipeline that runs in other processes.
+    pub(crate) fn elsewhere(name: &str, work: Work, letters: PipelineLetters) -> Arc<Self> {
+        let entry = Self::new(name, 0);
+        entry.set_state(State::Elsewhere);
+        entry.telemetry.about.set_work(work);
+        entry.set_letters(Arc::new(letters));
+        entry
+    }
+
     /// The name of the pipeline.
     pub fn name(&self) -> &str {
         &self.name
@@ -208,6 +221,11 @@ impl Entry {
     /// The current state.
     pub fn state(&self) -> State {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether it runs in other processes only.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.state() == State::Elsewhere
     }
 
     /// Sets the current state.

@@ -12,11 +12,12 @@
 
 use std::fmt;
 
-/// The header that says that fields of an answer are hidden. Its value is the name of the mode.
+/// The header that says that fields of an answer are hidden. Its value is the name of the mode. In a request it asks for this mode, if it is
+/// stricter than that of the server.
 pub const PAYLOADS_HEADER: &str = "mapper-host-payloads";
 
-/// What answers have of records (`--admin-payloads`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What answers have of records (`--admin-payloads`), the strictest mode last.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Payloads {
     /// All.
     #[default]

@@ -5,12 +5,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::status::Rates;
 
+/// The state of a pipeline that no host known to the console runs.
+pub const ELSEWHERE: &str = "elsewhere";
+/// The state of a pipeline whose host does not answer to the console.
+pub const UNREACHABLE: &str = "unreachable";
+
 /// One pipeline of the list. The rest is at `/v1/pipelines/NAME/status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PipelineSummary {
     /// Its name.
     pub name: String,
-    /// `starting`, `running`, `restarting` after it halted, `halted` for good, or `ended`.
+    /// `starting`, `running`, `restarting` after it halted, `halted` for good, or `ended`. From `mapper-host console` also `unreachable`
+    /// if the host does not answer, and `elsewhere` if the console does not know a host of the pipeline; the figures are then 0.
     pub state: String,
     /// How often it was started, this time included.
     pub generation: u64,

@@ -43,6 +43,11 @@ pub trait Api: Send + Sync + 'static {
     /// Calls a route. An answer that can't be had is a 502 with an [`ErrorBody`].
     async fn call(&self, request: ApiRequest) -> ApiResponse;
 
+    /// The URL of the host that answers about this pipeline; `None` if it is this process, or none is known.
+    fn host_of(&self, _pipeline: &str) -> Option<String> {
+        None
+    }
+
     /// Whether changes need a token.
     fn needs_token(&self) -> bool;
 
@@ -158,6 +163,6 @@ pub(crate) fn of_pipeline(pipeline: &str, route: &str) -> String {
 }
 
 /// A part of a path or query.
-pub(crate) fn escaped(part: &str) -> impl std::fmt::Display + '_ {
+pub fn escaped(part: &str) -> impl std::fmt::Display + '_ {
     utf8_percent_encode(part, ESCAPED)
 }

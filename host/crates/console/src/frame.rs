@@ -111,6 +111,7 @@ impl Frame<'_> {
                     main #main tabindex="-1" data-live=[self.is_live.then_some("5")] data-events=[self.events.as_deref()] {
                         h1 { (safe(title)) }
                         @if let Some(mode) = session.hidden() { (hidden(mode)) }
+                        (self.reach())
                         (content)
                     }
                     (self.footer())
@@ -119,6 +120,19 @@ impl Frame<'_> {
         };
         let html = HeaderValue::from_static("text/html; charset=utf-8");
         ([(CONTENT_TYPE, html)], page.into_string()).into_response()
+    }
+
+    /// Which host a change of the versions reaches, if the console is that of several hosts.
+    fn reach(&self) -> Markup {
+        let Some((pipeline, Tab::Versions)) = self.tab else { return html! {} };
+        html! {
+            @if let Some(host) = self.console.api.host_of(pipeline) {
+                p .message {
+                    "These are the versions of the host " code { (safe(&host)) } ". A swap, a rollback or a shadow reaches this host only: \
+                     repeat it on each host of the pipeline."
+                }
+            }
+        }
     }
 
     /// A page that says why there is nothing to see.

@@ -28,7 +28,7 @@ use axum::extract::State;
 use axum::response::Redirect;
 use axum::routing::get;
 
-pub use api::{Api, ApiRequest, ApiResponse};
+pub use api::{Api, ApiRequest, ApiResponse, escaped};
 use candidates::Candidates;
 use session::Keys;
 

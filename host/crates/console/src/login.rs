@@ -31,7 +31,7 @@ fn page(console: &Console, session: &Session, problem: Option<&str>) -> Response
     let frame = Frame { console, session, title: "Enter the token", tab: None, is_live: false, events: None };
     let mut response = frame.page(&html! {
         @if let Some(problem) = problem { p .message.bad role="alert" #problem { (problem) } }
-        p { "The host was started with --admin-token-file. Without the token the console shows everything and changes nothing." }
+        p { "mapper-host was started with --admin-token-file. Without the token the console shows everything and changes nothing." }
         form .card method="post" action=(console.link("/login")) {
             (frame.key())
             // Password managers keep a password by the name of its user.

@@ -1,5 +1,8 @@
 //! What is hidden of each kind of answer.
 
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use mapper_api::dead_letters::Letter;
@@ -10,6 +13,7 @@ use mapper_api::versions::Report;
 use mapper_core::quotation::LAST_FAILURE;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tower::ServiceExt;
 
 use super::*;
 use crate::admin::Options;
@@ -158,5 +162,24 @@ async fn answer_of_an_unknown_type_is_refused_unless_records_are_shown() {
         assert_eq!(response.status(), expected);
         let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
         assert_eq!(String::from_utf8_lossy(&body).contains(SECRET), expected == 200);
+    }
+}
+
+#[tokio::test]
+async fn request_can_ask_for_a_stricter_mode_than_that_of_the_server_and_not_for_a_laxer_one() {
+    for (own, asked, expected) in [
+        (Payloads::Show, None, "show"),
+        (Payloads::Show, Some("mask"), "mask"),
+        (Payloads::Mask, Some("off"), "off"),
+        (Payloads::Off, Some("show"), "off"),
+        (Payloads::Show, Some("of a later version"), "off"),
+    ] {
+        let mode = |Extension(filter): Extension<PayloadFilter>| async move { filter.mode().name() };
+        let layer = from_fn_with_state(PayloadFilter::new(own), apply);
+        let routes = Router::new().route("/mode", get(mode)).layer(layer);
+        let request =
+            asked.into_iter().fold(Request::get("/mode"), |request, mode| request.header(PAYLOADS_HEADER, mode));
+        let response = routes.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(to_bytes(response.into_body(), 100).await.unwrap(), expected, "{own} {asked:?}");
     }
 }

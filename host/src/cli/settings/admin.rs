@@ -4,7 +4,7 @@ use super::Kind::Text;
 use super::Standard::{Described, Empty, Value};
 use super::{Setting, setting};
 
-const HEADING: &str = "Admin";
+pub(super) const HEADING: &str = "Admin";
 
 pub(super) const SETTINGS: &[Setting] = &[
     setting(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::{Query, State};
 use axum::response::Response;
-use mapper_api::pipelines::PipelineSummary;
+use mapper_api::pipelines::{ELSEWHERE, PipelineSummary, UNREACHABLE};
 use maud::{Markup, html};
 
 use super::PageNumber;
@@ -64,16 +64,24 @@ fn content(console: &Console, mut pipelines: Vec<PipelineSummary>, number: PageN
 fn row(console: &Console, pipeline: &PipelineSummary) -> Markup {
     let condition = condition(pipeline);
     let rates = &pipeline.rates;
+    let has_figures = ![ELSEWHERE, UNREACHABLE].contains(&pipeline.state.as_str());
+    let figure = |figure: Option<String>| figure.filter(|_| has_figures).unwrap_or_else(|| "–".to_owned());
+    // Without a host, a pipeline has only its dead letters.
+    let page = if pipeline.state == ELSEWHERE { "/dead-letters" } else { "" };
+    let host = console.api.host_of(&pipeline.name);
     html! {
         tr .(condition.class()) {
-            th scope="row" { a href=(console.link_of(&pipeline.name, "")) { (safe(&pipeline.name)) } }
+            th scope="row" {
+                a href=(console.link_of(&pipeline.name, page)) { (safe(&pipeline.name)) }
+                @if let Some(host) = host { " " span .quiet { "on " (safe(&host)) } }
+            }
             td { (words(pipeline)) }
-            td .number { (rate(rates.records_in_per_second)) }
-            td .number { (rate(rates.records_out_per_second)) }
-            td .number { (failing_share(pipeline).map_or_else(|| "–".to_owned(), share)) }
-            td .number { (count(pipeline.lag)) }
-            td .number { (pipeline.mapping_p99_ms.map_or_else(|| "–".to_owned(), milliseconds)) }
-            td { (pipeline.plugin.as_deref().map_or_else(|| "loading".into(), safe)) }
+            td .number { (figure(Some(rate(rates.records_in_per_second)))) }
+            td .number { (figure(Some(rate(rates.records_out_per_second)))) }
+            td .number { (figure(failing_share(pipeline).map(share))) }
+            td .number { (figure(Some(count(pipeline.lag)))) }
+            td .number { (figure(pipeline.mapping_p99_ms.map(milliseconds))) }
+            td { (pipeline.plugin.as_deref().map_or_else(|| if has_figures { "loading" } else { "–" }.into(), safe)) }
             td { (sparkline(&pipeline.last_hour, MINUTES, "Input records per second in the last hour")) }
         }
     }
@@ -98,11 +106,11 @@ impl Condition {
 }
 
 fn condition(pipeline: &PipelineSummary) -> Condition {
-    if pipeline.open_breakers > 0 || matches!(pipeline.state.as_str(), "halted" | "restarting") {
+    if pipeline.open_breakers > 0 || matches!(pipeline.state.as_str(), "halted" | "restarting" | UNREACHABLE) {
         return Condition::Bad;
     }
     let is_failing = failing_share(pipeline).is_some_and(|share| share > HIGH_SHARE);
-    let is_ready = pipeline.ready || pipeline.state == "ended";
+    let is_ready = pipeline.ready || ["ended", ELSEWHERE].contains(&pipeline.state.as_str());
     if is_ready && !is_failing { Condition::Good } else { Condition::Doubtful }
 }
 
@@ -127,6 +135,8 @@ fn words(pipeline: &PipelineSummary) -> String {
         },
         "halted" => format!("halted: {}", because()),
         "restarting" => format!("restarts after it halted: {}", because()),
+        UNREACHABLE => because(),
+        ELSEWHERE => "runs elsewhere: for its figures and versions, start the console with --host URL".to_owned(),
         "ended" => "ended: all records are processed".to_owned(),
         state => safe(state).into_owned(),
     }
@@ -165,5 +175,10 @@ mod tests {
         assert_eq!(words(&pipeline), "not ready: kafka: no answer\\u{202e}");
         pipeline.state = "halted".to_owned();
         assert_eq!(words(&pipeline), "halted: kafka: no answer\\u{202e}");
+        pipeline.state = UNREACHABLE.to_owned();
+        assert_eq!((words(&pipeline), condition(&pipeline)), ("kafka: no answer\\u{202e}".to_owned(), Condition::Bad));
+        let elsewhere = PipelineSummary { state: ELSEWHERE.to_owned(), ready: false, ..summary("a") };
+        assert!(words(&elsewhere).contains("--host URL"), "{}", words(&elsewhere));
+        assert_eq!(condition(&elsewhere), Condition::Good);
     }
 }
