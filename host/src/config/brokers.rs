@@ -42,7 +42,8 @@ fn check(broker: &str) -> Read<()> {
         return Ok(());
     }
     if !address.starts_with('[') && address.matches(':').count() > 1 {
-        return Err(format!("'{broker}' has too many colons; write an IPv6 address in brackets, as in [::1]:9092"));
+        // The message does not contain the address, because a password may be in it.
+        return Err("an address has too many colons; write an IPv6 address in brackets, as in [::1]:9092".to_owned());
     }
     Err(EXAMPLE.to_owned())
 }
@@ -111,6 +112,13 @@ mod tests {
         ] {
             let refused = brokers(text).expect_err(text);
             assert!(refused.contains(remedy), "{text}: {refused}");
+        }
+    }
+
+    #[test]
+    fn credentials_before_an_address_are_in_no_message() {
+        for text in ["user:s3cret@host:9092", "a:1,u:s3cret@b:2:3", "kafka://user:s3cret@host", "s3cret:x:y"] {
+            assert!(!brokers(text).expect_err(text).contains("s3cret"), "{text}");
         }
     }
 
