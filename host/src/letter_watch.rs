@@ -1,10 +1,12 @@
-//! Follows the dead letters of a pipeline and what is done about them: for the metrics, the alerts and the hints.
+//! Follows the dead letters of a pipeline and what is done about them: for the metrics, the alerts, the hints, and the requests about
+//! dead letters.
 //!
 //! A thread of its own reads both topics without a group. The record path does not wait for it, and its failures do not stop the
 //! pipeline.
 
 mod alerts;
 mod hint;
+mod index;
 mod session;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +19,7 @@ use mapper_telemetry::{KnownGroups, Telemetry};
 use mapper_versions::priority;
 
 pub(crate) use hint::{Hints, RedriveCommand};
+pub(crate) use index::{Known, KnownLetters, LetterIndex};
 use session::{End, Session};
 
 /// The pause after a failure.
@@ -33,8 +36,18 @@ pub(crate) struct LetterWatch {
     states: String,
     telemetry: Arc<Telemetry>,
     known: Arc<KnownGroups>,
+    index: Arc<LetterIndex>,
     /// The groups with open letters; `None` until all letters were read.
     groups: Mutex<Option<Vec<OpenGroup>>>,
+}
+
+/// Ends the answers of the index.
+struct ClosesIndex<'i>(&'i LetterIndex);
+
+impl Drop for ClosesIndex<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 /// Posts the alerts that were held back, and holds no more back.
@@ -52,10 +65,11 @@ impl LetterWatch {
         settings: KafkaSettings,
         (dead_letters, states): (&str, &str),
         telemetry: Arc<Telemetry>,
+        index: Arc<LetterIndex>,
     ) -> Option<Self> {
         let known = telemetry.groups()?.clone();
         let (dead_letters, states) = (dead_letters.to_owned(), states.to_owned());
-        Some(Self { settings, dead_letters, states, telemetry, known, groups: Mutex::default() })
+        Some(Self { settings, dead_letters, states, telemetry, known, index, groups: Mutex::default() })
     }
 
     /// Follows the topics until the shutdown.
@@ -85,6 +99,8 @@ impl LetterWatch {
     }
 
     fn follow(&self, shutdown: &Shutdown) -> Result<End, Halt> {
+        // Also after a panic.
+        let _closes = ClosesIndex(&self.index);
         let mut session = Session::open(self)?;
         let followed = session.follow(shutdown);
         if shutdown.requested() && self.known.has_alerts() {

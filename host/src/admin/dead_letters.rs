@@ -26,6 +26,7 @@ use super::pipelines::OfPipeline;
 use super::versions::{Failed, failed};
 use crate::config::letter_filter::PARAMETERS;
 use crate::config::{GroupMark, LetterFilter, StateFilter};
+use crate::dlq::lookup::Lookup;
 use crate::dlq::states::Access;
 use crate::dlq::{LetterError, PipelineLetters, ScanError, Scans, cases, discard, groups, letters, mark, page, who};
 use crate::pipelines::{Entry, PipelineRegistry};
@@ -104,6 +105,7 @@ async fn read<T: Send + 'static>(
     letters: Arc<PipelineLetters>,
     work: impl FnOnce(&Access) -> Result<T, Halt> + Send + 'static,
 ) -> Result<T, Failed> {
+    tracing::debug!(topic = letters.topics().dead_letters, "a request reads all dead letters");
     Ok(scans.run(move |cancel: &Shutdown| work(&letters.connect(cancel)?)).await?)
 }
 
@@ -125,7 +127,11 @@ async fn list_groups(
     let filter = parameters.filter().map_err(bad)?;
     let limit = parameters.number("limit", 1..=MAX_LIMIT).map_err(bad)?.unwrap_or(DEFAULT_LIMIT) as usize;
     parameters.end().map_err(bad)?;
-    let (mut found, decided) = read(&registry.scans, letters, move |access| groups::find(access, &filter)).await?;
+    let known = filter.clone();
+    let (mut found, decided) = match registry.lookups.run(&letters, move |lookup| Ok(lookup.groups(&known))).await? {
+        Some(found) => found,
+        None => read(&registry.scans, letters, move |access| groups::find(access, &filter)).await?,
+    };
     let beyond = found.groups.len().saturating_sub(limit);
     found.groups.truncate(limit);
     found.hidden_groups = Some((decided + beyond) as u64);
@@ -142,8 +148,15 @@ async fn list(
     let limit = parameters.number("limit", 1..=MAX_LIMIT).map_err(bad)?.unwrap_or(DEFAULT_LIMIT) as usize;
     let after = parameters.position("after").map_err(bad)?;
     parameters.end().map_err(bad)?;
-    let found = read(&registry.scans, letters, move |access| page::read(access, &filter, after.as_ref(), limit));
-    Ok(Json(found.await?).into_response())
+    let (known, known_after) = (filter.clone(), after.clone());
+    let look_up = move |lookup: &mut Lookup<'_>| lookup.page(&known, known_after.as_ref(), limit);
+    let found = match registry.lookups.run(&letters, look_up).await? {
+        Some(found) => found,
+        None => {
+            read(&registry.scans, letters, move |access| page::read(access, &filter, after.as_ref(), limit)).await?
+        }
+    };
+    Ok(Json(found).into_response())
 }
 
 /// The group that the path names, whatever was decided about it.
@@ -163,7 +176,11 @@ async fn show_group(
     parameters.end().map_err(bad)?;
     let group = group_in(&parts, filter.state)?.selection.group;
     let filter = LetterFilter { selection: Selection { group, ..filter.selection }, ..filter };
-    let found = read(&registry.scans, letters, move |access| letters::find_group(access, &filter)).await?;
+    let known = filter.clone();
+    let found = match registry.lookups.run(&letters, move |lookup| lookup.group(&known)).await? {
+        Some(found) => found,
+        None => read(&registry.scans, letters, move |access| letters::find_group(access, &filter)).await?,
+    };
     Ok(Json(found).into_response())
 }
 
@@ -181,9 +198,12 @@ async fn show_letter(
                 .into(),
         ));
     };
-    let selection = Selection { position: Some(position), ..Selection::default() };
+    let selection = Selection { position: Some(position.clone()), ..Selection::default() };
     let filter = LetterFilter { selection, state: StateFilter::All, ..LetterFilter::default() };
-    let found = read(&registry.scans, letters, move |access| letters::find_at(access, &filter)).await?;
+    let found = match registry.lookups.run(&letters, move |lookup| lookup.letters_at(&position)).await? {
+        Some(found) => found,
+        None => read(&registry.scans, letters, move |access| letters::find_at(access, &filter)).await?,
+    };
     Ok(Json(found).into_response())
 }
 

@@ -12,9 +12,6 @@ use super::pipelines::OfPipeline;
 use super::status::{rounded, time};
 use crate::pipelines::PipelineRegistry;
 
-/// The samples of a minute.
-const PER_MINUTE: usize = 6;
-
 pub(super) fn routes() -> Router<Arc<PipelineRegistry>> {
     Router::new().route("/samples", get(samples)).route("/timeline", get(timeline))
 }
@@ -45,12 +42,8 @@ fn event(Event { kind, at, worker, reason, count }: Event) -> TimelineEvent {
 
 /// The p99 of the last sample, and the rate of each minute.
 pub(super) fn last_hour(telemetry: &Telemetry) -> (Option<f64>, Vec<f64>) {
-    let samples = telemetry.samples.all();
-    let mean = |minute: &[Sample]| minute.iter().map(|sample| sample.records_in).sum::<f64>() / minute.len() as f64;
-    // From the end, so that the last minute is complete.
-    let mut minutes: Vec<f64> = samples.rchunks(PER_MINUTE).map(|minute| rounded(mean(minute))).collect();
-    minutes.reverse();
-    (samples.last().and_then(p99_ms), minutes)
+    let (last, minutes) = telemetry.samples.by_minute();
+    (last.as_ref().and_then(p99_ms), minutes.into_iter().map(rounded).collect())
 }
 
 fn p99_ms(sample: &Sample) -> Option<f64> {

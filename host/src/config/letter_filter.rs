@@ -1,6 +1,6 @@
 //! Reads the filters of dead letters, from flags or from the query of a URL.
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, SubsecRound, Utc};
 
 use super::values::{self, Read};
 use super::{LetterFilter, StateFilter};
@@ -120,5 +120,6 @@ impl FilterTexts<'_> {
 /// A time, a day, or how long ago.
 fn time(text: &str) -> Option<DateTime<Utc>> {
     let day = || Some(text.parse::<NaiveDate>().ok()?.and_time(NaiveTime::MIN).and_utc());
-    values::past(text).or_else(day)
+    // The times of letters are compared in milliseconds.
+    values::past(text).or_else(day).map(|time| time.trunc_subsecs(3))
 }

@@ -49,5 +49,9 @@ pub(crate) fn find(
         let visited = visit(&case)?;
         Ok(if seen.len() >= limit { ControlFlow::Break(()) } else { visited })
     })?;
-    if seen.is_empty() && incomplete == 0 { Err(letters::nothing(access, filter)) } else { Ok(incomplete) }
+    if seen.is_empty() && incomplete == 0 {
+        Err(letters::nothing(&access.dead_letters, filter))
+    } else {
+        Ok(incomplete)
+    }
 }

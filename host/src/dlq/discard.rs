@@ -41,5 +41,5 @@ pub(crate) fn discard(access: &Access, filter: &LetterFilter, reason: &str, by: 
         Ok(ControlFlow::Continue(()))
     })?;
     writer.finish()?;
-    if discarded == 0 { Err(letters::nothing(access, filter)) } else { Ok(discarded) }
+    if discarded == 0 { Err(letters::nothing(&access.dead_letters, filter)) } else { Ok(discarded) }
 }

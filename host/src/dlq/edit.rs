@@ -29,7 +29,7 @@ pub(super) fn edit(
     })?;
     let (position, value) = match (found.pop(), found.is_empty()) {
         (Some(letter), true) => letter,
-        (None, _) => return Err(letters::nothing(&access, &config.filter)),
+        (None, _) => return Err(letters::nothing(&access.dead_letters, &config.filter)),
         (Some(_), false) => {
             return Err(Halt::configuration("several open letters are of this record: name one by its own position"));
         }

@@ -9,7 +9,8 @@ use mapper_api::dead_letters::{LetterCounts, LetterGroup, LetterGroupState, Lett
 use mapper_core::dead_letter::DeadLetter;
 use mapper_core::record::Positions;
 use mapper_core::shutdown::Halt;
-use mapper_dead_letters::{GroupTable, Selection, report};
+use mapper_dead_letters::report::GroupContext;
+use mapper_dead_letters::{GroupStats, GroupTable, Grouped, Selection, report};
 
 use super::error::LetterError;
 use super::letters;
@@ -22,15 +23,20 @@ use crate::config::{LetterFilter, StateFilter};
 /// If Kafka refuses a read.
 pub(crate) fn find(access: &Access, filter: &LetterFilter) -> Result<(LetterGroups, usize), Halt> {
     let mut found = read(access, &filter.selection, filter.state)?;
-    let hidden = match filter.state {
-        StateFilter::Open => hide_decided(&mut found),
+    let hidden = hide(&mut found, filter.state);
+    Ok((found, hidden))
+}
+
+/// Removes the groups that a filter does not show. Returns how many of them need no attention.
+pub(super) fn hide(found: &mut LetterGroups, state: StateFilter) -> usize {
+    match state {
+        StateFilter::Open => hide_decided(found),
         StateFilter::Group(state) => {
             found.groups.retain(|group| group.state == state);
             0
         }
         StateFilter::Closed | StateFilter::All => 0,
-    };
-    Ok((found, hidden))
+    }
 }
 
 /// Removes the groups that need no attention. Returns how many.
@@ -58,7 +64,8 @@ fn read_with_ends(
     state: StateFilter,
     mut visit: impl FnMut(&DeadLetter<'_>, bool),
 ) -> Result<(LetterGroups, Positions), Halt> {
-    let mut table = GroupTable::default();
+    let now = Utc::now();
+    let mut table = GroupTable::new(now);
     let mut filtered_out = 0;
     let scanned = access.scan(|letter, is_open| {
         if state.includes(is_open) && selection.contains(letter) {
@@ -69,14 +76,13 @@ fn read_with_ends(
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    let count_if = |is_open: bool, count: u64| if state.includes(is_open) { count } else { 0 };
-    let all = count_if(true, scanned.open) + count_if(false, scanned.closed);
-    let (now, others) = (Utc::now(), table.others());
-    let group = |(fingerprint, stats): (String, _)| {
-        let record = access.table.group(&fingerprint);
-        report::group(fingerprint.clone(), stats, record, all, now)
+    let letters = in_state_of(state, scanned.open, scanned.closed);
+    let Grouped { groups, names, window, others } = table.finish();
+    let context = GroupContext { topic: &access.dead_letters, names: &names, window, letters, now };
+    let group = |(fingerprint, stats): &(String, GroupStats)| {
+        report::group(fingerprint, stats, access.table.group(fingerprint), &context)
     };
-    let groups: Vec<LetterGroup> = table.into_sorted().into_iter().map(group).collect();
+    let groups: Vec<LetterGroup> = groups.iter().map(group).collect();
     let Scanned { open, closed, foreign, removed, ends } = scanned;
     let letters = LetterCounts {
         open,
@@ -88,7 +94,13 @@ fn read_with_ends(
         foreign_states: access.foreign_states,
     };
     let (topic, state_topic) = (access.dead_letters.clone(), access.states.clone());
-    Ok((LetterGroups { topic, state_topic, groups, letters, hidden_groups: None }, ends))
+    Ok((LetterGroups { topic, state_topic, groups, letters, hidden_groups: None, as_of: None }, ends))
+}
+
+/// The number of letters that a filter is about, apart from their groups.
+pub(super) fn in_state_of(state: StateFilter, open: u64, closed: u64) -> u64 {
+    let count_if = |is_open: bool, count: u64| if state.includes(is_open) { count } else { 0 };
+    count_if(true, open) + count_if(false, closed)
 }
 
 /// The only group of the selected letters, and the end offsets of the dead-letter topic. Calls `visit` for each letter.
@@ -100,16 +112,25 @@ pub(super) fn read_one(
     filter: &LetterFilter,
     visit: impl FnMut(&DeadLetter<'_>, bool),
 ) -> Result<(LetterGroup, Positions), Halt> {
-    let (LetterGroups { mut groups, .. }, ends) = read_with_ends(access, &filter.selection, filter.state, visit)?;
+    let (LetterGroups { groups, .. }, ends) = read_with_ends(access, &filter.selection, filter.state, visit)?;
+    let group = only(groups, filter.state)?;
+    group.map(|group| (group, ends)).ok_or_else(|| letters::nothing(&access.dead_letters, filter))
+}
+
+/// The only group, if it is in the state.
+///
+/// # Errors
+/// If there are several groups.
+pub(super) fn only(mut groups: Vec<LetterGroup>, state: StateFilter) -> Result<Option<LetterGroup>, Halt> {
     if groups.len() > 1 {
         let names: Vec<_> = groups.iter().map(|group| group.fingerprint.as_str()).collect();
         let why = format!("several groups begin so: {}. Give more digits", names.join(", "));
         return Err(LetterError::Invalid(why).into());
     }
-    if let StateFilter::Group(state) = filter.state {
+    if let StateFilter::Group(state) = state {
         groups.retain(|group| group.state == state);
     }
-    groups.pop().map(|group| (group, ends)).ok_or_else(|| letters::nothing(access, filter))
+    Ok(groups.pop())
 }
 
 /// The fingerprints of the groups in a state.

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use mapper_api::dead_letters::{Letter, LetterGroupDetails};
 use mapper_core::dead_letter::DeadLetter;
 use mapper_core::shutdown::Halt;
+use mapper_dead_letters::groups::Place;
 use mapper_dead_letters::report;
 use mapper_dead_letters::selection::Position;
 
@@ -15,7 +16,7 @@ use super::states::{Access, Scanned};
 use crate::config::{LetterFilter, StateFilter};
 
 /// The number of letters that are shown of a group.
-const SAMPLES: usize = 3;
+pub(super) const SAMPLES: usize = 3;
 
 /// The groups in the state of a filter, if it names one.
 ///
@@ -77,10 +78,11 @@ pub(super) fn is_selected(
 /// If Kafka refuses a read, or there is none.
 pub(crate) fn find_at(access: &Access, filter: &LetterFilter) -> Result<Vec<Letter>, Halt> {
     let filter = LetterFilter { state: StateFilter::All, ..filter.clone() };
-    let mut found: Vec<Letter> = Vec::new();
+    let mut found: Vec<((i32, i64), Letter)> = Vec::new();
     let mut add = |letter: &DeadLetter<'_>, is_open: bool| {
         if filter.selection.contains(letter) {
-            found.push(report::letter(letter, is_open));
+            let at = letter.position();
+            found.push(((at.partition, at.offset), report::letter(letter, is_open)));
         }
         Ok(ControlFlow::Continue(()))
     };
@@ -94,7 +96,9 @@ pub(crate) fn find_at(access: &Access, filter: &LetterFilter) -> Result<Vec<Lett
         }
         None => drop(access.scan(&mut add)?),
     }
-    if found.is_empty() { Err(nothing(access, &filter)) } else { Ok(found) }
+    found.sort_by_key(|(at, _)| *at);
+    let found: Vec<Letter> = found.into_iter().map(|(_, letter)| letter).collect();
+    if found.is_empty() { Err(nothing(&access.dead_letters, &filter)) } else { Ok(found) }
 }
 
 /// The only group that is selected, with some of its letters.
@@ -102,22 +106,26 @@ pub(crate) fn find_at(access: &Access, filter: &LetterFilter) -> Result<Vec<Lett
 /// # Errors
 /// If Kafka refuses a read, or there is no group or several.
 pub(crate) fn find_group(access: &Access, filter: &LetterFilter) -> Result<LetterGroupDetails, Halt> {
-    let mut letters = Vec::new();
+    let mut first: Vec<(Place, Letter)> = Vec::new();
     let (group, _) = groups::read_one(access, filter, |letter, is_open| {
-        if letters.len() < SAMPLES {
-            letters.push(report::letter(letter, is_open));
+        let (at, failed_ms) = (letter.position(), letter.failed_at_ms());
+        let place = Place { failed_ms, partition: at.partition, offset: at.offset };
+        let index = first.partition_point(|(known, _)| *known < place);
+        if index < SAMPLES {
+            first.insert(index, (place, report::letter(letter, is_open)));
+            first.truncate(SAMPLES);
         }
     })?;
-    Ok(LetterGroupDetails { group, letters })
+    let letters = first.into_iter().map(|(_, letter)| letter).collect();
+    Ok(LetterGroupDetails { group, letters, as_of: None })
 }
 
 /// The error if a command needs a letter and finds none.
-pub(super) fn nothing(access: &Access, filter: &LetterFilter) -> Halt {
+pub(super) fn nothing(topic: &str, filter: &LetterFilter) -> Halt {
     let hint = match filter.state {
         StateFilter::Open => "; letters about which something was done are shown with --state all",
         _ => "",
     };
-    let topic = &access.dead_letters;
     LetterError::NothingSelected(format!(
         "no dead letter of '{topic}' is selected. mapper-host dlq groups lists the groups{hint}"
     ))

@@ -13,7 +13,7 @@ use super::states::Access;
 use crate::config::LetterFilter;
 
 /// The most bytes of records in a page, apart from the first one.
-const MAX_BYTES: usize = 4 << 20;
+pub(super) const MAX_BYTES: usize = 4 << 20;
 
 /// The selected letters after a position, in the order of partition and offset.
 ///
@@ -25,11 +25,7 @@ pub(crate) fn read(
     after: Option<&Position>,
     limit: usize,
 ) -> Result<LetterPage, Halt> {
-    if let Some(after) = after.filter(|after| after.topic != access.dead_letters) {
-        let topic = &access.dead_letters;
-        let why = format!("parameter after: \"{after}\" is not allowed: give a position in the topic '{topic}'");
-        return Err(LetterError::Invalid(why).into());
-    }
+    check_after(after, &access.dead_letters)?;
     let in_state = letters::groups_in_state(access, filter)?;
     let mut ranges = access.letter_ranges()?;
     ranges.sort_unstable();
@@ -59,4 +55,12 @@ pub(crate) fn read(
         }
     }
     Ok(page)
+}
+
+/// # Errors
+/// If the position is in another topic.
+pub(super) fn check_after(after: Option<&Position>, topic: &str) -> Result<(), Halt> {
+    let Some(after) = after.filter(|after| after.topic != topic) else { return Ok(()) };
+    let why = format!("parameter after: \"{after}\" is not allowed: give a position in the topic '{topic}'");
+    Err(LetterError::Invalid(why).into())
 }

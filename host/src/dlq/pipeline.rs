@@ -6,16 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mapper_core::shutdown::{Halt, Shutdown};
+use mapper_kafka::PositionReader;
 use mapper_runtime::{Effort, Engine, Grants, Plugin};
 use mapper_state::claim::host_name;
 use mapper_versions::uploads::Uploads;
 
 use super::error::LetterError;
-use super::states::Access;
+use super::states::{Access, reader_settings};
 use crate::config::{
     AuditConfig, DEFAULT_MAX_ATTEMPTS, DlqTopics, GuestConfig, LetterFilter, LogConfig, LogFormat, PipelineSpec,
     RedriveConfig, StaleKeys,
 };
+use crate::letter_watch::LetterIndex;
 use crate::pipelines::Cluster;
 use crate::swap::candidate::refusal;
 
@@ -27,6 +29,8 @@ pub struct PipelineLetters {
     cache_dir: Option<PathBuf>,
     /// The plugins that are being sent.
     pub(crate) uploads: Uploads,
+    /// What the host knows of them.
+    pub(crate) index: Arc<LetterIndex>,
 }
 
 impl fmt::Debug for PipelineLetters {
@@ -52,7 +56,7 @@ pub(crate) struct RedriveOptions {
 
 impl PipelineLetters {
     pub fn new(spec: PipelineSpec, cluster: Cluster, cache_dir: Option<PathBuf>) -> Self {
-        Self { spec, cluster, cache_dir, uploads: Uploads::default() }
+        Self { spec, cluster, cache_dir, uploads: Uploads::default(), index: Arc::default() }
     }
 
     /// How long an ending host waits for the open transaction of a redrive.
@@ -175,7 +179,13 @@ impl PipelineLetters {
         Ok(())
     }
 
-    fn topics(&self) -> DlqTopics {
+    /// A reader of letters at known positions.
+    pub(crate) fn position_reader(&self) -> PositionReader {
+        let topics = self.topics();
+        PositionReader::new(&reader_settings(&topics), &topics.dead_letters)
+    }
+
+    pub(crate) fn topics(&self) -> DlqTopics {
         DlqTopics {
             brokers: self.cluster.brokers.clone(),
             kafka: self.spec.kafka.clone(),

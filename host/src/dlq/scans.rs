@@ -1,4 +1,4 @@
-//! Runs operations that read whole topics on threads of their own, a few at a time.
+//! Runs operations that read topics on threads of their own, a few at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,16 @@ pub struct Scans {
     patience: Duration,
     /// The name of the threads.
     thread: &'static str,
+    priority: Priority,
+}
+
+/// The priority of the threads of an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Priority {
+    /// They get the time that workers leave.
+    Low,
+    /// For an operation that takes little time, and that somebody waits for.
+    Normal,
 }
 
 impl Default for Scans {
@@ -48,7 +58,11 @@ impl Drop for CancelOnDrop {
 impl Scans {
     /// Runs this number of operations at a time, on threads with this name.
     pub(crate) fn new(most: usize, thread: &'static str) -> Self {
-        Self { turns: Arc::new(Semaphore::new(most)), patience: PATIENCE, thread }
+        Self { turns: Arc::new(Semaphore::new(most)), patience: PATIENCE, thread, priority: Priority::Low }
+    }
+
+    pub(crate) fn with_priority(self, priority: Priority) -> Self {
+        Self { priority, ..self }
     }
 
     /// Waits for the turn of a request.
@@ -58,7 +72,7 @@ impl Scans {
     pub(crate) async fn wait_for_turn(&self) -> Result<Turn, ScanError> {
         let turn = tokio::time::timeout(self.patience, self.turns.clone().acquire_owned()).await;
         let Ok(Ok(turn)) = turn else { return Err(ScanError::Busy) };
-        Ok(Turn { permit: turn, thread: self.thread })
+        Ok(Turn { permit: turn, thread: self.thread, priority: self.priority })
     }
 
     /// Runs `work` on a thread when it is its turn. Dropping the future requests the shutdown that `work` gets.
@@ -77,6 +91,7 @@ impl Scans {
 pub(crate) struct Turn {
     permit: OwnedSemaphorePermit,
     thread: &'static str,
+    priority: Priority,
 }
 
 impl Turn {
@@ -92,7 +107,9 @@ impl Turn {
         let (sender, result) = oneshot::channel();
         let requested = cancel.0.clone();
         let scan = move || {
-            priority::lower_current_thread();
+            if self.priority == Priority::Low {
+                priority::lower_current_thread();
+            }
             let result = work(&requested);
             drop(self.permit);
             // The client may be gone.

@@ -46,6 +46,19 @@ pub(super) fn read_batches(
     }
 }
 
+/// The settings of clients that join no group.
+pub(super) fn reader_settings(topics: &DlqTopics) -> KafkaSettings {
+    KafkaSettings {
+        brokers: topics.brokers.clone(),
+        group: String::new(),
+        delivery: Delivery::AtLeastOnce,
+        properties: topics.kafka.clone(),
+        transaction_timeout: Duration::from_secs(60),
+        session_timeout: Duration::ZERO,
+        workers: 1,
+    }
+}
+
 /// The topics, and what has been done about the letters.
 pub(crate) struct Access {
     settings: KafkaSettings,
@@ -94,15 +107,7 @@ impl Access {
     }
 
     fn open(topics: &DlqTopics, shutdown: &Shutdown, (shows_progress, cancel): (bool, Shutdown)) -> Result<Self, Halt> {
-        let settings = KafkaSettings {
-            brokers: topics.brokers.clone(),
-            group: String::new(),
-            delivery: Delivery::AtLeastOnce,
-            properties: topics.kafka.clone(),
-            transaction_timeout: Duration::from_secs(60),
-            session_timeout: Duration::ZERO,
-            workers: 1,
-        };
+        let settings = reader_settings(topics);
         let setup = Setup::connect(&settings, topics.connect_timeout, shutdown)?;
         let mut access = Self {
             settings,

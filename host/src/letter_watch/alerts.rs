@@ -20,8 +20,9 @@ const READ_TIMEOUT: Duration = Duration::from_secs(5);
 const MESSAGE_BYTES: usize = 300;
 
 /// Posts a group that the process has not seen before, unless somebody knows about it.
-pub(super) fn post_if_unknown(watch: &LetterWatch, alert: GroupAlert, summary: &Summary, open: &OpenLetters) {
-    match known_state(&alert.fingerprint, summary, open) {
+pub(super) fn post_if_unknown(watch: &LetterWatch, alert: GroupAlert, summary: &Summary) {
+    let state = known_state(&alert.fingerprint, summary, &watch.index.lock().open);
+    match state {
         None => watch.known.post(alert),
         Some(state) => tracing::info!(
             group = alert.fingerprint,

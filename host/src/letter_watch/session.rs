@@ -5,23 +5,25 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use mapper_api::dead_letters::LetterGroupState;
-use mapper_core::dead_letter::DeadLetter;
 use mapper_core::record::{Batch, Positions};
 use mapper_core::shutdown::{Halt, Shutdown};
 use mapper_dead_letters::StateError;
-use mapper_dead_letters::open_letters::{OpenLetters, Summary};
+use mapper_dead_letters::open_letters::Summary;
 use mapper_dead_letters::state::StateChange;
 use mapper_kafka::{TopicFollower, TopicOffsets, TopicRange};
 use mapper_telemetry::alerts::GroupAlert;
 
 use super::LetterWatch;
 use super::alerts;
+use super::index::Ticket;
 
-const FETCH_RECORDS: usize = 5_000;
+/// A question waits while so many letters are added.
+const FETCH_RECORDS: usize = 1_000;
 const FETCH_BYTES: usize = 2 << 20;
 /// The longest wait for a letter. A change of a state waits as long.
 const FETCH_WAIT: Duration = Duration::from_millis(500);
-/// The interval of checks for a new state topic, for letters that were removed, and for topics that were created again.
+/// The interval of checks for a new state topic, for letters that were removed, and for topics that were created again; and of the times
+/// when all records are known to be read.
 const CHECK_EVERY: Duration = Duration::from_secs(5);
 /// The shortest time between two counts of the open letters.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
@@ -52,10 +54,13 @@ pub(super) struct Session<'w> {
     state_ends: Positions,
     batch: Batch,
     state_batch: Batch,
-    open: OpenLetters,
     has_foreign_states: bool,
     /// Whether all letters and states of the start were read.
     is_loaded: bool,
+    /// The questions that wait until the states before these offsets were read, and the letters before their ends.
+    asked: Option<(Ticket, Positions)>,
+    /// Whether there were more letters or groups than are kept.
+    is_incomplete: bool,
     has_changed: bool,
     counted: Option<Instant>,
     checked: Instant,
@@ -84,9 +89,10 @@ impl<'w> Session<'w> {
             state_ends: Positions::new(),
             batch: Batch::new(topic.as_str()),
             state_batch: Batch::new(watch.states.as_str()),
-            open: OpenLetters::default(),
             has_foreign_states: false,
             is_loaded: false,
+            asked: None,
+            is_incomplete: false,
             has_changed: true,
             counted: None,
             checked: now,
@@ -95,6 +101,7 @@ impl<'w> Session<'w> {
             waiting: Vec::new(),
             offsets,
         };
+        session.watch.index.open(session.letters.waker(), &session.letter_firsts);
         session.find_states()?;
         Ok(session)
     }
@@ -112,11 +119,20 @@ impl<'w> Session<'w> {
     /// Reads a part of the states, and the letters that they can concern. Returns a reason to read all letters again.
     fn step(&mut self, is_over: &dyn Fn() -> bool) -> Result<Option<&'static str>, Halt> {
         self.waiting.append(&mut self.watch.known.take_held());
-        self.fetch_states()?;
         let is_check = self.checked.elapsed() >= CHECK_EVERY;
+        if is_check || (self.asked.is_none() && (!self.is_loaded || self.watch.index.has_questions())) {
+            self.checked = Instant::now();
+            // Before the offsets are read: they must be those after the question.
+            let ticket = self.watch.index.ticket();
+            match self.read_state_ends()? {
+                Ok(ends) => self.asked = Some((ticket, ends)),
+                Err(reason) => return Ok(Some(reason)),
+            }
+        }
+        self.fetch_states()?;
         let mut has_all_letters = true;
         // A state concerns letters that were written before it, and so does an alert.
-        if !self.state_batch.is_empty() || !self.is_loaded || !self.waiting.is_empty() || is_check {
+        if !self.state_batch.is_empty() || !self.is_loaded || !self.waiting.is_empty() || self.asked.is_some() {
             let Some(range) = self.offsets.read(&self.watch.dead_letters)? else {
                 return Ok(Some("the dead-letter topic was deleted"));
             };
@@ -131,40 +147,53 @@ impl<'w> Session<'w> {
         if !self.apply_states()? {
             return Ok(Some("a resolution was withdrawn"));
         }
-        if is_check {
-            self.checked = Instant::now();
-            if let Some(reason) = self.check_states()? {
-                return Ok(Some(reason));
-            }
-        }
         if !has_all_letters {
             return Ok(None);
         }
-        let has_all_states = || self.states.as_ref().is_none_or(|states| states.has_reached(&self.state_ends));
-        if !self.is_loaded && has_all_states() {
+        let has_states_before = |ends: &Positions| self.states.as_ref().is_none_or(|states| states.has_reached(ends));
+        if !self.is_loaded && has_states_before(&self.state_ends) {
             self.is_loaded = true;
             // Those of the time before the start of the pipeline.
-            self.open.take_counts();
+            self.watch.index.lock().open.take_counts();
+        }
+        if let Some((ticket, _)) = self.asked.take_if(|(_, ends)| self.is_loaded && has_states_before(ends)) {
+            self.watch.index.answer(ticket);
         }
         self.publish();
         Ok(None)
     }
 
+    /// The present end of the state topic, or the reason to read all letters again.
+    fn read_state_ends(&mut self) -> Result<Result<Positions, &'static str>, Halt> {
+        let Some(states) = &self.states else {
+            self.find_states()?;
+            return Ok(Ok(self.state_ends.clone()));
+        };
+        Ok(match self.offsets.read(&self.watch.states)? {
+            None => Err("the state topic was deleted"),
+            Some(range) if is_other_topic(states, &range) => {
+                Err("the state topic was created again or has more partitions")
+            }
+            Some(range) => Ok(range.ends),
+        })
+    }
+
     fn fetch_states(&mut self) -> Result<(), Halt> {
         self.state_batch.clear();
         let Some(states) = &mut self.states else { return Ok(()) };
-        let wait = if self.is_loaded { Duration::ZERO } else { FETCH_WAIT };
+        let is_behind = self.asked.as_ref().is_some_and(|(_, ends)| !states.has_reached(ends));
+        let wait = if self.is_loaded && !is_behind { Duration::ZERO } else { FETCH_WAIT };
         states.fetch(&mut self.state_batch, FETCH_RECORDS, FETCH_BYTES, wait)
     }
 
     fn apply_states(&mut self) -> Result<bool, Halt> {
+        let mut known = self.watch.index.lock();
         for record in self.state_batch.records() {
             self.has_changed = true;
             match StateChange::read(record) {
                 Ok(change) => {
-                    // Its letters are open again, and their entries are gone. The first read sees the last state of each key, except for
-                    // a while before Kafka compacts the topic.
-                    if !self.open.apply(change) && self.is_loaded {
+                    // The first read sees the last state of each key, except for a while before Kafka compacts the topic.
+                    if !known.apply(change) && self.is_loaded {
                         return Ok(false);
                     }
                 }
@@ -173,6 +202,7 @@ impl<'w> Session<'w> {
                     return Err(Halt::configuration(format!("the state topic '{states}' can't be used: {newer}")));
                 }
                 Err(foreign @ StateError::Foreign { .. }) => {
+                    known.add_foreign_state();
                     if !self.has_foreign_states {
                         tracing::warn!(topic = self.watch.states, "skipped a record of the state topic: {foreign}");
                     }
@@ -208,33 +238,19 @@ impl<'w> Session<'w> {
     fn fetch_letters(&mut self, wait: Duration) -> Result<(), Halt> {
         self.batch.clear();
         self.letters.fetch(&mut self.batch, FETCH_RECORDS, FETCH_BYTES, wait)?;
-        for letter in self.batch.records().filter_map(DeadLetter::read) {
-            self.open.add(&letter);
+        if !self.batch.is_empty() {
             self.has_changed = true;
+            self.watch.index.lock().add(&self.batch);
         }
         Ok(())
     }
 
     fn remove_before(&mut self, firsts: &Positions) {
         if self.letter_firsts != *firsts {
-            self.open.remove_before(firsts);
+            self.watch.index.lock().remove_before(firsts);
             self.letter_firsts.clone_from(firsts);
             self.has_changed = true;
         }
-    }
-
-    fn check_states(&mut self) -> Result<Option<&'static str>, Halt> {
-        let Some(states) = &self.states else {
-            self.find_states()?;
-            return Ok(None);
-        };
-        Ok(match self.offsets.read(&self.watch.states)? {
-            None => Some("the state topic was deleted"),
-            Some(range) if is_other_topic(states, &range) => {
-                Some("the state topic was created again or has more partitions")
-            }
-            Some(_) => None,
-        })
     }
 
     /// Without a decision about dead letters, there is no state topic.
@@ -256,16 +272,26 @@ impl<'w> Session<'w> {
         if !(self.has_changed && age >= COUNT_EVERY) && age < COUNT_AGAIN && self.waiting.is_empty() {
             return;
         }
-        let (redriven, failed_again) = self.open.take_counts();
-        telemetry.add(redriven, failed_again);
-        self.summary = self.open.summary(Utc::now());
+        {
+            let mut known = self.watch.index.lock();
+            let (redriven, failed_again) = known.open.take_counts();
+            telemetry.add(redriven, failed_again);
+            self.summary = known.open.summary(Utc::now());
+            if !known.open.is_complete() && !std::mem::replace(&mut self.is_incomplete, true) {
+                tracing::info!(
+                    topic = self.watch.dead_letters,
+                    letters = known.open.letters(),
+                    "not all dead letters fit into the memory that is kept for them: requests about them read the topic"
+                );
+            }
+        }
         (self.has_changed, self.counted) = (false, Some(Instant::now()));
         telemetry.set(shown(&self.summary));
         self.watch.set_groups(self.summary.groups.clone());
         if self.watch.known.has_alerts() {
             alerts::post_regressions(self.watch, &self.summary);
             for alert in self.waiting.drain(..) {
-                alerts::post_if_unknown(self.watch, alert, &self.summary, &self.open);
+                alerts::post_if_unknown(self.watch, alert, &self.summary);
             }
         }
     }

@@ -249,7 +249,9 @@ impl Prepared {
             shutdown: workers_end.clone(),
         };
         let topics = (spec.dead_letter_topic.as_str(), spec.state_topic.as_str());
-        let letters = cluster.is_durable.then(|| LetterWatch::new(kafka.settings.clone(), topics, telemetry.clone()));
+        let index = entry.letters().map(|letters| letters.index.clone()).unwrap_or_default();
+        let watch_letters = || LetterWatch::new(kafka.settings.clone(), topics, telemetry.clone(), index);
+        let letters = cluster.is_durable.then(watch_letters);
         let command = RedriveCommand::new(spec, &cluster.brokers);
         let hints = Hints { active, routes: kafka.routes.clone(), command };
         let letters = letters.flatten().map(|letters| (letters, hints));

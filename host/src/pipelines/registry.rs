@@ -10,7 +10,7 @@ use mapper_api::pipelines::ELSEWHERE;
 
 use crate::admin::Subscribers;
 use crate::config::RunSettings;
-use crate::dlq::{PipelineLetters, RedriveJobs, Scans};
+use crate::dlq::{Lookups, PipelineLetters, RedriveJobs, Scans};
 use crate::swap::{ActivePlugin, Control, Outlines};
 use mapper_api::settings::SettingInForce;
 use mapper_runtime::Plugin;
@@ -32,8 +32,10 @@ pub struct PipelineRegistry {
     pub threads: Threads,
     /// The posts to the alert webhook.
     pub alerts: Arc<AlertCounts>,
-    /// The requests that read dead letters.
+    /// The requests that read the topic of dead letters.
     pub scans: Scans,
+    /// The requests for dead letters that the host knows.
+    pub lookups: Lookups,
     /// The requests that map a record.
     pub mappings: Scans,
     /// The requests that read plugin files.
@@ -59,6 +61,7 @@ impl Default for PipelineRegistry {
             threads: Threads::default(),
             alerts: Arc::default(),
             scans: Scans::default(),
+            lookups: Lookups::default(),
             mappings: Scans::new(1, "map-record"),
             plugin_files: Scans::new(1, "plugin-files"),
             outlines: Outlines::default(),

@@ -18,6 +18,10 @@ pub struct LetterGroups {
     /// Groups beyond the limit, and muted or resolved groups that the state excludes. Only in the admin API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden_groups: Option<u64>,
+    /// The time of which the answer is, if the host could not read the latest letters and decisions in time; else the answer has all that
+    /// Kafka had at the request. Only in the admin API.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<String>,
 }
 
 /// The letters of a topic.
@@ -78,7 +82,7 @@ pub struct LetterGroup {
     pub state: LetterGroupState,
     /// The kind of failure, or the class of an exception.
     pub kind: String,
-    /// The message of the first letter.
+    /// The message of the first letter. That letter may be closed or removed; the messages of the others can have other numbers.
     #[serde(default)]
     #[schemars(extend("x-payload" = "message"))]
     pub message: String,
@@ -91,16 +95,29 @@ pub struct LetterGroup {
     pub share_of_letters: f64,
     /// The share of the group in the records from its first to its last failed one, from 0 to 1; null if their positions are unknown.
     pub share_of_records: Option<f64>,
+    /// When they failed.
+    pub trend: LetterTrend,
     /// The highest number of failures of a record.
     pub max_attempt: u32,
     /// The versions of the plugin, each with its number of letters.
     pub versions: Vec<VersionCount>,
-    /// The positions of the first and of the last letters.
+    /// The positions of the first and of the last letters, in the order of the times when they failed.
     pub samples: Vec<String>,
     /// The last decision about the group.
     pub decision: Option<Decision>,
     /// Earlier decisions, the last one first.
     pub history: Vec<Decision>,
+}
+
+/// How many letters failed in each interval of the last day. Letters that failed before are not counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LetterTrend {
+    /// The beginning of the first interval.
+    pub from: String,
+    /// The length of an interval.
+    pub interval_seconds: u64,
+    /// The number of letters of each interval, the oldest first. The last interval is the present one.
+    pub counts: Vec<u64>,
 }
 
 /// A group with some of its letters.
@@ -110,6 +127,9 @@ pub struct LetterGroupDetails {
     pub group: LetterGroup,
     /// The first letters of the group.
     pub letters: Vec<Letter>,
+    /// As in [`LetterGroups`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<String>,
 }
 
 /// A version of the plugin, and how many letters it has caused.
@@ -192,6 +212,9 @@ pub struct LetterPage {
     pub letters: Vec<Letter>,
     /// The value of `after` for the next page; null after the last letter.
     pub next: Option<String>,
+    /// As in [`LetterGroups`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub as_of: Option<String>,
 }
 
 /// The body of a decision about a group.

@@ -1,63 +1,54 @@
 //! Groups dead letters by fingerprint.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod names;
+mod stats;
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
 
 use mapper_core::dead_letter::DeadLetter;
 
-use crate::selection::Position;
 use crate::state::GroupRecord;
+
+pub use names::{LetterFacts, NO_PARTITION, NO_VERSION, Names, PluginVersion};
+pub use stats::{GroupStats, INTERVAL_SECONDS, INTERVALS, Place, TrendWindow};
 
 /// Letters of further groups are counted together.
 const MAX_GROUPS: usize = 10_000;
 /// The longest message of a group, in bytes.
 const MAX_MESSAGE_BYTES: usize = 2_000;
-/// The number of first and of last positions of a group.
-const SAMPLES: usize = 3;
-/// The most versions of a group.
-const MAX_VERSIONS: usize = 20;
-
-/// A version of a plugin, owned.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PluginVersion {
-    pub name: String,
-    pub version: String,
-    pub digest: String,
-}
-
-/// Letters with the same fingerprint.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupStats {
-    pub kind: String,
-    /// The message of the first letter, cut.
-    pub message: String,
-    pub count: u64,
-    /// When the first and the last letter failed, in milliseconds since 1970.
-    pub first_ms: Option<i64>,
-    pub last_ms: Option<i64>,
-    /// The highest number of failures of a record.
-    pub max_attempt: u32,
-    /// The number of letters of each version of the plugin.
-    pub versions: BTreeMap<PluginVersion, u64>,
-    /// The first letters.
-    pub first: Vec<Position>,
-    /// The last letters behind the first ones.
-    pub last: VecDeque<Position>,
-    /// For each partition of the failed records, the first and the last offset.
-    pub spans: BTreeMap<(String, i32), (i64, i64)>,
-    /// The letters that show that a resolved group fails again.
-    pub regressions: u64,
-}
 
 /// Groups of dead letters.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct GroupTable {
     groups: HashMap<String, GroupStats>,
+    names: Names,
+    window: TrendWindow,
     letters: u64,
     /// Letters of groups beyond the limit.
     others: u64,
 }
 
+/// The groups of a table.
+#[derive(Debug, Clone)]
+pub struct Grouped {
+    /// With their fingerprints, the largest first.
+    pub groups: Vec<(String, GroupStats)>,
+    /// What their statistics refer to.
+    pub names: Names,
+    pub window: TrendWindow,
+    /// The number of letters of groups beyond the limit.
+    pub others: u64,
+}
+
 impl GroupTable {
+    /// Without groups. Their trends end at this time.
+    pub fn new(now: DateTime<Utc>) -> Self {
+        let window = TrendWindow::ending_at(now);
+        Self { groups: HashMap::new(), names: Names::default(), window, letters: 0, others: 0 }
+    }
+
     /// Adds a letter. `record` has the decisions about a group.
     pub fn add<'s>(&mut self, letter: &DeadLetter<'_>, record: impl FnOnce(&str) -> Option<&'s GroupRecord>) {
         self.letters += 1;
@@ -67,10 +58,14 @@ impl GroupTable {
             return;
         }
         if !is_known {
-            self.groups.insert(letter.fingerprint.clone().into_owned(), GroupStats::new(letter));
+            let stats = GroupStats::new(&letter.kind, message(letter));
+            self.groups.insert(letter.fingerprint.clone().into_owned(), stats);
         }
         let Some(group) = self.groups.get_mut(&*letter.fingerprint) else { return };
-        group.add(letter);
+        let facts = self.names.facts(letter);
+        if group.add(&facts, self.window) {
+            group.message = message(letter);
+        }
         group.regressions += u64::from(record(&letter.fingerprint).is_some_and(|record| record.is_regression(letter)));
     }
 
@@ -79,87 +74,23 @@ impl GroupTable {
         self.letters
     }
 
-    /// The number of letters of groups beyond the limit.
-    pub fn others(&self) -> u64 {
-        self.others
-    }
-
-    /// The groups with their fingerprints, the largest first.
-    pub fn into_sorted(self) -> Vec<(String, GroupStats)> {
-        let mut groups: Vec<_> = self.groups.into_iter().collect();
-        groups.sort_by(|(one, a), (other, b)| b.count.cmp(&a.count).then_with(|| one.cmp(other)));
-        groups
+    pub fn finish(self) -> Grouped {
+        let Self { groups, names, window, others, .. } = self;
+        let mut groups: Vec<_> = groups.into_iter().collect();
+        sort(&mut groups);
+        Grouped { groups, names, window, others }
     }
 }
 
-impl GroupStats {
-    fn new(letter: &DeadLetter<'_>) -> Self {
-        let message = letter.message();
-        Self {
-            kind: letter.kind.clone().into_owned(),
-            message: cut(&message, MAX_MESSAGE_BYTES).to_owned(),
-            count: 0,
-            first_ms: None,
-            last_ms: None,
-            max_attempt: 0,
-            versions: BTreeMap::new(),
-            first: Vec::new(),
-            last: VecDeque::new(),
-            spans: BTreeMap::new(),
-            regressions: 0,
-        }
-    }
-
-    fn add(&mut self, letter: &DeadLetter<'_>) {
-        self.count += 1;
-        self.max_attempt = self.max_attempt.max(letter.attempt);
-        if let Some(failed_ms) = letter.failed_at_ms() {
-            self.first_ms = Some(self.first_ms.map_or(failed_ms, |first| first.min(failed_ms)));
-            self.last_ms = Some(self.last_ms.map_or(failed_ms, |last| last.max(failed_ms)));
-        }
-        self.add_version(letter);
-        if self.first.len() < SAMPLES {
-            self.first.push(letter.position().into());
-        } else {
-            if self.last.len() == SAMPLES {
-                self.last.pop_front();
-            }
-            self.last.push_back(letter.position().into());
-        }
-        let Some(source) = letter.source else { return };
-        // A lookup without an allocation: nearly all letters are of a known partition.
-        let known = self
-            .spans
-            .iter_mut()
-            .find(|((topic, partition), _)| *partition == source.partition && topic == source.topic);
-        match known {
-            Some((_, (first, last))) => (*first, *last) = ((*first).min(source.offset), (*last).max(source.offset)),
-            None => {
-                self.spans.insert((source.topic.to_owned(), source.partition), (source.offset, source.offset));
-            }
-        }
-    }
-
-    fn add_version(&mut self, letter: &DeadLetter<'_>) {
-        let Some(plugin) = letter.plugin else { return };
-        let known = self.versions.iter_mut().find(|(version, _)| version.digest == plugin.digest);
-        if let Some((_, count)) = known {
-            *count += 1;
-        } else if self.versions.len() < MAX_VERSIONS {
-            let (name, version) = (plugin.name.to_owned(), plugin.version.to_owned());
-            self.versions.insert(PluginVersion { name, version, digest: plugin.digest.to_owned() }, 1);
-        }
-    }
-
-    /// The number of offsets between the first and the last failed record, over all partitions.
-    pub fn span(&self) -> u64 {
-        self.spans.values().map(|(first, last)| (last - first) as u64 + 1).sum()
-    }
+/// Sorts groups, the largest first.
+pub(crate) fn sort(groups: &mut [(String, GroupStats)]) {
+    groups.sort_by(|(one, a), (other, b)| b.count.cmp(&a.count).then_with(|| one.cmp(other)));
 }
 
-/// The beginning of a text with at most this many bytes.
-fn cut(text: &str, max_bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(max_bytes)]
+/// The message of a letter, cut.
+pub(crate) fn message(letter: &DeadLetter<'_>) -> String {
+    let message = letter.message();
+    message[..message.floor_char_boundary(MAX_MESSAGE_BYTES)].to_owned()
 }
 
 #[cfg(test)]
@@ -199,30 +130,39 @@ pub(crate) mod tests {
     /// Letters in the partition 0 of `visits_dlq`.
     pub(crate) fn batch(samples: &[Sample<'_>]) -> Batch {
         let mut batch = Batch::new("visits_dlq");
-        for (offset, sample) in samples.iter().enumerate() {
-            let Sample { source, kind, fingerprint, plugin, message, value, key, seconds, attempt } = sample;
-            let (minutes, seconds) = (21 + seconds / 60, 50 + seconds % 60);
-            let value = serde_json::json!({"input_json": value, "error_message": message});
-            let value = format!(
-                "{{\"processing_time\": \"2024-01-13T04:{minutes}:{seconds}.000000\", {}",
-                &value.to_string()[1..]
-            );
-            let (source, failure) = (format!("visits/0@{source}"), format!("{kind} {fingerprint}"));
-            let attempt = attempt.to_string();
-            let headers = [
-                ("mapper-host.source", &*source),
-                ("mapper-host.failure", &*failure),
-                ("mapper-host.plugin", plugin),
-                ("mapper-host.attempt", &*attempt),
-            ];
-            let headers = headers.iter().map(|(name, value)| (name.as_bytes(), Some(value.as_bytes())));
-            batch.push((0, offset as i64), 7, key.map(str::as_bytes), Some(value.as_bytes()), headers);
-        }
+        samples.iter().enumerate().for_each(|(offset, sample)| push(&mut batch, (0, offset as i64), sample));
         batch
     }
 
+    /// Adds a letter at a partition and an offset.
+    pub(crate) fn push(batch: &mut Batch, at: (i32, i64), sample: &Sample<'_>) {
+        let Sample { source, kind, fingerprint, plugin, message, value, key, seconds, attempt } = sample;
+        let seconds = 4 * 3600 + 21 * 60 + 50 + seconds;
+        let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+        let value = serde_json::json!({"input_json": value, "error_message": message});
+        let value = format!(
+            "{{\"processing_time\": \"2024-01-13T{hours:02}:{minutes:02}:{seconds:02}.000000\", {}",
+            &value.to_string()[1..]
+        );
+        let (source, failure) = (format!("visits/0@{source}"), format!("{kind} {fingerprint}"));
+        let attempt = attempt.to_string();
+        let headers = [
+            ("mapper-host.source", &*source),
+            ("mapper-host.failure", &*failure),
+            ("mapper-host.plugin", plugin),
+            ("mapper-host.attempt", &*attempt),
+        ];
+        let headers = headers.iter().map(|(name, value)| (name.as_bytes(), Some(value.as_bytes())));
+        batch.push(at, 7, key.map(str::as_bytes), Some(value.as_bytes()), headers);
+    }
+
+    /// A minute after the first sample.
+    pub(crate) fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_705_119_710 + 60, 0).unwrap()
+    }
+
     fn table(samples: &[Sample<'_>]) -> GroupTable {
-        let mut table = GroupTable::default();
+        let mut table = GroupTable::new(now());
         batch(samples).records().for_each(|record| table.add(&DeadLetter::read(record).unwrap(), |_| None));
         table
     }
@@ -241,24 +181,46 @@ pub(crate) mod tests {
                 ..Sample::default()
             },
         ]);
-        assert_eq!((groups.letters(), groups.others()), (3, 0));
-        let groups = groups.into_sorted();
+        assert_eq!(groups.letters(), 3);
+        let Grouped { groups, others, .. } = groups.finish();
+        assert_eq!(others, 0);
         let (fingerprint, group) = &groups[0];
         assert_eq!((fingerprint.as_str(), group.count, &*group.message), ("aaaa000000000000", 2, "first"));
         assert_eq!((group.first_ms, group.last_ms), (Some(1_705_119_710_000), Some(1_705_119_717_000)));
-        assert_eq!((group.max_attempt, group.versions.len(), group.span()), (3, 2, 5));
+        assert_eq!((group.max_attempt, group.versions().len(), group.span()), (3, 2, 5));
         assert_eq!(groups[1].1.kind, "trap");
     }
 
     #[test]
-    fn group_keeps_its_first_and_last_positions() {
-        let samples: Vec<Sample<'_>> = (0..9).map(|source| Sample { source, ..Sample::default() }).collect();
-        let groups = table(&samples).into_sorted();
-        let offsets =
-            |positions: &mut dyn Iterator<Item = &Position>| positions.map(|at| at.offset).collect::<Vec<_>>();
-        let group = &groups[0].1;
-        assert_eq!(offsets(&mut group.first.iter()), [0, 1, 2]);
-        assert_eq!(offsets(&mut group.last.iter()), [6, 7, 8]);
+    fn group_keeps_the_places_of_its_earliest_and_latest_letters_in_any_order_of_reading() {
+        let samples: Vec<Sample<'_>> =
+            (0..9).map(|source| Sample { source, seconds: 8 - source as u32, ..Sample::default() }).collect();
+        let batch = batch(&samples);
+        let offsets = |places: &[Place]| places.iter().map(|place| place.offset).collect::<Vec<_>>();
+        for order in [[0, 1, 2, 3, 4, 5, 6, 7, 8], [8, 7, 6, 5, 4, 3, 2, 1, 0], [4, 8, 0, 6, 2, 7, 1, 5, 3]] {
+            let mut table = GroupTable::new(now());
+            order.into_iter().for_each(|index| table.add(&DeadLetter::read(batch.record(index)).unwrap(), |_| None));
+            let groups = table.finish().groups;
+            assert_eq!((offsets(groups[0].1.first()), offsets(groups[0].1.last())), (vec![8, 7, 6], vec![2, 1, 0]));
+        }
+    }
+
+    #[test]
+    fn trend_counts_the_letters_of_each_hour_of_a_day() {
+        // 04:21:50, and 04:59:59, 05:00:00.
+        let samples =
+            [0, 2289, 2290].map(|seconds| Sample { source: i64::from(seconds), seconds, ..Sample::default() });
+        let at = |hour: i64| {
+            let mut table = GroupTable::new(DateTime::from_timestamp(1_705_118_400 + hour * 3600 + 1799, 0).unwrap());
+            batch(&samples).records().for_each(|record| table.add(&DeadLetter::read(record).unwrap(), |_| None));
+            let Grouped { groups, window, .. } = table.finish();
+            assert_eq!(window.from().timestamp(), 1_705_118_400 + (hour - 23) * 3600);
+            groups[0].1.trend
+        };
+        assert_eq!((at(0)[23], at(0)[..23].iter().sum::<u64>()), (2, 0), "a letter of the future has no interval");
+        assert_eq!((at(1)[22], at(1)[23]), (2, 1));
+        assert_eq!((at(23)[0], at(23)[1], at(24)[0]), (2, 1, 1));
+        assert_eq!(at(25).iter().sum::<u64>(), 0);
     }
 
     #[test]
@@ -266,7 +228,8 @@ pub(crate) mod tests {
         let names: Vec<String> = (0..MAX_GROUPS + 5).map(|number| format!("{number:016x}")).collect();
         let samples: Vec<_> = names.iter().map(|fingerprint| Sample { fingerprint, ..Sample::default() }).collect();
         let table = table(&samples);
-        assert_eq!((table.letters(), table.others()), ((MAX_GROUPS + 5) as u64, 5));
-        assert_eq!(table.into_sorted().len(), MAX_GROUPS);
+        assert_eq!(table.letters(), (MAX_GROUPS + 5) as u64);
+        let Grouped { groups, others, .. } = table.finish();
+        assert_eq!((groups.len(), others), (MAX_GROUPS, 5));
     }
 }

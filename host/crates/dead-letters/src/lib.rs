@@ -11,7 +11,7 @@ pub mod source_range;
 pub mod state;
 pub mod withdrawn;
 
-pub use groups::{GroupStats, GroupTable};
+pub use groups::{GroupStats, GroupTable, Grouped};
 pub use open_letters::OpenLetters;
 pub use selection::Selection;
 pub use source_range::SourceRange;

@@ -1,13 +1,15 @@
-//! Which letters are open, kept up to date with the dead-letter topic and the state topic, in a bounded memory.
+//! Which letters there are, and which of them are open, kept up to date with the dead-letter topic and the state topic, in a bounded
+//! memory.
 //!
 //! A letter must be added before the resolution that closes it: a resolution of an unknown letter is forgotten.
 
+mod decisions;
 mod entries;
+mod foreign;
 mod groups;
+mod questions;
 #[cfg(test)]
 mod tests;
-
-use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 
@@ -19,26 +21,31 @@ use crate::report::state_of;
 use crate::selection::Position;
 use crate::state::resolutions::hash;
 use crate::state::{GroupRecord, Mark, Outcome, Resolution, StateChange};
-use entries::{Entries, Entry};
-use groups::{Groups, OTHERS, is_sampled};
+use decisions::Decisions;
+use entries::{Entries, Entry, UNKNOWN_TIME};
+use foreign::ForeignRecords;
+use groups::{Group, Groups, OTHERS, is_sampled};
+pub use questions::{Counts, Scope};
 
-/// The most letters with an entry. Each takes 33 bytes, of which up to a half are free: at most 17 MiB. While the table grows, it takes a
-/// half more.
-pub const MAX_ENTRIES: usize = 450_000;
-/// The most versions of plugins that are distinguished.
-const MAX_VERSIONS: usize = u16::MAX as usize;
-/// The most decisions about groups.
-const MAX_DECISIONS: usize = 10_000;
-const NO_VERSION: u16 = u16::MAX;
+use crate::groups::{Names, Place};
 
-/// The open letters of a dead-letter topic.
+/// The most letters with an entry. Each takes 48 bytes, and 6 to 11 in the table: at most 77 MiB.
+pub const MAX_ENTRIES: usize = 1_500_000;
+/// Closed letters are removed if at least one of so many letters is closed, so that it does not happen often.
+const CLOSED_SHARE: usize = 16;
+
+/// The letters of a dead-letter topic.
 #[derive(Debug)]
 pub struct OpenLetters {
     entries: Entries,
     groups: Groups,
-    /// The digests of the versions of plugins.
-    versions: Vec<String>,
-    decisions: HashMap<String, GroupRecord>,
+    names: Names,
+    decisions: Decisions,
+    foreign: ForeignRecords,
+    /// Offsets before the first record of each partition.
+    removed: u64,
+    /// Whether closed letters were removed for others.
+    has_lost_closed: bool,
     max_entries: usize,
     redriven: u64,
     failed_again: u64,
@@ -96,8 +103,11 @@ impl OpenLetters {
         Self {
             entries: Entries::default(),
             groups: Groups::new(max_groups),
-            versions: Vec::new(),
-            decisions: HashMap::new(),
+            names: Names::default(),
+            decisions: Decisions::default(),
+            foreign: ForeignRecords::default(),
+            removed: 0,
+            has_lost_closed: false,
             max_entries,
             redriven: 0,
             failed_again: 0,
@@ -108,31 +118,50 @@ impl OpenLetters {
     pub fn add(&mut self, letter: &DeadLetter<'_>) {
         self.failed_again += u64::from(letter.attempt > 1);
         let hash = hash(&letter.source_or_self().into()).0;
+        if self.groups.is_full() && self.has_many_closed() {
+            self.drop_closed();
+        }
         let group = self.groups.find_or_insert(&letter.fingerprint);
         if !is_sampled(hash, self.groups.halvings(group)) {
             return;
         }
-        let version = letter.plugin.map_or(NO_VERSION, |plugin| self.version(plugin.digest));
-        let at = letter.position();
-        // Seconds until the year 2106.
-        let failed_s = letter.failed_at_ms().map_or(0, |ms| u32::try_from(ms / 1000).unwrap_or(0));
-        self.entries.insert(hash, Entry { offset: at.offset, failed_s, partition: at.partition, group, version });
-        self.groups.opened(group);
+        let facts = self.names.facts(letter);
+        let (partition, offset, failed_ms) = (facts.partition, facts.offset, facts.failed_ms);
+        self.entries.push(Entry {
+            hash,
+            offset,
+            source_offset: facts.source_offset,
+            failed_ms: failed_ms.unwrap_or(UNKNOWN_TIME),
+            partition,
+            source: facts.source,
+            group,
+            version: facts.version,
+            attempt: u16::try_from(facts.attempt).unwrap_or(u16::MAX),
+            is_closed: false,
+        });
+        self.groups.added(group, Place { failed_ms, partition, offset }, letter);
         while self.entries.len() > self.max_entries {
-            self.halve_largest_group();
+            if self.has_many_closed() {
+                self.drop_closed();
+            } else {
+                self.halve_largest_group();
+            }
         }
     }
 
-    fn version(&mut self, digest: &str) -> u16 {
-        // Nearly all letters are of one of the last versions.
-        if let Some(known) = self.versions.iter().rposition(|known| known == digest) {
-            return known as u16;
-        }
-        if self.versions.len() >= MAX_VERSIONS {
-            return NO_VERSION;
-        }
-        self.versions.push(digest.to_owned());
-        (self.versions.len() - 1) as u16
+    /// Adds a record of the dead-letter topic that is no letter.
+    pub fn add_foreign(&mut self, partition: i32, offset: i64) {
+        self.foreign.add(partition, offset);
+    }
+
+    fn has_many_closed(&self) -> bool {
+        self.entries.closed() * CLOSED_SHARE > self.entries.len()
+    }
+
+    fn drop_closed(&mut self) {
+        self.has_lost_closed = true;
+        let Self { entries, groups, .. } = self;
+        entries.retain(|entry| !entry.is_closed, |entry| groups.removed(entry.group));
     }
 
     /// Keeps one half of the entries of the largest group. Each then counts for two.
@@ -140,25 +169,22 @@ impl OpenLetters {
         let (group, halvings) = self.groups.halve_largest();
         let Self { entries, groups, .. } = self;
         entries.retain(
-            |hash, entry| entry.group != group || is_sampled(hash, halvings),
-            |entry| groups.closed(entry.group),
+            |entry| entry.group != group || is_sampled(entry.hash, halvings),
+            |entry| groups.removed(entry.group),
         );
     }
 
     /// Applies the next record of the state topic. Returns false if letters must be read again from the beginning: a resolution was
-    /// withdrawn.
+    /// withdrawn, and its letters have no entries any more.
     #[must_use]
     pub fn apply(&mut self, change: StateChange) -> bool {
         match change {
-            StateChange::Letter(_, None) => return false,
-            StateChange::Letter(position, Some(resolution)) => self.resolve(&position, &resolution),
-            StateChange::Group(fingerprint, Some(mut record)) => {
-                record.history = Vec::new();
-                if self.decisions.contains_key(&fingerprint) || self.decisions.len() < MAX_DECISIONS {
-                    self.decisions.insert(fingerprint, record);
-                }
+            StateChange::Letter(source, None) => {
+                self.entries.close_of(hash(&source).0, |_| false);
+                return !self.has_lost_closed && self.groups.has_all();
             }
-            StateChange::Group(fingerprint, None) => drop(self.decisions.remove(&fingerprint)),
+            StateChange::Letter(source, Some(resolution)) => self.resolve(&source, &resolution),
+            StateChange::Group(fingerprint, record) => self.decisions.set(fingerprint, record),
             StateChange::Redrive(_) => {}
         }
         true
@@ -166,16 +192,18 @@ impl OpenLetters {
 
     fn resolve(&mut self, source: &Position, resolution: &Resolution) {
         self.redriven += u64::from(resolution.outcome == Outcome::Redriven);
-        let Self { entries, groups, .. } = self;
-        let is_open = |entry: &Entry| resolution.letters.get(&entry.partition).is_none_or(|last| entry.offset > *last);
-        entries.retain_of(hash(source).0, is_open, |entry| groups.closed(entry.group));
+        let is_resolved =
+            |entry: &Entry| resolution.letters.get(&entry.partition).is_some_and(|last| entry.offset <= *last);
+        self.entries.close_of(hash(source).0, |entry| entry.is_closed || is_resolved(entry));
     }
 
-    /// Forgets the letters before the first offset of each partition: they were removed from the topic.
+    /// Forgets the records before the first offset of each partition: they were removed from the topic.
     pub fn remove_before(&mut self, firsts: &Positions) {
         let Self { entries, groups, .. } = self;
-        let is_left = |entry: &Entry| firsts.get(&entry.partition).is_none_or(|first| entry.offset >= *first);
-        entries.retain(|_, entry| is_left(entry), |entry| groups.closed(entry.group));
+        let is_left = |partition: i32, offset: i64| firsts.get(&partition).is_none_or(|first| offset >= *first);
+        entries.retain(|entry| is_left(entry.partition, entry.offset), |entry| groups.removed(entry.group));
+        self.foreign.retain(is_left);
+        self.removed = firsts.values().map(|first| first.unsigned_abs()).sum();
     }
 
     /// The state that the last decision gives a group, whether it has open letters or not; `None` without a decision.
@@ -190,17 +218,17 @@ impl OpenLetters {
 
     /// Counts the open letters.
     pub fn summary(&self, now: DateTime<Utc>) -> Summary {
-        let mut counts: Vec<Count<'_>> = self.groups.fingerprints().map(|name| self.count_of(name)).collect();
-        for entry in self.entries.iter() {
+        let mut counts: Vec<Count<'_>> = self.groups.iter().map(|group| self.count_of(group)).collect();
+        for entry in self.entries.iter().filter(|entry| !entry.is_closed) {
             let Some(count) = counts.get_mut(usize::from(entry.group)) else { continue };
-            count.add(entry, self.versions.get(usize::from(entry.version)).map(String::as_str));
+            count.add(entry, self.names.version_at(entry.version).map(|version| version.digest.as_str()));
         }
         let mut summary = Summary { is_estimate: self.groups.has_samples(), ..Summary::default() };
         for (index, count) in counts.into_iter().enumerate().filter(|(_, count)| count.entries > 0) {
             let index = index as u16;
             let open = count.entries << self.groups.halvings(index);
             summary.open += open;
-            summary.oldest_ms = earlier(summary.oldest_ms, ms(count.first_s));
+            summary.oldest_ms = earlier(summary.oldest_ms, count.first_ms);
             if index == OTHERS {
                 summary.in_other_groups = open;
             } else {
@@ -210,69 +238,69 @@ impl OpenLetters {
         summary
     }
 
-    fn count_of<'s>(&'s self, fingerprint: &'s str) -> Count<'s> {
+    fn count_of<'s>(&'s self, group: &'s Group) -> Count<'s> {
+        let fingerprint = group.fingerprint.as_str();
         let decision = self.decisions.get(fingerprint);
-        let first_s = u32::MAX;
-        Count { fingerprint, decision, entries: 0, first_s, regressions: 0, regression: None, samples: Vec::new() }
+        Count {
+            fingerprint,
+            decision,
+            entries: 0,
+            first_ms: None,
+            regressions: 0,
+            regression: None,
+            samples: Vec::new(),
+        }
     }
 }
 
-/// The entries of a group.
+/// The entries of the open letters of a group.
 struct Count<'s> {
     fingerprint: &'s str,
     decision: Option<&'s GroupRecord>,
     entries: u64,
-    first_s: u32,
+    first_ms: Option<i64>,
     regressions: u64,
     /// The first letter of a regression, and when the last one failed.
-    regression: Option<(Entry, u32)>,
+    regression: Option<(Entry, Option<i64>)>,
     samples: Vec<(i32, i64)>,
 }
 
 impl<'s> Count<'s> {
     fn add(&mut self, entry: &Entry, digest: Option<&str>) {
         self.entries += 1;
-        if entry.failed_s > 0 {
-            self.first_s = self.first_s.min(entry.failed_s);
-        }
+        self.first_ms = earlier(self.first_ms, entry.failed_ms());
         if self.samples.len() < SAMPLES {
             self.samples.push((entry.partition, entry.offset));
         }
         let resolved = self.decision.filter(|record| record.last.mark == Mark::Resolved);
         if resolved.is_some_and(|record| record.is_regression_at(entry.partition, entry.offset, digest)) {
             self.regressions += 1;
-            let (first, last_s) = self.regression.get_or_insert((*entry, entry.failed_s));
-            if (entry.failed_s, entry.partition, entry.offset) < (first.failed_s, first.partition, first.offset) {
+            let (first, last_ms) = self.regression.get_or_insert((*entry, entry.failed_ms()));
+            if (entry.failed_ms, entry.partition, entry.offset) < (first.failed_ms, first.partition, first.offset) {
                 *first = *entry;
             }
-            *last_s = entry.failed_s.max(*last_s);
+            *last_ms = entry.failed_ms().max(*last_ms);
         }
     }
 
     fn into_group(mut self, open: u64, now: DateTime<Utc>) -> OpenGroup {
-        let first_ms = ms(self.first_s);
-        let regression = self.regression.zip(self.decision).map(|((first, last_s), record)| Regression {
+        let regression = self.regression.zip(self.decision).map(|((first, last_ms), record)| Regression {
             resolved_at: record.last.at.clone(),
             letters: self.regressions,
             first: (first.partition, first.offset),
-            first_ms: ms(first.failed_s),
-            last_ms: ms(last_s),
+            first_ms: first.failed_ms(),
+            last_ms,
         });
         self.samples.sort_unstable();
         OpenGroup {
             fingerprint: self.fingerprint.to_owned(),
-            state: state_of(first_ms, regression.is_some(), self.decision, now),
+            state: state_of(self.first_ms, regression.is_some(), self.decision, now),
             open,
-            first_ms,
+            first_ms: self.first_ms,
             regression,
             samples: self.samples,
         }
     }
-}
-
-/// Milliseconds, if the time is known.
-fn ms(seconds: u32) -> Option<i64> {
-    (seconds != 0 && seconds != u32::MAX).then(|| i64::from(seconds) * 1000)
 }
 
 fn earlier(one: Option<i64>, other: Option<i64>) -> Option<i64> {

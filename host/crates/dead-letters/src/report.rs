@@ -4,11 +4,13 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use chrono::{DateTime, SecondsFormat, Utc};
 
-use mapper_api::dead_letters::{Decision, Letter, LetterGroup, LetterGroupState, LetterInput, VersionCount};
+use mapper_api::dead_letters::{
+    Decision, Letter, LetterGroup, LetterGroupState, LetterInput, LetterTrend, VersionCount,
+};
 use mapper_core::dead_letter::{DeadLetter, FailedInput, PluginName};
 use mapper_core::identity::Version;
 
-use crate::groups::{GroupStats, PluginVersion};
+use crate::groups::{GroupStats, INTERVAL_SECONDS, Names, Place, PluginVersion, TrendWindow};
 use crate::state::{Action, GroupRecord, Mark};
 
 /// A group whose first letter is older is no longer new. Sentry uses the same time.
@@ -45,34 +47,55 @@ fn is_muted(until: Option<&str>, now: DateTime<Utc>) -> bool {
     until.is_none_or(|until| now < until)
 }
 
-/// A group for a person or a program. `letters` is the number of all letters that its letters are a share of.
+/// What the groups of a topic have in common.
+#[derive(Debug, Clone, Copy)]
+pub struct GroupContext<'a> {
+    /// The dead-letter topic.
+    pub topic: &'a str,
+    pub names: &'a Names,
+    pub window: TrendWindow,
+    /// The number of all letters that those of a group are a share of.
+    pub letters: u64,
+    pub now: DateTime<Utc>,
+}
+
+/// A group for a person or a program.
 pub fn group(
-    fingerprint: String,
-    stats: GroupStats,
+    fingerprint: &str,
+    stats: &GroupStats,
     record: Option<&GroupRecord>,
-    letters: u64,
-    now: DateTime<Utc>,
+    context: &GroupContext<'_>,
 ) -> LetterGroup {
-    let state = group_state(&stats, record, now);
+    let GroupContext { topic, names, window, letters, now } = *context;
     let span = stats.span();
-    let GroupStats { kind, message, count, first_ms, last_ms, max_attempt, versions, first, last, .. } = stats;
+    let versions =
+        stats.versions().iter().filter_map(|(index, count)| Some((names.version_at(*index)?.clone(), *count)));
+    // By name, and not by index, which depends on the order of reading.
+    let mut versions: Vec<(PluginVersion, u64)> = versions.collect();
+    versions.sort();
     let version = |(PluginVersion { name, version, digest }, count)| VersionCount {
         version: Version { name, version, digest },
         count,
     };
+    let position = |Place { partition, offset, .. }: &Place| format!("{topic}/{partition}@{offset}");
     LetterGroup {
-        fingerprint,
-        state,
-        kind,
-        message,
-        count,
-        first_failed: first_ms.and_then(time),
-        last_failed: last_ms.and_then(time),
-        share_of_letters: count as f64 / letters.max(1) as f64,
-        share_of_records: (span > 0).then(|| (count as f64 / span as f64).min(1.0)),
-        max_attempt,
+        fingerprint: fingerprint.to_owned(),
+        state: group_state(stats, record, now),
+        kind: stats.kind.clone(),
+        message: stats.message.clone(),
+        count: stats.count,
+        first_failed: stats.first_ms.and_then(time),
+        last_failed: stats.last_ms.and_then(time),
+        share_of_letters: stats.count as f64 / letters.max(1) as f64,
+        share_of_records: (span > 0).then(|| (stats.count as f64 / span as f64).min(1.0)),
+        trend: LetterTrend {
+            from: window.from().to_rfc3339_opts(SecondsFormat::Secs, true),
+            interval_seconds: INTERVAL_SECONDS,
+            counts: stats.trend.to_vec(),
+        },
+        max_attempt: stats.max_attempt,
         versions: versions.into_iter().map(version).collect(),
-        samples: first.iter().chain(&last).map(ToString::to_string).collect(),
+        samples: stats.first().iter().chain(stats.last()).map(position).collect(),
         decision: record.map(|record| decision(&record.last)),
         history: record.iter().flat_map(|record| &record.history).map(decision).collect(),
     }
@@ -152,8 +175,8 @@ pub fn time(ms: i64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::groups::GroupTable;
     use crate::groups::tests::{Sample, batch};
+    use crate::groups::{GroupTable, Grouped};
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(1_705_119_710 + seconds, 0).unwrap()
@@ -165,22 +188,23 @@ mod tests {
     }
 
     fn grouped(samples: &[Sample<'_>], record: Option<&GroupRecord>) -> LetterGroup {
-        let mut table = GroupTable::default();
+        let mut table = GroupTable::new(at(60));
         for letter in batch(samples).records() {
             table.add(&DeadLetter::read(letter).unwrap(), |_| record);
         }
         let letters = table.letters();
-        let (fingerprint, stats) = table.into_sorted().remove(0);
-        group(fingerprint, stats, record, letters, at(60))
+        let Grouped { groups, names, window, .. } = table.finish();
+        let context = GroupContext { topic: "visits_dlq", names: &names, window, letters, now: at(60) };
+        group(&groups[0].0, &groups[0].1, record, &context)
     }
 
     #[test]
     fn group_without_a_decision_is_new_for_three_days() {
         let samples = [Sample::default()];
         assert_eq!(grouped(&samples, None).state, LetterGroupState::New);
-        let mut table = GroupTable::default();
+        let mut table = GroupTable::new(at(60));
         batch(&samples).records().for_each(|record| table.add(&DeadLetter::read(record).unwrap(), |_| None));
-        let stats = table.into_sorted().remove(0).1;
+        let stats = table.finish().groups.remove(0).1;
         assert_eq!(group_state(&stats, None, at(3 * 86_400 - 1)), LetterGroupState::New);
         assert_eq!(group_state(&stats, None, at(3 * 86_400)), LetterGroupState::Ongoing);
         assert_eq!(group_state(&stats, Some(&record(Mark::Reopened)), at(3 * 86_400)), LetterGroupState::Ongoing);
@@ -216,6 +240,9 @@ mod tests {
         assert!((group.share_of_letters - 2.0 / 3.0).abs() < 1e-9);
         assert_eq!(group.samples, ["visits_dlq/0@0", "visits_dlq/0@1"]);
         assert_eq!(group.first_failed.as_deref(), Some("2024-01-13T04:21:50.000Z"));
+        let LetterTrend { from, interval_seconds, counts } = group.trend;
+        assert_eq!((from.as_str(), interval_seconds), ("2024-01-12T05:00:00Z", 3600));
+        assert_eq!((counts.len(), counts[23], counts.iter().sum::<u64>()), (24, 2, 2));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use mapper_core::dead_letter::{DeadLetter, RecordPosition};
+use mapper_core::dead_letter::{DeadLetter, PluginName, RecordPosition};
 
 use crate::source_range::SourceRange;
 use crate::withdrawn::WithdrawnVersions;
@@ -76,11 +76,16 @@ impl Selection {
             && kind.as_ref().is_none_or(|kind| *letter.kind == **kind)
             && position.as_ref().is_none_or(is_position)
             && source.as_ref().is_none_or(|range| letter.source.is_some_and(|at| range.contains(at)))
-            && version.as_ref().is_none_or(|version| is_version(letter, version))
+            && version.as_ref().is_none_or(|version| letter.plugin.is_some_and(|plugin| is_version(plugin, version)))
             && withdrawn.as_ref().is_none_or(|withdrawn| withdrawn.contains(letter))
             && key.as_ref().is_none_or(|key| letter.key() == Some(key))
             && self.contains_time(letter, *since, *until)
             && grep.as_ref().is_none_or(|text| has_text(letter, text))
+    }
+
+    /// Whether it selects letters by more than their groups, versions, times and failed records.
+    pub fn needs_content(&self) -> bool {
+        self.position.is_some() || self.key.is_some() || self.grep.is_some() || self.withdrawn.is_some()
     }
 
     fn contains_time(
@@ -97,8 +102,8 @@ impl Selection {
     }
 }
 
-fn is_version(letter: &DeadLetter<'_>, version: &str) -> bool {
-    let Some(plugin) = letter.plugin else { return false };
+/// Whether `version` means a version of a plugin.
+pub(crate) fn is_version(plugin: PluginName<'_>, version: &str) -> bool {
     let is_named =
         || version.rsplit_once('@').is_some_and(|(name, version)| (plugin.name, plugin.version) == (name, version));
     plugin.version == version || (version.len() >= 4 && plugin.digest.starts_with(version)) || is_named()

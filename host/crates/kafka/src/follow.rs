@@ -11,7 +11,7 @@ use rdkafka::topic_partition_list::Offset;
 
 use super::client::{ConnectionContext, KafkaSettings};
 use super::groupless;
-use super::native::RecordQueue;
+use super::native::{QueueWaker, RecordQueue};
 use mapper_core::record::{Batch, Positions};
 use mapper_core::shutdown::{Cause, Halt};
 
@@ -81,7 +81,21 @@ pub struct TopicFollower {
     next: Positions,
 }
 
+/// Ends a wait of a [`TopicFollower`], from any thread.
+pub struct FollowerWaker(QueueWaker<ConnectionContext>);
+
+impl FollowerWaker {
+    /// Ends the present wait, or else the next one.
+    pub fn wake(&self) {
+        self.0.wake();
+    }
+}
+
 impl TopicFollower {
+    pub fn waker(&self) -> FollowerWaker {
+        FollowerWaker(self.queue.waker())
+    }
+
     /// The offset after the last record, or the end of the partition that was reached.
     pub fn next(&self) -> &Positions {
         &self.next

@@ -21,16 +21,11 @@ pub(super) type AssignedConsumer = (Arc<BaseConsumer<ConnectionContext>>, Record
 
 /// Assigns partitions to a new consumer, each from an offset on. An offset that is removed before it is read is the first one that is left.
 pub(super) fn assign(
-    mut config: ClientConfig,
+    config: ClientConfig,
     topic: &str,
     starts: impl Iterator<Item = (i32, Offset)>,
 ) -> KafkaResult<AssignedConsumer> {
-    config.set("enable.partition.eof", "true").set("auto.offset.reset", "earliest");
-    if config.get("group.id").is_none() {
-        // librdkafka requires a group for an assignment. It does not use the group here.
-        config.set("group.id", NO_GROUP);
-    }
-    let consumer = Arc::new(BaseConsumer::from_config_and_context(&config, ConnectionContext::default())?);
+    let consumer = consumer(config)?;
     let queue = RecordQueue::new(consumer.clone());
     let mut list = TopicPartitionList::new();
     for (partition, start) in starts {
@@ -39,6 +34,16 @@ pub(super) fn assign(
     }
     consumer.assign(&list)?;
     Ok((consumer, queue))
+}
+
+/// A consumer without partitions.
+pub(super) fn consumer(mut config: ClientConfig) -> KafkaResult<Arc<BaseConsumer<ConnectionContext>>> {
+    config.set("enable.partition.eof", "true").set("auto.offset.reset", "earliest");
+    if config.get("group.id").is_none() {
+        // librdkafka requires a group for an assignment. It does not use the group here.
+        config.set("group.id", NO_GROUP);
+    }
+    BaseConsumer::from_config_and_context(&config, ConnectionContext::default()).map(Arc::new)
 }
 
 /// The first and the end offset of each partition, in order; empty if the topic does not exist.

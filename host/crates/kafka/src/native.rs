@@ -76,15 +76,43 @@ pub(super) fn commit_within<C: ConsumerContext>(
     }
 }
 
+/// A queue of a client.
+struct OwnedQueue<C: ConsumerContext + 'static> {
+    queue: NonNull<sys::rd_kafka_queue_t>,
+    /// The queue must not outlive its client.
+    consumer: Arc<BaseConsumer<C>>,
+}
+
+// SAFETY: librdkafka's queues may be used from any thread.
+unsafe impl<C: ConsumerContext> Send for OwnedQueue<C> {}
+// SAFETY: as above; all calls lock the queue.
+unsafe impl<C: ConsumerContext> Sync for OwnedQueue<C> {}
+
+impl<C: ConsumerContext> Drop for OwnedQueue<C> {
+    fn drop(&mut self) {
+        // SAFETY: made by `RecordQueue`, destroyed once, before the client that it belongs to.
+        unsafe { sys::rd_kafka_queue_destroy(self.queue.as_ptr()) };
+    }
+}
+
+/// Ends a wait for records of a queue.
+pub(super) struct QueueWaker<C: ConsumerContext + 'static>(Arc<OwnedQueue<C>>);
+
+impl<C: ConsumerContext> QueueWaker<C> {
+    /// Ends the present wait, or else the next one.
+    pub(super) fn wake(&self) {
+        // SAFETY: the queue is alive.
+        unsafe { sys::rd_kafka_queue_yield(self.0.queue.as_ptr()) };
+    }
+}
+
 /// A queue for the records of partitions. Rebalances are in another queue, so that a fetch never triggers one.
 pub(super) struct RecordQueue<C: ConsumerContext + 'static> {
-    queue: NonNull<sys::rd_kafka_queue_t>,
+    owned: Arc<OwnedQueue<C>>,
     /// The queue of all other events; [`BaseConsumer::poll`] serves it.
     events: Option<NonNull<sys::rd_kafka_queue_t>>,
     /// Reused by [`RecordQueue::take_queued`].
     messages: Vec<*mut sys::rd_kafka_message_t>,
-    /// The queue must not outlive its client.
-    consumer: Arc<BaseConsumer<C>>,
 }
 
 // SAFETY: librdkafka's queues may be used from any thread.
@@ -97,7 +125,24 @@ impl<C: ConsumerContext> RecordQueue<C> {
         let queue = NonNull::new(queue).expect("librdkafka makes a queue or aborts");
         // SAFETY: as above. The result is null for a client without a group.
         let events = NonNull::new(unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) });
-        Self { queue, events, messages: Vec::new(), consumer }
+        Self { owned: Arc::new(OwnedQueue { queue, consumer }), events, messages: Vec::new() }
+    }
+
+    /// The queue of the client, with the records of all assigned partitions and all events. [`BaseConsumer::poll`] must not be called
+    /// beside it.
+    pub(super) fn of_client(consumer: &Arc<BaseConsumer<C>>) -> Option<Self> {
+        // SAFETY: the consumer's client is alive. The result is null for a client without a group.
+        let queue = NonNull::new(unsafe { sys::rd_kafka_queue_get_consumer(consumer.client().native_ptr()) })?;
+        let owned = OwnedQueue { queue, consumer: consumer.clone() };
+        Some(Self { owned: Arc::new(owned), events: None, messages: Vec::new() })
+    }
+
+    fn as_ptr(&self) -> *mut sys::rd_kafka_queue_t {
+        self.owned.queue.as_ptr()
+    }
+
+    pub(super) fn waker(&self) -> QueueWaker<C> {
+        QueueWaker(self.owned.clone())
     }
 
     /// Whether the event queue is not empty. A poll can return nothing although more events are queued.
@@ -112,23 +157,24 @@ impl<C: ConsumerContext> RecordQueue<C> {
         // SAFETY: the client, the name and both queues are alive during these calls.
         unsafe {
             let source =
-                sys::rd_kafka_queue_get_partition(self.consumer.client().native_ptr(), topic.as_ptr(), partition);
+                sys::rd_kafka_queue_get_partition(self.owned.consumer.client().native_ptr(), topic.as_ptr(), partition);
             if source.is_null() {
                 return Err(KafkaError::Subscription(format!("partition {partition} has no queue")));
             }
-            sys::rd_kafka_queue_forward(source, self.queue.as_ptr());
+            sys::rd_kafka_queue_forward(source, self.as_ptr());
             sys::rd_kafka_queue_destroy(source);
         }
         Ok(())
     }
 
-    /// Passes records and events to `take` until it breaks or the queue is empty. Waits only for the first one. It makes one call per
+    /// Passes records and events to `take` until it breaks or the queue is empty. Waits only for the first one, and not longer than until
+    /// [`QueueWaker::wake`]. It makes one call per
     /// record.
     pub(super) fn fetch(&mut self, wait: Duration, mut take: impl FnMut(Fetched<'_>) -> ControlFlow<()>) {
         let mut wait_ms = i32::try_from(wait.as_millis().max(u128::from(!wait.is_zero()))).unwrap_or(i32::MAX);
         loop {
             // SAFETY: the queue is alive.
-            let message = unsafe { sys::rd_kafka_consume_queue(self.queue.as_ptr(), std::mem::take(&mut wait_ms)) };
+            let message = unsafe { sys::rd_kafka_consume_queue(self.as_ptr(), std::mem::take(&mut wait_ms)) };
             let Some(message) = NonNull::new(message) else { return };
             // SAFETY: the message is valid until it is destroyed here, once.
             let wanted = unsafe {
@@ -151,7 +197,7 @@ impl<C: ConsumerContext> RecordQueue<C> {
         self.messages.resize(most, ptr::null_mut());
         // SAFETY: the queue is alive, and the buffer has room for so many pointers.
         let count = unsafe {
-            sys::rd_kafka_consume_batch_queue(self.queue.as_ptr(), 0, self.messages.as_mut_ptr(), self.messages.len())
+            sys::rd_kafka_consume_batch_queue(self.as_ptr(), 0, self.messages.as_mut_ptr(), self.messages.len())
         };
         self.messages.truncate(usize::try_from(count).unwrap_or(0));
         Messages::new(&mut self.messages)
@@ -160,12 +206,9 @@ impl<C: ConsumerContext> RecordQueue<C> {
 
 impl<C: ConsumerContext> Drop for RecordQueue<C> {
     fn drop(&mut self) {
-        // SAFETY: made in `new`, destroyed once, before the client that it belongs to.
-        unsafe {
-            sys::rd_kafka_queue_destroy(self.queue.as_ptr());
-            if let Some(events) = self.events {
-                sys::rd_kafka_queue_destroy(events.as_ptr());
-            }
+        if let Some(events) = self.events {
+            // SAFETY: made in `new`, destroyed once, before the client that it belongs to.
+            unsafe { sys::rd_kafka_queue_destroy(events.as_ptr()) };
         }
     }
 }

@@ -12,6 +12,8 @@ use mapper_core::counts::Counts;
 
 /// The interval of samples.
 pub const SAMPLE_INTERVAL: Duration = Duration::from_secs(10);
+/// The samples of a minute.
+const PER_MINUTE: usize = 6;
 /// The samples that are kept: those of an hour.
 const MAX_SAMPLES: usize = 360;
 
@@ -63,6 +65,20 @@ impl SampleLog {
     /// The samples, the oldest first.
     pub fn all(&self) -> Vec<Sample> {
         self.lock().samples.iter().cloned().collect()
+    }
+
+    /// The last sample, and the mean rate of the input of each minute, the oldest first.
+    pub fn by_minute(&self) -> (Option<Sample>, Vec<f64>) {
+        let kept = self.lock();
+        let samples = &kept.samples;
+        // From the end, so that the last minute is complete.
+        let first = samples.len() % PER_MINUTE;
+        let mean = |from: usize, end: usize| {
+            samples.range(from..end).map(|sample| sample.records_in).sum::<f64>() / (end - from) as f64
+        };
+        let incomplete = (first > 0).then(|| mean(0, first));
+        let minutes = (first..samples.len()).step_by(PER_MINUTE).map(|from| mean(from, from + PER_MINUTE));
+        (samples.back().cloned(), incomplete.into_iter().chain(minutes).collect())
     }
 }
 
@@ -130,6 +146,19 @@ mod tests {
         let p99 = samples[0].mapping_p99.unwrap();
         assert!(p99 >= Duration::from_millis(1) && p99 < Duration::from_millis(2), "{p99:?}");
         assert_eq!((samples[1].records_in, samples[1].mapping_p99, samples[1].batch_records), (0.0, None, None));
+    }
+
+    #[test]
+    fn rates_by_minute_are_means_and_only_the_first_minute_can_be_incomplete() {
+        let (telemetry, start) = (Telemetry::default(), Instant::now());
+        assert_eq!(telemetry.samples.by_minute(), (None, vec![]));
+        for sample in 0..=14 {
+            telemetry.take_sample(start + SAMPLE_INTERVAL * sample, DateTime::UNIX_EPOCH);
+            telemetry.committed(&counts(u64::from(sample) * 10), Duration::ZERO);
+        }
+        // Rates of 0 to 13 a second.
+        let (last, minutes) = telemetry.samples.by_minute();
+        assert_eq!((last.map(|last| last.records_in), minutes), (Some(13.0), vec![0.5, 4.5, 10.5]));
     }
 
     #[test]

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
-use mapper_api::dead_letters::{LetterCounts, LetterGroup, LetterGroupState, LetterGroups};
+use mapper_api::dead_letters::{LetterCounts, LetterGroup, LetterGroupState, LetterGroups, LetterTrend};
 use maud::{Markup, html};
 use serde::Deserialize;
 
 use crate::Console;
 use crate::api::of_pipeline;
+use crate::chart::sparkline;
 use crate::format::{count, excerpt, safe, share, time};
 use crate::frame::{Frame, Tab};
 use crate::session::Session;
@@ -65,6 +66,7 @@ fn content(frame: &Frame<'_>, pipeline: &str, found: &LetterGroups, state: Optio
     let link = |state: &str| frame.console.link_of(pipeline, &format!("/dead-letters{state}"));
     let states = LetterGroupState::ALL.map(LetterGroupState::name).into_iter().chain(["all"]);
     html! {
+        (lag(found.as_of.as_deref()))
         p .summary {
             strong { (count(found.letters.open)) " open letters" } " of " code { (safe(&found.topic)) } " in "
             (count(found.groups.len() as u64)) " groups."
@@ -82,7 +84,8 @@ fn content(frame: &Frame<'_>, pipeline: &str, found: &LetterGroups, state: Optio
                 table {
                     thead { tr {
                         th scope="col" { "Failure" } th scope="col" { "State" } th scope="col" .number { "Letters" }
-                        th scope="col" .number { "Share of records" } th scope="col" { "First" } th scope="col" { "Last" } th scope="col" { "Versions" }
+                        th scope="col" .number { "Share of records" }
+                        th scope="col" { "Last day, per hour" } th scope="col" { "First" } th scope="col" { "Last" } th scope="col" { "Versions" }
                     } }
                     tbody { @for group in &found.groups { (row(frame, pipeline, group)) } }
                 }
@@ -98,6 +101,31 @@ fn content(frame: &Frame<'_>, pipeline: &str, found: &LetterGroups, state: Optio
         }
         (frame.command("mapper-host dlq groups"))
     }
+}
+
+/// Says that the page does not show the latest changes, and what it shows.
+fn lag(as_of: Option<&str>) -> Markup {
+    html! {
+        @if let Some(as_of) = as_of {
+            p .message.doubtful {
+                "The host is still reading the latest letters and decisions. This page shows those of " (time(as_of)) ". Load it again for later ones."
+            }
+        }
+    }
+}
+
+/// How many letters failed in each hour, as a line and in words.
+fn trend(trend: &LetterTrend) -> Markup {
+    let counts: Vec<f64> = trend.counts.iter().map(|count| *count as f64).collect();
+    let (total, most) = (trend.counts.iter().sum(), trend.counts.iter().copied().max().unwrap_or_default());
+    let latest = trend.counts.last().copied().unwrap_or_default();
+    let words = format!(
+        "{} in the last day, at most {} in an hour, {} in the present one",
+        count(total),
+        count(most),
+        count(latest)
+    );
+    html! { (sparkline(&counts, trend.counts.len(), &words)) span .quiet { " " (count(total)) } }
 }
 
 fn row(frame: &Frame<'_>, pipeline: &str, group: &LetterGroup) -> Markup {
@@ -116,6 +144,7 @@ fn row(frame: &Frame<'_>, pipeline: &str, group: &LetterGroup) -> Markup {
             td { (group.state.name()) }
             td .number { (count(group.count)) }
             td .number { (group.share_of_records.map_or_else(|| "–".to_owned(), share)) }
+            td { (trend(&group.trend)) }
             td { (when(&group.first_failed)) }
             td { (when(&group.last_failed)) }
             td { @for version in group.versions.iter().take(3) { div { (safe(&version.version.version)) " " span .quiet { "(" (count(version.count)) ")" } } } }
@@ -132,5 +161,27 @@ fn remarks(letters: &LetterCounts) -> Markup {
             (remark(letters.foreign, "records of the topic are no dead letters in a known format"))
             (remark(letters.removed, "letters were removed by the retention of the topic"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trend_is_a_line_of_all_intervals_and_in_words() {
+        let mut counts = vec![0; 24];
+        (counts[3], counts[23]) = (1200, 7);
+        let shown = trend(&LetterTrend { from: String::new(), interval_seconds: 3600, counts }).into_string();
+        let words = "1\u{202f}207 in the last day, at most 1\u{202f}200 in an hour, 7 in the present one";
+        assert!(shown.contains(words), "{shown}");
+        assert_eq!(shown.matches('L').count(), 23, "{shown}");
+    }
+
+    #[test]
+    fn page_says_of_which_time_it_is_only_if_it_lags() {
+        assert_eq!(lag(None).into_string(), "");
+        let shown = lag(Some("2026-11-27T10:00:00.000Z")).into_string();
+        assert!(shown.contains("datetime=\"2026-11-27T10:00:00.000Z\"") && shown.contains("Load it again"), "{shown}");
     }
 }

@@ -2,14 +2,25 @@
 
 use std::collections::HashMap;
 
+use mapper_core::dead_letter::DeadLetter;
+
+use crate::groups::{Place, message};
+
 /// Letters of further groups have the index [`OTHERS`].
 pub(super) const MAX_GROUPS: usize = 10_000;
 /// The group of the letters of groups beyond the limit.
 pub(super) const OTHERS: u16 = 0;
 
 #[derive(Debug, Default)]
-struct Group {
-    fingerprint: String,
+pub(super) struct Group {
+    pub(super) fingerprint: String,
+    pub(super) kind: String,
+    /// The message of the earliest letter.
+    pub(super) message: String,
+    /// Whether letters of another program have the same fingerprint and another kind.
+    has_other_kinds: bool,
+    earliest: Option<Place>,
+    /// Open and closed letters.
     entries: usize,
     /// How often the entries were halved.
     halvings: u32,
@@ -56,9 +67,24 @@ impl Groups {
         index
     }
 
-    /// The fingerprints by index.
-    pub(super) fn fingerprints(&self) -> impl Iterator<Item = &str> {
-        self.groups.iter().map(|group| group.fingerprint.as_str())
+    /// Whether a further group is one of the others.
+    pub(super) fn is_full(&self) -> bool {
+        self.by_fingerprint.len() >= self.max
+    }
+
+    /// The groups by index. Those without entries are among them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter()
+    }
+
+    /// Whether all letters of each group have its kind.
+    pub(super) fn have_one_kind(&self) -> bool {
+        !self.groups.iter().any(|group| group.has_other_kinds)
+    }
+
+    /// Whether each letter of each group has an entry.
+    pub(super) fn has_all(&self) -> bool {
+        !self.has_samples() && self.groups[usize::from(OTHERS)].entries == 0
     }
 
     pub(super) fn halvings(&self, group: u16) -> u32 {
@@ -69,16 +95,23 @@ impl Groups {
         self.groups.iter().any(|group| group.halvings > 0)
     }
 
-    pub(super) fn opened(&mut self, group: u16) {
-        self.groups[usize::from(group)].entries += 1;
+    /// A letter of a group got an entry.
+    pub(super) fn added(&mut self, index: u16, place: Place, letter: &DeadLetter<'_>) {
+        let group = &mut self.groups[usize::from(index)];
+        group.entries += 1;
+        group.has_other_kinds |= group.earliest.is_some() && *group.kind != *letter.kind;
+        if index != OTHERS && group.earliest.is_none_or(|earliest| place < earliest) {
+            group.kind.replace_range(.., &letter.kind);
+            (group.earliest, group.message) = (Some(place), message(letter));
+        }
     }
 
-    pub(super) fn closed(&mut self, index: u16) {
+    /// The entry of a letter was removed.
+    pub(super) fn removed(&mut self, index: u16) {
         let group = &mut self.groups[usize::from(index)];
         group.entries -= 1;
         if group.entries == 0 && index != OTHERS {
-            self.by_fingerprint.remove(&std::mem::take(&mut group.fingerprint));
-            group.halvings = 0;
+            self.by_fingerprint.remove(&std::mem::take(group).fingerprint);
             self.free.push(index);
         }
     }

@@ -3,15 +3,11 @@ use std::collections::BTreeMap;
 use mapper_core::record::Batch;
 
 use super::*;
-use crate::groups::tests::{Sample, batch};
+use crate::groups::tests::{Sample, batch, now};
 use crate::state::{Action, VERSION};
 
 const A: &str = "aaaa000000000000";
 const B: &str = "bbbb000000000000";
-
-fn now() -> DateTime<Utc> {
-    DateTime::from_timestamp(1_705_119_710 + 60, 0).unwrap()
-}
 
 fn add_all(open: &mut OpenLetters, batch: &Batch) {
     batch.records().for_each(|record| open.add(&DeadLetter::read(record).unwrap()));
@@ -87,14 +83,41 @@ fn letter_that_fails_again_stays_open_and_the_older_one_is_closed() {
     let summary = open.summary(now());
     assert_eq!((summary.open, summary.groups[0].samples.as_slice()), (1, &[(0, 1)][..]));
     assert_eq!(open.take_counts(), (0, 1));
+    // A resolution that names no letter of a partition opens none of it.
+    resolve(&mut open, 1, Outcome::FailedAgain, &[(1, 9)]);
+    assert_eq!(open.summary(now()).open, 1);
     resolve(&mut open, 1, Outcome::Redriven, &[(0, 1)]);
-    assert_eq!((open.summary(now()).open, open.entries.len()), (0, 0));
+    assert_eq!((open.summary(now()).open, open.entries.closed()), (0, 2));
 }
 
 #[test]
-fn withdrawn_resolution_requires_a_new_read() {
-    let mut open = OpenLetters::default();
-    assert!(!open.apply(StateChange::Letter(Position { topic: "visits".to_owned(), partition: 0, offset: 1 }, None)));
+fn withdrawn_resolution_opens_its_letters_and_requires_a_new_read_if_they_have_no_entries() {
+    let mut open = OpenLetters::with_limits(40, 10);
+    let withdraw = |open: &mut OpenLetters, source| {
+        open.apply(StateChange::Letter(Position { topic: "visits".to_owned(), partition: 0, offset: source }, None))
+    };
+    let letter = |source| Sample { source, ..Sample::default() };
+    add(&mut open, &[0, 1, 2, 3].map(letter));
+    [0, 1, 2, 3].into_iter().for_each(|source| resolve(&mut open, source, Outcome::Discarded, &[(0, source)]));
+    assert!(withdraw(&mut open, 1));
+    assert_eq!(counts(&open), [group(A, 1, LetterGroupState::New)]);
+    resolve(&mut open, 1, Outcome::Discarded, &[(0, 1)]);
+    assert!(open.is_complete());
+    // There is room again without the closed ones.
+    add(&mut open, &(10..50).map(letter).collect::<Vec<_>>());
+    assert_eq!((open.letters(), open.is_complete(), open.summary(now()).is_estimate), (40, false, false));
+    assert!(!withdraw(&mut open, 1));
+}
+
+#[test]
+fn closed_letters_of_other_groups_make_room_for_a_further_group() {
+    let mut open = OpenLetters::with_limits(100, 1);
+    add(&mut open, &[Sample::default()]);
+    resolve(&mut open, 0, Outcome::Redriven, &[(0, 0)]);
+    add(&mut open, &[Sample { source: 1, fingerprint: B, ..Sample::default() }]);
+    let summary = open.summary(now());
+    assert_eq!((summary.open, summary.groups[0].fingerprint.as_str(), summary.in_other_groups), (1, B, 0));
+    assert_eq!(open.counts(), None, "the closed letter can't be counted");
 }
 
 #[test]
@@ -137,6 +160,16 @@ fn letter_of_a_version_that_failed_before_is_no_regression() {
     };
     assert_eq!(resolve_in("fffff"), Some((0, 1)));
     assert_eq!(resolve_in("abc123"), Some((0, 0)));
+}
+
+#[test]
+fn message_of_a_group_is_that_of_its_earliest_letter_open_or_not() {
+    let mut open = OpenLetters::default();
+    let letter = |source, seconds, message| Sample { source, seconds, message, ..Sample::default() };
+    add(&mut open, &[letter(0, 5, "second"), letter(1, 2, "first"), letter(2, 9, "third")]);
+    resolve(&mut open, 1, Outcome::Redriven, &[(0, 1)]);
+    let grouped = open.grouped(Scope::Open, now()).unwrap();
+    assert_eq!((grouped.groups[0].1.message.as_str(), grouped.groups[0].1.count), ("first", 2));
 }
 
 #[test]

@@ -8,8 +8,8 @@ use axum::response::Response;
 use mapper_api::dead_letters::{Decision, LetterGroup, LetterGroupDetails};
 use maud::{Markup, html};
 
-use super::frame;
 use super::list::table;
+use super::{frame, lag, trend};
 use crate::Console;
 use crate::api::{escaped, of_pipeline};
 use crate::format::{count, safe, share, short_digest, time};
@@ -32,8 +32,9 @@ pub(in crate::pages) async fn page(
 }
 
 fn content(frame: &Frame<'_>, pipeline: &str, details: &LetterGroupDetails) -> Markup {
-    let LetterGroupDetails { group, letters } = details;
+    let LetterGroupDetails { group, letters, as_of } = details;
     html! {
+        (lag(as_of.as_deref()))
         p .message.doubtful { strong { (safe(&group.kind)) ": " } (safe(&group.message)) }
         (figures(group))
         @if let Some(backtrace) = letters.iter().find_map(|letter| letter.backtrace.as_deref()) {
@@ -63,6 +64,7 @@ fn figures(group: &LetterGroup) -> Markup {
             "Share of the records meanwhile",
             html! { (group.share_of_records.map_or_else(|| "unknown".to_owned(), share)) },
         ),
+        ("Failures per hour of the last day", trend(&group.trend)),
         ("First and last failure", html! { (when(&group.first_failed)) " – " (when(&group.last_failed)) }),
         ("Most failures of a record", html! { (group.max_attempt) }),
         (
