@@ -144,6 +144,9 @@ impl<'w> Session<'w> {
         } else {
             self.fetch_letters(FETCH_WAIT)?;
         }
+        if self.letters.has_gone_back() {
+            return Ok(Some("the dead-letter topic was created again"));
+        }
         if !self.apply_states()? {
             return Ok(Some("a resolution was withdrawn"));
         }
@@ -323,7 +326,7 @@ impl<'w> Session<'w> {
 /// Whether the topic of these offsets is not the one that is followed.
 fn is_other_topic(follower: &TopicFollower, range: &TopicRange) -> bool {
     let is_known = |(partition, end): (&i32, &i64)| follower.next().get(partition).is_some_and(|next| next <= end);
-    range.ends.len() != follower.next().len() || !range.ends.iter().all(is_known)
+    follower.has_gone_back() || range.ends.len() != follower.next().len() || !range.ends.iter().all(is_known)
 }
 
 fn shown(summary: &Summary) -> mapper_telemetry::OpenLetters {

@@ -68,7 +68,7 @@ impl TopicOffsets {
         let starts = firsts.iter().map(|(partition, first)| (*partition, Offset::Offset(*first)));
         let assigned = groupless::assign(self.settings.scan_client(), topic, starts);
         let (consumer, queue) = assigned.map_err(|error| groupless::unreadable(topic, error))?;
-        Ok(TopicFollower { queue, consumer, topic: topic.into(), next: firsts.clone() })
+        Ok(TopicFollower { queue, consumer, topic: topic.into(), next: firsts.clone(), has_gone_back: false })
     }
 }
 
@@ -79,6 +79,7 @@ pub struct TopicFollower {
     consumer: Arc<BaseConsumer<ConnectionContext>>,
     topic: Arc<str>,
     next: Positions,
+    has_gone_back: bool,
 }
 
 /// Ends a wait of a [`TopicFollower`], from any thread.
@@ -101,6 +102,11 @@ impl TopicFollower {
         &self.next
     }
 
+    /// Whether a partition has begun again at an earlier offset. Its records are others: the topic was created again, or lost its end.
+    pub fn has_gone_back(&self) -> bool {
+        self.has_gone_back
+    }
+
     /// Whether all records before these offsets were read.
     pub fn has_reached(&self, ends: &Positions) -> bool {
         ends.iter().all(|(partition, end)| self.next.get(partition).is_some_and(|next| next >= end))
@@ -117,18 +123,19 @@ impl TopicFollower {
         max_bytes: usize,
         wait: Duration,
     ) -> Result<(), Halt> {
-        let Self { queue, consumer, topic, next } = self;
+        let Self { queue, consumer, topic, next, has_gone_back } = self;
         groupless::handle_events(consumer, topic)?;
         let mut refused = Ok(());
         queue.fetch(wait, |fetched| {
             let (partition, offset) = (fetched.partition(), fetched.offset());
+            let is_before = |end: Option<i64>| end.is_some_and(|end| offset < end);
             match fetched.error() {
-                Some(RDKafkaErrorCode::PartitionEOF) => drop(next.insert(partition, offset)),
+                Some(RDKafkaErrorCode::PartitionEOF) => *has_gone_back |= is_before(next.insert(partition, offset)),
                 Some(code) => refused = groupless::handle_partition_error(topic, partition, code),
                 None => {
                     let headers = fetched.headers();
                     batch.push((partition, offset), fetched.timestamp_ms(), fetched.key(), fetched.value(), headers);
-                    next.insert(partition, offset + 1);
+                    *has_gone_back |= is_before(next.insert(partition, offset + 1));
                 }
             }
             if refused.is_ok() && batch.len() < max_records && batch.bytes() < max_bytes {
