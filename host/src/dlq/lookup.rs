@@ -48,8 +48,9 @@ fn fingerprint_of(filter: &LetterFilter) -> Option<&str> {
     is_by_group.then(|| filter.selection.group.as_deref().unwrap_or_default())
 }
 
-/// A letter, and the bytes of its record.
+/// A letter, its partition and offset, and the bytes of its record.
 struct Found {
+    at: (i32, i64),
     letter: Letter,
     bytes: usize,
 }
@@ -115,8 +116,8 @@ impl Lookup<'_> {
         sorted.sort_unstable();
         let mut letters = self.read(&sorted, usize::MAX)?;
         // In the order of the samples.
-        letters.sort_by_key(|(at, _)| places.iter().position(|place| place == at));
-        let letters = letters.into_iter().map(|(_, found)| found.letter).collect();
+        letters.sort_by_key(|found| places.iter().position(|place| *place == found.at));
+        let letters = letters.into_iter().map(|found| found.letter).collect();
         Ok(Some(LetterGroupDetails { group, letters, as_of }))
     }
 
@@ -135,7 +136,7 @@ impl Lookup<'_> {
         let Some(positions) = self.find_positions(filter, after, limit) else { return Ok(None) };
         let mut page = LetterPage { as_of: self.as_of(), ..LetterPage::default() };
         let mut bytes = 0;
-        for (_, found) in self.read(&positions, page::MAX_BYTES)? {
+        for found in self.read(&positions, page::MAX_BYTES)? {
             bytes += found.bytes;
             if page.letters.len() + 1 >= limit || bytes >= page::MAX_BYTES {
                 page.next = Some(found.letter.position.clone());
@@ -188,8 +189,7 @@ impl Lookup<'_> {
             }
         };
         let Some(positions) = found else { return Ok(None) };
-        let found: Vec<Letter> =
-            self.read(&positions, usize::MAX)?.into_iter().map(|(_, found)| found.letter).collect();
+        let found: Vec<Letter> = self.read(&positions, usize::MAX)?.into_iter().map(|found| found.letter).collect();
         if found.is_empty() {
             let selection = Selection { position: Some(position.clone()), ..Selection::default() };
             let filter = LetterFilter { selection, state: StateFilter::All, ..LetterFilter::default() };
@@ -199,17 +199,15 @@ impl Lookup<'_> {
     }
 
     /// Reads letters at sorted positions. Those that were removed meanwhile are missing.
-    fn read(&mut self, positions: &[(i32, i64)], max_bytes: usize) -> Result<Vec<((i32, i64), Found)>, Halt> {
+    fn read(&mut self, positions: &[(i32, i64)], max_bytes: usize) -> Result<Vec<Found>, Halt> {
         let mut batch = Batch::new(self.pipeline.topics().dead_letters);
         self.reader.read(positions, &mut batch, max_bytes, (READ_TIMEOUT, self.cancel))?;
         let index = self.index();
         let found = batch.records().filter_map(|record| {
             let letter = DeadLetter::read(record)?;
             let letter = report::letter(&letter, index.letters().is_open(&letter)?);
-            Some((
-                (record.partition(), record.offset()),
-                Found { letter, bytes: record.value().map_or(0, <[u8]>::len) },
-            ))
+            let at = (record.partition(), record.offset());
+            Some(Found { at, letter, bytes: record.value().map_or(0, <[u8]>::len) })
         });
         Ok(found.collect())
     }

@@ -1,6 +1,5 @@
 //! Many pipelines, partitions and dead letters, and a host that runs and reads them all.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,14 +13,14 @@ use tempfile::TempDir;
 
 use crate::http;
 
-const HOST: &str = env!("CARGO_BIN_EXE_mapper-host");
 const MIB: usize = 1 << 20;
-const START_LIMIT: Duration = Duration::from_secs(300);
+const START_LIMIT: Duration = Duration::from_secs(1200);
 /// The pipeline with all partitions and letters, and the one that is loaded.
 pub(crate) const LARGE: &str = "p000";
 pub(crate) const LOADED: &str = "p001";
 /// The letters of the group with lines of 1 MiB.
 const LONG_LETTERS: usize = 20;
+const SETTINGS: &str = "host.toml";
 /// Records of a portion.
 const PORTION: usize = 50_000;
 
@@ -44,50 +43,39 @@ pub(crate) struct World<'k> {
     kafka: &'k Kafka,
     host: Host,
     pub(crate) address: String,
-    /// The input of the pipeline that is loaded.
-    load: String,
-    _dir: TempDir,
+    /// The settings file without the pipeline that is loaded.
+    settings: String,
+    dir: TempDir,
 }
 
 impl<'k> World<'k> {
-    pub(crate) fn build(kafka: &'k Kafka, scale: Scale) -> Self {
+    pub(crate) fn build(kafka: &'k Kafka, binary: &'static str, scale: Scale) -> Self {
         let dir = tempfile::tempdir().expect("a folder");
         let large = [("max.message.bytes", "8388608")];
         let topic = |kind: &str| topics::unique(&format!("console-{kind}"));
-        let [small, many, load, output, letters, dead] = ["small", "many", "load", "out", "dlq", "dead"].map(topic);
+        let [small, many, output, letters, dead] = ["small", "many", "out", "dlq", "dead"].map(topic);
         topics::create(kafka, &small, 1, &[]);
         topics::create(kafka, &many, scale.partitions, &large);
-        topics::create(kafka, &load, 2, &[]);
         topics::create(kafka, &output, 2, &large);
         topics::create(kafka, &letters, 1, &large);
         topics::create(kafka, &dead, 2, &large);
         fill_letters(kafka, &dead, scale);
         fill_partitions(kafka, &many, scale.partitions);
-        let plugin = harness::plugins::build(HOST, "plugins/reduce_visit");
-        let mut text = format!(
+        let plugin = harness::plugins::build(binary, "plugins/reduce_visit");
+        let mut settings = format!(
             "brokers = \"{}\"\nplugin = \"{}\"\nworkers = 1\nadmin = \"127.0.0.1:0\"\nlog-level = \"info\"\nstate-dir = \"{}\"\ncache-dir = \"{}\"\n",
             kafka.brokers(),
             plugin.display(),
             dir.path().join("state").display(),
             dir.path().join("cache").display()
         );
-        for number in 0..scale.pipelines {
-            let name = format!("p{number:03}");
-            let (input, letters, more) = match name.as_str() {
-                LARGE => (&many, &dead, "workers = 2\n"),
-                LOADED => (&load, &letters, "workers = 2\n"),
-                _ => (&small, &letters, ""),
-            };
-            write!(
-                text,
-                "[[pipeline]]\nname = \"{name}\"\ninput-topic = \"{input}\"\noutput-topic = \"{output}\"\n\
-                 dead-letter-topic = \"{letters}\"\ngroup = \"{}\"\n{more}",
-                topics::unique(&name)
-            )
-            .expect("text grows");
+        for name in (0..scale.pipelines).map(|number| format!("p{number:03}")).filter(|name| name != LOADED) {
+            let is_large = name == LARGE;
+            let (input, letters) = if is_large { (&many, &dead) } else { (&small, &letters) };
+            settings += &pipeline(&name, [input, &output, letters], if is_large { 2 } else { 1 });
         }
-        let (host, address) = start(&dir.path().join("host.toml"), &text);
-        let world = Self { kafka, host, address, load, _dir: dir };
+        let (host, address) = start(binary, &dir.path().join(SETTINGS), &settings);
+        let world = Self { kafka, host, address, settings, dir };
         world.wait_until_read(scale.letters);
         world
     }
@@ -126,13 +114,30 @@ impl<'k> World<'k> {
         partitions.iter().map(|partition| partition["lag"].as_u64().unwrap_or(u64::from(u32::MAX))).sum()
     }
 
-    /// Adds records to the input of the loaded pipeline.
+    /// Adds a pipeline that has many records to map, and waits until it maps.
     pub(crate) fn load(&self, records: usize) {
+        let [input, output, letters] =
+            ["load", "loaded", "failed"].map(|kind| topics::unique(&format!("console-{kind}")));
+        for topic in [&input, &output, &letters] {
+            topics::create(self.kafka, topic, 2, &[]);
+        }
         let cases = reference::cases();
-        let mut visits = cases.iter().cycle();
+        let mut visits = cases.iter().filter(|case| case.reduced.is_some()).cycle();
         for _ in 0..records.div_ceil(PORTION) {
             let portion = visits.by_ref().take(PORTION).map(|case| NewRecord::value(case.value.as_str()));
-            topics::produce(self.kafka, &self.load, portion);
+            topics::produce(self.kafka, &input, portion);
+        }
+        let settings = self.settings.clone() + &pipeline(LOADED, [&input, &output, &letters], 2);
+        fs::write(self.dir.path().join(SETTINGS), settings).expect("a file");
+        let deadline = Instant::now() + START_LIMIT;
+        let is_mapping = || {
+            let pipelines = http::json(&self.address, "/v1/pipelines");
+            let mut pipelines = pipelines.as_array().expect("pipelines").iter();
+            pipelines.any(|pipeline| pipeline["name"] == LOADED && pipeline["records_in"].as_u64() > Some(0))
+        };
+        while !is_mapping() {
+            assert!(Instant::now() < deadline, "the loaded pipeline does not map:\n{}", self.host.output());
+            std::thread::sleep(Duration::from_millis(100));
         }
     }
 
@@ -153,9 +158,18 @@ impl<'k> World<'k> {
     }
 }
 
-fn start(path: &Path, text: &str) -> (Host, String) {
+/// The table of a pipeline with these topics: input, output and dead letters.
+fn pipeline(name: &str, [input, output, letters]: [&String; 3], workers: usize) -> String {
+    format!(
+        "[[pipeline]]\nname = \"{name}\"\ninput-topic = \"{input}\"\noutput-topic = \"{output}\"\n\
+         dead-letter-topic = \"{letters}\"\ngroup = \"{}\"\nworkers = {workers}\n",
+        topics::unique(name)
+    )
+}
+
+fn start(binary: &str, path: &Path, text: &str) -> (Host, String) {
     fs::write(path, text).expect("a file");
-    let mut command = host::command(HOST);
+    let mut command = host::command(binary);
     let mut host = Host::spawn(command.env_remove("MAPPER_ADMIN").args(["run", "--config"]).arg(path));
     let before = "admin server address=";
     host.wait_for(before);
@@ -197,7 +211,7 @@ fn fill_letters(kafka: &Kafka, topic: &str, scale: Scale) {
             topic,
             (number..end).map(|number| {
                 let failed = now - chrono::Duration::seconds((number * 37 % 100_000) as i64);
-                let group = number * number % scale.groups;
+                let group = number / 2 % scale.groups;
                 letter(number, group, failed, (&format!("group {group}: record {number} has no page"), visit))
             }),
         );
