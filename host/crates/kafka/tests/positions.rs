@@ -39,11 +39,7 @@ fn records_at_positions_are_read_in_order_and_again_with_one_client() {
     let (mut reader, cancel) = (PositionReader::new(&settings(kafka), &topic), Shutdown::default());
     let mut read = |positions: &[(i32, i64)], max_bytes| {
         let mut batch = Batch::new(topic.as_str());
-        let started = std::time::Instant::now();
         reader.read(positions, &mut batch, max_bytes, (LIMIT, &cancel)).expect("records");
-        if started.elapsed() > Duration::from_millis(50) {
-            eprintln!("SLOW {positions:?} {:?}", started.elapsed());
-        }
         for record in batch.records() {
             let expected = value(record.partition(), record.offset());
             assert_eq!(record.value(), Some(expected.as_bytes()));
