@@ -19,7 +19,7 @@ use mapper_dead_letters::state::StateChange;
 use mapper_kafka::FollowerWaker;
 
 /// How long a question waits for the latest records.
-const PATIENCE: Duration = Duration::from_millis(150);
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is known about the dead letters of a pipeline.
 #[derive(Default)]
