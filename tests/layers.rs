@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate with those of ours that it may depend on.
-const LAYERS: [(&str, &[&str]); 15] = [
+const LAYERS: [(&str, &[&str]); 16] = [
     ("mapper-core", &[]),
     ("mapper-api", &["mapper-core"]),
     ("mapper-audit", &["mapper-core", "mapper-api"]),
@@ -18,6 +18,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("mapper-kafka", &["mapper-core", "mapper-state", "mapper-pipeline"]),
     ("mapper-runtime", &["mapper-core", "mapper-state", "mapper-pipeline"]),
     ("mapper-dead-letters", &["mapper-core", "mapper-api"]),
+    ("mapper-schemas", &[]),
     ("mapper-console", &["mapper-api", "mapper-terminal"]),
     ("mapper-telemetry", &["mapper-core", "mapper-pipeline"]),
     ("mapper-versions", &["mapper-core", "mapper-api", "mapper-state", "mapper-pipeline"]),
@@ -39,6 +40,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
             "mapper-author",
             "mapper-dead-letters",
             "mapper-console",
+            "mapper-schemas",
         ],
     ),
 ];
