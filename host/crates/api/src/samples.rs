@@ -29,7 +29,8 @@ pub struct Samples {
 /// One event of a pipeline, or equal events within a minute.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TimelineEvent {
-    /// `transaction-aborted`, `partitions-revoked`, `breaker-opened` or `breaker-closed`.
+    /// `transaction-aborted`, `partitions-revoked`, `breaker-opened`, `breaker-closed`, `registry-unavailable` or
+    /// `registry-available`.
     pub kind: String,
     /// The time of the first one, UTC in RFC 3339.
     pub at: String,

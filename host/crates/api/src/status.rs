@@ -175,7 +175,7 @@ pub struct Rates {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerStatus {
     pub worker: usize,
-    /// `starting`, `fetching`, `mapping`, `producing`, `committing`, `recovering`, `ended` or `failed`.
+    /// `starting`, `fetching`, `preparing`, `mapping`, `producing`, `committing`, `recovering`, `ended` or `failed`.
     pub activity: String,
     /// The time in this activity, in seconds.
     pub activity_seconds: f64,

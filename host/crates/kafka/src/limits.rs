@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mapper_pipeline::PREPARE_LIMIT;
 use mapper_pipeline::activity::StepLimits;
 
 /// A request to a coordinator: send offsets, end a transaction, commit offsets.
@@ -35,6 +36,7 @@ pub fn step_limits(connect_timeout: Duration, mapping: Duration, transaction_tim
     let init = 2 * INIT_LIMIT + CALL_GRACE;
     StepLimits {
         starting: connect_timeout + init,
+        preparing: PREPARE_LIMIT,
         mapping,
         // The wait for room in the producer queue, and the begin of a transaction with a new producer.
         producing: transaction_timeout + init + coordinator,

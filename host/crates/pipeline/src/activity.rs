@@ -8,6 +8,8 @@ use std::time::Duration;
 pub struct StepLimits {
     /// Making the clients ready.
     pub starting: Duration,
+    /// Getting what the mapper needs for one batch from elsewhere.
+    pub preparing: Duration,
     /// The mapping of one batch.
     pub mapping: Duration,
     /// Handing outputs to the producer.
@@ -27,6 +29,8 @@ pub enum Activity {
     Starting,
     /// Waiting for records.
     Fetching,
+    /// Getting what the mapper needs from elsewhere, such as schemas.
+    Preparing,
     /// In the plugin.
     Mapping,
     /// Handing outputs and dead letters to the producer.
@@ -45,9 +49,10 @@ pub enum Activity {
 
 impl Activity {
     /// Every activity.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Starting,
         Self::Fetching,
+        Self::Preparing,
         Self::Mapping,
         Self::Producing,
         Self::Committing,
@@ -62,6 +67,7 @@ impl Activity {
         match self {
             Self::Starting => "starting",
             Self::Fetching => "fetching",
+            Self::Preparing => "preparing",
             Self::Mapping => "mapping",
             Self::Producing => "producing",
             Self::Committing => "committing",
@@ -77,6 +83,7 @@ impl Activity {
         match self {
             Self::Starting => Some(limits.starting),
             Self::Fetching | Self::Failed => Some(Duration::ZERO),
+            Self::Preparing => Some(limits.preparing),
             Self::Mapping => Some(limits.mapping),
             Self::Producing => Some(limits.producing),
             Self::Committing => Some(limits.committing),

@@ -93,8 +93,27 @@ pub trait Source {
     fn committed_range(&self, partition: i32) -> CommittedRange;
 }
 
+/// The longest time that [`Mapper::prepare`] takes.
+pub const PREPARE_LIMIT: Duration = Duration::from_secs(10);
+
+/// Why a mapper can map no record now, such as a schema registry that does not answer. No record is to blame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unavailable {
+    /// The reason, for an operator.
+    pub reason: String,
+}
+
 /// From record to verdict. Whatever happens in there, each record gets its verdict.
 pub trait Mapper {
+    /// Gets what the mapper needs for these records from elsewhere, within [`PREPARE_LIMIT`]. After an error, the loop waits, serves the group meanwhile,
+    /// and asks again.
+    ///
+    /// # Errors
+    /// If it can't be had now.
+    fn prepare(&mut self, _batch: &Batch, _records: Range<usize>) -> Result<(), Unavailable> {
+        Ok(())
+    }
+
     /// Adds verdicts on the first of these records of the batch, on one at least, in order: on all, or up to and including the
     /// first that made a call fail. That may have taken its time, and what is done about it may be to leave the others alone.
     /// Or on as many as have outputs that should be held at once.

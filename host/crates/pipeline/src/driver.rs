@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::activity::Activity;
 use crate::clock::Clock;
-use crate::contracts::{Fetched, Mapper, Sink, Source};
+use crate::contracts::{Fetched, Mapper, Sink, Source, Unavailable};
 use crate::emission::Emission;
 use crate::emitter::Emitter;
 use crate::error::SinkError;
@@ -224,8 +224,17 @@ impl<S: Source, K: Sink, V: VersionSlot<Mapper: Mapper>> Driver<S, K, V> {
         }
     }
 
-    /// Has some records judged, and carries out the verdicts.
+    /// Has some records judged, and carries out the verdicts; or waits for what the mapper lacks.
     fn judge(&mut self, records: Range<usize>) -> Result<(), SinkError> {
+        self.observer.activity_changed(Activity::Preparing);
+        if let Err(Unavailable { reason }) = self.mapper.prepare(&self.batch, records.clone()) {
+            let wait = self.rules.mapper_unavailable(self.clock.now());
+            self.observer.mapper_unavailable(&reason, wait);
+            return Ok(());
+        }
+        if self.rules.mapper_available() {
+            self.observer.mapper_available();
+        }
         let started = self.clock.now();
         self.verdicts.clear();
         let first = records.start;

@@ -25,7 +25,10 @@ mod version_slot;
 
 pub use activity::Activity;
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use contracts::{CommittedRange, Fetched, Mapper, Outgoing, RejectionCause, STEP, Sink, Source, SourceObserver};
+pub use contracts::{
+    CommittedRange, Fetched, Mapper, Outgoing, PREPARE_LIMIT, RejectionCause, STEP, Sink, Source, SourceObserver,
+    Unavailable,
+};
 pub use driver::{Driver, Parts, StepOutcome};
 pub use error::{Rejection, SinkError, SourceError};
 pub use mapper_core::in_flight::{Admission, InFlightMarker};

@@ -85,6 +85,12 @@ pub trait Observer {
 
     /// The breaker closes.
     fn breaker_closed(&mut self, _reason: &str) {}
+
+    /// The mapper lacks something that it gets from elsewhere, and is asked again after this time.
+    fn mapper_unavailable(&mut self, _reason: &str, _next: Duration) {}
+
+    /// The mapper has what it lacked.
+    fn mapper_available(&mut self) {}
 }
 
 /// Traces records of one batch: the traces that they come with go on through spans of the host.
@@ -173,5 +179,13 @@ impl Observer for Observers {
 
     fn breaker_closed(&mut self, reason: &str) {
         self.each(|observer| observer.breaker_closed(reason));
+    }
+
+    fn mapper_unavailable(&mut self, reason: &str, next: Duration) {
+        self.each(|observer| observer.mapper_unavailable(reason, next));
+    }
+
+    fn mapper_available(&mut self) {
+        self.each(|observer| observer.mapper_available());
     }
 }

@@ -10,6 +10,7 @@ mod breaker;
 mod error_ratio;
 mod idle;
 mod input;
+mod outage;
 mod pending_failures;
 mod recovery;
 mod rejections;
@@ -33,6 +34,7 @@ use adaptive_batch_size::AdaptiveBatchSize;
 use backoff::Backoff;
 use idle::Idle;
 use input::Asked;
+use outage::Outage;
 use recovery::Phase;
 use task::Task;
 use transaction_limit::TransactionLimit;
@@ -98,6 +100,8 @@ pub(crate) struct Rules {
     pub(crate) pending: PendingFailures,
     pub(crate) rejections: Rejections,
     idle: Idle,
+    /// The mapper lacks something; `None` if it does not.
+    outage: Option<Outage>,
     batch_size: AdaptiveBatchSize,
     transaction_limit: Option<TransactionLimit>,
     /// Failures since the last commit.
@@ -125,6 +129,7 @@ impl Rules {
             pending: PendingFailures::default(),
             rejections: Rejections::default(),
             idle: Idle::default(),
+            outage: None,
             batch_size: AdaptiveBatchSize::default(),
             transaction_limit: None,
             failures: 0,

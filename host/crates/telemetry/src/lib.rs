@@ -15,6 +15,7 @@ pub mod health;
 mod known_groups;
 pub mod metrics;
 mod observer;
+mod outages;
 mod process;
 mod rates;
 mod samples;
@@ -35,6 +36,7 @@ use prometheus_client::metrics::histogram::Histogram;
 
 use crate::call_times::CallTimes;
 use crate::health::Health;
+use crate::outages::Outages;
 use crate::spans::Sent;
 use mapper_core::counts::Counts;
 use mapper_core::record::Record;
@@ -111,6 +113,7 @@ pub struct Telemetry {
     pub failure_log: FailureLog,
     /// The open breakers.
     pub breakers: Breakers,
+    outages: Outages,
     /// The open dead letters and their groups.
     pub dead_letters: DeadLetters,
     counts: Mutex<Counts>,

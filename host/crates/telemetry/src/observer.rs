@@ -82,6 +82,17 @@ impl Observer for TelemetryObserver {
         self.telemetry.breakers.closed(&self.telemetry.health, self.number, reason);
         self.add_event(EventKind::BreakerClosed, reason);
     }
+
+    fn mapper_unavailable(&mut self, reason: &str, next: Duration) {
+        if self.telemetry.outages.began(&self.telemetry.health, self.number, reason, next) {
+            self.add_event(EventKind::RegistryUnavailable, reason);
+        }
+    }
+
+    fn mapper_available(&mut self) {
+        self.telemetry.outages.ended(&self.telemetry.health, self.number);
+        self.add_event(EventKind::RegistryAvailable, "it answers again");
+    }
 }
 
 #[cfg(test)]

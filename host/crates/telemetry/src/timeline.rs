@@ -1,4 +1,4 @@
-//! The latest events of a pipeline, for a time line: aborted transactions, rebalances and breakers.
+//! The latest events of a pipeline, for a time line: aborted transactions, rebalances, breakers, and outages of the schema registry.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +17,8 @@ pub enum EventKind {
     PartitionsRevoked,
     BreakerOpened,
     BreakerClosed,
+    RegistryUnavailable,
+    RegistryAvailable,
 }
 
 impl EventKind {
@@ -27,6 +29,8 @@ impl EventKind {
             Self::PartitionsRevoked => "partitions-revoked",
             Self::BreakerOpened => "breaker-opened",
             Self::BreakerClosed => "breaker-closed",
+            Self::RegistryUnavailable => "registry-unavailable",
+            Self::RegistryAvailable => "registry-available",
         }
     }
 }

@@ -215,6 +215,8 @@ fn event_words(event: &TimelineEvent) -> Markup {
         "partitions-revoked" => "partitions were revoked",
         "breaker-opened" => "breaker opened",
         "breaker-closed" => "breaker closed",
+        "registry-unavailable" => "waits for the schema registry",
+        "registry-available" => "schema registry answers again",
         kind => kind,
     };
     html! {

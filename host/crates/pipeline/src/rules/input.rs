@@ -22,10 +22,12 @@ pub(super) enum Asked {
 impl Rules {
     /// What to ask the source for: nothing, while no record may be judged or while records are left of the batch; else a batch.
     pub(super) fn receive(&mut self, facts: &Facts) -> Action {
-        let probe = self.breaker.wait(facts.now).filter(|wait| !wait.is_zero());
-        if facts.is_withdrawn || probe.is_some() {
+        let outage = self.outage.as_ref().map(|outage| outage.wait(facts.now));
+        let waits = [self.breaker.wait(facts.now), outage];
+        let until = waits.into_iter().flatten().filter(|wait| !wait.is_zero()).max();
+        if facts.is_withdrawn || until.is_some() {
             self.asked = Asked::WhileWaiting;
-            let wait = if facts.is_withdrawn { IDLE_WAIT } else { probe.unwrap_or(IDLE_WAIT).min(IDLE_WAIT) };
+            let wait = if facts.is_withdrawn { IDLE_WAIT } else { until.unwrap_or(IDLE_WAIT).min(IDLE_WAIT) };
             return Action::Attend(wait);
         }
         if self.judged < self.fetched {
@@ -54,7 +56,9 @@ impl Rules {
         match fetched {
             Fetched::Idle if self.asked == Asked::BeforeRest => self.plan_judging(),
             Fetched::Records => self.plan_judging(),
-            Fetched::Idle if self.breaker.is_open() || facts.is_withdrawn => self.plan_first([Task::CommitIfDue]),
+            Fetched::Idle if self.breaker.is_open() || self.outage.is_some() || facts.is_withdrawn => {
+                self.plan_first([Task::CommitIfDue])
+            }
             Fetched::Idle => self.plan_first([Task::Do(Action::CheckFinished)]),
             Fetched::TopicRecreated { missing } => {
                 self.plan_first([

@@ -5,6 +5,7 @@ mod kafka;
 mod ledger;
 mod mapper;
 mod observed;
+mod outage;
 mod outcome;
 mod poison;
 mod properties;
@@ -27,6 +28,7 @@ use mapper_core::verdict::{FailureKind, Verdicts};
 use mapper_pipeline::{
     BreakerRecords, BreakerSettings, Clock, CommitPolicy, Driver, FailurePolicy, Fetched, LedgerNames, ManualClock,
     Mapper, Outgoing, Parts, Rejection, RejectionCause, Settings, Sink, SinkError, Source, SourceError, StepOutcome,
+    Unavailable,
 };
 use mapper_state::StateClaim;
 use mapper_state::in_flight::{InFlightMarkers, WorkerMarker};

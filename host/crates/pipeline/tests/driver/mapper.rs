@@ -73,6 +73,13 @@ impl ByValue {
 }
 
 impl Mapper for ByValue {
+    fn prepare(&mut self, _: &Batch, _: Range<usize>) -> Result<(), Unavailable> {
+        match self.0.kafka().call(Call::Prepare) {
+            Ok(Some(Event::Unavailable)) => Err(Unavailable { reason: "the registry is away".to_owned() }),
+            _ => Ok(()),
+        }
+    }
+
     fn map_until_failure(&mut self, batch: &Batch, records: Range<usize>, verdicts: &mut Verdicts) {
         let deadly = records.clone().any(|index| batch.record(index).value() == Some(b"deadly"));
         if deadly || matches!(self.0.kafka().call(Call::Map), Ok(Some(Event::Die))) {

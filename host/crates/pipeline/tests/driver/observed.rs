@@ -1,6 +1,7 @@
 //! The reports of the pipelines of a test.
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use mapper_core::counts::Counts;
 use mapper_pipeline::{CommittedTransaction, Observer};
@@ -15,6 +16,8 @@ struct Reports {
     transactions: u64,
     breaker: Option<String>,
     times_opened: u64,
+    /// What the mapper lacks, and how often it was unavailable.
+    outage: (Option<String>, u64),
 }
 
 impl Observed {
@@ -34,6 +37,11 @@ impl Observed {
     /// Why the breaker is open; `None` if it is closed.
     pub(super) fn breaker(&self) -> Option<String> {
         self.lock().breaker.clone()
+    }
+
+    /// What the mapper lacks now, and how often it was asked in vain.
+    pub(super) fn outage(&self) -> (Option<String>, u64) {
+        self.lock().outage.clone()
     }
 
     pub(super) fn times_opened(&self) -> u64 {
@@ -59,5 +67,14 @@ impl Observer for Watch {
 
     fn breaker_closed(&mut self, _: &str) {
         self.0.lock().breaker = None;
+    }
+
+    fn mapper_unavailable(&mut self, reason: &str, _: Duration) {
+        let outage = &mut self.0.lock().outage;
+        *outage = (Some(reason.to_owned()), outage.1 + 1);
+    }
+
+    fn mapper_available(&mut self) {
+        self.0.lock().outage.0 = None;
     }
 }

@@ -70,10 +70,11 @@ fn failures() -> impl Strategy<Value = FailurePolicy> {
 }
 
 fn script() -> impl Strategy<Value = Script> {
-    use Event::{Again, Die, Halt, Refused, Shutdown, Unanswered};
+    use Event::{Again, Die, Halt, Refused, Shutdown, Unanswered, Unavailable};
     let calls = vec![
         (Call::Fetch, vec![Again, Halt, Shutdown]),
         (Call::Attend, vec![Again, Halt, Shutdown]),
+        (Call::Prepare, vec![Unavailable, Shutdown]),
         (Call::Map, vec![Die]),
         (Call::Settle, vec![Again, Halt, Shutdown]),
         (Call::Rewind, vec![Again, Halt, Shutdown]),
@@ -95,8 +96,9 @@ fn script() -> impl Strategy<Value = Script> {
     proptest::collection::vec(prop_oneof![2 => trouble, 1 => revoke, 1 => swap], 0..8).prop_map(|mut script| {
         let mut agains = 0;
         script.retain(|(_, _, event)| {
-            agains += usize::from(matches!(event, Again | Unanswered));
-            !matches!(event, Again | Unanswered) || agains <= MOST_AGAIN
+            let waits = matches!(event, Again | Unanswered | Unavailable);
+            agains += usize::from(waits);
+            !waits || agains <= MOST_AGAIN
         });
         script
     })

@@ -5,6 +5,7 @@
 pub(super) enum Call {
     Fetch,
     Attend,
+    Prepare,
     Map,
     Settle,
     Rewind,
@@ -25,6 +26,8 @@ pub(super) enum Event {
     Shutdown,
     /// At a mapping: the process crashes during the call.
     Die,
+    /// At a preparation: the mapper lacks something.
+    Unavailable,
     /// Offers another version of the mapper.
     Swap,
     /// Offers another version on probation: if it fails, the version before is restored.

@@ -58,6 +58,7 @@ fn worker_beyond_the_limit_of_its_step_is_not_ready_then_not_alive() {
     let seconds = Duration::from_secs;
     workers.set_limits(StepLimits {
         starting: seconds(1),
+        preparing: seconds(7),
         mapping: seconds(100),
         producing: seconds(3),
         committing: seconds(40),
@@ -66,6 +67,7 @@ fn worker_beyond_the_limit_of_its_step_is_not_ready_then_not_alive() {
     });
     for (activity, limit) in [
         (Activity::Starting, 1),
+        (Activity::Preparing, 7),
         (Activity::Mapping, 100),
         (Activity::Producing, 3),
         (Activity::Committing, 40),
