@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Each crate with those of ours that it may depend on.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("mapper-core", &[]),
     ("mapper-api", &["mapper-core"]),
     ("mapper-audit", &["mapper-core", "mapper-api"]),
@@ -19,6 +19,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("mapper-runtime", &["mapper-core", "mapper-state", "mapper-pipeline"]),
     ("mapper-dead-letters", &["mapper-core", "mapper-api"]),
     ("mapper-schemas", &[]),
+    ("mapper-codec", &["mapper-core", "mapper-pipeline", "mapper-schemas"]),
     ("mapper-console", &["mapper-api", "mapper-terminal"]),
     ("mapper-telemetry", &["mapper-core", "mapper-pipeline"]),
     ("mapper-versions", &["mapper-core", "mapper-api", "mapper-state", "mapper-pipeline"]),
@@ -41,6 +42,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
             "mapper-dead-letters",
             "mapper-console",
             "mapper-schemas",
+            "mapper-codec",
         ],
     ),
 ];

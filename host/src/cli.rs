@@ -21,6 +21,7 @@ mod reference;
 mod remote;
 mod run;
 mod sandbox;
+mod schemas;
 mod service_links;
 mod settings;
 mod sources;

@@ -10,6 +10,7 @@ pub(crate) mod letter_filter;
 mod memory;
 mod pipeline;
 pub(crate) mod remote;
+pub(crate) mod schemas;
 mod swap;
 pub(crate) mod tracing;
 pub(crate) mod values;
@@ -43,6 +44,7 @@ pub use mapper_kafka::properties;
 pub use memory::MemoryBound;
 pub use pipeline::{DEFAULT_PIPELINE, PipelineSpec};
 pub use remote::{RemoteCommand, RemoteConfig};
+pub use schemas::{OutputSchema, Registration, RegistryConfig, RegistryUrl, SchemaConfig, SubjectSchema};
 pub use swap::SwapConfig;
 pub use webhook::WebhookUrl;
 

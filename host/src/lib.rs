@@ -20,6 +20,7 @@ pub mod memory;
 pub mod pipelines;
 pub mod remote;
 pub mod report;
+pub mod schema_registry;
 pub mod services;
 pub mod state_dir;
 pub mod swap;

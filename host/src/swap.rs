@@ -5,11 +5,11 @@ pub mod candidate;
 pub mod host;
 mod outlines;
 
-use mapper_runtime::PluginMapper;
+use crate::schema_registry::PipelineMapper;
 
 pub use active::ActivePlugin;
 pub use host::Versions;
 pub use outlines::Outlines;
 
 /// The versions of a running host.
-pub type Control = mapper_versions::Control<PluginMapper>;
+pub type Control = mapper_versions::Control<PipelineMapper>;

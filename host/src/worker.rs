@@ -7,6 +7,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::config::Delivery;
+use crate::schema_registry::PipelineMapper;
+use mapper_codec::{Codec, CodecMapper};
 use mapper_core::dead_letter::{DeadLetters, HeaderSet, Origin};
 use mapper_core::decision::Routes;
 use mapper_core::shutdown::{Cause, Halt, Shutdown};
@@ -46,6 +48,8 @@ pub struct Job {
     pub connect_timeout: Duration,
     /// The first plugin.
     pub plugin: Arc<Plugin>,
+    /// The codec of the pipeline, if it has one.
+    pub codec: Option<Arc<Codec>>,
     /// Creates spans.
     pub spans: Spans,
     /// Whether the group exists longer than this process, so that workers must leave it.
@@ -53,7 +57,7 @@ pub struct Job {
     /// The number of workers before their last commit.
     pub at_work: AtomicUsize,
     /// The slot of later versions.
-    pub slot: Arc<Slot<PluginMapper>>,
+    pub slot: Arc<Slot<PipelineMapper>>,
     /// The first version.
     pub active_version: Arc<ActiveVersion>,
     /// Whether outputs have headers with their version.
@@ -140,9 +144,10 @@ fn work(job: &Job, number: usize) -> Result<(), Halt> {
         .and(StepTrace::new(number))
         .and(TelemetryObserver::new(job.telemetry.clone(), number))
         .and(job.spans.of_worker(number));
+    let mapper = PluginMapper::new(job.plugin.clone()).observed_by(job.telemetry.guest_observer(number));
     let parts = Parts {
         source,
-        mapper: PluginMapper::new(job.plugin.clone()).observed_by(job.telemetry.guest_observer(number)),
+        mapper: CodecMapper::new(mapper, job.codec.as_deref()),
         sink,
         versions,
         in_flight: Box::new(WorkerMarker::new(job.markers.clone(), number)),

@@ -39,7 +39,7 @@ pub(crate) fn get(address: &str, path: &str) -> (u16, String) {
 }
 
 /// Repeats the request until the response satisfies the condition.
-fn until<T>(what: &str, mut look: impl FnMut() -> (bool, T)) -> T
+pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> (bool, T)) -> T
 where
     T: std::fmt::Debug,
 {

@@ -32,6 +32,7 @@ mod permissions;
 mod pipelines;
 mod reference;
 mod rejected;
+mod schemas;
 mod secure;
 mod stop;
 mod swap;

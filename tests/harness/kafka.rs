@@ -293,7 +293,7 @@ fn answers(probe: &BaseConsumer, cluster_id: Option<&str>) -> bool {
 ///
 /// PR_SET_PDEATHSIG goes by the *thread* that forked: a broker started from a test's thread would die with that
 /// test. So one thread starts them all and stays.
-fn spawn_bound(mut command: Command) -> Result<Child> {
+pub(crate) fn spawn_bound(mut command: Command) -> Result<Child> {
     type Job = (Command, mpsc::Sender<io::Result<Child>>);
     static SPAWNER: OnceLock<mpsc::Sender<Job>> = OnceLock::new();
     let parent = std::process::id();

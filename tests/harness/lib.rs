@@ -14,6 +14,7 @@ pub mod pages;
 pub mod plugins;
 pub mod promtool;
 pub mod reference;
+pub mod registry;
 pub mod secure;
 pub mod topics;
 pub mod webhook;

@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use mapper_api::map::{MapInput, MapRequest, MapResult};
 use mapper_author::cases;
+use mapper_codec::CodecMapper;
 use mapper_core::identity::{MAX_PLUGIN_BYTES, Version};
 use mapper_core::record::{Batch, NO_TIMESTAMP, Record};
 use mapper_core::shutdown::{Halt, Shutdown};
@@ -58,6 +59,8 @@ async fn map(
         serde_json::from_slice(&body)
             .map_err(|error| bad(format!("the body is not allowed: {error}. Send JSON such as {EXAMPLE}")))?
     };
+    // A record that somebody has written is what a plugin gets, which is decoded.
+    let codec = position.is_some().then(|| entry.codec()).flatten();
     let batch = batch(control, record, position)?;
     let guest = match plugin_base64 {
         Some(base64) => Guest::Uploaded(plugin(&base64)?),
@@ -72,10 +75,11 @@ async fn map(
             Guest::Uploaded(bytes) => letters.load(&bytes, cancel)?,
         };
         let (version, memory) = (Version::from(&plugin.identity), Arc::new(MemoryObserver::default()));
-        let mut mapper = PluginMapper::new(plugin).observed_by(memory.clone()).keeping_output();
+        let mapper = PluginMapper::new(plugin).observed_by(memory.clone()).keeping_output();
+        let mut mapper = CodecMapper::new(mapper, codec.as_deref());
         let case = |record: Record<'_>, verdict: Verdict<'_>| cases::write("from the playground", record, verdict);
         let result = map_record(&mut mapper, version, &batch, &routes, &memory, case);
-        Ok::<_, Halt>(MapResult { log: mapper.output().to_owned(), ..result })
+        Ok::<_, Halt>(MapResult { log: mapper.inner().output().to_owned(), ..result })
     });
     Ok(Json(mapped.await.map_err(not_mapped)?))
 }

@@ -134,6 +134,7 @@ pub(super) fn pipeline(sources: &Sources<'_>) -> Result<PipelineSpec, CliError> 
         limits: sandbox::limits(sources)?,
         grants: sandbox::grants(sources)?,
         failures: super::failures::config(sources)?,
+        schemas: super::schemas::config(sources)?,
         swap,
     };
     fits_budget(sources, &spec)?;

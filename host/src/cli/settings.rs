@@ -14,6 +14,7 @@ mod limits;
 mod output;
 mod pipelines;
 mod plugin;
+mod schemas;
 mod swap;
 mod topics;
 
@@ -97,6 +98,7 @@ pub(crate) static RUN: LazyLock<Vec<Setting>> = LazyLock::new(|| {
     [
         plugin::SETTINGS,
         topics::SETTINGS,
+        schemas::SETTINGS,
         delivery::SETTINGS,
         limits::SETTINGS,
         grants::SETTINGS,

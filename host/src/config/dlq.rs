@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::{GuestConfig, HeaderSet, LogConfig, Pairs};
+use super::{GuestConfig, HeaderSet, LogConfig, Pairs, SchemaConfig};
 use mapper_api::dead_letters::LetterGroupState;
 use mapper_dead_letters::Selection;
 
@@ -129,6 +129,8 @@ pub struct RedriveConfig {
     pub filter: LetterFilter,
     /// The topics for outputs, the default one first.
     pub outputs: Vec<String>,
+    /// How keys and values are decoded and encoded; `None` passes the bytes.
+    pub schemas: Option<SchemaConfig>,
     /// The ledger topic, if there is one.
     pub ledger: Option<String>,
     /// The consumer group of the pipeline, for the ledger.

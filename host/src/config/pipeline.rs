@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Delivery, Failures, InputPolicy, Pairs, SwapConfig};
+use super::{Delivery, Failures, InputPolicy, Pairs, SchemaConfig, SwapConfig};
 use mapper_core::input_topics::InputTopics;
 use mapper_runtime::{Grants, Limits};
 
@@ -74,6 +74,8 @@ pub struct PipelineSpec {
     pub grants: Grants,
     /// The policy for a plugin that fails repeatedly.
     pub failures: Failures,
+    /// How keys and values are decoded and encoded; `None` passes the bytes.
+    pub schemas: Option<SchemaConfig>,
     /// The settings of swaps of the plugin.
     pub swap: SwapConfig,
 }

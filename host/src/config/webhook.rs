@@ -85,7 +85,7 @@ fn is_loopback(host: &str) -> bool {
 }
 
 /// The bytes of a percent-encoded text.
-fn decode_percent(text: &str) -> Option<Vec<u8>> {
+pub(super) fn decode_percent(text: &str) -> Option<Vec<u8>> {
     let mut parts = text.split('%');
     let mut decoded = parts.next()?.as_bytes().to_vec();
     for part in parts {

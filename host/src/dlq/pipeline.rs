@@ -94,6 +94,7 @@ impl PipelineLetters {
         RedriveConfig {
             filter: options.filter,
             outputs: spec.output_topics().into_iter().map(str::to_owned).collect(),
+            schemas: spec.schemas.clone(),
             ledger: spec.ledger_topic.clone(),
             consumer_group: spec.group.clone(),
             guest,

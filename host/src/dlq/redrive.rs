@@ -38,6 +38,8 @@ use mapper_telemetry::StepTrace;
 
 use super::states::{Access, who};
 use crate::config::{RedriveConfig, RedriveTarget, StaleKeys};
+use crate::schema_registry;
+use mapper_codec::CodecMapper;
 use plan::Plan;
 use progress::{Progress, RedriveObserver};
 use reporter::RedriveReporter;
@@ -83,7 +85,9 @@ pub(crate) fn redrive_with(
         let version = Version::from(&plugin.identity);
         let active = ActiveVersion { term: 0, version, contract: plugin.identity.contract };
         let outputs: Vec<&str> = config.outputs.iter().map(String::as_str).collect();
-        return run(access, config, &outputs, (PluginMapper::new(plugin), active, true), (reporter, by), shutdown);
+        let codec = schema_registry::build_for_redrive(config, shutdown)?;
+        let mapper = CodecMapper::new(PluginMapper::new(plugin), codec.as_deref());
+        return run(access, config, &outputs, (mapper, active, true), (reporter, by), shutdown);
     }
     // The first pass finds the topics.
     let sources = Plan::read(&access, &config.filter, config.max_attempts)?.sources;

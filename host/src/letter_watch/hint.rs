@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 
 use mapper_api::dead_letters::LetterGroupState;
+use mapper_codec::{Codec, CodecMapper};
 use mapper_core::dead_letter::DeadLetter;
 use mapper_core::decision::{Decision, Routes, decide};
 use mapper_core::record::{Batch, NO_TIMESTAMP};
@@ -23,6 +24,7 @@ use mapper_telemetry::RedriveHint;
 use mapper_versions::priority;
 
 use super::LetterWatch;
+use crate::schema_registry::PipelineMapper;
 use crate::swap::ActivePlugin;
 
 pub(crate) use command::RedriveCommand;
@@ -39,6 +41,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a test needs.
 pub(crate) struct Hints {
     pub(crate) active: ActivePlugin,
+    pub(crate) codec: Option<Arc<Codec>>,
     pub(crate) routes: Arc<Routes>,
     pub(crate) command: RedriveCommand,
 }
@@ -46,7 +49,7 @@ pub(crate) struct Hints {
 /// The version that is tested.
 struct Tested {
     digest: String,
-    mapper: PluginMapper,
+    mapper: PipelineMapper,
 }
 
 /// The letters of a group that were mapped.
@@ -88,8 +91,8 @@ impl Hints {
         groups.retain(|group| group.state != LetterGroupState::Muted);
         groups.sort_by_key(|group| std::cmp::Reverse(group.open));
         let (deadline, mut found, mut tested) = (Instant::now() + TIME_LIMIT, Vec::new(), 0);
-        let mut version =
-            Tested { digest: plugin.identity.digest.to_string(), mapper: PluginMapper::new(plugin.clone()) };
+        let mapper = CodecMapper::new(PluginMapper::new(plugin.clone()), self.codec.as_deref());
+        let mut version = Tested { digest: plugin.identity.digest.to_string(), mapper };
         let is_over = || shutdown.requested() || Instant::now() >= deadline;
         for group in groups.iter().take(MAX_GROUPS).take_while(|_| !is_over()) {
             tested += 1;
@@ -153,7 +156,7 @@ impl Hints {
         Ok(tried)
     }
 
-    fn passes(&self, mapper: &mut PluginMapper, record: &Batch) -> bool {
+    fn passes(&self, mapper: &mut PipelineMapper, record: &Batch) -> bool {
         let mut verdicts = Verdicts::default();
         mapper.map(record, &mut verdicts);
         let now_ms = Utc::now().timestamp_millis();

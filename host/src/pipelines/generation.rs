@@ -10,12 +10,14 @@ use super::supervise::{Drained, Workers, supervise};
 use crate::committed;
 use crate::config::PipelineSpec;
 use crate::letter_watch::{Hints, LetterWatch, RedriveCommand};
+use crate::schema_registry;
 use crate::swap::candidate::PluginLoader;
 use crate::swap::{ActivePlugin, Versions};
 use crate::threads::spawn_watcher;
 use crate::topics::{TopicReporter, TopicWatch};
 use crate::worker::{self, Job};
 use mapper_author::guest::build_if_absent;
+use mapper_codec::Codec;
 use mapper_core::identity::Identity;
 use mapper_core::shutdown::{Cause, Halt, Shutdown};
 use mapper_kafka::{InputContext, step_limits};
@@ -95,6 +97,7 @@ struct Prepared {
     engine: Arc<Engine>,
     plugin: Arc<Plugin>,
     kafka: Kafka,
+    codec: Option<Arc<Codec>>,
     /// The workers end before the threads that watch them.
     workers_end: Shutdown,
 }
@@ -120,7 +123,8 @@ fn prepare(
         return Ok(None);
     }
     let ((engine, plugin), kafka) = (plugin?, kafka?);
-    Ok(Some(Prepared { engine, plugin, kafka, workers_end }))
+    let codec = schema_registry::build_for(spec, shutdown)?;
+    Ok(Some(Prepared { engine, plugin, kafka, codec, workers_end }))
 }
 
 /// Loads the plugin. Any of these shutdowns cancels its compilation, and that of later versions.
@@ -147,7 +151,7 @@ impl Prepared {
         entry: &Arc<Entry>,
         signals: &Signals,
     ) -> Result<Started, Halt> {
-        let Self { engine, plugin, kafka, workers_end } = self;
+        let Self { engine, plugin, kafka, codec, workers_end } = self;
         let telemetry = &entry.telemetry;
         let identity = &plugin.identity;
         tracing::info!(
@@ -185,11 +189,13 @@ impl Prepared {
             .unwrap_or_default();
         let active = ActivePlugin::new(plugin.clone());
         entry.set_active_plugin(active.clone());
+        entry.set_codec(codec.clone());
         let loader = PluginLoader {
             engine,
             settings: spec.set.to_vec(),
             plugin_file: spec.plugin.clone(),
             setup: kafka.setup.clone(),
+            codec: codec.clone(),
             active: active.clone(),
             telemetry: telemetry.clone(),
         };
@@ -239,6 +245,7 @@ impl Prepared {
             markers,
             connect_timeout: spec.connect_timeout,
             plugin,
+            codec: codec.clone(),
             spans: spans.clone(),
             leaves_group: cluster.is_durable,
             at_work: spec.workers.into(),
@@ -253,7 +260,7 @@ impl Prepared {
         let watch_letters = || LetterWatch::new(kafka.settings.clone(), topics, telemetry.clone(), index);
         let letters = cluster.is_durable.then(watch_letters);
         let command = RedriveCommand::new(spec, &cluster.brokers);
-        let hints = Hints { active, routes: kafka.routes.clone(), command };
+        let hints = Hints { active, codec, routes: kafka.routes.clone(), command };
         let letters = letters.flatten().map(|letters| (letters, hints));
         Ok(Started { job: Arc::new(job), kafka, versions, watch, letters, spans, workers_end, _claim: claim })
     }

@@ -13,6 +13,7 @@ use crate::config::RunSettings;
 use crate::dlq::{Lookups, PipelineLetters, RedriveJobs, Scans};
 use crate::swap::{ActivePlugin, Control, Outlines};
 use mapper_api::settings::SettingInForce;
+use mapper_codec::Codec;
 use mapper_runtime::Plugin;
 use mapper_telemetry::alerts::AlertCounts;
 use mapper_telemetry::{Telemetry, Threads, Work};
@@ -176,6 +177,7 @@ pub struct Entry {
     pub telemetry: Arc<Telemetry>,
     versions: OnceLock<Arc<Control>>,
     active_plugin: OnceLock<ActivePlugin>,
+    codec: OnceLock<Option<Arc<Codec>>>,
     letters: OnceLock<Arc<PipelineLetters>>,
     state: Mutex<State>,
 }
@@ -196,6 +198,7 @@ impl Entry {
             telemetry: Arc::default(),
             versions: OnceLock::new(),
             active_plugin: OnceLock::new(),
+            codec: OnceLock::new(),
             letters: OnceLock::new(),
             state: Mutex::new(State::Starting),
         };
@@ -254,6 +257,16 @@ impl Entry {
     /// Sets where the plugin of its workers is found.
     pub(crate) fn set_active_plugin(&self, active: ActivePlugin) {
         let _ = self.active_plugin.set(active);
+    }
+
+    /// The codec of its records, if it has one.
+    pub(crate) fn codec(&self) -> Option<Arc<Codec>> {
+        self.codec.get().cloned().flatten()
+    }
+
+    /// Sets the codec of its records. A generation has the same settings to its end.
+    pub(crate) fn set_codec(&self, codec: Option<Arc<Codec>>) {
+        let _ = self.codec.set(codec);
     }
 
     /// Its dead letters, once its thread has started.

@@ -15,8 +15,10 @@ use mapper_versions::tryout::{Compared, Trial};
 use serde_json::Value;
 
 use super::ActivePlugin;
+use crate::schema_registry::PipelineMapper;
 use mapper_author::cases::{self, Case};
 use mapper_author::project;
+use mapper_codec::{Codec, CodecMapper};
 use mapper_core::record::Positions;
 use mapper_kafka::setup::Setup;
 use mapper_runtime::{Effort, Engine, LoadError, Plugin, PluginMapper, Stage};
@@ -34,9 +36,16 @@ pub struct PluginLoader {
     pub plugin_file: PathBuf,
     /// Reads committed offsets.
     pub setup: Arc<Setup>,
+    /// The codec of the pipeline, if it has one.
+    pub codec: Option<Arc<Codec>>,
     pub active: ActivePlugin,
     /// Shows the active plugin.
     pub telemetry: Arc<Telemetry>,
+}
+
+fn prepared(plugin: &Arc<Plugin>) -> Result<PluginMapper, Refusal> {
+    PluginMapper::prepared(plugin.clone())
+        .map_err(|failure| Refusal::new(Step::Configure, format!("failed to create an instance: {}", failure.text())))
 }
 
 /// The step and the reason why a plugin can't be used.
@@ -51,7 +60,7 @@ pub(crate) fn refusal(error: LoadError) -> Refusal {
 
 impl VersionLoader for PluginLoader {
     type Plugin = Plugin;
-    type Mapper = PluginMapper;
+    type Mapper = PipelineMapper;
 
     fn load(&self, bytes: &[u8]) -> Result<Plugin, Refusal> {
         Plugin::from_bytes(&self.engine, bytes, &self.settings, Effort::OneThread).map_err(refusal)
@@ -61,14 +70,13 @@ impl VersionLoader for PluginLoader {
         &plugin.identity
     }
 
-    fn create_mapper(&self, plugin: &Arc<Plugin>, worker: Option<usize>) -> Result<PluginMapper, Refusal> {
-        let mapper = PluginMapper::prepared(plugin.clone()).map_err(|failure| {
-            Refusal::new(Step::Configure, format!("failed to create an instance: {}", failure.text()))
-        })?;
-        Ok(match worker {
+    fn create_mapper(&self, plugin: &Arc<Plugin>, worker: Option<usize>) -> Result<PipelineMapper, Refusal> {
+        let mapper = prepared(plugin)?;
+        let mapper = match worker {
             Some(worker) => mapper.observed_by(self.telemetry.guest_observer(worker)),
             None => mapper,
-        })
+        };
+        Ok(CodecMapper::new(mapper, self.codec.as_deref()))
     }
 
     fn run_cases(&self, plugin: &Plugin, trial: &mut Trial) -> Result<(), Refusal> {
@@ -80,7 +88,8 @@ impl VersionLoader for PluginLoader {
                 let run = &file.cases[range];
                 // Each pipeline has its own settings.
                 let plugin = plugin.with_settings(&run[0].merge_settings(&self.settings)).map_err(refusal)?;
-                let mut mapper = self.create_mapper(&Arc::new(plugin), None)?;
+                // Cases have what a plugin gets, which is decoded.
+                let mut mapper = prepared(&Arc::new(plugin))?;
                 for case in run {
                     if trial.is_over() {
                         return Ok(());

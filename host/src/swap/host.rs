@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use super::Control;
 use super::candidate::PluginLoader;
 use crate::config::{Delivery, PipelineSpec};
+use crate::schema_registry::PipelineMapper;
 use crate::threads::{Panicked, spawn_essential, spawn_watcher};
 use mapper_core::decision::Routes;
 use mapper_core::identity::Digest;
 use mapper_core::shutdown::{Halt, Shutdown};
 use mapper_core::topic_table::TopicTable;
-use mapper_runtime::{Plugin, PluginMapper};
+use mapper_runtime::Plugin;
 use mapper_state::StateClaim;
 use mapper_state::files;
 use mapper_state::files::PLUGIN_LIMIT;
@@ -37,7 +38,7 @@ const END_POLL: Duration = Duration::from_millis(5);
 /// The versions of one generation.
 pub struct Versions {
     /// The slot of the workers.
-    pub slot: Arc<Slot<PluginMapper>>,
+    pub slot: Arc<Slot<PipelineMapper>>,
     /// The version to begin with.
     pub active_version: Arc<ActiveVersion>,
     /// The control for the admin server.

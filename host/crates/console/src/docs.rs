@@ -29,6 +29,7 @@ pub(crate) const PAGES: &[(&str, &str)] = embedded!(
     "operations.md",
     "performance.md",
     "pipelines.md",
+    "schemas.md",
     "security.md",
     "settings.md",
     "simulation.md",

@@ -62,7 +62,7 @@ impl HeaderTable {
         self.ends.push(self.names.len() as u32);
     }
 
-    fn slice(&self, records: Range<usize>) -> Self {
+    pub fn slice(&self, records: Range<usize>) -> Self {
         if self.ends.is_empty() {
             return Self::default();
         }

@@ -1,5 +1,7 @@
 //! The verdicts of a mapper on a batch, in flat columns that are checked before use.
 
+mod slice;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -24,10 +26,14 @@ pub enum FailureKind {
     Undeliverable,
     /// The record crashed the host several times. The mapper does not get it any more.
     HostCrash,
+    /// The key or the value does not fit its schema, or has none. The mapper does not get the record.
+    Undecodable,
+    /// An output does not fit its schema.
+    Unencodable,
 }
 
 impl FailureKind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Rejected,
         Self::Trap,
         Self::Timeout,
@@ -36,6 +42,8 @@ impl FailureKind {
         Self::Oversize,
         Self::Undeliverable,
         Self::HostCrash,
+        Self::Undecodable,
+        Self::Unencodable,
     ];
 
     pub fn name(self) -> &'static str {
@@ -48,6 +56,8 @@ impl FailureKind {
             Self::Oversize => "oversize",
             Self::Undeliverable => "undeliverable",
             Self::HostCrash => "host-crash",
+            Self::Undecodable => "undecodable",
+            Self::Unencodable => "unencodable",
         }
     }
 }
@@ -63,6 +73,8 @@ pub enum Blame {
     Topic,
     /// The guest was not called: it crashed the host before.
     Host,
+    /// The guest was not called: the record does not fit its schema.
+    Input,
 }
 
 impl FailureKind {
@@ -70,9 +82,10 @@ impl FailureKind {
     pub fn blame(self) -> Blame {
         match self {
             Self::Trap | Self::Timeout | Self::OutOfMemory => Blame::Guest,
-            Self::Rejected | Self::InvalidOutput | Self::Oversize => Blame::Record,
+            Self::Rejected | Self::InvalidOutput | Self::Oversize | Self::Unencodable => Blame::Record,
             Self::Undeliverable => Blame::Topic,
             Self::HostCrash => Blame::Host,
+            Self::Undecodable => Blame::Input,
         }
     }
 
@@ -376,6 +389,11 @@ impl Verdicts {
     /// The parts, in the order of the records.
     pub fn parts(&self) -> &[Part] {
         &self.parts
+    }
+
+    /// Takes the parts, in the order of the records.
+    pub fn drain(&mut self) -> impl Iterator<Item = Part> {
+        self.parts.drain(..)
     }
 
     /// The verdicts, in the order of the records.

@@ -92,6 +92,28 @@ pub trait SchemaSource: Send + Sync {
     fn register(&self, subject: &str, schema: &SchemaText) -> Result<u32, LookupError>;
 }
 
+impl<S: SchemaSource + ?Sized> SchemaSource for Arc<S> {
+    fn by_id(&self, id: u32) -> Result<SchemaText, LookupError> {
+        (**self).by_id(id)
+    }
+
+    fn by_guid(&self, guid: [u8; 16]) -> Result<SchemaText, LookupError> {
+        (**self).by_guid(guid)
+    }
+
+    fn latest(&self, subject: &str) -> Result<SubjectVersion, LookupError> {
+        (**self).latest(subject)
+    }
+
+    fn version(&self, subject: &str, version: u32) -> Result<SubjectVersion, LookupError> {
+        (**self).version(subject, version)
+    }
+
+    fn register(&self, subject: &str, schema: &SchemaText) -> Result<u32, LookupError> {
+        (**self).register(subject, schema)
+    }
+}
+
 /// Why a schema can't be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnusableSchema {

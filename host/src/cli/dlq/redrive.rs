@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::super::sources::Sources;
-use super::super::{author, failures, readers, topics};
+use super::super::{author, failures, readers, schemas, topics};
 use super::{CliError, filter, settings};
 use crate::config::{
     DEFAULT_MAX_ATTEMPTS, Delivery, DlqCommand, HistoryPlace, RedriveConfig, RedriveTarget, StaleKeys, StateFilter,
@@ -143,6 +143,7 @@ pub(super) fn config(name: &str, matches: &ArgMatches, sources: &Sources<'_>) ->
     let config = RedriveConfig {
         filter,
         outputs: [topics.output].into_iter().chain(topics.extra).collect(),
+        schemas: schemas::config_without_registrations(sources)?,
         ledger: sources.optional("ledger-topic", values::topic)?,
         consumer_group: place.group,
         guest: author::guest(sources)?,

@@ -8,7 +8,7 @@ use super::author::guest;
 use super::kafka::{self, BROKERS_TEXT, CONNECT_TIMEOUT, KAFKA_ALLOW_CODE, KAFKA_PAIRS};
 use super::output::{self, CONFIG, LOG_FORMAT};
 use super::topics::{DEAD_LETTER_TOPIC, STATE_TOPIC};
-use super::{RUN, Setting, failures, setting};
+use super::{RUN, Setting, failures, schemas, setting};
 
 /// The progress is shown in another way.
 const LOG_LEVEL: Setting = setting(output::HEADING, "log-level", "LEVEL", Text, Value("warn"), output::LOG_LEVEL_TEXT);
@@ -35,6 +35,7 @@ pub(crate) static REDRIVE: LazyLock<Vec<Setting>> = LazyLock::new(|| {
         .chain(listed(&TOPICS))
         .chain(listed(&COMMITS))
         .chain(guest)
+        .chain(schemas::SETTINGS.iter().copied().filter(|setting| setting.name != "register-schema"))
         .chain(failures::SETTINGS.iter().copied())
         .chain(DLQ.iter().copied())
         .collect()

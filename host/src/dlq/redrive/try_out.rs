@@ -7,6 +7,7 @@ use chrono::Utc;
 
 use mapper_api::redrives::{LeftOutLetters, LetterTryOut, NewFailure, TriedLetter};
 use mapper_author::Outcome;
+use mapper_codec::CodecMapper;
 use mapper_core::dead_letter::fingerprint_of;
 use mapper_core::decision::{Decision, Routes, decide};
 use mapper_core::record::{Batch, Record};
@@ -24,6 +25,7 @@ use super::source::{InPipeline, LetterSource};
 use super::stale::NewestOutputs;
 use super::terminal::print_left_out;
 use crate::config::{RedriveConfig, VersionChoice};
+use crate::schema_registry::{self, PipelineMapper};
 
 const WAIT: Duration = Duration::from_millis(200);
 /// The number of records that are shown for each kind of result.
@@ -58,7 +60,8 @@ pub(crate) fn try_letters(
     plugin: Arc<Plugin>,
     shutdown: &Shutdown,
 ) -> Result<(LetterTryOut, LeftOutLetters), Halt> {
-    let mut mapper = PluginMapper::new(plugin);
+    let codec = schema_registry::build_for_redrive(config, shutdown)?;
+    let mut mapper = CodecMapper::new(PluginMapper::new(plugin), codec.as_deref());
     let outputs: Vec<&str> = config.outputs.iter().map(String::as_str).collect();
     let routes = access.setup().read_routes(&outputs, &access.dead_letters, None)?;
     let plan = Plan::read(access, &config.filter, config.max_attempts)?;
@@ -92,7 +95,7 @@ pub(crate) fn try_letters(
 
 fn add_batch(
     tried: &mut LetterTryOut,
-    mapper: &mut PluginMapper,
+    mapper: &mut PipelineMapper,
     batch: &Batch,
     before: &[(String, String)],
     routes: &Routes,

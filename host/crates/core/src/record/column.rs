@@ -58,10 +58,22 @@ impl Column {
             self.marks.push(mark);
         }
         self.bytes.extend_from_slice(item);
+        self.push_end();
+    }
+
+    fn push_end(&mut self) {
         self.ends.push(u32::try_from(self.bytes.len()).expect("a batch is bounded far below 4 GiB"));
     }
 
-    pub(super) fn slice(&self, range: Range<usize>) -> Self {
+    /// Ends an item whose bytes were appended to [`Column::bytes`] since the item before.
+    pub fn end_item(&mut self) {
+        if !self.marks.is_empty() {
+            self.marks.push(BYTES);
+        }
+        self.push_end();
+    }
+
+    pub(crate) fn slice(&self, range: Range<usize>) -> Self {
         let bytes = extent(&self.ends, range.clone());
         let marks = if self.marks.is_empty() { &[][..] } else { &self.marks[range.clone()] };
         Self { ends: rebase(&self.ends[range], bytes.start), bytes: self.bytes[bytes].to_vec(), marks: marks.to_vec() }

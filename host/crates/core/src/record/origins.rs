@@ -33,7 +33,7 @@ impl Origins {
         self.failures.clear();
     }
 
-    pub(super) fn slice(&self, range: Range<usize>) -> Self {
+    pub fn slice(&self, range: Range<usize>) -> Self {
         Self {
             topics: self.topics.clone(),
             partitions: self.partitions[range.clone()].to_vec(),

@@ -22,7 +22,7 @@ impl GuestHealth {
         match kind.blame() {
             Blame::Guest => Some(Self::Faulty),
             Blame::Record => Some(Self::Healthy),
-            Blame::Topic | Blame::Host => None,
+            Blame::Topic | Blame::Host | Blame::Input => None,
         }
     }
 }
