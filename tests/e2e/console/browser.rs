@@ -154,17 +154,26 @@ impl Tab {
     /// Clicks a button or a link with this text.
     pub(super) async fn click(&self, text: &str) {
         let path = format!("//button[normalize-space()='{text}'] | //a[normalize-space()='{text}']");
-        match self.client.wait().at_most(SOON).for_element(Locator::XPath(&path)).await {
-            Ok(element) => element.click().await.unwrap_or_else(|error| panic!("{text}: {error}")),
-            Err(error) => panic!("{text}: {error}:\n{}", self.text().await),
-        }
+        self.click_at(Locator::XPath(&path), text).await;
     }
 
     /// Clicks the first element of an XPath.
     pub(super) async fn click_on_path(&self, path: &str) {
-        match self.client.wait().at_most(SOON).for_element(Locator::XPath(path)).await {
-            Ok(element) => element.click().await.unwrap_or_else(|error| panic!("{path}: {error}")),
-            Err(error) => panic!("{path}: {error}:\n{}", self.text().await),
+        self.click_at(Locator::XPath(path), path).await;
+    }
+
+    /// Clicks an element. A live page can replace it before the click, which then reaches nothing: as a person does, it clicks again.
+    async fn click_at(&self, locator: Locator<'_>, what: &str) {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let element = match self.client.wait().at_most(SOON).for_element(locator).await {
+                Ok(element) => element,
+                Err(error) => panic!("{what}: {error}:\n{}", self.text().await),
+            };
+            match element.click().await {
+                Err(error) if error.is_stale_element_reference() && Instant::now() < deadline => {}
+                clicked => return clicked.unwrap_or_else(|error| panic!("{what}: {error}")),
+            }
         }
     }
 
@@ -178,7 +187,7 @@ impl Tab {
 
     /// Clicks the first element.
     pub(super) async fn click_on(&self, css: &str) {
-        self.element(css).await.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
+        self.click_at(Locator::Css(css), css).await;
     }
 
     pub(super) async fn clear(&self, css: &str) {
