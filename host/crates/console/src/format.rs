@@ -94,16 +94,6 @@ pub(crate) fn safe(text: &str) -> Cow<'_, str> {
     escape::text(text)
 }
 
-/// A word of a POSIX shell, for the command line that does the same as a page.
-pub(crate) fn shell_word(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./@:,=…".contains(c);
-    if !word.is_empty() && word.chars().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
 /// Untrusted text of at most this many characters.
 pub(crate) fn excerpt(text: &str, max_chars: usize) -> String {
     match text.char_indices().nth(max_chars) {

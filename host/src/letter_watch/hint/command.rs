@@ -1,8 +1,7 @@
 //! The command that redrives a group of a pipeline.
 
-use std::borrow::Cow;
-
 use mapper_telemetry::About;
+use mapper_terminal::shell::quoted;
 
 use crate::config::PipelineSpec;
 
@@ -36,27 +35,5 @@ impl RedriveCommand {
         let file = about.plugin().map(|plugin| plugin.file.display().to_string()).unwrap_or_default();
         let more = if self.has_more { " …" } else { "" };
         format!("mapper-host dlq redrive --group {fingerprint} --plugin {}{}{more}", quoted(&file), self.flags)
-    }
-}
-
-/// A word of a shell.
-fn quoted(text: &str) -> Cow<'_, str> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-:,@[]+=".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return text.into();
-    }
-    format!("'{}'", text.replace('\'', r"'\''")).into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn word_is_quoted_if_a_shell_would_change_it() {
-        assert_eq!(quoted("/plugins/my-mapper_1.wasm"), "/plugins/my-mapper_1.wasm");
-        assert_eq!(quoted("my mapper.wasm"), "'my mapper.wasm'");
-        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
-        assert_eq!(quoted(""), "''");
     }
 }

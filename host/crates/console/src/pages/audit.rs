@@ -7,12 +7,13 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use mapper_api::audit::{AuditReport, AuditedPartition, FindingKind};
 use mapper_api::settings::{SettingInForce, SettingSource};
+use mapper_terminal::shell::quoted;
 use maud::{Markup, html};
 use serde::Deserialize;
 
 use crate::Console;
 use crate::api::{Client, escaped, of_pipeline};
-use crate::format::{count, safe, shell_word};
+use crate::format::{count, safe};
 use crate::frame::{Frame, Tab, facts};
 use crate::session::Session;
 
@@ -222,7 +223,7 @@ fn verdict(partition: &AuditedPartition, report: &AuditReport) -> (&'static str,
 /// The command that does the same. Properties of `--kafka` may be secret.
 fn command(settings: &[SettingInForce], since: Option<&str>) -> String {
     let mut command = "mapper-host audit".to_owned();
-    let mut add = |name: &str, value: &str| command += &format!(" --{name} {}", shell_word(value));
+    let mut add = |name: &str, value: &str| command += &format!(" --{name} {}", quoted(value));
     for name in OF_AUDIT {
         // The group of a pipeline of a file is a default there, and not one of the command.
         let is_given = |setting: &&SettingInForce| name == "group" || setting.source != SettingSource::Default;

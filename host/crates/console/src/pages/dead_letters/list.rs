@@ -6,13 +6,14 @@ use axum::Extension;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use mapper_api::dead_letters::{Letter, LetterGroupState, LetterPage};
+use mapper_terminal::shell::quoted;
 use maud::{Markup, html};
 use serde::Deserialize;
 
 use super::frame;
 use crate::Console;
 use crate::api::{escaped, of_pipeline};
-use crate::format::{count, excerpt, safe, shell_word, time};
+use crate::format::{count, excerpt, safe, time};
 use crate::frame::Frame;
 use crate::session::Session;
 
@@ -71,7 +72,7 @@ impl Filter {
         let flag = |(name, value): (&str, &str)| {
             let name = if name == "version" { "failed-in" } else { name };
             let separator = if value.starts_with('-') { '=' } else { ' ' };
-            format!(" --{name}{separator}{}", shell_word(value))
+            format!(" --{name}{separator}{}", quoted(value))
         };
         format!("mapper-host dlq list{}", self.given().map(flag).collect::<String>())
     }
