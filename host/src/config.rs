@@ -4,6 +4,7 @@ pub(crate) mod admin;
 mod audit;
 pub(crate) mod brokers;
 mod console;
+mod credentials;
 mod dlq;
 mod failures;
 pub(crate) mod letter_filter;

@@ -3,14 +3,12 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use mapper_schemas::{AvroOptions, Format, InputFormat, UnknownFields};
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;
 
+use super::credentials;
 use super::values::Read;
-use super::webhook::decode_percent;
 
 const URLS_ALLOWED: &str =
     "give one or more http:// or https:// URLs with commas between them, such as http://localhost:8081";
@@ -105,16 +103,7 @@ fn read_url(text: &str) -> Option<RegistryUrl> {
     if !is_http || given.host().is_none_or(str::is_empty) || given.query().is_some() {
         return None;
     }
-    let whole = given.authority()?.as_str();
-    let (credentials, server) = whole.rsplit_once('@').map_or((None, whole), |(user, rest)| (Some(user), rest));
-    let has_port = server.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
-    if has_port && given.port_u16().is_none_or(|port| port == 0) {
-        return None;
-    }
-    let authorization = match credentials {
-        Some(credentials) => Some(format!("Basic {}", STANDARD.encode(decode_percent(credentials)?))),
-        None => None,
-    };
+    let (server, authorization) = credentials::split(&given)?;
     let path = given.path().trim_end_matches('/');
     Some(RegistryUrl { url: format!("{}://{server}{path}", given.scheme_str()?), authorization })
 }
@@ -187,6 +176,9 @@ pub(crate) fn registration(text: &str) -> Read<Registration> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     #[test]

@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;
 
+use super::credentials;
 use super::values::Read;
 
 const ALLOWED: &str = "give an https:// URL, such as https://alerts.example.com/hook, or an http:// URL of this machine, such as \
@@ -57,21 +56,13 @@ pub(crate) fn url(text: &str) -> Read<WebhookUrl> {
 
 fn read(text: &str) -> Option<WebhookUrl> {
     let given: Uri = text.parse().ok()?;
-    let (host, whole) = (given.host()?.to_owned(), given.authority()?.as_str().to_owned());
+    let host = given.host()?.to_owned();
     let is_allowed =
         given.scheme() == Some(&Scheme::HTTPS) || given.scheme() == Some(&Scheme::HTTP) && is_loopback(&host);
     if host.is_empty() || !is_allowed {
         return None;
     }
-    let (credentials, receiver) = whole.rsplit_once('@').map_or((None, &*whole), |(user, rest)| (Some(user), rest));
-    let has_port = receiver.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
-    if has_port && given.port_u16().is_none_or(|port| port == 0) {
-        return None;
-    }
-    let authorization = match credentials {
-        Some(credentials) => Some(format!("Basic {}", STANDARD.encode(decode_percent(credentials)?))),
-        None => None,
-    };
+    let (receiver, authorization) = credentials::split(&given)?;
     let mut parts = given.into_parts();
     parts.authority = Some(receiver.parse().ok()?);
     Some(WebhookUrl { url: Uri::from_parts(parts).ok()?, authorization })
@@ -84,19 +75,11 @@ fn is_loopback(host: &str) -> bool {
         || address.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
-/// The bytes of a percent-encoded text.
-pub(super) fn decode_percent(text: &str) -> Option<Vec<u8>> {
-    let mut parts = text.split('%');
-    let mut decoded = parts.next()?.as_bytes().to_vec();
-    for part in parts {
-        decoded.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
-        decoded.extend_from_slice(&part.as_bytes()[2..]);
-    }
-    Some(decoded)
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     #[test]
