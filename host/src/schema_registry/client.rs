@@ -15,14 +15,12 @@ use crate::config::{RegistryConfig, RegistryUrl};
 /// A file with certificates or a key.
 const PEM_FILE: Limit = Limit::new("certificates or a key", 1 << 20);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// The time-out of a request. All servers together have [`mapper_pipeline::PREPARE_LIMIT`].
+/// The time-out of a request to one server.
 const TIMEOUT: Duration = Duration::from_secs(4);
 /// After a failure, further requests fail at once for this time: all workers would wait for the same server one after the other.
 const COOL_DOWN: Duration = Duration::from_millis(500);
 /// The most bytes of an answer.
 const MAX_ANSWER_BYTES: u64 = 8 << 20;
-/// Statuses below 500 after which another attempt can succeed: a time-out, and too many requests.
-const TEMPORARY: [u16; 2] = [408, 429];
 /// What the registry may answer in.
 const ACCEPT: &str = "application/vnd.schemaregistry.v1+json, application/json";
 
@@ -86,7 +84,7 @@ impl HttpRegistry {
         let mut reason: Arc<str> = "it has no URL".into();
         for url in &self.urls {
             match self.send(url, path, body) {
-                Ok(answer) if answer.status < 500 && !TEMPORARY.contains(&answer.status) => {
+                Ok(answer) if !answer.is_temporary() => {
                     *self.last_failure() = None;
                     return Ok(answer);
                 }

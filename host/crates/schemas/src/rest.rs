@@ -25,6 +25,13 @@ pub struct Answer {
     pub body: Vec<u8>,
 }
 
+impl Answer {
+    /// Whether the same request can succeed later: a time-out, too many requests, or an error of the server.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self.status, 408 | 429 | 500..=599)
+    }
+}
+
 /// Sends requests to a registry. `path` starts with a slash, and follows the URL of the registry.
 pub trait Transport: Send + Sync {
     /// # Errors
@@ -158,7 +165,7 @@ fn read<J: for<'de> Deserialize<'de>>(answer: &Answer) -> Result<J, LookupError>
         404 => Err(LookupError::Refused(
             format!("{said}, without a code of a schema registry. Check the URL of the registry").into(),
         )),
-        408 | 429 | 500..=599 => Err(LookupError::Unavailable(said.into())),
+        _ if answer.is_temporary() => Err(LookupError::Unavailable(said.into())),
         401 | 403 => Err(LookupError::Refused(format!("{said}. Check the credentials for the registry").into())),
         _ => Err(LookupError::Refused(said.into())),
     }
