@@ -140,7 +140,7 @@ impl Plugin {
         file: File<'_>,
         settings: &[(String, String)],
     ) -> Result<Self, LoadError> {
-        let prepared = prepare(engine, component).map_err(LoadError::compile)?;
+        let (prepared, outline) = prepare(engine, component).map_err(LoadError::compile)?;
         let identity = Identity {
             name: String::new(),
             version: String::new(),
@@ -156,7 +156,7 @@ impl Plugin {
             line_budget: Arc::default(),
             symbols: Arc::new(Symbols::from_component(file.bytes)),
             identity,
-            outline: Arc::new(Outline::from_component(engine, component)),
+            outline: Arc::new(outline),
         })
     }
 
@@ -240,11 +240,12 @@ pub(super) fn imports(engine: &Engine, component: &Component) -> Vec<Import> {
     component.component_type().imports(&engine.wasmtime).map(|(name, _)| Import::classify(name)).collect()
 }
 
-fn prepare(engine: &Engine, component: &Component) -> Result<Prepared, String> {
+fn prepare(engine: &Engine, component: &Component) -> Result<(Prepared, Outline), String> {
     let wasmtime = &engine.wasmtime;
-    let world = Exports::from_component(wasmtime, component).world()?;
+    let (imports, exports) = (imports(engine, component), Exports::from_component(wasmtime, component));
+    let world = exports.world()?;
     contract::check_functions(wasmtime, component, world)?;
-    imports::check(&imports(engine, component))?;
+    imports::check(&imports)?;
     let linker = linker(wasmtime).map_err(|error| format!("{error:#}"))?;
     let pre = linker
         .instantiate_pre(component)
@@ -253,7 +254,8 @@ fn prepare(engine: &Engine, component: &Component) -> Result<Prepared, String> {
         World::Batch => batch_world::MapperBatchPre::new(pre).map(Prepared::Batch),
         World::Record => record_world::MapperPre::new(pre).map(Prepared::Record),
     };
-    prepared.map_err(|error| format!("does not implement wit/mapper.wit: {}", error_chain(&error)))
+    let prepared = prepared.map_err(|error| format!("does not implement wit/mapper.wit: {}", error_chain(&error)))?;
+    Ok((prepared, Outline::new(imports, exports)))
 }
 
 fn error_chain(error: &wasmtime::Error) -> String {

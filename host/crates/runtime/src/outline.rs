@@ -1,12 +1,9 @@
 //! What a component declares at its surface, without compiling it.
 
 use wasmparser::{Parser, Payload};
-use wasmtime::component::Component;
 
-use super::Engine;
 use super::contract::{Exports, World};
 use super::imports::Import;
-use super::load;
 
 /// The contract and the imports of a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,10 +15,6 @@ pub struct Outline {
 }
 
 impl Outline {
-    pub(super) fn from_component(engine: &Engine, component: &Component) -> Self {
-        Self::new(load::imports(engine, component), Exports::from_component(&engine.wasmtime, component))
-    }
-
     /// Reads the content of a file; `None` if it is not a component.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let (mut imports, mut exports, mut depth) = (Vec::new(), Vec::new(), 0_usize);
@@ -46,7 +39,7 @@ impl Outline {
         Some(Self::new(imports, Exports::from_names(exports)))
     }
 
-    fn new(imports: Vec<Import>, exports: Exports) -> Self {
-        Self { contract: exports.version.clone(), world: exports.world().ok(), imports }
+    pub(super) fn new(imports: Vec<Import>, exports: Exports) -> Self {
+        Self { world: exports.world().ok(), contract: exports.version, imports }
     }
 }
