@@ -6,9 +6,10 @@ use chrono::{DateTime, Utc};
 
 use mapper_api::dead_letters::LetterGroupState;
 use mapper_core::dead_letter::DeadLetter;
-use mapper_core::shutdown::Halt;
+use mapper_core::record::Batch;
+use mapper_core::shutdown::{Halt, Shutdown};
 use mapper_dead_letters::open_letters::{OpenGroup, OpenLetters, Regression, Summary};
-use mapper_kafka::TopicReader;
+use mapper_kafka::PositionReader;
 use mapper_telemetry::Example;
 use mapper_telemetry::alerts::{AlertReason, GroupAlert};
 
@@ -76,7 +77,14 @@ fn is_older(regression: &Regression, started: DateTime<Utc>) -> bool {
 }
 
 fn regression_alert(watch: &LetterWatch, group: &OpenGroup, regression: &Regression) -> Result<GroupAlert, Halt> {
-    let batch = TopicReader::read_one(&watch.settings, &watch.dead_letters, regression.first, READ_TIMEOUT)?;
+    let mut batch = Batch::new(watch.dead_letters.as_str());
+    let within = (READ_TIMEOUT, &Shutdown::default());
+    PositionReader::new(&watch.settings, &watch.dead_letters).read(
+        &[regression.first],
+        &mut batch,
+        usize::MAX,
+        within,
+    )?;
     let letter = batch.records().find_map(DeadLetter::read);
     let letter = letter.ok_or_else(|| Halt::kafka("its first letter was removed".to_owned()))?;
     let (source, message) = (letter.source_or_self(), letter.message());

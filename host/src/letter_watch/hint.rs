@@ -17,7 +17,7 @@ use mapper_core::record::{Batch, NO_TIMESTAMP};
 use mapper_core::shutdown::{Halt, Shutdown};
 use mapper_core::verdict::Verdicts;
 use mapper_dead_letters::open_letters::OpenGroup;
-use mapper_kafka::TopicReader;
+use mapper_kafka::PositionReader;
 use mapper_pipeline::contracts::Mapper;
 use mapper_runtime::{Plugin, PluginMapper};
 use mapper_telemetry::RedriveHint;
@@ -50,6 +50,8 @@ pub(crate) struct Hints {
 struct Tested {
     digest: String,
     mapper: PipelineMapper,
+    /// Reads the letters that it maps.
+    letters: PositionReader,
 }
 
 /// The letters of a group that were mapped.
@@ -92,7 +94,8 @@ impl Hints {
         groups.sort_by_key(|group| std::cmp::Reverse(group.open));
         let (deadline, mut found, mut tested) = (Instant::now() + TIME_LIMIT, Vec::new(), 0);
         let mapper = CodecMapper::new(PluginMapper::new(plugin.clone()), self.codec.as_deref());
-        let mut version = Tested { digest: plugin.identity.digest.to_string(), mapper };
+        let letters = PositionReader::new(&watch.settings, &watch.dead_letters);
+        let mut version = Tested { digest: plugin.identity.digest.to_string(), mapper, letters };
         let is_over = || shutdown.requested() || Instant::now() >= deadline;
         for group in groups.iter().take(MAX_GROUPS).take_while(|_| !is_over()) {
             tested += 1;
@@ -143,7 +146,8 @@ impl Hints {
             if is_over() {
                 break;
             }
-            let batch = TopicReader::read_one(&watch.settings, &watch.dead_letters, *at, READ_TIMEOUT)?;
+            let mut batch = Batch::new(watch.dead_letters.as_str());
+            version.letters.read(&[*at], &mut batch, usize::MAX, (READ_TIMEOUT, &Shutdown::default()))?;
             let Some(letter) = batch.records().find_map(DeadLetter::read) else { continue };
             // This version has failed on it.
             if letter.plugin.is_some_and(|plugin| plugin.digest == version.digest) {

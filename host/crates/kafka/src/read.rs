@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::RDKafkaErrorCode;
@@ -24,7 +24,6 @@ const BUFFERS: [(&str, &str); 4] = [
     // The pause of a partition if the buffer is full. The default of one second stalls the reader.
     ("fetch.queue.backoff.ms", "2"),
 ];
-const WAIT: Duration = Duration::from_millis(200);
 
 /// A reader of one topic. It keeps the order within each partition.
 pub struct TopicReader {
@@ -80,26 +79,6 @@ impl TopicReader {
         let firsts = ranges.iter().map(|(partition, first, _)| (*partition, *first)).collect();
         let ends = ranges.iter().map(|(partition, _, end)| (*partition, *end)).collect();
         Ok(Self { queue, consumer, topic: topic.into(), until, firsts, ends })
-    }
-
-    /// Reads one record. The batch is empty if there is no committed record at this offset.
-    ///
-    /// # Errors
-    /// If Kafka refuses the read, or does not answer within this time.
-    pub fn read_one(settings: &KafkaSettings, topic: &str, at: (i32, i64), within: Duration) -> Result<Batch, Halt> {
-        let (partition, offset) = at;
-        let mut reader = Self::open_ranges(settings, topic, &[(partition, offset, offset + 1)])?;
-        let mut batch = Batch::new(topic);
-        let deadline = Instant::now() + within;
-        while reader.fetch(&mut batch, 1, usize::MAX, WAIT)? {
-            if Instant::now() >= deadline {
-                return Err(Halt::kafka(format!(
-                    "the record {topic}/{partition}@{offset} could not be read within {}",
-                    humantime::format_duration(within)
-                )));
-            }
-        }
-        Ok(batch)
     }
 
     /// The first offset of each partition when it was opened.
