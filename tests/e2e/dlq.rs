@@ -15,7 +15,7 @@ mod versions;
 use harness::host::{self, Ended, Host, Job};
 use harness::kafka::Kafka;
 use harness::reference;
-use harness::topics::{self, NewRecord};
+use harness::topics;
 use serde_json::Value;
 
 use crate::HOST;
@@ -44,11 +44,7 @@ fn json(job: &Job<'_>, args: &[&str]) -> Value {
 /// A job whose dead-letter topic has the 1 597 letters of the reference data.
 fn reference_job(name: &str) -> Job<'static> {
     let job = Job::new(Kafka::shared(), name, HOST, &crate::reduce_visit());
-    let record = |case: reference::Case| {
-        let record = NewRecord::value(case.value.as_str());
-        case.key.iter().fold(record, |record, key| record.key(key.as_str()))
-    };
-    topics::produce(job.kafka, &job.input, reference::cases().into_iter().map(record));
+    topics::produce(job.kafka, &job.input, reference::cases().iter().map(reference::Case::record));
     job.run_to_end(&["--workers", "2"]);
     job
 }

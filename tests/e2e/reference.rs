@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use harness::host::Job;
 use harness::kafka::Kafka;
 use harness::reference::cases;
-use harness::topics::{self, NewRecord};
+use harness::topics;
 use serde_json::Value;
 
 use crate::{HOST, reduce_visit};
@@ -22,10 +22,7 @@ fn reference_data_has_the_verdicts_of_the_reference_job() {
         topics::produce(
             job.kafka,
             &job.input,
-            cases.iter().enumerate().map(|(number, case)| {
-                let record = NewRecord::value(case.value.as_str()).header("case", number.to_string());
-                case.key.iter().fold(record, |record, key| record.key(key.as_str()))
-            }),
+            cases.iter().enumerate().map(|(number, case)| case.record().header("case", number.to_string())),
         );
         let ended = job.run_to_end(&["--delivery", delivery, "--workers", workers]);
         assert!(

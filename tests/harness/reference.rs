@@ -4,6 +4,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::topics::NewRecord;
+
 /// One record and its verdict: `reduced` or `error`.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Case {
@@ -15,6 +17,14 @@ pub struct Case {
     pub reduced: Option<String>,
     /// The message of its dead letter.
     pub error: Option<String>,
+}
+
+impl Case {
+    /// The record, to be produced.
+    pub fn record(&self) -> NewRecord {
+        let record = NewRecord::value(self.value.as_str());
+        self.key.iter().fold(record, |record, key| record.key(key.as_str()))
+    }
 }
 
 /// All cases, in order.

@@ -72,7 +72,7 @@ impl Registry {
         let body = json!({ "schema": schema, "schemaType": kind });
         let path = format!("/subjects/{subject}/versions");
         let answer = self.request("POST", &path, Some(&body)).unwrap_or_else(|error| panic!("{subject}: {error:#}"));
-        answer["id"].as_u64().and_then(|id| u32::try_from(id).ok()).unwrap_or_else(|| panic!("{subject}: {answer}"))
+        id_of(subject, &answer)
     }
 
     /// The latest id of a subject.
@@ -81,7 +81,7 @@ impl Registry {
     /// If the subject does not exist.
     pub fn latest(&self, subject: &str) -> u32 {
         let answer = self.request("GET", &format!("/subjects/{subject}/versions/latest"), None).expect("a version");
-        answer["id"].as_u64().and_then(|id| u32::try_from(id).ok()).unwrap_or_else(|| panic!("{subject}: {answer}"))
+        id_of(subject, &answer)
     }
 
     fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
@@ -102,6 +102,10 @@ impl Registry {
         }
         Ok(serde_json::from_str(body).unwrap_or_default())
     }
+}
+
+fn id_of(subject: &str, answer: &Value) -> u32 {
+    answer["id"].as_u64().and_then(|id| u32::try_from(id).ok()).unwrap_or_else(|| panic!("{subject}: {answer}"))
 }
 
 /// The program, unpacked.

@@ -11,11 +11,7 @@ const MESSAGE: &str = "fromisoformat: argument must be str";
 fn stage(name: &str) -> Stage<'static> {
     let plugin = fs::read(crate::reduce_visit()).expect("a plugin");
     let stage = Stage::with_plugin(name, &plugin, &[]);
-    let record = |case: reference::Case| {
-        let record = NewRecord::value(case.value.as_str());
-        case.key.iter().fold(record, |record, key| record.key(key.as_str()))
-    };
-    topics::produce(stage.job.kafka, &stage.job.input, reference::cases().into_iter().map(record));
+    topics::produce(stage.job.kafka, &stage.job.input, reference::cases().iter().map(reference::Case::record));
     crate::admin::wait_until_committed(stage.address(), 3000);
     stage
 }
