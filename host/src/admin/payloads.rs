@@ -79,7 +79,7 @@ pub(super) async fn apply(State(mut filter): State<PayloadFilter>, mut request: 
         && request.method().is_safe()
         && let Some(name) = searching_parameter(request.uri(), mode)
     {
-        let what = format!("the number of records that the parameter {name} selects tells what they contain");
+        let what = format!("the number of records that the parameter {name} selects reveals their contents");
         return refused(&what, mode);
     }
     request.extensions_mut().insert(filter.clone());
